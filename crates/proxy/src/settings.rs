@@ -1,0 +1,224 @@
+//! What the proxy is told to do, in typed form: nothing in here can be nonsense any more.
+//!
+//! Raw configuration (files, environment, flags) is parsed into this by the `lubdub` program;
+//! the proxy itself reads neither files nor the environment. Settings are immutable: a pair keeps
+//! the [`Arc`]s that it started with as its snapshot.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use lubdub_keepalive::{PerSide, Policy};
+
+use crate::close::CloseCode;
+
+/// Everything that a proxy needs to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where clients connect. Names are unique.
+    pub listeners: Vec<Listener>,
+    /// Where requests go; the most specific match wins (see [`crate::route::RouteTable`]).
+    pub routes: Vec<Arc<Route>>,
+    /// Waits before a request is known to belong to a route.
+    pub timeouts: FrontTimeouts,
+    /// Bounds of the whole process.
+    pub limits: Limits,
+    /// How the upstream is told about the client.
+    pub forwarded: Forwarded,
+    /// How a shutdown goes.
+    pub drain: Drain,
+    /// Worker threads; each has its own runtime and its own pairs.
+    pub workers: NonZeroUsize,
+}
+
+/// One listening socket.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Its configured name: the metric label `listener`.
+    pub name: Arc<str>,
+    /// The address to bind; port 0 lets the kernel choose.
+    pub address: SocketAddr,
+    /// TLS toward clients, if this listener speaks it.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// A backend.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// Host name or IP literal, without brackets; resolved at every connect.
+    pub host: Arc<str>,
+    /// TCP port.
+    pub port: u16,
+    /// TLS toward the backend (`wss`, `https`), if it speaks it.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// A share of the requests, the upstream that answers them, and the terms on which pairs live.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its configured name: the metric label `route`.
+    pub name: Arc<str>,
+    /// Only requests for this host (lower case, no port); `None` for all.
+    pub host: Option<String>,
+    /// Only requests whose path begins with these segments; starts with `/`.
+    pub path_prefix: String,
+    /// Who answers.
+    pub upstream: Arc<Upstream>,
+    /// The terms on which this route's pairs live.
+    pub terms: Arc<Terms>,
+    /// Pairs at a time on this route; `None` for no limit of its own.
+    pub pairs: Option<usize>,
+}
+
+/// The terms on which a pair lives: a pair's snapshot of its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The heartbeat of each side.
+    pub keepalive: PerSide<Policy>,
+    /// How long a due ping waits for a message boundary before it takes a frame boundary
+    /// (RFC 6455 5.4 allows both); `None` takes the first frame boundary.
+    pub boundary_wait: PerSide<Option<Duration>>,
+    /// Codes of the Closes that lubdub writes.
+    pub close_codes: CloseCodes,
+    /// TCP and TLS connect to the upstream.
+    pub connect: Duration,
+    /// The upstream's answer to an upgrade, counted from the request.
+    pub answer: Duration,
+    /// No byte either way on a plain exchange; `None` for no limit.
+    pub http_idle: Option<Duration>,
+    /// A side with bytes waiting that takes none (or under 1 KiB) for so long is stalled.
+    pub write_stall: Option<Duration>,
+    /// The closing handshake, from when the Close or FIN was passed on.
+    pub close: Duration,
+    /// No data frame either way for so long ends the pair; pings and pongs do not count.
+    pub data_idle: Option<Duration>,
+    /// A pair's longest life, shortened by up to a tenth at random so that pairs which
+    /// began together do not end together.
+    pub lifetime: Option<Duration>,
+    /// The largest frame payload, as announced by its header; `None` for any.
+    pub frame_bytes: Option<u64>,
+}
+
+/// The code of a Close that lubdub writes, by the direction it goes and its cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseCodes {
+    /// Closes to the client.
+    pub to_client: ToClientCodes,
+    /// Closes to the upstream.
+    pub to_upstream: ToUpstreamCodes,
+}
+
+/// Codes of Closes to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // named after their causes
+pub struct ToClientCodes {
+    pub upstream_lapsed: CloseCode,
+    pub upstream_stalled: CloseCode,
+    pub drain: CloseCode,
+    pub lifetime: CloseCode,
+    pub data_idle: CloseCode,
+    pub frame_too_big: CloseCode,
+    pub limit: CloseCode,
+}
+
+/// Codes of Closes to the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // named after their causes
+pub struct ToUpstreamCodes {
+    pub client_lapsed: CloseCode,
+    pub client_stalled: CloseCode,
+    pub drain: CloseCode,
+    pub lifetime: CloseCode,
+    pub data_idle: CloseCode,
+    pub frame_too_big: CloseCode,
+    pub limit: CloseCode,
+}
+
+/// Waits that pass before a route is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrontTimeouts {
+    /// From accept to the client's first byte.
+    pub first_byte: Duration,
+    /// From a request's first byte to the end of its head.
+    pub request_head: Duration,
+    /// The TLS handshake with a client.
+    pub tls: Duration,
+    /// No byte either way on an idle connection; `None` for no limit.
+    pub http_idle: Option<Duration>,
+}
+
+/// Bounds of the whole process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Pairs at a time.
+    pub pairs: usize,
+    /// Pairs at a time from one source address (IPv6: one /64); `None` for no limit.
+    pub pairs_per_source: Option<usize>,
+    /// Handshakes in flight; the excess waits in the accept queue.
+    pub handshakes: NonZeroUsize,
+    /// The largest request head, in bytes.
+    pub head_bytes: usize,
+}
+
+/// How the upstream is told about the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Which header fields are written.
+    pub style: ForwardedStyle,
+    /// Peers whose own such fields are kept and added to; from others they are dropped first.
+    pub trust: Vec<IpNet>,
+}
+
+/// Which header fields tell the upstream about the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedStyle {
+    /// `X-Forwarded-For` (appended to), `X-Forwarded-Proto` and `X-Forwarded-Host` (set).
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Both families.
+    Both,
+    /// Neither; what came in passes as it is.
+    Off,
+}
+
+/// How a shutdown goes: for `delay` new connections are still accepted while readiness already
+/// says no; then pairs are closed over `spread`; what is left after `timeout` is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // said above
+pub struct Drain {
+    pub delay: Duration,
+    pub spread: Duration,
+    pub timeout: Duration,
+}
+
+impl Default for CloseCodes {
+    fn default() -> Self {
+        let going_away = CloseCode::GOING_AWAY;
+        Self {
+            to_client: ToClientCodes {
+                upstream_lapsed: CloseCode::INTERNAL_ERROR,
+                upstream_stalled: CloseCode::INTERNAL_ERROR,
+                drain: CloseCode::SERVICE_RESTART,
+                lifetime: CloseCode::SERVICE_RESTART,
+                data_idle: going_away,
+                frame_too_big: CloseCode::MESSAGE_TOO_BIG,
+                limit: CloseCode::POLICY_VIOLATION,
+            },
+            to_upstream: ToUpstreamCodes {
+                client_lapsed: going_away,
+                client_stalled: going_away,
+                drain: going_away,
+                lifetime: going_away,
+                data_idle: going_away,
+                frame_too_big: CloseCode::MESSAGE_TOO_BIG,
+                limit: going_away,
+            },
+        }
+    }
+}
