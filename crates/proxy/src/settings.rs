@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use lubdub_keepalive::{PerSide, Policy};
-
-use crate::close::CloseCode;
+use lubdub_wire::CloseCode;
 
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
@@ -122,7 +121,6 @@ pub struct ToClientCodes {
     pub lifetime: CloseCode,
     pub data_idle: CloseCode,
     pub frame_too_big: CloseCode,
-    pub limit: CloseCode,
 }
 
 /// Codes of Closes to the upstream.
@@ -135,7 +133,6 @@ pub struct ToUpstreamCodes {
     pub lifetime: CloseCode,
     pub data_idle: CloseCode,
     pub frame_too_big: CloseCode,
-    pub limit: CloseCode,
 }
 
 /// Waits that pass before a route is known.
@@ -208,7 +205,6 @@ impl Default for CloseCodes {
                 lifetime: CloseCode::SERVICE_RESTART,
                 data_idle: going_away,
                 frame_too_big: CloseCode::MESSAGE_TOO_BIG,
-                limit: CloseCode::POLICY_VIOLATION,
             },
             to_upstream: ToUpstreamCodes {
                 client_lapsed: going_away,
@@ -217,7 +213,6 @@ impl Default for CloseCodes {
                 lifetime: going_away,
                 data_idle: going_away,
                 frame_too_big: CloseCode::MESSAGE_TOO_BIG,
-                limit: going_away,
             },
         }
     }
