@@ -1,0 +1,351 @@
+//! The heartbeat machine of one pair.
+
+use std::time::{Duration, Instant};
+
+use crate::chance::Chance;
+use crate::ledger::Answer;
+use crate::payload::PingPayload;
+use crate::policy::Policy;
+use crate::pulse::{Expiry, Pulse};
+use crate::rtt::Rtt;
+use crate::side::{PerSide, Side};
+
+/// The heartbeat of a pair: when to ping which side, whose pong it was, who has lapsed.
+///
+/// It does no I/O and reads no clock. Its methods fall into four groups.
+///
+/// - **Input**, `handle_*(.., now)`: what happened, in the order in which it happened *in the
+///   stream* of the side concerned. The machine learns from this order which pings stand before
+///   which.
+/// - **Time**: [`poll_timeout`](Self::poll_timeout) says when [`handle_timeout`](Self::handle_timeout)
+///   has to be called next; calling it earlier does nothing, later is noticed (see below).
+/// - **Output**: [`poll_output`](Self::poll_output) says what to do, until it says `None`.
+/// - **Getters**, such as [`vitals`](Self::vitals).
+///
+/// # Call order
+///
+/// A driver, on every wake-up:
+///
+/// 1. reads the clock once; all calls of this wake-up get the same `now`;
+/// 2. reads the sockets and reports what it finds ([`handle_heard`](Self::handle_heard) before
+///    what the bytes contained);
+/// 3. if [`lapse_due`](Self::lapse_due) names a side, asks the kernel itself for readable bytes of
+///    that side and reports those too;
+/// 4. calls [`handle_timeout`](Self::handle_timeout);
+/// 5. carries out every [`Output`];
+/// 6. sleeps until [`poll_timeout`](Self::poll_timeout).
+///
+/// A [`Output::SendPing`] is owed from then on: the driver calls
+/// [`handle_ping_placed`](Self::handle_ping_placed) when the ping gets its place in the stream to
+/// the side, and [`handle_ping_written`](Self::handle_ping_written) when the socket took its last
+/// byte. Only then does the clock of its pong start, and the next interval.
+///
+/// # Time
+///
+/// `now` never goes back from one call to the next. It is the driver's monotonic clock; whether
+/// that counts a suspended machine does not matter, because a wake-up that comes more than
+/// [`Heartbeat::LATE`] after the time asked for is taken as a stall of this process: deadlines
+/// start anew, once per own ping, and missed pings are skipped.
+#[derive(Debug)]
+pub struct Heartbeat {
+    opened: Instant,
+    chance: Chance,
+    stage: Stage,
+    pulses: PerSide<Pulse>,
+    /// Sides whose lapse would have been enforced, to be reported.
+    observed: PerSide<bool>,
+}
+
+/// How far the pair has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Beating,
+    /// A FIN or a Close passed: no more pings, and the clocks stand.
+    Closing,
+    /// To be reported.
+    Lapsed(Side),
+    /// It has been: the machine is done.
+    Over,
+}
+
+/// The randomness that a pair's heartbeat needs. Nonces must be unpredictable to the endpoints:
+/// take the bytes from the operating system.
+#[derive(Clone, Copy)]
+pub struct Entropy {
+    nonces: PerSide<[u8; 8]>,
+    seed: u64,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Send an own ping to the side, at a boundary of its stream.
+    SendPing {
+        /// Whom to ping.
+        side: Side,
+        /// What the ping carries.
+        payload: PingPayload,
+    },
+    /// The side has lapsed; the pair is to be ended. Nothing follows this.
+    Lapsed {
+        /// Who lapsed.
+        side: Side,
+        /// Time since its last sign of life, or since the pair opened.
+        silent_for: Duration,
+    },
+    /// The side would have lapsed, were lapses enforced. Reported once per silence.
+    WouldHaveLapsed {
+        /// Who would have lapsed.
+        side: Side,
+        /// Time since its last sign of life, or since the pair opened.
+        silent_for: Duration,
+    },
+}
+
+/// Whose pong it was.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PongVerdict {
+    /// lubdub's own: swallow it.
+    Ours {
+        /// The round trip; `None` if this ping was answered before.
+        rtt: Option<Duration>,
+        /// The endpoint may have left out the pong to this foreign ping (RFC 6455 5.5.3): put a
+        /// PONG with this payload in the place of the swallowed one.
+        repair: Option<Vec<u8>>,
+    },
+    /// Somebody else's: pass it on.
+    Foreign,
+}
+
+/// Whether lubdub reads a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// No: the other side is slow, so this side's silence proves nothing.
+    Paused,
+    /// Yes, again.
+    Resumed,
+}
+
+/// How alive a side is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vitals {
+    /// When bytes were last read from the side, or the pair opened.
+    pub last_heard: Instant,
+    /// The last sign of life, or when the pair opened.
+    pub last_life: Instant,
+    /// Own pings written.
+    pub pings_sent: u64,
+    /// Own pings whose pong was matched.
+    pub pongs_received: u64,
+    /// Round trips, once there was one.
+    pub rtt: Option<Rtt>,
+}
+
+// === impl Heartbeat ===
+
+impl Heartbeat {
+    /// A wake-up that comes later than this after the time asked for is a stall of the process.
+    pub const LATE: Duration = Duration::from_millis(500);
+
+    /// The heartbeat of a pair whose 101 was relayed at `now`.
+    #[must_use]
+    pub fn new(policies: PerSide<Policy>, entropy: Entropy, now: Instant) -> Self {
+        let mut chance = Chance::new(entropy.seed);
+        Self {
+            opened: now,
+            pulses: PerSide::from_fn(|side| {
+                Pulse::new(policies[side], entropy.nonces[side], now, &mut chance)
+            }),
+            chance,
+            stage: Stage::Beating,
+            observed: PerSide::default(),
+        }
+    }
+
+    // --- input
+
+    /// Bytes were read from `side` (from TLS: decrypted ones).
+    pub fn handle_heard(&mut self, side: Side, now: Instant) {
+        self.on_wake(now);
+        self.pulses[side].heard(now);
+    }
+
+    /// The own ping owed to `side` took its place in the stream to it: what is forwarded from now
+    /// on stands behind it.
+    pub fn handle_ping_placed(&mut self, side: Side) {
+        self.pulses[side].placed();
+    }
+
+    /// The last byte of the placed ping was taken by the socket of `side` (TLS: was flushed).
+    /// Returns how long the ping was due.
+    pub fn handle_ping_written(&mut self, side: Side, now: Instant) -> Duration {
+        self.on_wake(now);
+        let age = now.saturating_duration_since(self.opened);
+        self.pulses[side].written(now, age, &mut self.chance)
+    }
+
+    /// An endpoint's ping was forwarded to `side`: it took its place in the stream.
+    pub fn handle_foreign_ping(&mut self, side: Side, payload: &[u8]) {
+        if self.stage == Stage::Beating {
+            self.pulses[side].foreign_ping(payload);
+        }
+    }
+
+    /// A whole PONG came from `side`.
+    pub fn handle_pong(&mut self, side: Side, payload: &[u8], now: Instant) -> PongVerdict {
+        self.on_wake(now);
+        let age = now.saturating_duration_since(self.opened);
+        match self.pulses[side].pong(payload, now, age) {
+            Answer::Own { rtt, repair } => PongVerdict::Ours { rtt, repair },
+            Answer::Foreign => PongVerdict::Foreign,
+        }
+    }
+
+    /// lubdub stops or resumes reading `side`, because the other side is slow or no longer is.
+    pub fn handle_reading(&mut self, side: Side, reading: Reading, now: Instant) {
+        self.on_wake(now);
+        match reading {
+            Reading::Paused => self.pulses[side].pause(now),
+            Reading::Resumed => self.pulses[side].resume(now),
+        }
+    }
+
+    /// A FIN or a Close passed, in whichever direction: no more pings to either side, and the
+    /// clocks of their pongs stop. Pongs are still told apart.
+    pub fn handle_closing(&mut self) {
+        if self.stage == Stage::Beating {
+            self.stage = Stage::Closing;
+        }
+    }
+
+    // --- time
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.stage != Stage::Beating {
+            return None;
+        }
+        Side::BOTH
+            .iter()
+            .flat_map(|&side| [self.pulses[side].ping_due(), self.pulses[side].deadline()])
+            .flatten()
+            .min()
+    }
+
+    /// The side that [`handle_timeout`](Self::handle_timeout) would declare lapsed at `now`.
+    #[must_use]
+    pub fn lapse_due(&mut self, now: Instant) -> Option<Side> {
+        self.on_wake(now);
+        self.lapsing(now)
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.on_wake(now);
+        if self.stage != Stage::Beating {
+            return;
+        }
+        if let Some(side) = self.lapsing(now) {
+            self.stage = Stage::Lapsed(side);
+            return;
+        }
+        for side in Side::BOTH {
+            let pulse = &mut self.pulses[side];
+            self.observed[side] |= pulse.expire(now) == Expiry::Observed;
+            pulse.ring(now);
+        }
+    }
+
+    // --- output
+
+    /// What to do next; to be asked until it says `None`. `now` as in the preceding call.
+    pub fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        let silent_for = |pulse: &Pulse| now.saturating_duration_since(pulse.last_life());
+        match self.stage {
+            Stage::Lapsed(side) => {
+                self.stage = Stage::Over;
+                let silent_for = silent_for(&self.pulses[side]);
+                return Some(Output::Lapsed { side, silent_for });
+            }
+            Stage::Closing | Stage::Over => return None,
+            Stage::Beating => {}
+        }
+        Side::BOTH.into_iter().find_map(|side| {
+            let pulse = &mut self.pulses[side];
+            if std::mem::take(&mut self.observed[side]) {
+                let silent_for = silent_for(pulse);
+                return Some(Output::WouldHaveLapsed { side, silent_for });
+            }
+            let payload = pulse.take_ping()?;
+            Some(Output::SendPing { side, payload })
+        })
+    }
+
+    // --- getters
+
+    /// How alive `side` is.
+    #[must_use]
+    pub fn vitals(&self, side: Side) -> Vitals {
+        let pulse = &self.pulses[side];
+        Vitals {
+            last_heard: pulse.last_heard(),
+            last_life: pulse.last_life(),
+            pings_sent: pulse.sent(),
+            pongs_received: pulse.answered(),
+            rtt: pulse.rtt(),
+        }
+    }
+
+    // --- private steps
+
+    /// Every call that is told the time goes through here first: after a stall, a byte that is
+    /// reported for one side must not hide from the other side's deadline that there was one.
+    fn on_wake(&mut self, now: Instant) {
+        let late = self
+            .poll_timeout()
+            .is_some_and(|due| now.saturating_duration_since(due) > Self::LATE);
+        if late {
+            for side in Side::BOTH {
+                self.pulses[side].rearm(now);
+            }
+        }
+    }
+
+    /// Of two sides past their deadlines, the one whose deadline was first.
+    fn lapsing(&self, now: Instant) -> Option<Side> {
+        if self.stage != Stage::Beating {
+            return None;
+        }
+        Side::BOTH
+            .into_iter()
+            .filter(|&side| self.pulses[side].would_lapse(now))
+            .min_by_key(|&side| self.pulses[side].deadline())
+    }
+}
+
+// === impl Entropy ===
+
+impl Entropy {
+    /// How many random bytes a pair needs.
+    pub const LEN: usize = 24;
+
+    /// Takes random bytes of the operating system.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        let eight = |at: usize| std::array::from_fn(|n| bytes[at + n]);
+        Self {
+            nonces: PerSide {
+                client: eight(0),
+                upstream: eight(8),
+            },
+            seed: u64::from_ne_bytes(eight(16)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entropy(..)")
+    }
+}
