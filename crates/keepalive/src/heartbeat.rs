@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
-use crate::ledger::Answer;
-use crate::payload::PingPayload;
+use crate::ledger::{Answer, Ledger};
+use crate::moment::Moment;
+use crate::payload::{Nonce, PingPayload};
 use crate::policy::Policy;
 use crate::pulse::{Expiry, Pulse};
 use crate::rtt::Rtt;
@@ -29,8 +30,9 @@ use crate::side::{PerSide, Side};
 /// 1. reads the clock once; all calls of this wake-up get the same `now`;
 /// 2. reads the sockets and reports what it finds ([`handle_heard`](Self::handle_heard) before
 ///    what the bytes contained);
-/// 3. if [`lapse_due`](Self::lapse_due) names a side, asks the kernel itself for readable bytes of
-///    that side and reports those too;
+/// 3. for each side of which [`lapse_due`](Self::lapse_due) is true, asks the kernel itself for
+///    readable bytes and reports those too; if there are none, and the kernel knows of progress on
+///    the way to that side, reports that ([`handle_link_progress`](Self::handle_link_progress));
 /// 4. calls [`handle_timeout`](Self::handle_timeout);
 /// 5. carries out every [`Output`];
 /// 6. sleeps until [`poll_timeout`](Self::poll_timeout).
@@ -38,7 +40,9 @@ use crate::side::{PerSide, Side};
 /// A [`Output::SendPing`] is owed from then on: the driver calls
 /// [`handle_ping_placed`](Self::handle_ping_placed) when the ping gets its place in the stream to
 /// the side, and [`handle_ping_written`](Self::handle_ping_written) when the socket took its last
-/// byte. Only then does the clock of its pong start, and the next interval.
+/// byte. Only then does the clock of its pong start, and the next interval. After
+/// [`handle_closing`](Self::handle_closing) or a [`Output::Lapsed`], a ping that has no place yet
+/// is dropped.
 ///
 /// # Time
 ///
@@ -49,6 +53,8 @@ use crate::side::{PerSide, Side};
 #[derive(Debug)]
 pub struct Heartbeat {
     opened: Instant,
+    /// The `now` of the latest call that was told one.
+    woken: Moment,
     chance: Chance,
     stage: Stage,
     pulses: PerSide<Pulse>,
@@ -72,7 +78,7 @@ enum Stage {
 /// take the bytes from the operating system.
 #[derive(Clone, Copy)]
 pub struct Entropy {
-    nonces: PerSide<[u8; 8]>,
+    nonces: PerSide<Nonce>,
     seed: u64,
 }
 
@@ -107,10 +113,11 @@ pub enum Output {
 pub enum PongVerdict {
     /// lubdub's own: swallow it.
     Ours {
-        /// The round trip; `None` if this ping was answered before.
+        /// The round trip; `None` if this ping was answered before, or if its pong came before it
+        /// was known to be written.
         rtt: Option<Duration>,
         /// The endpoint may have left out the pong to this foreign ping (RFC 6455 5.5.3): put a
-        /// PONG with this payload in the place of the swallowed one.
+        /// PONG with this payload in the place of the swallowed one, unless a Close passed there.
         repair: Option<Vec<u8>>,
     },
     /// Somebody else's: pass it on.
@@ -147,14 +154,19 @@ impl Heartbeat {
     /// A wake-up that comes later than this after the time asked for is a stall of the process.
     pub const LATE: Duration = Duration::from_millis(500);
 
+    /// What [`heap_size`](Self::heap_size) never exceeds, as long as payloads are those of control
+    /// frames.
+    pub const HEAP_MAX: usize = 2 * Ledger::HEAP_MAX;
+
     /// The heartbeat of a pair whose 101 was relayed at `now`.
     #[must_use]
     pub fn new(policies: PerSide<Policy>, entropy: Entropy, now: Instant) -> Self {
         let mut chance = Chance::new(entropy.seed);
         Self {
             opened: now,
+            woken: Moment::OPENED,
             pulses: PerSide::from_fn(|side| {
-                Pulse::new(policies[side], entropy.nonces[side], now, &mut chance)
+                Pulse::new(policies[side], entropy.nonces[side], &mut chance)
             }),
             chance,
             stage: Stage::Beating,
@@ -166,7 +178,7 @@ impl Heartbeat {
 
     /// Bytes were read from `side` (from TLS: decrypted ones).
     pub fn handle_heard(&mut self, side: Side, now: Instant) {
-        self.on_wake(now);
+        let now = self.on_wake(now);
         self.pulses[side].heard(now);
     }
 
@@ -179,9 +191,8 @@ impl Heartbeat {
     /// The last byte of the placed ping was taken by the socket of `side` (TLS: was flushed).
     /// Returns how long the ping was due.
     pub fn handle_ping_written(&mut self, side: Side, now: Instant) -> Duration {
-        self.on_wake(now);
-        let age = now.saturating_duration_since(self.opened);
-        self.pulses[side].written(now, age, &mut self.chance)
+        let now = self.on_wake(now);
+        self.pulses[side].written(now, &mut self.chance)
     }
 
     /// An endpoint's ping was forwarded to `side`: it took its place in the stream.
@@ -193,21 +204,31 @@ impl Heartbeat {
 
     /// A whole PONG came from `side`.
     pub fn handle_pong(&mut self, side: Side, payload: &[u8], now: Instant) -> PongVerdict {
-        self.on_wake(now);
-        let age = now.saturating_duration_since(self.opened);
-        match self.pulses[side].pong(payload, now, age) {
-            Answer::Own { rtt, repair } => PongVerdict::Ours { rtt, repair },
+        let now = self.on_wake(now);
+        match self.pulses[side].pong(payload, now) {
+            Answer::Own { reply, repair } => PongVerdict::Ours {
+                rtt: reply.rtt(),
+                repair,
+            },
             Answer::Foreign => PongVerdict::Foreign,
         }
     }
 
     /// lubdub stops or resumes reading `side`, because the other side is slow or no longer is.
     pub fn handle_reading(&mut self, side: Side, reading: Reading, now: Instant) {
-        self.on_wake(now);
+        let now = self.on_wake(now);
         match reading {
             Reading::Paused => self.pulses[side].pause(now),
             Reading::Resumed => self.pulses[side].resume(now),
         }
+    }
+
+    /// The link to `side` is slow, not dead: the kernel still holds bytes of the ping that runs the
+    /// clock, and some were acknowledged since it was written or since the last look. The side gets
+    /// another timeout.
+    pub fn handle_link_progress(&mut self, side: Side, now: Instant) {
+        let now = self.on_wake(now);
+        self.pulses[side].extend(now);
     }
 
     /// A FIN or a Close passed, in whichever direction: no more pings to either side, and the
@@ -223,26 +244,20 @@ impl Heartbeat {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.stage != Stage::Beating {
-            return None;
-        }
-        Side::BOTH
-            .iter()
-            .flat_map(|&side| [self.pulses[side].ping_due(), self.pulses[side].deadline()])
-            .flatten()
-            .min()
+        Some(self.next_wake()?.instant(self.opened))
     }
 
-    /// The side that [`handle_timeout`](Self::handle_timeout) would declare lapsed at `now`.
+    /// Whether the deadline of `side` has passed: [`handle_timeout`](Self::handle_timeout) would
+    /// find that it lapsed, or that it would have.
     #[must_use]
-    pub fn lapse_due(&mut self, now: Instant) -> Option<Side> {
-        self.on_wake(now);
-        self.lapsing(now)
+    pub fn lapse_due(&mut self, side: Side, now: Instant) -> bool {
+        let now = self.on_wake(now);
+        self.stage == Stage::Beating && self.pulses[side].is_overdue(now)
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.on_wake(now);
+        let now = self.on_wake(now);
         if self.stage != Stage::Beating {
             return;
         }
@@ -261,7 +276,8 @@ impl Heartbeat {
 
     /// What to do next; to be asked until it says `None`. `now` as in the preceding call.
     pub fn poll_output(&mut self, now: Instant) -> Option<Output> {
-        let silent_for = |pulse: &Pulse| now.saturating_duration_since(pulse.last_life());
+        let now = Moment::of(now, self.opened);
+        let silent_for = |pulse: &Pulse| now.since(pulse.last_life());
         match self.stage {
             Stage::Lapsed(side) => {
                 self.stage = Stage::Over;
@@ -289,31 +305,57 @@ impl Heartbeat {
     pub fn vitals(&self, side: Side) -> Vitals {
         let pulse = &self.pulses[side];
         Vitals {
-            last_heard: pulse.last_heard(),
-            last_life: pulse.last_life(),
+            last_heard: pulse.last_heard().instant(self.opened),
+            last_life: pulse.last_life().instant(self.opened),
             pings_sent: pulse.sent(),
             pongs_received: pulse.answered(),
             rtt: pulse.rtt(),
         }
     }
 
+    /// Bytes that it keeps on the heap: none while no foreign ping is outstanding, and never more
+    /// than [`Heartbeat::HEAP_MAX`].
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        let [client, upstream] = Side::BOTH.map(|side| self.pulses[side].heap_size());
+        client + upstream
+    }
+
     // --- private steps
 
     /// Every call that is told the time goes through here first: after a stall, a byte that is
-    /// reported for one side must not hide from the other side's deadline that there was one.
-    fn on_wake(&mut self, now: Instant) {
+    /// reported for one side must not hide from the other side's deadline that there was one. The
+    /// first call of a wake-up settles it: what the others find due has become so since.
+    fn on_wake(&mut self, now: Instant) -> Moment {
+        let now = Moment::of(now, self.opened);
+        if now <= self.woken {
+            return now;
+        }
+        self.woken = now;
         let late = self
-            .poll_timeout()
-            .is_some_and(|due| now.saturating_duration_since(due) > Self::LATE);
+            .next_wake()
+            .is_some_and(|due| now.since(due) > Self::LATE);
         if late {
             for side in Side::BOTH {
                 self.pulses[side].rearm(now);
             }
         }
+        now
+    }
+
+    fn next_wake(&self) -> Option<Moment> {
+        if self.stage != Stage::Beating {
+            return None;
+        }
+        Side::BOTH
+            .iter()
+            .flat_map(|&side| [self.pulses[side].ping_due(), self.pulses[side].deadline()])
+            .flatten()
+            .min()
     }
 
     /// Of two sides past their deadlines, the one whose deadline was first.
-    fn lapsing(&self, now: Instant) -> Option<Side> {
+    fn lapsing(&self, now: Moment) -> Option<Side> {
         if self.stage != Stage::Beating {
             return None;
         }
@@ -336,8 +378,8 @@ impl Entropy {
         let eight = |at: usize| std::array::from_fn(|n| bytes[at + n]);
         Self {
             nonces: PerSide {
-                client: eight(0),
-                upstream: eight(8),
+                client: Nonce::new(eight(0)),
+                upstream: Nonce::new(eight(8)),
             },
             seed: u64::from_ne_bytes(eight(16)),
         }

@@ -8,18 +8,19 @@
 
 use std::time::Duration;
 
-use crate::payload::PingPayload;
+use crate::moment::Moment;
+use crate::payload::{Nonce, PingPayload};
 
 /// The pings of one side that are still of interest.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    nonce: [u8; 8],
+    nonce: Nonce,
     /// The sequence number of the next own ping to be written; all below were used.
     next: u64,
     /// Own pings `oldest..next` are unanswered; at most [`Ledger::UNANSWERED`] of them.
     oldest: u64,
-    /// When own ping `n` was written, at `n % UNANSWERED`, in nanoseconds of the pair's life.
-    written: [u64; Self::UNANSWERED],
+    /// When own ping `n` was written, at `n % UNANSWERED`.
+    written: [Moment; Self::UNANSWERED],
     /// The ping that stands in the stream but whose last byte the socket has not taken yet.
     placed: Placed,
     /// The latest foreign ping of each gap between own pings, in stream order.
@@ -34,11 +35,14 @@ enum Placed {
     Answered,
 }
 
-#[derive(Debug)]
+/// The latest foreign ping of a gap.
 struct ForeignPing {
     /// How many own pings stand before it in the stream.
     after: u64,
     payload: Vec<u8>,
+    /// How many equal ones came in a row, none of them answered as far as can be told: as many
+    /// pongs with this payload have to pass before the latest is known to be answered.
+    times: u32,
 }
 
 /// What [`Ledger::written`] found.
@@ -53,25 +57,43 @@ pub(crate) enum Written {
 /// Whose pong it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// To an own ping; `rtt` only the first time.
+    /// To an own ping.
     Own {
-        rtt: Option<Duration>,
+        reply: Reply,
         repair: Option<Vec<u8>>,
     },
     /// To a foreign ping, or to nobody's.
     Foreign,
 }
 
+/// What the pong to an own ping tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The round trip.
+    Timed(Duration),
+    /// Nothing of the time: it came before its ping was known to be written.
+    Untimed,
+    /// Nothing: its ping had been answered, or given up, before.
+    Late,
+}
+
 impl Ledger {
     /// At most so many own pings of a side are unanswered.
     pub(crate) const UNANSWERED: usize = 16;
 
-    pub(crate) fn new(nonce: [u8; 8]) -> Self {
+    /// One gap more than there are unanswered own pings.
+    const GAPS: usize = Self::UNANSWERED + 1;
+
+    /// Bound of [`Ledger::heap_size`]: a vector at most doubles, and so does a buffer of at most
+    /// 125 bytes (RFC 6455 5.5).
+    pub(crate) const HEAP_MAX: usize = 2 * Self::GAPS * (size_of::<ForeignPing>() + 125);
+
+    pub(crate) fn new(nonce: Nonce) -> Self {
         Self {
             nonce,
             next: 0,
             oldest: 0,
-            written: [0; Self::UNANSWERED],
+            written: [Moment::OPENED; Self::UNANSWERED],
             placed: Placed::No,
             foreign: Vec::new(),
         }
@@ -80,6 +102,12 @@ impl Ledger {
     /// The sequence number that the next own ping to be written will have: how many were written.
     pub(crate) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Bytes on the heap: what is kept of outstanding foreign pings.
+    pub(crate) fn heap_size(&self) -> usize {
+        let payloads = self.foreign.iter().map(|ping| ping.payload.capacity());
+        self.foreign.capacity() * size_of::<ForeignPing>() + payloads.sum::<usize>()
     }
 
     /// Whether as many own pings are unanswered as may be, none of them older than `mark`.
@@ -97,10 +125,10 @@ impl Ledger {
         self.placed = Placed::Unanswered;
     }
 
-    /// The last byte of the placed ping was taken by the socket, `at` into the pair's life.
-    pub(crate) fn written(&mut self, at: Duration) -> Written {
+    /// The last byte of the placed ping was taken by the socket.
+    pub(crate) fn written(&mut self, now: Moment) -> Written {
         let placed = std::mem::replace(&mut self.placed, Placed::No);
-        self.written[Self::slot(self.next)] = nanos(at);
+        self.written[Self::slot(self.next)] = now;
         self.next += 1;
         if placed == Placed::Answered {
             self.oldest = self.next;
@@ -117,44 +145,55 @@ impl Ledger {
     pub(crate) fn foreign_ping(&mut self, payload: &[u8]) {
         let after = self.next + u64::from(self.placed != Placed::No);
         if let Some(last) = self.foreign.last_mut().filter(|last| last.after == after) {
-            last.payload.clear();
-            last.payload.extend_from_slice(payload);
+            if last.payload == payload {
+                last.times = last.times.saturating_add(1);
+            } else {
+                last.payload.clear();
+                last.payload.extend_from_slice(payload);
+                last.times = 1;
+            }
             return;
         }
-        // One gap more than there are unanswered own pings, so the oldest is of no use any more.
-        if self.foreign.len() > Self::UNANSWERED {
+        if self.foreign.len() == Self::GAPS {
+            // Every own ping between the oldest and the one after it has been given up: no repair
+            // could need the oldest.
             self.foreign.remove(0);
         }
         self.foreign.push(ForeignPing {
             after,
             payload: payload.to_vec(),
+            times: 1,
         });
     }
 
-    /// A PONG with this payload came `at` into the pair's life.
-    pub(crate) fn pong(&mut self, payload: &[u8], at: Duration) -> Answer {
+    /// A PONG with this payload came.
+    pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> Answer {
         if let Some(sequence) = PingPayload::sequence(self.nonce, payload) {
             if sequence < self.next {
-                return self.own_pong(sequence, at);
+                return self.own_pong(sequence, now);
             }
             if sequence == self.next && self.placed != Placed::No {
-                self.placed = Placed::Answered;
+                let reply = match std::mem::replace(&mut self.placed, Placed::Answered) {
+                    Placed::Unanswered => Reply::Untimed,
+                    Placed::No | Placed::Answered => Reply::Late,
+                };
                 let repair = self.settle_foreign_up_to(sequence);
-                return Answer::Own { rtt: None, repair };
+                return Answer::Own { reply, repair };
             }
         }
         self.foreign_pong(payload);
         Answer::Foreign
     }
 
-    fn own_pong(&mut self, sequence: u64, at: Duration) -> Answer {
-        let rtt = (sequence >= self.oldest).then(|| {
-            let written = self.written[Self::slot(sequence)];
-            Duration::from_nanos(nanos(at).saturating_sub(written))
-        });
+    fn own_pong(&mut self, sequence: u64, now: Moment) -> Answer {
+        let reply = if sequence >= self.oldest {
+            Reply::Timed(now.since(self.written[Self::slot(sequence)]))
+        } else {
+            Reply::Late
+        };
         self.oldest = self.oldest.max(sequence + 1);
         let repair = self.settle_foreign_up_to(sequence);
-        Answer::Own { rtt, repair }
+        Answer::Own { reply, repair }
     }
 
     /// Forgets the foreign pings that stand before own ping `sequence`; the most recent of them is
@@ -178,7 +217,9 @@ impl Ledger {
             self.placed = Placed::Answered;
         }
         self.oldest = self.oldest.max(after.min(self.next));
-        self.foreign.drain(..=index);
+        self.foreign[index].times -= 1;
+        let settled = index + usize::from(self.foreign[index].times == 0);
+        self.foreign.drain(..settled);
         self.release();
     }
 
@@ -194,34 +235,54 @@ impl Ledger {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    // 584 years of a pair's life.
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+// Payloads are the endpoints' business (and so is the nonce): they are not for logs.
+impl std::fmt::Debug for ForeignPing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ForeignPing")
+            .field("after", &self.after)
+            .field("len", &self.payload.len())
+            .field("times", &self.times)
+            .finish()
+    }
+}
+
+impl Reply {
+    pub(crate) fn rtt(self) -> Option<Duration> {
+        match self {
+            Self::Timed(rtt) => Some(rtt),
+            Self::Untimed | Self::Late => None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn at(millis: u64) -> Moment {
+        Moment::OPENED + ms(millis)
+    }
 
     fn ours(answer: Answer) -> (Option<Duration>, Option<Vec<u8>>) {
         match answer {
-            Answer::Own { rtt, repair } => (rtt, repair),
+            Answer::Own { reply, repair } => (reply.rtt(), repair),
             Answer::Foreign => panic!("taken for a foreign pong"),
         }
     }
 
     /// A side that has been sent the named pings in this order; own ping `n` was written at `n` ms.
     fn sent(pings: &[&str]) -> (Ledger, Vec<PingPayload>) {
-        let mut ledger = Ledger::new([9; 8]);
+        let mut ledger = Ledger::new(Nonce::new([9; 8]));
         let mut own = Vec::new();
         for &ping in pings {
             if ping == "own" {
                 own.push(ledger.payload());
                 ledger.place();
-                let at = MS * u32::try_from(ledger.next()).unwrap();
-                assert_eq!(ledger.written(at), Written::Unanswered);
+                assert_eq!(ledger.written(at(ledger.next())), Written::Unanswered);
             } else {
                 ledger.foreign_ping(ping.as_bytes());
             }
@@ -233,13 +294,13 @@ mod tests {
     fn a_pong_is_matched_once_and_swallowed_ever_after() {
         let (mut ledger, own) = sent(&["own", "own"]);
         assert_eq!(
-            ours(ledger.pong(own[0].as_bytes(), 5 * MS)),
-            (Some(5 * MS), None)
+            ours(ledger.pong(own[0].as_bytes(), at(5))),
+            (Some(ms(5)), None)
         );
-        assert_eq!(ours(ledger.pong(own[0].as_bytes(), 6 * MS)), (None, None));
+        assert_eq!(ours(ledger.pong(own[0].as_bytes(), at(6))), (None, None));
         assert_eq!(
-            ours(ledger.pong(own[1].as_bytes(), 7 * MS)),
-            (Some(6 * MS), None)
+            ours(ledger.pong(own[1].as_bytes(), at(7))),
+            (Some(ms(6)), None)
         );
     }
 
@@ -247,61 +308,61 @@ mod tests {
     fn an_unused_sequence_number_is_nobodys() {
         let (mut ledger, _) = sent(&["own"]);
         let unused = ledger.payload();
-        assert_eq!(ledger.pong(unused.as_bytes(), MS), Answer::Foreign);
-        assert_eq!(ledger.pong(b"", MS), Answer::Foreign);
+        assert_eq!(ledger.pong(unused.as_bytes(), at(1)), Answer::Foreign);
+        assert_eq!(ledger.pong(b"", at(1)), Answer::Foreign);
     }
 
     #[test]
     fn a_later_own_pong_answers_older_own_pings() {
         let (mut ledger, own) = sent(&["own", "own", "own"]);
         assert_eq!(
-            ours(ledger.pong(own[2].as_bytes(), 9 * MS)),
-            (Some(7 * MS), None)
+            ours(ledger.pong(own[2].as_bytes(), at(9))),
+            (Some(ms(7)), None)
         );
-        assert_eq!(ours(ledger.pong(own[0].as_bytes(), 9 * MS)), (None, None));
+        assert_eq!(ours(ledger.pong(own[0].as_bytes(), at(9))), (None, None));
     }
 
     #[test]
     fn an_own_pong_that_may_stand_for_a_foreign_one_is_repaired() {
         let (mut ledger, own) = sent(&["e1", "own", "e2", "e3", "own", "e4"]);
-        let (_, repair) = ours(ledger.pong(own[1].as_bytes(), 9 * MS));
+        let (_, repair) = ours(ledger.pong(own[1].as_bytes(), at(9)));
         // e3 is the most recent before own[1]; e4 stands behind it and is still to be answered.
         assert_eq!(repair.as_deref(), Some(&b"e3"[..]));
-        assert_eq!(ledger.pong(b"e4", 9 * MS), Answer::Foreign);
+        assert_eq!(ledger.pong(b"e4", at(9)), Answer::Foreign);
         assert_eq!(ledger.foreign.capacity(), 0, "no foreign ping, no heap");
     }
 
     #[test]
     fn an_endpoint_that_answers_everything_is_never_repaired() {
         let (mut ledger, own) = sent(&["e1", "own", "e2", "own"]);
-        assert_eq!(ledger.pong(b"e1", 4 * MS), Answer::Foreign);
+        assert_eq!(ledger.pong(b"e1", at(4)), Answer::Foreign);
         assert_eq!(
-            ours(ledger.pong(own[0].as_bytes(), 5 * MS)),
-            (Some(5 * MS), None)
+            ours(ledger.pong(own[0].as_bytes(), at(5))),
+            (Some(ms(5)), None)
         );
-        assert_eq!(ledger.pong(b"e2", 6 * MS), Answer::Foreign);
+        assert_eq!(ledger.pong(b"e2", at(6)), Answer::Foreign);
         assert_eq!(
-            ours(ledger.pong(own[1].as_bytes(), 7 * MS)),
-            (Some(6 * MS), None)
+            ours(ledger.pong(own[1].as_bytes(), at(7))),
+            (Some(ms(6)), None)
         );
     }
 
     #[test]
     fn equal_foreign_payloads_are_answered_oldest_first() {
         let (mut ledger, own) = sent(&["", "own", ""]);
-        assert_eq!(ledger.pong(b"", 4 * MS), Answer::Foreign);
+        assert_eq!(ledger.pong(b"", at(4)), Answer::Foreign);
         // Had the pong been taken for the second one, the round trip would be lost.
         assert_eq!(
-            ours(ledger.pong(own[0].as_bytes(), 5 * MS)),
-            (Some(5 * MS), None)
+            ours(ledger.pong(own[0].as_bytes(), at(5))),
+            (Some(ms(5)), None)
         );
     }
 
     #[test]
     fn a_pong_to_a_later_foreign_ping_answers_older_own_pings() {
         let (mut ledger, own) = sent(&["own", "e1"]);
-        assert_eq!(ledger.pong(b"e1", 4 * MS), Answer::Foreign);
-        assert_eq!(ours(ledger.pong(own[0].as_bytes(), 5 * MS)), (None, None));
+        assert_eq!(ledger.pong(b"e1", at(4)), Answer::Foreign);
+        assert_eq!(ours(ledger.pong(own[0].as_bytes(), at(5))), (None, None));
     }
 
     #[test]
@@ -310,10 +371,10 @@ mod tests {
         let own = ledger.payload();
         ledger.place();
         ledger.foreign_ping(b"e2");
-        let (rtt, repair) = ours(ledger.pong(own.as_bytes(), MS));
+        let (rtt, repair) = ours(ledger.pong(own.as_bytes(), at(1)));
         assert_eq!((rtt, repair.as_deref()), (None, Some(&b"e1"[..])));
-        assert_eq!(ledger.written(2 * MS), Written::Answered);
-        assert_eq!(ours(ledger.pong(own.as_bytes(), 3 * MS)), (None, None));
+        assert_eq!(ledger.written(at(2)), Written::Answered);
+        assert_eq!(ours(ledger.pong(own.as_bytes(), at(3))), (None, None));
     }
 
     #[test]
@@ -321,26 +382,66 @@ mod tests {
         let (mut ledger, _) = sent(&[]);
         ledger.place();
         ledger.foreign_ping(b"e1");
-        assert_eq!(ledger.pong(b"e1", MS), Answer::Foreign);
-        assert_eq!(ledger.written(2 * MS), Written::Answered);
+        assert_eq!(ledger.pong(b"e1", at(1)), Answer::Foreign);
+        assert_eq!(ledger.written(at(2)), Written::Answered);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut ledger = Ledger::new([9; 8]);
-        for n in 0..1000_u32 {
-            for e in 0..10_u32 {
+        let mut ledger = Ledger::new(Nonce::new([9; 8]));
+        for n in 0..1000_u64 {
+            for e in 0..10 {
                 ledger.foreign_ping(&(10 * n + e).to_be_bytes());
             }
             ledger.place();
-            ledger.written(n * MS);
+            ledger.written(at(n));
         }
         assert_eq!(ledger.foreign.len(), Ledger::UNANSWERED + 1);
         assert_eq!(ledger.next - ledger.oldest, Ledger::UNANSWERED as u64);
-        let latest_of_its_gap = 9999_u32.to_be_bytes();
+        let latest_of_its_gap = 9999_u64.to_be_bytes();
         assert_eq!(
             ledger.foreign.last().map(|ping| &ping.payload[..]),
             Some(&latest_of_its_gap[..])
         );
+    }
+
+    // Far ends ping with an empty payload more often than not. This one's second ping was sent
+    // before its first was answered, and its pong was coalesced into that of an own ping.
+    #[test]
+    fn one_pong_does_not_answer_two_equal_foreign_pings() {
+        let (mut ledger, own) = sent(&["", "", "own"]);
+        assert_eq!(ledger.pong(b"", at(4)), Answer::Foreign);
+        let (_, repair) = ours(ledger.pong(own[0].as_bytes(), at(5)));
+        assert_eq!(repair.as_deref(), Some(&b""[..]));
+
+        let (mut ledger, own) = sent(&["", "", "own"]);
+        assert_eq!(ledger.pong(b"", at(4)), Answer::Foreign);
+        assert_eq!(ledger.pong(b"", at(4)), Answer::Foreign);
+        let (_, repair) = ours(ledger.pong(own[0].as_bytes(), at(5)));
+        assert_eq!(repair, None, "both were answered");
+    }
+
+    // Over TLS a flush may be reported after the pong was read. Such a pong is not a duplicate.
+    #[test]
+    fn a_pong_before_its_flush_is_a_first_one() {
+        let (mut ledger, _) = sent(&[]);
+        let own = ledger.payload();
+        ledger.place();
+        let mut pong = || match ledger.pong(own.as_bytes(), at(1)) {
+            Answer::Own { reply, .. } => reply,
+            Answer::Foreign => panic!("taken for a foreign pong"),
+        };
+        assert_eq!(pong(), Reply::Untimed);
+        assert_eq!(pong(), Reply::Late);
+    }
+
+    #[test]
+    fn neither_payloads_nor_the_nonce_can_be_logged() {
+        let (ledger, _) = sent(&["secret"]);
+        let shown = format!("{ledger:?}");
+        let bytes = |bytes: &[u8]| format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
+        for hidden in ["secret".to_owned(), bytes(b"secret"), bytes(&[9; 8])] {
+            assert!(!shown.contains(&hidden), "{shown}");
+        }
     }
 }

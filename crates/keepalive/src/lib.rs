@@ -8,6 +8,7 @@
 mod chance;
 mod heartbeat;
 mod ledger;
+mod moment;
 mod payload;
 mod policy;
 mod pulse;

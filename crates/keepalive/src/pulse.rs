@@ -1,11 +1,12 @@
 //! The heartbeat of one side: when it is pinged next, and until when it has to give a sign of
 //! life. Its pings and pongs are kept by the [`Ledger`].
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::chance::Chance;
-use crate::ledger::{Answer, Ledger, Written};
-use crate::payload::PingPayload;
+use crate::ledger::{Answer, Ledger, Reply, Written};
+use crate::moment::Moment;
+use crate::payload::{Nonce, PingPayload};
 use crate::policy::{Enforce, Evidence, Mode, Policy};
 use crate::rtt::Rtt;
 
@@ -19,16 +20,16 @@ pub(crate) struct Pulse {
     answered: u64,
     own: OwnPing,
     /// The next ping is due `wait` after `base`.
-    base: Instant,
+    base: Moment,
     wait: Duration,
-    last_heard: Instant,
-    last_life: Instant,
+    last_heard: Moment,
+    last_life: Moment,
     /// Own pings from this sequence number on were written after the last sign of life (or after
     /// the last deadline that was only observed): they run the clock.
     mark: u64,
     deadline: Option<Deadline>,
     /// Since when lubdub does not read this side.
-    paused: Option<Instant>,
+    paused: Option<Moment>,
     /// A matched pong was seen: under [`Enforce::Learned`], lapses count from here on.
     learned: bool,
     /// The present silence was already reported as a lapse that would have been.
@@ -41,16 +42,16 @@ enum OwnPing {
     /// Not due.
     Resting,
     /// Due since then, to be handed out.
-    Due(Instant),
+    Due(Moment),
     /// Handed out, and the driver is looking for a place or for room in the socket.
-    Owed(Instant),
+    Owed(Moment),
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
-    at: Instant,
+    at: Moment,
     /// When the ping was written that runs this clock.
-    since: Instant,
+    since: Moment,
     /// It was re-armed after a late wake-up already: once per own ping.
     rearmed: bool,
 }
@@ -70,7 +71,7 @@ impl Pulse {
     /// "Never nearer than 1 s after reading resumes."
     const AFTER_PAUSE: Duration = Duration::from_secs(1);
 
-    pub(crate) fn new(policy: Policy, nonce: [u8; 8], now: Instant, chance: &mut Chance) -> Self {
+    pub(crate) fn new(policy: Policy, nonce: Nonce, chance: &mut Chance) -> Self {
         let wait = policy
             .interval()
             .map(|interval| chance.between(interval / 2, interval));
@@ -80,10 +81,10 @@ impl Pulse {
             rtt: None,
             answered: 0,
             own: OwnPing::Resting,
-            base: now,
+            base: Moment::OPENED,
             wait: wait.unwrap_or_default(),
-            last_heard: now,
-            last_life: now,
+            last_heard: Moment::OPENED,
+            last_life: Moment::OPENED,
             mark: 0,
             deadline: None,
             paused: None,
@@ -98,11 +99,11 @@ impl Pulse {
         self.rtt
     }
 
-    pub(crate) fn last_heard(&self) -> Instant {
+    pub(crate) fn last_heard(&self) -> Moment {
         self.last_heard
     }
 
-    pub(crate) fn last_life(&self) -> Instant {
+    pub(crate) fn last_life(&self) -> Moment {
         self.last_life
     }
 
@@ -114,22 +115,22 @@ impl Pulse {
         self.answered
     }
 
+    pub(crate) fn heap_size(&self) -> usize {
+        self.ledger.heap_size()
+    }
+
     /// When the next ping is due; `None` while one is owed, or none may be sent.
-    pub(crate) fn ping_due(&self) -> Option<Instant> {
+    pub(crate) fn ping_due(&self) -> Option<Moment> {
         self.policy.interval()?;
         if self.own != OwnPing::Resting || self.ledger.is_full(self.mark) {
             return None;
         }
-        let base = match self.policy.mode {
-            Mode::Interval => self.base,
-            Mode::Idle => self.base.max(self.last_heard),
-        };
-        Some(base + self.wait)
+        Some(self.scheduled())
     }
 
     /// Until when the side has to give a sign of life; `None` if it owes none, or while it is not
     /// read.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
         match (self.deadline, self.paused) {
             (Some(deadline), None) => Some(deadline.at),
             _ => None,
@@ -138,26 +139,18 @@ impl Pulse {
 
     // --- input
 
-    pub(crate) fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Moment) {
         self.last_heard = now;
         if self.policy.evidence == Evidence::Any {
             self.on_life(now);
         }
     }
 
-    pub(crate) fn pong(&mut self, payload: &[u8], now: Instant, age: Duration) -> Answer {
+    pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> Answer {
         self.on_life(now);
-        let answer = self.ledger.pong(payload, age);
-        if let Answer::Own {
-            rtt: Some(sample), ..
-        } = &answer
-        {
-            self.learned = true;
-            self.answered += 1;
-            match &mut self.rtt {
-                Some(rtt) => rtt.update(*sample),
-                None => self.rtt = Some(Rtt::first(*sample)),
-            }
+        let answer = self.ledger.pong(payload, now);
+        if let Answer::Own { reply, .. } = answer {
+            self.on_reply(reply);
         }
         answer
     }
@@ -172,9 +165,9 @@ impl Pulse {
     }
 
     /// The owed ping was written. Returns how long it was due.
-    pub(crate) fn written(&mut self, now: Instant, age: Duration, chance: &mut Chance) -> Duration {
+    pub(crate) fn written(&mut self, now: Moment, chance: &mut Chance) -> Duration {
         let delay = match self.own {
-            OwnPing::Due(due) | OwnPing::Owed(due) => now.saturating_duration_since(due),
+            OwnPing::Due(due) | OwnPing::Owed(due) => now.since(due),
             OwnPing::Resting => Duration::ZERO,
         };
         self.own = OwnPing::Resting;
@@ -183,7 +176,7 @@ impl Pulse {
             let least = interval.mul_f64(1.0 - self.policy.jitter().share());
             self.wait = chance.between(least.min(interval), interval);
         }
-        match self.ledger.written(age) {
+        match self.ledger.written(now) {
             Written::Answered => self.mark = self.ledger.next(),
             Written::Unanswered if self.deadline.is_none() => {
                 self.deadline = Some(Deadline {
@@ -197,17 +190,17 @@ impl Pulse {
         delay
     }
 
-    pub(crate) fn pause(&mut self, now: Instant) {
+    pub(crate) fn pause(&mut self, now: Moment) {
         self.paused.get_or_insert(now);
     }
 
-    pub(crate) fn resume(&mut self, now: Instant) {
+    pub(crate) fn resume(&mut self, now: Moment) {
         let Some(paused) = self.paused.take() else {
             return;
         };
         if let Some(deadline) = &mut self.deadline {
             // Of the pause, only what lies after the ping was time that it ran.
-            let lost = now.saturating_duration_since(paused.max(deadline.since));
+            let lost = now.since(paused.max(deadline.since));
             deadline.at = (deadline.at + lost).max(now + Self::AFTER_PAUSE);
         }
     }
@@ -215,7 +208,7 @@ impl Pulse {
     // --- time
 
     /// A due ping becomes ready to be handed out.
-    pub(crate) fn ring(&mut self, now: Instant) {
+    pub(crate) fn ring(&mut self, now: Moment) {
         if let Some(due) = self.ping_due().filter(|due| *due <= now) {
             self.own = OwnPing::Due(due);
         }
@@ -231,28 +224,41 @@ impl Pulse {
     }
 
     /// After a late wake-up the clock of a ping starts anew, once.
-    pub(crate) fn rearm(&mut self, now: Instant) {
+    pub(crate) fn rearm(&mut self, now: Moment) {
         if let Some(deadline) = self.deadline.as_mut().filter(|deadline| !deadline.rearmed) {
-            deadline.at = deadline.at.max(now + self.policy.timeout());
+            // The clock of a side that is not read stands since the pause began.
+            let clock = self.paused.map_or(now, |paused| paused.max(deadline.since));
+            deadline.at = deadline.at.max(clock + self.policy.timeout());
             deadline.rearmed = true;
         }
     }
 
-    /// Whether [`Pulse::expire`] would find a lapse.
-    pub(crate) fn would_lapse(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|at| at <= now) && self.is_enforced()
+    /// The side gets another timeout.
+    pub(crate) fn extend(&mut self, now: Moment) {
+        if let Some(deadline) = &mut self.deadline {
+            deadline.at = deadline.at.max(now + self.policy.timeout());
+        }
     }
 
-    pub(crate) fn expire(&mut self, now: Instant) -> Expiry {
-        if self.deadline().is_none_or(|at| at > now) {
+    /// Whether the deadline has passed.
+    pub(crate) fn is_overdue(&self, now: Moment) -> bool {
+        self.deadline().is_some_and(|at| at <= now)
+    }
+
+    /// Whether [`Pulse::expire`] would find a lapse.
+    pub(crate) fn would_lapse(&self, now: Moment) -> bool {
+        self.is_overdue(now) && self.is_enforced()
+    }
+
+    pub(crate) fn expire(&mut self, now: Moment) -> Expiry {
+        if !self.is_overdue(now) {
             return Expiry::None;
         }
         if self.is_enforced() {
             return Expiry::Lapsed;
         }
         // The pings so far are given up, so that the pinging goes on.
-        self.deadline = None;
-        self.mark = self.ledger.next();
+        self.settle(now);
         if std::mem::replace(&mut self.observed, true) {
             Expiry::None
         } else {
@@ -268,10 +274,43 @@ impl Pulse {
         }
     }
 
-    fn on_life(&mut self, now: Instant) {
+    fn on_life(&mut self, now: Moment) {
         self.last_life = now;
+        self.settle(now);
+        self.observed = false;
+    }
+
+    fn on_reply(&mut self, reply: Reply) {
+        // Also a late one shows that this peer answers.
+        self.learned = true;
+        if reply != Reply::Late {
+            self.answered += 1;
+        }
+        if let Some(sample) = reply.rtt() {
+            match &mut self.rtt {
+                Some(rtt) => rtt.update(sample),
+                None => self.rtt = Some(Rtt::first(sample)),
+            }
+        }
+    }
+
+    /// The pings so far run no clock any more, and hold back no further one.
+    fn settle(&mut self, now: Moment) {
+        if self.ledger.is_full(self.mark) && self.scheduled() < now {
+            // The one that was held back is due from now on: nobody was late for it.
+            self.base = now;
+            self.wait = Duration::ZERO;
+        }
         self.mark = self.ledger.next();
         self.deadline = None;
-        self.observed = false;
+    }
+
+    /// When the next ping is due, unless something holds it back.
+    fn scheduled(&self) -> Moment {
+        let base = match self.policy.mode {
+            Mode::Interval => self.base,
+            Mode::Idle => self.base.max(self.last_heard),
+        };
+        base + self.wait
     }
 }

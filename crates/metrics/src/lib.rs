@@ -1,1 +1,28 @@
-//! placeholder
+//! Guards the boundary between *counting* and *being counted*: the one table of metrics, typed
+//! handles to every series in it, and the recorder that renders them for Prometheus. This crate
+//! knows nothing of frames, heartbeats, sockets or the runtime.
+//!
+//! It is told what happened and never asks. Nothing is installed process-wide: [`Metrics`] is made
+//! once, its handles are resolved once per listener and route, and from then on a count is an
+//! atomic addition without a name, a hash or a lock. The program renders on request and calls
+//! [`Metrics::upkeep`] on a timer of its own.
+//!
+//! [`Cause`] and [`Outcome`] are the definition, for the whole project, of how a pair ends and how
+//! a handshake ends: the same words are metric label, log field and status text.
+
+mod handles;
+mod labels;
+mod process;
+mod recorder;
+mod reference;
+mod table;
+
+pub use handles::{
+    DirectionMetrics, ListenerMetrics, NO_ROUTE, PairGauge, PairMetrics, RouteMetrics, SideMetrics,
+};
+pub use labels::{Cause, Diagnosis, Label, OpcodeClass, Outcome, Value};
+pub use metrics::{Counter, Gauge, Histogram};
+pub use process::PROCESS;
+pub use recorder::{BuildInfo, CONTENT_TYPE, InvalidNames, Metrics, Names};
+pub use reference::reference;
+pub use table::{Kind, Metric, TABLE, Unit};

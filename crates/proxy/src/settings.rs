@@ -217,3 +217,59 @@ impl Default for CloseCodes {
         }
     }
 }
+
+/// The classic recipe: ping every 30 s, write deadline 10 s, read deadline 60 s (docs/adr/0006).
+impl Default for Terms {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            keepalive: PerSide::default(),
+            boundary_wait: PerSide::from_fn(|_| Some(seconds(5))),
+            close_codes: CloseCodes::default(),
+            connect: seconds(5),
+            answer: seconds(10),
+            http_idle: Some(seconds(120)),
+            write_stall: Some(seconds(10)),
+            close: seconds(5),
+            data_idle: None,
+            lifetime: None,
+            frame_bytes: None,
+        }
+    }
+}
+
+impl Default for FrontTimeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            first_byte: seconds(10),
+            request_head: seconds(10),
+            tls: seconds(10),
+            http_idle: Some(seconds(120)),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Settings for unit tests.
+
+    use super::*;
+
+    /// A route for everything, to an upstream that is not there.
+    pub(crate) fn route(name: &str) -> Route {
+        Route {
+            name: name.into(),
+            host: None,
+            path_prefix: "/".to_owned(),
+            upstream: Arc::new(Upstream {
+                name: "upstream".into(),
+                host: "127.0.0.1".into(),
+                port: 9,
+                tls: None,
+            }),
+            terms: Arc::new(Terms::default()),
+            pairs: None,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Points in time of a pair's life, in half of the room that an `Instant` takes: a pair keeps
+//! dozens of them, and there are thousands of pairs.
+
+use std::ops::Add;
+use std::time::{Duration, Instant};
+
+/// Nanoseconds since the pair opened; enough for 584 years, and then they stand still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    /// When the pair opened.
+    pub(crate) const OPENED: Self = Self(0);
+
+    /// `now`, in the life of a pair that opened at `opened`.
+    pub(crate) fn of(now: Instant, opened: Instant) -> Self {
+        Self(nanos(now.saturating_duration_since(opened)))
+    }
+
+    pub(crate) fn instant(self, opened: Instant) -> Instant {
+        opened + Duration::from_nanos(self.0)
+    }
+
+    /// The time from `earlier` to here; none if that was later.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(time)))
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

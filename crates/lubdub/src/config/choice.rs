@@ -1,0 +1,67 @@
+//! Settings that are one of a few words: the words are declared here, once, for the parser, the
+//! reference and the error messages.
+
+use lubdub_keepalive::{Enforce, Evidence, Mode};
+use lubdub_proxy::settings::ForwardedStyle;
+use tracing::Level;
+
+use super::LogFormat;
+
+/// A type whose values have words.
+pub(crate) trait Choice: Copy + 'static {
+    /// The words.
+    const WORDS: &'static [&'static str];
+    /// The values, in the order of the words.
+    const VALUES: &'static [Self];
+
+    /// The value of `word`.
+    fn from_word(word: &str) -> Option<Self> {
+        let index = Self::WORDS.iter().position(|known| *known == word)?;
+        Self::VALUES.get(index).copied()
+    }
+}
+
+macro_rules! choice {
+    ($type:ty { $($word:literal => $value:expr,)+ }) => {
+        impl Choice for $type {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+            const VALUES: &'static [Self] = &[$($value),+];
+        }
+    };
+}
+
+choice!(Mode {
+    "interval" => Self::Interval,
+    "idle" => Self::Idle,
+});
+
+choice!(Evidence {
+    "any" => Self::Any,
+    "pong" => Self::Pong,
+});
+
+choice!(Enforce {
+    "always" => Self::Always,
+    "learned" => Self::Learned,
+    "never" => Self::Never,
+});
+
+choice!(ForwardedStyle {
+    "x-forwarded" => Self::XForwarded,
+    "forwarded" => Self::Forwarded,
+    "both" => Self::Both,
+    "off" => Self::Off,
+});
+
+choice!(LogFormat {
+    "text" => Self::Text,
+    "json" => Self::Json,
+});
+
+choice!(Level {
+    "error" => Self::ERROR,
+    "warn" => Self::WARN,
+    "info" => Self::INFO,
+    "debug" => Self::DEBUG,
+    "trace" => Self::TRACE,
+});

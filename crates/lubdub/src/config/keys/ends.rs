@@ -1,0 +1,50 @@
+//! Keys that say how pairs end.
+
+use super::{Example, Key, Kind, Preset, Section};
+
+/// `close.to_client`
+pub(super) static TO_CLIENT: Section = Section {
+    path: "close.to_client",
+    about: "The codes of Closes that lubdub writes to the client when it is lubdub that ends the \
+            pair, by cause. 1005, 1006 and 1015 may not be sent (RFC 6455 7.4.1).",
+    example: Example::Live,
+    keys: &[
+        code("upstream_lapsed", 1011, "the upstream was silent for too long"),
+        code("upstream_stalled", 1011, "the upstream took no bytes for too long"),
+        code("drain", 1012, "lubdub shuts down"),
+        code("lifetime", 1012, "the pair reached timeouts.lifetime"),
+        code("data_idle", 1001, "the pair was without data for timeouts.data_idle"),
+        code("frame_too_big", 1009, "a frame was larger than limits.frame_bytes"),
+    ],
+};
+
+/// `close.to_upstream`
+pub(super) static TO_UPSTREAM: Section = Section {
+    path: "close.to_upstream",
+    about: "The same toward the upstream.",
+    example: Example::Live,
+    keys: &[
+        code("client_lapsed", 1001, "the client was silent for too long"),
+        code("client_stalled", 1001, "the client took no bytes for too long"),
+        code("drain", 1001, "lubdub shuts down"),
+        code("lifetime", 1001, "the pair reached timeouts.lifetime"),
+        code("data_idle", 1001, "the pair was without data for timeouts.data_idle"),
+        code("frame_too_big", 1009, "a frame was larger than limits.frame_bytes"),
+    ],
+};
+
+/// `drain`
+pub(super) static DRAIN: Section = Section {
+    path: "drain",
+    about: "How a shutdown goes.",
+    example: Example::Live,
+    keys: &[
+        Key::new("delay", Kind::DurationOrZero, Preset::text("0s"), "still accept for so long, while readiness says no"),
+        Key::new("spread", Kind::DurationOrZero, Preset::text("0s"), "then close the pairs over this time"),
+        Key::new("timeout", Kind::Duration, Preset::text("30s"), "then cut what is left after this time"),
+    ],
+};
+
+const fn code(cause: &'static str, default: i64, help: &'static str) -> Key {
+    Key::new(cause, Kind::CloseCode, Preset::integer(default), help).per_route()
+}

@@ -1,0 +1,59 @@
+//! Keys of the process: how it is looked at and what it runs on.
+
+use tracing::Level;
+
+use super::super::LogFormat;
+use super::super::choice::Choice;
+use super::{Example, Key, Kind, Literal, Preset, Section};
+
+/// `admin`
+pub(super) static ADMIN: Section = Section {
+    path: "admin",
+    about: "The listener for operators. `/metrics`, `/livez` and `/readyz` are open; all else \
+            only on loopback or with the token.",
+    example: Example::Live,
+    keys: &[
+        Key::new("address", Kind::AddressOrOff, Preset::text("127.0.0.1:9901"), "an IP address and a port, or \"off\""),
+        Key::new(
+            "token_file",
+            Kind::File,
+            Preset::Optional(Literal::Text("admin-token")),
+            "a file with the bearer token for use beyond loopback",
+        )
+        .more("Surrounding white space is ignored. The token never appears in the configuration itself."),
+        Key::new(
+            "hosts",
+            Kind::Hosts,
+            Preset::Default(Literal::Texts(&[])),
+            "names in Host that are answered, as [\"lubdub.internal\"]",
+        )
+        .more(
+            "IP addresses and `localhost` always are; others are refused, against DNS rebinding.",
+        ),
+    ],
+};
+
+/// `log`
+pub(super) static LOG: Section = Section {
+    path: "log",
+    about: "What is logged, on standard error.",
+    example: Example::Live,
+    keys: &[
+        Key::new("format", Kind::Choice(LogFormat::WORDS), Preset::text("text"), "text | json, one object a line"),
+        Key::new("level", Kind::Choice(Level::WORDS), Preset::text("info"), "error | warn | info | debug | trace")
+            .more("Of lubdub itself; its libraries never log below `warn`."),
+    ],
+};
+
+/// `runtime`
+pub(super) static RUNTIME: Section = Section {
+    path: "runtime",
+    about: "What lubdub runs on.",
+    example: Example::Live,
+    keys: &[Key::new(
+        "workers",
+        Kind::CountOrAuto,
+        Preset::text("auto"),
+        "worker threads; auto: one per core",
+    )],
+};

@@ -1,0 +1,150 @@
+//! Keys that say where requests come from and where they go.
+
+use lubdub_proxy::settings::ForwardedStyle;
+
+use super::super::choice::Choice;
+use super::{Example, Key, Kind, Literal, Preset, Section};
+
+/// `listen.NAME`
+pub(super) static LISTEN: Section = Section {
+    path: "listen.NAME",
+    about: "A socket that clients connect to. Any number, each with a name of its own, which is \
+            the metric label `listener`.",
+    example: Example::Live,
+    keys: &[Key::new(
+        "address",
+        Kind::Address,
+        Preset::Required(Literal::Text("0.0.0.0:8080")),
+        "an IP address and a port; [::] takes IPv6",
+    )
+    .more("Port 0 lets the kernel choose one.")],
+};
+
+/// `listen.NAME.tls.certificate.NAME`
+pub(super) static CERTIFICATE: Section = Section {
+    path: "listen.NAME.tls.certificate.NAME",
+    about: "A certificate makes the listener speak TLS, and nothing but TLS. For now a listener \
+            takes exactly one. Files are looked for from the working directory.",
+    example: Example::Commented,
+    keys: &[
+        Key::new(
+            "cert",
+            Kind::File,
+            Preset::Required(Literal::Text("cert.pem")),
+            "the certificate and its chain, as PEM",
+        ),
+        Key::new(
+            "key",
+            Kind::File,
+            Preset::Required(Literal::Text("key.pem")),
+            "its private key, as PEM",
+        )
+        .more("PKCS#8, PKCS#1 or SEC1; not encrypted."),
+    ],
+};
+
+/// `upstream.NAME`
+pub(super) static UPSTREAM: Section = Section {
+    path: "upstream.NAME",
+    about: "A backend. Any number, each with a name of its own.",
+    example: Example::Live,
+    keys: &[
+        Key::new(
+            "url",
+            Kind::Url,
+            Preset::Required(Literal::Text("ws://127.0.0.1:9000")),
+            "ws, wss, http or https, a host and perhaps a port",
+        )
+        .more(
+            "A request keeps its own path and query. `ws` and `http` are the same, and so are \
+             `wss` and `https`. Host names are resolved at every connect.",
+        ),
+        Key::new(
+            "ca",
+            Kind::File,
+            Preset::Optional(Literal::Text("ca.pem")),
+            "trust these certificates instead of the platform's",
+        )
+        .more("One or more as PEM; only for `wss` and `https`."),
+    ],
+};
+
+/// `route.NAME`
+pub(super) static ROUTE: Section = Section {
+    path: "route.NAME",
+    about: "A share of the requests and the upstream that answers them; its name is the metric \
+            label `route`. The most specific host and path prefix win, so that there is no order \
+            to get wrong. With one upstream and no route, every request goes to that upstream, by \
+            a route of its name.\n\nThe keys marked *per route* can be set for one route as well: \
+            `route.NAME.keepalive.client.interval` is `keepalive.client.interval` for this route \
+            only.",
+    example: Example::Live,
+    keys: &[
+        Key::new(
+            "host",
+            Kind::Host,
+            Preset::Optional(Literal::Text("chat.example.com")),
+            "only requests for this host; all if not set",
+        ),
+        Key::new(
+            "path_prefix",
+            Kind::PathPrefix,
+            Preset::text("/"),
+            "only requests whose path begins with these segments",
+        )
+        .more("`/chat` takes `/chat` and `/chat/room`, but not `/chatter`."),
+        Key::new(
+            "upstream",
+            Kind::UpstreamName,
+            Preset::Optional(Literal::Text("chat")),
+            "who answers; may be left out if there is one upstream",
+        ),
+        Key::new(
+            "boundary_wait",
+            Kind::DurationOrOff,
+            Preset::Optional(Literal::Text("5s")),
+            "short for boundary_wait of both sides of this route",
+        )
+        .more("The route's own `keepalive.client.boundary_wait` and its like go before it."),
+    ],
+};
+
+/// `route.NAME.limits`, where it is not `limits` for one route.
+pub(super) static ROUTE_LIMITS: Section = Section {
+    path: "route.NAME.limits",
+    about: "Bounds of one route.",
+    example: Example::Commented,
+    keys: &[Key::new(
+        "pairs",
+        Kind::CountOrOff,
+        Preset::Optional(Literal::Integer(1000)),
+        "pairs at a time on this route; no limit of its own if not set",
+    )],
+};
+
+/// `forwarded`
+pub(super) static FORWARDED: Section = Section {
+    path: "forwarded",
+    about: "How the upstream is told about the client.",
+    example: Example::Live,
+    keys: &[
+        Key::new(
+            "style",
+            Kind::Choice(ForwardedStyle::WORDS),
+            Preset::text("x-forwarded"),
+            "x-forwarded | forwarded | both | off",
+        )
+        .more(
+            "`x-forwarded` appends to `X-Forwarded-For` and sets `X-Forwarded-Proto` and \
+             `X-Forwarded-Host`; `forwarded` writes `Forwarded` (RFC 7239); with `off` what came \
+             in passes as it is.",
+        ),
+        Key::new(
+            "trust",
+            Kind::Networks,
+            Preset::Default(Literal::Texts(&[])),
+            "peers whose own such fields are kept, as [\"10.0.0.0/8\"]",
+        )
+        .more("From all others these fields are dropped before lubdub writes its own."),
+    ],
+};

@@ -1,0 +1,256 @@
+//! The layers of configuration and how they are merged, weakest first: built-in defaults, the
+//! file, the environment, the command line.
+//!
+//! The only file that knows figment. Of figment's own providers just the TOML file is used: one
+//! provider per variable and per flag gives every value the exact name that it came from, and
+//! keeps text as it was written until the key that it belongs to says how to read it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::Deserialize;
+
+use super::error::{Mistake, Mistakes, Wrong};
+use super::keys::{self, NAME, Preset};
+use super::leaf::{Leaf, Scalar};
+use super::origin::Origin;
+use super::schema;
+use super::tree::{Table, Tree};
+
+/// What variables begin with, and what separates the levels of a key in them.
+const PREFIX: &str = "LUBDUB__";
+const SEPARATOR: &str = "__";
+
+/// All that configuration is made from, as plain data: nothing else is looked at.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Sources {
+    /// The file, and only this one: parent directories are not searched.
+    pub file: Option<FileSource>,
+    /// The environment; variables that are not lubdub's are ignored.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Keys that were set on the command line, the strongest last.
+    pub flags: Vec<FlagValue>,
+    /// Top-level tables of the layers below the flags that do not count.
+    pub replaced: Vec<&'static str>,
+}
+
+/// A configuration file that was asked for; it must be there.
+#[derive(Debug, Clone)]
+pub(crate) struct FileSource {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Who asked for it.
+    pub named_by: Origin,
+}
+
+/// A key that was set on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FlagValue {
+    /// The flag, such as `--listen`.
+    pub flag: &'static str,
+    /// The key that it sets, with dots.
+    pub key: String,
+    /// The value as text.
+    pub value: String,
+}
+
+/// One layer: a tree of values with one origin.
+struct Layer {
+    origin: Origin,
+    dict: Dict,
+}
+
+/// Merges the layers. What they say has not been checked yet.
+///
+/// # Errors
+/// If the file cannot be read or is not TOML, or if a variable is not text: then the rest would
+/// be about a configuration that nobody wrote.
+pub(crate) fn merge(sources: &Sources) -> Result<Table, Mistakes> {
+    let mut mistakes = Mistakes::default();
+    let mut lower = Vec::new();
+    if let Some(source) = &sources.file {
+        lower.extend(file(source).map_err(|mistake| mistakes.push(mistake)).ok());
+    }
+    lower.extend(variables(&sources.variables, &mut mistakes));
+    for layer in &mut lower {
+        layer.dict.retain(|table, _| !sources.replaced.contains(&table.as_str()));
+    }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+
+    let flags = sources.flags.iter().map(|FlagValue { flag, key, value }| {
+        layer(Origin::Flag((*flag).to_owned()), key, parse_text(value))
+    });
+    let mut figment = Figment::new();
+    for layer in defaults().into_iter().chain(lower).chain(flags) {
+        figment = figment.merge(layer);
+    }
+    let merged: Dict = figment
+        .data()
+        .map(|mut profiles| profiles.remove(&Profile::Default).unwrap_or_default())
+        .map_err(|error| Mistake {
+            what: "configuration".to_owned(),
+            value: None,
+            origin: None,
+            wrong: Wrong(error.to_string()),
+        })?;
+    Ok(table(&figment, "", merged, Origin::Default))
+}
+
+/// The built-in values of keys whose tables are always there.
+fn defaults() -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for place in keys::places() {
+        if let Preset::Default(literal) = place.key.preset
+            && !place.path.contains(&NAME)
+        {
+            layers.push(layer(Origin::Default, &place.path.join("."), value(literal.scalar())));
+        }
+    }
+    layers
+}
+
+/// What the file says.
+fn file(source: &FileSource) -> Result<Layer, Mistake> {
+    let name = source.path.display().to_string();
+    match Toml::file_exact(&source.path).data() {
+        Ok(mut profiles) => Ok(Layer {
+            origin: Origin::File(name),
+            dict: profiles.remove(&Profile::Default).unwrap_or_default(),
+        }),
+        Err(error) => Err(Mistake {
+            what: name,
+            value: None,
+            origin: Some(source.named_by.clone()),
+            wrong: Wrong(error.kind.to_string().trim_end().replace('\n', "\n  ")),
+        }),
+    }
+}
+
+/// What the environment says, in the order of the names.
+fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    let sorted: BTreeMap<_, _> = variables.iter().map(|(name, value)| (name, value)).collect();
+    for (name, text) in sorted {
+        let Some(name) = name.to_str() else { continue };
+        let Some(key) = name.strip_prefix(PREFIX) else {
+            if let Some(meant) = nearly_ours(name) {
+                mistakes.about(name, format!("is not lubdub's; did you mean {meant}?"));
+            }
+            continue;
+        };
+        let Some(text) = text.to_str() else {
+            mistakes.about(name, "must be UTF-8");
+            continue;
+        };
+        let key = key.to_lowercase().replace(SEPARATOR, ".");
+        layers.push(layer(Origin::Variable(name.to_owned()), &key, parse_text(text)));
+    }
+    layers
+}
+
+/// The variable that was meant, if one underscore is missing: `LUBDUB_LOG__LEVEL`.
+///
+/// Other variables with one underscore are left alone. Kubernetes makes `LUBDUB_PORT` and its like
+/// for a service of this name.
+fn nearly_ours(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("LUBDUB_")?;
+    let (table, _) = rest.split_once(SEPARATOR)?;
+    keys::children(&[])
+        .contains(&table.to_lowercase().as_str())
+        .then(|| format!("{PREFIX}{rest}"))
+}
+
+/// What text from the environment or the command line says: a TOML string or array if it is
+/// written as one, else the text as it is.
+fn parse_text(text: &str) -> Value {
+    let as_toml = || Value::deserialize(toml::de::ValueDeserializer::new(text)).ok();
+    let quoted = text.starts_with(['[', '"', '\'']);
+    quoted.then(as_toml).flatten().unwrap_or_else(|| Value::from(text))
+}
+
+/// A layer that sets one key.
+fn layer(origin: Origin, key: &str, value: Value) -> Layer {
+    // From the innermost table outward. An empty segment stays, and is an unknown key later.
+    let mut segments = key.rsplit('.');
+    let last = segments.next().unwrap_or(key);
+    let mut dict = Dict::from([(last.to_owned(), value)]);
+    for segment in segments {
+        dict = Dict::from([(segment.to_owned(), Value::from(dict))]);
+    }
+    Layer { origin, dict }
+}
+
+/// A merged table with the origins of what is in it.
+fn table(figment: &Figment, key: &str, dict: Dict, origin: Origin) -> Table {
+    let mut table = Table::new(origin);
+    for (name, value) in dict {
+        let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+        let origin = figment.get_metadata(value.tag()).map_or(Origin::Default, origin_of);
+        let tree = match value {
+            Value::Dict(_, dict) => Tree::Table(self::table(figment, &key, dict, origin)),
+            value => Tree::Leaf(Leaf { key, value: scalar(value), origin }),
+        };
+        table.entries.insert(name, tree);
+    }
+    table
+}
+
+fn scalar(value: Value) -> Scalar {
+    match value {
+        Value::String(_, text) => Scalar::Text(text),
+        Value::Char(_, c) => Scalar::Text(c.to_string()),
+        Value::Bool(_, value) => Scalar::Bool(value),
+        Value::Num(_, number) => match number.to_i128().and_then(|n| i64::try_from(n).ok()) {
+            Some(integer) => Scalar::Integer(integer),
+            None => Scalar::Float(number.to_f64().unwrap_or(f64::NAN)),
+        },
+        Value::Array(_, values) => Scalar::List(values.into_iter().map(scalar).collect()),
+        // Tables in arrays and the like: no key takes them, and nobody needs to see them whole.
+        Value::Dict(..) | Value::Empty(..) => Scalar::Text("{..}".to_owned()),
+    }
+}
+
+fn value(scalar: Scalar) -> Value {
+    match scalar {
+        Scalar::Bool(value) => Value::from(value),
+        Scalar::Integer(value) => Value::from(value),
+        Scalar::Float(value) => Value::from(value),
+        Scalar::Text(value) => Value::from(value),
+        Scalar::List(values) => Value::from(values.into_iter().map(value).collect::<Vec<_>>()),
+    }
+}
+
+// === impl Layer ===
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        let (kind, name) = match &self.origin {
+            Origin::Default => ("default", ""),
+            Origin::File(name) => ("file", name.as_str()),
+            Origin::Variable(name) => ("variable", name.as_str()),
+            Origin::Flag(name) => ("flag", name.as_str()),
+        };
+        Metadata::from(kind, name)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.dict.clone()))
+    }
+}
+
+/// The inverse of [`Layer::metadata`].
+fn origin_of(metadata: &Metadata) -> Origin {
+    let name = metadata.source.as_ref().and_then(|source| source.custom()).unwrap_or_default();
+    match &*metadata.name {
+        "file" => Origin::File(name.to_owned()),
+        "variable" => Origin::Variable(name.to_owned()),
+        "flag" => Origin::Flag(name.to_owned()),
+        _ => Origin::Default,
+    }
+}

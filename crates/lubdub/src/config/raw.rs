@@ -1,0 +1,241 @@
+//! What was set, in the shape in which it is read; nothing has been understood yet.
+//!
+//! Every key is optional here, and every value is a [`Leaf`], so that what is wrong with it can be
+//! said later together with everything else. Unknown keys are an error in every table. (Nothing is
+//! flattened: `serde(flatten)` would undo that.)
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::leaf::Leaf;
+
+/// Declares a table whose entries are all values.
+macro_rules! values {
+    ($(#[$doc:meta])* $name:ident { $($key:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct $name {
+            $(pub $key: Option<Leaf>,)+
+        }
+
+        impl $name {
+            /// What is set here, and `weaker` for the rest.
+            fn over(&self, weaker: &Self) -> Self {
+                Self { $($key: self.$key.as_ref().or(weaker.$key.as_ref()).cloned(),)+ }
+            }
+        }
+    };
+}
+
+/// Declares a table of anything.
+macro_rules! table {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct $name {
+            $(pub $key: $type,)+
+        }
+    };
+}
+
+table!(
+    /// Everything.
+    Raw {
+        listen: BTreeMap<String, Listen>,
+        upstream: BTreeMap<String, Upstream>,
+        route: BTreeMap<String, Route>,
+        keepalive: Keepalive,
+        timeouts: Timeouts,
+        limits: Limits,
+        close: Close,
+        drain: Drain,
+        forwarded: Forwarded,
+        admin: Admin,
+        log: Log,
+        runtime: Runtime,
+    }
+);
+
+table!(
+    /// `listen.NAME`
+    Listen { address: Option<Leaf>, tls: Option<Tls> }
+);
+
+table!(
+    /// `listen.NAME.tls`
+    Tls { certificate: BTreeMap<String, Certificate> }
+);
+
+table!(
+    /// `listen.NAME.tls.certificate.NAME`
+    Certificate { cert: Option<Leaf>, key: Option<Leaf> }
+);
+
+table!(
+    /// `upstream.NAME`
+    Upstream { url: Option<Leaf>, ca: Option<Leaf> }
+);
+
+table!(
+    /// `route.NAME`
+    Route {
+        host: Option<Leaf>,
+        path_prefix: Option<Leaf>,
+        upstream: Option<Leaf>,
+        boundary_wait: Option<Leaf>,
+        keepalive: Keepalive,
+        close: Close,
+        timeouts: PairTimeouts,
+        limits: RouteLimits,
+    }
+);
+
+table!(
+    /// `route.NAME.limits`
+    RouteLimits { pairs: Option<Leaf>, frame_bytes: Option<Leaf> }
+);
+
+table!(
+    /// `keepalive`
+    Keepalive { client: Side, upstream: Side }
+);
+
+values!(
+    /// `keepalive.client` and `keepalive.upstream`
+    Side { interval, timeout, mode, evidence, enforce, jitter, boundary_wait }
+);
+
+table!(
+    /// `close`
+    Close { to_client: ToClient, to_upstream: ToUpstream }
+);
+
+values!(
+    /// `close.to_client`
+    ToClient { upstream_lapsed, upstream_stalled, drain, lifetime, data_idle, frame_too_big }
+);
+
+values!(
+    /// `close.to_upstream`
+    ToUpstream { client_lapsed, client_stalled, drain, lifetime, data_idle, frame_too_big }
+);
+
+table!(
+    /// `timeouts`
+    Timeouts {
+        first_byte: Option<Leaf>,
+        request_head: Option<Leaf>,
+        tls: Option<Leaf>,
+        connect: Option<Leaf>,
+        answer: Option<Leaf>,
+        http_idle: Option<Leaf>,
+        write_stall: Option<Leaf>,
+        close: Option<Leaf>,
+        data_idle: Option<Leaf>,
+        lifetime: Option<Leaf>,
+    }
+);
+
+values!(
+    /// `route.NAME.timeouts`
+    PairTimeouts { connect, answer, http_idle, write_stall, close, data_idle, lifetime }
+);
+
+table!(
+    /// `limits`
+    Limits {
+        pairs: Option<Leaf>,
+        pairs_per_source: Option<Leaf>,
+        handshakes: Option<Leaf>,
+        head_bytes: Option<Leaf>,
+        frame_bytes: Option<Leaf>,
+    }
+);
+
+table!(
+    /// `drain`
+    Drain { delay: Option<Leaf>, spread: Option<Leaf>, timeout: Option<Leaf> }
+);
+
+table!(
+    /// `forwarded`
+    Forwarded { style: Option<Leaf>, trust: Option<Leaf> }
+);
+
+table!(
+    /// `admin`
+    Admin { address: Option<Leaf>, token_file: Option<Leaf>, hosts: Option<Leaf> }
+);
+
+table!(
+    /// `log`
+    Log { format: Option<Leaf>, level: Option<Leaf> }
+);
+
+table!(
+    /// `runtime`
+    Runtime { workers: Option<Leaf> }
+);
+
+/// What a pair's terms are made of: the keys that can be set per route.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// The heartbeats.
+    pub keepalive: Keepalive,
+    /// The close codes.
+    pub close: Close,
+    /// The waits.
+    pub timeouts: PairTimeouts,
+    /// The largest frame.
+    pub frame_bytes: Option<Leaf>,
+}
+
+// === impl Raw ===
+
+impl Raw {
+    /// The terms of routes that set nothing of their own.
+    pub(crate) fn terms(&self) -> Terms {
+        let Timeouts { connect, answer, http_idle, write_stall, close, data_idle, lifetime, .. } =
+            self.timeouts.clone();
+        Terms {
+            keepalive: self.keepalive.clone(),
+            close: self.close.clone(),
+            timeouts: PairTimeouts {
+                connect,
+                answer,
+                http_idle,
+                write_stall,
+                close,
+                data_idle,
+                lifetime,
+            },
+            frame_bytes: self.limits.frame_bytes.clone(),
+        }
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// The terms of this route: what it sets itself, and `weaker` for the rest.
+    pub(crate) fn terms(&self, weaker: &Terms) -> Terms {
+        // The shorthand is weaker than the route's own word on a side.
+        let both = Side { boundary_wait: self.boundary_wait.clone(), ..Side::default() };
+        let side = |own: &Side, weaker: &Side| own.over(&both).over(weaker);
+        Terms {
+            keepalive: Keepalive {
+                client: side(&self.keepalive.client, &weaker.keepalive.client),
+                upstream: side(&self.keepalive.upstream, &weaker.keepalive.upstream),
+            },
+            close: Close {
+                to_client: self.close.to_client.over(&weaker.close.to_client),
+                to_upstream: self.close.to_upstream.over(&weaker.close.to_upstream),
+            },
+            timeouts: self.timeouts.over(&weaker.timeouts),
+            frame_bytes: self.limits.frame_bytes.clone().or_else(|| weaker.frame_bytes.clone()),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The admin listener and the log.
+
+use super::super::error::Mistakes;
+use super::super::token::Token;
+use super::super::{AdminSettings, LogSettings, raw, read};
+use super::{optional, take};
+
+/// The inner `None` says that there is no admin listener.
+pub(super) fn admin(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<AdminSettings>> {
+    let address = take(&raw.address, read::address_or_off, mistakes);
+    let token = |value: &_| Token::from_file(&read::file(value)?);
+    let token = optional(&raw.token_file, token, mistakes);
+    let hosts = take(&raw.hosts, read::hosts, mistakes);
+    let (address, token, hosts) = (address?, token?, hosts?);
+    Some(address.map(|address| AdminSettings { address, token, hosts }))
+}
+
+/// What is logged and how.
+pub(super) fn log(raw: &raw::Log, mistakes: &mut Mistakes) -> Option<LogSettings> {
+    let format = take(&raw.format, read::choice, mistakes);
+    let level = take(&raw.level, read::choice, mistakes);
+    Some(LogSettings { format: format?, level: level? })
+}

@@ -1,0 +1,97 @@
+//! Routes: which requests, to which upstream, on which terms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lubdub_proxy::settings::{Route, Upstream};
+
+use super::super::error::Mistakes;
+use super::super::leaf::Leaf;
+use super::super::raw::{self, Terms};
+use super::super::{read, schema};
+use super::upstream::Upstreams;
+use super::{optional, take, terms};
+
+/// All routes, at least one.
+pub(super) fn resolve(
+    raw: &BTreeMap<String, raw::Route>,
+    base: &Terms,
+    upstreams: &Upstreams,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<Route>> {
+    if raw.is_empty() && !upstreams.is_empty() {
+        mistakes.about("route", "there is no route: with several upstreams they must be set");
+    }
+    let routes: Vec<_> =
+        raw.iter().map(|(name, raw)| route(name, raw, base, upstreams, mistakes)).collect();
+    refuse_same_share(&routes, mistakes);
+    let routes: Option<Vec<_>> = routes.into_iter().collect();
+    routes.filter(|routes| !routes.is_empty())
+}
+
+fn route(
+    name: &str,
+    raw: &raw::Route,
+    base: &Terms,
+    upstreams: &Upstreams,
+    mistakes: &mut Mistakes,
+) -> Option<Route> {
+    let host = optional(&raw.host, read::host, mistakes);
+    let path_prefix = take(&raw.path_prefix, read::path_prefix, mistakes);
+    let pairs = optional(&raw.limits.pairs, read::count_or_off, mistakes);
+    let upstream = match &raw.upstream {
+        Some(leaf) => find(leaf, upstreams, mistakes),
+        None => {
+            let known = known(upstreams);
+            mistakes.about(format!("route.{name}.upstream"), format!("must be set: {known}"));
+            None
+        }
+    };
+    let terms = terms::resolve(&raw.terms(base), mistakes);
+    Some(Route {
+        name: name.into(),
+        host: host?,
+        path_prefix: path_prefix?,
+        upstream: upstream?,
+        terms: Arc::new(terms?),
+        pairs: pairs?.flatten(),
+    })
+}
+
+/// The upstream that `leaf` names. One that is there but wrong has been noted already.
+fn find(leaf: &Leaf, upstreams: &Upstreams, mistakes: &mut Mistakes) -> Option<Arc<Upstream>> {
+    let name = mistakes.read(leaf, |value| read::text(value).map(str::to_owned))?;
+    if let Some(upstream) = upstreams.get(&name) {
+        return upstream.clone();
+    }
+    let wrong = match schema::nearest(&name, upstreams.keys().map(String::as_str)) {
+        Some(near) => format!("there is no such upstream; did you mean \"{near}\"?"),
+        None => format!("there is no such upstream: {}", known(upstreams)),
+    };
+    mistakes.wrong(leaf, wrong);
+    None
+}
+
+fn known(upstreams: &Upstreams) -> String {
+    if upstreams.is_empty() {
+        return "there is none at all".to_owned();
+    }
+    let names: Vec<_> = upstreams.keys().map(String::as_str).collect();
+    format!("there is {}", names.join(", "))
+}
+
+/// Notes routes for the same requests: which of them would win?
+fn refuse_same_share(routes: &[Option<Route>], mistakes: &mut Mistakes) {
+    let routes: Vec<_> = routes.iter().flatten().collect();
+    for (i, route) in routes.iter().enumerate() {
+        let same = |other: &&&Route| {
+            other.host == route.host && other.path_prefix == route.path_prefix
+        };
+        if let Some(first) = routes[..i].iter().find(same) {
+            mistakes.about(
+                format!("route.{}", route.name),
+                format!("is for the same host and path_prefix as route.{}", first.name),
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Upstreams and the certificates that they are trusted by.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lubdub_proxy::settings::Upstream;
+use lubdub_proxy::tls;
+use rustls::ClientConfig;
+
+use super::super::error::{Mistake, Mistakes, Wrong};
+use super::super::leaf::{Leaf, Scalar};
+use super::super::url::{self, Security, UpstreamUrl};
+use super::super::{pem, raw, read};
+use super::optional;
+
+/// The upstreams by name; `None` is one that is wrong, which is then noted.
+pub(super) type Upstreams = BTreeMap<String, Option<Arc<Upstream>>>;
+
+/// TLS configurations by the file that they trust, `None` being the platform: the platform's
+/// certificates are read once, not for every upstream.
+type ClientConfigs = HashMap<Option<PathBuf>, Arc<ClientConfig>>;
+
+/// All upstreams.
+pub(super) fn resolve(raw: &BTreeMap<String, raw::Upstream>, mistakes: &mut Mistakes) -> Upstreams {
+    if raw.is_empty() {
+        mistakes.about("upstream", "there is no upstream: set upstream.NAME.url, or use --upstream");
+    }
+    let mut configs = ClientConfigs::new();
+    raw.iter()
+        .map(|(name, raw)| (name.clone(), upstream(name, raw, &mut configs, mistakes).map(Arc::new)))
+        .collect()
+}
+
+fn upstream(
+    name: &str,
+    raw: &raw::Upstream,
+    configs: &mut ClientConfigs,
+    mistakes: &mut Mistakes,
+) -> Option<Upstream> {
+    let key = format!("upstream.{name}");
+    let url = match &raw.url {
+        Some(leaf) => upstream_url(leaf, mistakes),
+        None => {
+            mistakes.about(format!("{key}.url"), "must be set");
+            None
+        }
+    };
+    let ca = optional(&raw.ca, read::file, mistakes);
+    let (url, ca) = (url?, ca?);
+    let tls = match (url.security, ca, &raw.ca) {
+        (Security::Plain, Some(_), Some(leaf)) => {
+            mistakes.wrong(leaf, format!("{key}.url must be wss or https for this"));
+            return None;
+        }
+        (Security::Plain, ..) => None,
+        (Security::Tls, ca, leaf) => match client_config(ca, configs) {
+            Ok(config) => Some(config),
+            Err(Wrong(wrong)) => {
+                match leaf {
+                    Some(leaf) => mistakes.wrong(leaf, wrong),
+                    None => mistakes.about(key, wrong),
+                }
+                return None;
+            }
+        },
+    };
+    Some(Upstream { name: name.into(), host: url.host.into(), port: url.port, tls })
+}
+
+/// A URL that is refused may hold what must not be shown.
+fn upstream_url(leaf: &Leaf, mistakes: &mut Mistakes) -> Option<UpstreamUrl> {
+    let text = match read::text(&leaf.value) {
+        Ok(text) => text,
+        Err(Wrong(wrong)) => {
+            mistakes.wrong(leaf, wrong);
+            return None;
+        }
+    };
+    url::parse(text)
+        .map_err(|wrong| {
+            mistakes.push(Mistake {
+                what: leaf.key.clone(),
+                value: Some(Scalar::Text(url::redacted(text)).to_string()),
+                origin: Some(leaf.origin.clone()),
+                wrong,
+            });
+        })
+        .ok()
+}
+
+fn client_config(
+    ca: Option<PathBuf>,
+    configs: &mut ClientConfigs,
+) -> Result<Arc<ClientConfig>, Wrong> {
+    if let Some(config) = configs.get(&ca) {
+        return Ok(Arc::clone(config));
+    }
+    let certificates = ca.as_deref().map(pem::certificates).transpose()?;
+    let config = tls::client_config(certificates)
+        .map_err(|error| Wrong(format!("TLS to this upstream cannot be set up: {error}")))?;
+    configs.insert(ca, Arc::clone(&config));
+    Ok(config)
+}

@@ -1,0 +1,84 @@
+//! The merged layers: tables of tables of leaves, each leaf with its origin.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::leaf::{Leaf, Scalar};
+use super::origin::Origin;
+
+/// A table or a value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Tree {
+    /// A value.
+    Leaf(Leaf),
+    /// A table.
+    Table(Table),
+}
+
+/// A table; it may be empty, which still says that it is there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Table {
+    /// What is in it, by name.
+    pub entries: BTreeMap<String, Tree>,
+    /// Who mentioned it: the only trace of a table without entries.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+// === impl Table ===
+
+impl Table {
+    /// An empty table.
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self { entries: BTreeMap::new(), origin }
+    }
+
+    /// The table with this name in it, if there is one.
+    pub(crate) fn table(&self, name: &str) -> Option<&Self> {
+        match self.entries.get(name)? {
+            Tree::Table(table) => Some(table),
+            Tree::Leaf(_) => None,
+        }
+    }
+
+    /// The table with this name in it, made if need be; `None` if the name is a value's.
+    pub(crate) fn table_mut(&mut self, name: &str) -> Option<&mut Self> {
+        let tree = self
+            .entries
+            .entry(name.to_owned())
+            .or_insert_with(|| Tree::Table(Self::new(Origin::Default)));
+        match tree {
+            Tree::Table(table) => Some(table),
+            Tree::Leaf(_) => None,
+        }
+    }
+
+    /// Sets a built-in value unless something is set.
+    pub(crate) fn imply(&mut self, key: &str, name: &str, value: Scalar) {
+        self.entries.entry(name.to_owned()).or_insert_with(|| {
+            Tree::Leaf(Leaf { key: format!("{key}.{name}"), value, origin: Origin::Default })
+        });
+    }
+
+    /// Reads the tree as `T`.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, toml::de::Error> {
+        let value = toml::Value::try_from(self).map_err(serde::de::Error::custom)?;
+        value.try_into()
+    }
+}
+
+// === impl Tree ===
+
+impl Tree {
+    /// Every value in it, in order.
+    pub(crate) fn leaves(&self) -> Vec<&Leaf> {
+        match self {
+            Self::Leaf(leaf) => vec![leaf],
+            Self::Table(table) => table.entries.values().flat_map(Self::leaves).collect(),
+        }
+    }
+}

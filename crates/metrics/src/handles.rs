@@ -1,0 +1,282 @@
+//! Typed handles to the series of the table: what the proxy holds and counts on.
+//!
+//! Resolved once, when listeners and routes are known; after that a closed label is an array index
+//! and nothing hashes or compares a string. Not in here: when to count, which is the proxy's
+//! business.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Histogram};
+
+use crate::labels::{Cause, Diagnosis, Direction, Label, OpcodeClass, Outcome, Side};
+use crate::recorder::Scope;
+use crate::table;
+
+/// The value of the label `route` for a handshake whose request never reached a route.
+pub const NO_ROUTE: &str = "none";
+
+/// What is counted on one listener.
+#[derive(Debug)]
+pub struct ListenerMetrics {
+    name: Box<str>,
+    unrouted: Handshakes,
+    pairs: Box<[Arc<PairMetrics>]>,
+}
+
+/// What is counted for the pairs of one listener and one route, and all that is counted for that
+/// route: the one handle that a pair needs.
+#[derive(Debug)]
+pub struct PairMetrics {
+    /// What is counted for the route, whatever the listener.
+    pub route: Arc<RouteMetrics>,
+    /// How long pairs lived; recorded when one ends.
+    pub pair_duration: Histogram,
+    handshakes: Handshakes,
+    pairs_opened: Counter,
+    pairs: Gauge,
+}
+
+/// What is counted for one route.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    /// From a client's request to its 101.
+    pub handshake_duration: Histogram,
+    /// The time that a connection to the upstream took.
+    pub upstream_connect_duration: Histogram,
+    /// The heartbeat of the clients.
+    pub client: SideMetrics,
+    /// The heartbeat of the upstream.
+    pub upstream: SideMetrics,
+    /// What was relayed from the clients to the upstream.
+    pub to_upstream: DirectionMetrics,
+    /// What was relayed from the upstream to the clients.
+    pub to_client: DirectionMetrics,
+    name: Box<str>,
+    closed: [Counter; Cause::ALL.len()],
+}
+
+/// The heartbeat of one side of a route.
+#[derive(Debug)]
+pub struct SideMetrics {
+    /// Own pings written to the side.
+    pub pings_sent: Counter,
+    /// Pongs from the side that answered own pings.
+    pub pongs_received: Counter,
+    /// Pongs passed on in the side's name (RFC 6455 5.5.3: it may answer only the latest ping).
+    pub pongs_repaired: Counter,
+    /// Lapses that ended nothing, because the side is only observed.
+    pub would_have_lapsed: Counter,
+    /// Ends for want of progress in writing to the side.
+    pub write_stalls: Counter,
+    /// From a ping written to its pong read.
+    pub ping_rtt: Histogram,
+    /// From a ping due to the ping written.
+    pub ping_delay: Histogram,
+    lapses: [Counter; Diagnosis::ALL.len()],
+}
+
+/// What was relayed in one direction of a route. Injected frames are not counted here.
+#[derive(Debug)]
+pub struct DirectionMetrics {
+    /// Bytes of frames, headers included.
+    pub bytes: Counter,
+    /// The endpoints' own pings.
+    pub foreign_pings: Counter,
+    /// The endpoints' own pongs.
+    pub foreign_pongs: Counter,
+    /// Frames by opcode, in the order of [`OpcodeClass::ALL`].
+    pub frames: [Counter; OpcodeClass::ALL.len()],
+}
+
+/// One open pair in the gauge `lubdub_pairs`: counted for as long as this lives.
+///
+/// A drop guard, because a pair whose task panics would otherwise be open for ever.
+#[derive(Debug)]
+#[must_use = "the pair is counted as open only while this is held"]
+pub struct PairGauge {
+    pairs: Gauge,
+}
+
+/// Handshakes by outcome.
+#[derive(Debug)]
+struct Handshakes([Counter; Outcome::ALL.len()]);
+
+// === impl ListenerMetrics ===
+
+impl ListenerMetrics {
+    /// Registers the listener's series with each of the routes.
+    pub(crate) fn register(scope: &Scope<'_>, name: &str, routes: &[Arc<RouteMetrics>]) -> Self {
+        let scope = scope.with(Label::Listener, name);
+        Self {
+            name: name.into(),
+            unrouted: Handshakes::register(&scope.with(Label::Route, NO_ROUTE)),
+            pairs: routes
+                .iter()
+                .map(|route| Arc::new(PairMetrics::register(&scope, Arc::clone(route))))
+                .collect(),
+        }
+    }
+
+    /// The configured name of the listener.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Handshakes that ended with `outcome` before their request had reached a route.
+    pub fn unrouted(&self, outcome: Outcome) -> &Counter {
+        self.unrouted.get(outcome)
+    }
+
+    /// The handle for pairs of this listener and the named route, to be looked up at start.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<Arc<PairMetrics>> {
+        self.pairs
+            .iter()
+            .find(|pair| pair.route.name() == name)
+            .map(Arc::clone)
+    }
+
+    /// The handles for pairs of this listener and each route, in the order of
+    /// [`Names::routes`](crate::Names::routes): for those who number their routes.
+    #[must_use]
+    pub fn routes(&self) -> &[Arc<PairMetrics>] {
+        &self.pairs
+    }
+}
+
+// === impl PairMetrics ===
+
+impl PairMetrics {
+    fn register(listener: &Scope<'_>, route: Arc<RouteMetrics>) -> Self {
+        let scope = listener.with(Label::Route, route.name());
+        Self {
+            pair_duration: scope.histogram(&table::PAIR_DURATION),
+            handshakes: Handshakes::register(&scope),
+            pairs_opened: scope.counter(&table::PAIRS_OPENED),
+            pairs: scope.gauge(&table::PAIRS),
+            route,
+        }
+    }
+
+    /// Handshakes on this listener and route that ended with `outcome`.
+    pub fn handshake(&self, outcome: Outcome) -> &Counter {
+        self.handshakes.get(outcome)
+    }
+
+    /// Counts a pair as opened, and as open until the guard is dropped.
+    pub fn open(&self) -> PairGauge {
+        self.pairs_opened.increment(1);
+        PairGauge::new(self.pairs.clone())
+    }
+}
+
+// === impl RouteMetrics ===
+
+impl RouteMetrics {
+    /// Registers the series of the route that do not depend on a listener.
+    pub(crate) fn register(scope: &Scope<'_>, name: &str) -> Self {
+        let scope = scope.with(Label::Route, name);
+        Self {
+            handshake_duration: scope.histogram(&table::HANDSHAKE_DURATION),
+            upstream_connect_duration: scope.histogram(&table::UPSTREAM_CONNECT_DURATION),
+            client: SideMetrics::register(&scope, Side::Client),
+            upstream: SideMetrics::register(&scope, Side::Upstream),
+            to_upstream: DirectionMetrics::register(&scope, Direction::ToUpstream),
+            to_client: DirectionMetrics::register(&scope, Direction::ToClient),
+            name: name.into(),
+            closed: Cause::ALL.map(|cause| {
+                scope
+                    .with(Label::Cause, cause.as_str())
+                    .counter(&table::PAIRS_CLOSED)
+            }),
+        }
+    }
+
+    /// The configured name of the route.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Pairs of the route that ended for `cause`.
+    pub fn closed(&self, cause: Cause) -> &Counter {
+        &self.closed[cause as usize]
+    }
+}
+
+// === impl SideMetrics ===
+
+impl SideMetrics {
+    fn register(route: &Scope<'_>, side: Side) -> Self {
+        let scope = route.with(Label::Side, side.as_str());
+        Self {
+            pings_sent: scope.counter(&table::PINGS_SENT),
+            pongs_received: scope.counter(&table::PONGS_RECEIVED),
+            pongs_repaired: scope.counter(&table::PONGS_REPAIRED),
+            would_have_lapsed: scope.counter(&table::WOULD_HAVE_LAPSED),
+            write_stalls: scope.counter(&table::WRITE_STALLS),
+            ping_rtt: scope.histogram(&table::PING_RTT),
+            ping_delay: scope.histogram(&table::PING_DELAY),
+            lapses: Diagnosis::ALL.map(|diagnosis| {
+                scope
+                    .with(Label::Diagnosis, diagnosis.as_str())
+                    .counter(&table::LAPSES)
+            }),
+        }
+    }
+
+    /// Lapses of the side that ended the pair, by what the kernel could tell.
+    pub fn lapses(&self, diagnosis: Diagnosis) -> &Counter {
+        &self.lapses[diagnosis as usize]
+    }
+}
+
+// === impl DirectionMetrics ===
+
+impl DirectionMetrics {
+    fn register(route: &Scope<'_>, direction: Direction) -> Self {
+        let scope = route.with(Label::Direction, direction.as_str());
+        Self {
+            bytes: scope.counter(&table::BYTES),
+            foreign_pings: scope.counter(&table::FOREIGN_PINGS),
+            foreign_pongs: scope.counter(&table::FOREIGN_PONGS),
+            frames: OpcodeClass::ALL.map(|class| {
+                scope
+                    .with(Label::Opcode, class.as_str())
+                    .counter(&table::FRAMES)
+            }),
+        }
+    }
+}
+
+// === impl PairGauge ===
+
+impl PairGauge {
+    fn new(pairs: Gauge) -> Self {
+        pairs.increment(1);
+        Self { pairs }
+    }
+}
+
+impl Drop for PairGauge {
+    fn drop(&mut self) {
+        self.pairs.decrement(1);
+    }
+}
+
+// === impl Handshakes ===
+
+impl Handshakes {
+    fn register(listener_and_route: &Scope<'_>) -> Self {
+        Self(Outcome::ALL.map(|outcome| {
+            listener_and_route
+                .with(Label::Outcome, outcome.as_str())
+                .counter(&table::HANDSHAKES)
+        }))
+    }
+
+    fn get(&self, outcome: Outcome) -> &Counter {
+        &self.0[outcome as usize]
+    }
+}

@@ -1,0 +1,326 @@
+//! The labels of the metrics and, where a label is a closed enum, every value that it can take.
+//!
+//! The doc comment of a value is also its [`Value::meaning`] in the reference, so each is one
+//! sentence that says what happened and who did it. Not in here: configured names, which are the
+//! values of the other labels.
+
+/// One value of a closed label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Value {
+    /// How it is written in labels, log fields and status texts.
+    pub name: &'static str,
+    /// What it says, in one sentence.
+    pub meaning: &'static str,
+}
+
+/// Declares an enum whose variants have a name and whose doc comments are kept as text.
+macro_rules! closed_enum {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis enum $Enum:ident {
+            $( $(#[doc = $meaning:literal])+ $Variant:ident = $name:literal, )+
+        }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        $visibility enum $Enum {
+            $( $(#[doc = $meaning])+ $Variant, )+
+        }
+
+        impl $Enum {
+            /// Every variant, in the order of declaration: `ALL[v as usize] == v`.
+            $visibility const ALL: [Self; Self::VALUES.len()] = [$( Self::$Variant, )+];
+
+            /// Name and meaning of every variant, in the order of [`Self::ALL`].
+            $visibility const VALUES: &'static [Value] = &[
+                $( Value { name: $name, meaning: concat!($( $meaning ),+).trim_ascii() }, )+
+            ];
+
+            /// The name used in labels, log fields and status texts.
+            #[must_use]
+            $visibility const fn as_str(self) -> &'static str {
+                Self::VALUES[self as usize].name
+            }
+        }
+
+        // Counters are kept in arrays that are made from `ALL` and indexed by the variant.
+        const _: () = {
+            let mut index = 0;
+            while index < $Enum::ALL.len() {
+                assert!($Enum::ALL[index] as usize == index);
+                index += 1;
+            }
+        };
+
+        impl std::fmt::Display for $Enum {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+closed_enum! {
+    /// A label of some metric.
+    pub enum Label {
+        /// The version of the running program.
+        Version = "version",
+        /// The source revision that the running program was built from.
+        Revision = "revision",
+        /// The configured name of the listener that accepted the client's connection.
+        Listener = "listener",
+        /// The configured name of the route that the request matched; `none` in
+        /// `lubdub_handshakes_total` where it ended before it had matched one.
+        Route = "route",
+        /// Why a pair ended.
+        Cause = "cause",
+        /// How a handshake ended.
+        Outcome = "outcome",
+        /// The end of a pair that is spoken of.
+        Side = "side",
+        /// What the kernel could tell about a lapse.
+        Diagnosis = "diagnosis",
+        /// Where relayed bytes went.
+        Direction = "direction",
+        /// The opcode of relayed frames.
+        Opcode = "opcode",
+    }
+}
+
+closed_enum! {
+    /// Why a pair ended: the only source of the log field, the metric label and the status text.
+    pub enum Cause {
+        /// The client began the closing handshake by sending a Close.
+        ClientClosed = "client_closed",
+        /// The upstream began the closing handshake by sending a Close.
+        UpstreamClosed = "upstream_closed",
+        /// The client ended its connection (FIN) without a Close.
+        ClientEof = "client_eof",
+        /// The upstream ended its connection (FIN) without a Close.
+        UpstreamEof = "upstream_eof",
+        /// The client's connection was reset or broke with an error.
+        ClientReset = "client_reset",
+        /// The upstream's connection was reset or broke with an error.
+        UpstreamReset = "upstream_reset",
+        /// The client gave no sign of life within the time allowed after a ping, so lubdub ended
+        /// the pair.
+        ClientLapsed = "client_lapsed",
+        /// The upstream gave no sign of life within the time allowed after a ping, so lubdub ended
+        /// the pair.
+        UpstreamLapsed = "upstream_lapsed",
+        /// The client took next to none of the bytes that waited for it for `timeouts.write_stall`,
+        /// so lubdub ended the pair.
+        ClientStalled = "client_stalled",
+        /// The upstream took next to none of the bytes that waited for it for `timeouts.write_stall`,
+        /// so lubdub ended the pair.
+        UpstreamStalled = "upstream_stalled",
+        /// One endpoint's Close or FIN had been passed on and the other did not finish within
+        /// `timeouts.close`, so lubdub ended the pair.
+        CloseTimeout = "close_timeout",
+        /// No data frame passed in either direction for `timeouts.data_idle`, so lubdub ended the
+        /// pair.
+        DataIdle = "data_idle",
+        /// The pair reached `timeouts.lifetime`, so lubdub ended it.
+        Lifetime = "lifetime",
+        /// lubdub was draining and ended the pair.
+        Drain = "drain",
+        /// An endpoint sent a frame longer than `limits.frame_bytes`, so lubdub ended the pair.
+        FrameTooBig = "frame_too_big",
+        /// The pair went beyond a configured limit other than the length of a frame, so lubdub
+        /// ended it.
+        Limit = "limit",
+        /// An operator ended the pair through the admin interface.
+        Admin = "admin",
+        /// A fault of lubdub's own ended the pair.
+        Internal = "internal",
+    }
+}
+
+closed_enum! {
+    /// How a WebSocket handshake ended: the only source of the log field, the metric label and the
+    /// status text.
+    pub enum Outcome {
+        /// The upstream answered 101, the client was told so, and a pair was opened.
+        Upgraded = "upgraded",
+        /// The client sent a request that is not a valid handshake, and lubdub refused it.
+        BadRequest = "bad_request",
+        /// The client did not send a whole request within the time allowed, and lubdub gave up.
+        RequestTimeout = "request_timeout",
+        /// The client asked for a host and path that no route matches, and lubdub refused it.
+        NoRoute = "no_route",
+        /// The configuration does not let this client in, and lubdub refused it.
+        Forbidden = "forbidden",
+        /// The client's source or the route has as many pairs as its own limit allows, and lubdub
+        /// refused one more.
+        Limited = "limited",
+        /// The whole process has as many pairs as `limits.pairs` allows, and lubdub refused one
+        /// more.
+        AtCapacity = "at_capacity",
+        /// lubdub was draining and took no new pairs.
+        Draining = "draining",
+        /// The upstream could not be connected to: its name did not resolve, it refused the
+        /// connection, or TLS with it failed.
+        ConnectFailed = "connect_failed",
+        /// The upstream was not connected within `timeouts.connect`, and lubdub gave up.
+        ConnectTimeout = "connect_timeout",
+        /// The upstream took the request and did not answer within `timeouts.answer`, and lubdub
+        /// gave up.
+        AnswerTimeout = "answer_timeout",
+        /// The upstream answered other than 101, and the client was given that answer.
+        Refused = "refused",
+        /// The upstream answered something that is not a valid handshake, or ended the connection
+        /// instead, and lubdub refused to join the two.
+        BadAnswer = "bad_answer",
+        /// The client went away before the handshake had ended.
+        ClientGone = "client_gone",
+    }
+}
+
+closed_enum! {
+    /// The end of a pair that a series speaks of.
+    pub(crate) enum Side {
+        /// The end that connected to lubdub.
+        Client = "client",
+        /// The end that lubdub connected to.
+        Upstream = "upstream",
+    }
+}
+
+closed_enum! {
+    /// What the kernel could tell about a lapse.
+    pub enum Diagnosis {
+        /// The kernel could not be asked, or could not tell.
+        Unknown = "unknown",
+        /// The side's kernel did not acknowledge the ping: its host or the way to it is gone.
+        Network = "network",
+        /// The side's kernel acknowledged the ping: its host is there and its program is silent.
+        Application = "application",
+    }
+}
+
+closed_enum! {
+    /// Where relayed bytes went.
+    pub(crate) enum Direction {
+        /// From the client to the upstream.
+        ToUpstream = "to_upstream",
+        /// From the upstream to the client.
+        ToClient = "to_client",
+    }
+}
+
+closed_enum! {
+    /// The opcode of a frame, as far as it is counted apart.
+    ///
+    /// Discriminants are the indices of
+    /// [`DirectionMetrics::frames`](crate::DirectionMetrics::frames).
+    pub enum OpcodeClass {
+        /// A further fragment of a message (0x0).
+        Continuation = "continuation",
+        /// A text message or its first fragment (0x1).
+        Text = "text",
+        /// A binary message or its first fragment (0x2).
+        Binary = "binary",
+        /// A Close (0x8).
+        Close = "close",
+        /// A PING (0x9).
+        Ping = "ping",
+        /// A PONG (0xA).
+        Pong = "pong",
+        /// One of the reserved opcodes (0x3 to 0x7, 0xB to 0xF).
+        Other = "other",
+    }
+}
+
+impl Label {
+    /// Every value that the label can take; `None` if its values are given from outside: names
+    /// from the configuration, or the build.
+    #[must_use]
+    pub const fn values(self) -> Option<&'static [Value]> {
+        match self {
+            Self::Version | Self::Revision | Self::Listener | Self::Route => None,
+            Self::Cause => Some(Cause::VALUES),
+            Self::Outcome => Some(Outcome::VALUES),
+            Self::Side => Some(Side::VALUES),
+            Self::Diagnosis => Some(Diagnosis::VALUES),
+            Self::Direction => Some(Direction::VALUES),
+            Self::Opcode => Some(OpcodeClass::VALUES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn names(values: &[Value]) -> Vec<&'static str> {
+        values.iter().map(|value| value.name).collect()
+    }
+
+    #[test]
+    fn causes_are_those_of_the_design() {
+        let design = "client_closed, upstream_closed, client_eof, upstream_eof, client_reset, \
+                      upstream_reset, client_lapsed, upstream_lapsed, client_stalled, \
+                      upstream_stalled, close_timeout, data_idle, lifetime, drain, \
+                      frame_too_big, limit, admin, internal";
+        assert_eq!(names(Cause::VALUES).join(", "), design);
+    }
+
+    #[test]
+    fn outcomes_are_those_of_the_design() {
+        let design = "upgraded, bad_request, request_timeout, no_route, forbidden, limited, \
+                      at_capacity, draining, connect_failed, connect_timeout, answer_timeout, \
+                      refused, bad_answer, client_gone";
+        assert_eq!(names(Outcome::VALUES).join(", "), design);
+    }
+
+    #[test]
+    fn the_other_labels_are_those_of_the_design() {
+        assert_eq!(names(Side::VALUES), ["client", "upstream"]);
+        assert_eq!(names(Direction::VALUES), ["to_upstream", "to_client"]);
+        assert_eq!(
+            names(Diagnosis::VALUES),
+            ["unknown", "network", "application"]
+        );
+        assert_eq!(
+            names(OpcodeClass::VALUES).join(", "),
+            "continuation, text, binary, close, ping, pong, other"
+        );
+    }
+
+    #[test]
+    fn variants_are_named_as_they_are_written() {
+        fn camel(name: &str) -> String {
+            name.split('_')
+                .map(|word| word[..1].to_uppercase() + &word[1..])
+                .collect()
+        }
+        for cause in Cause::ALL {
+            assert_eq!(camel(cause.as_str()), format!("{cause:?}"));
+            assert_eq!(cause.to_string(), cause.as_str());
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(camel(outcome.as_str()), format!("{outcome:?}"));
+            assert_eq!(outcome.to_string(), outcome.as_str());
+        }
+    }
+
+    #[test]
+    fn every_value_is_snake_case_unique_and_explained_in_one_sentence() {
+        for label in Label::ALL {
+            let values = label.values().unwrap_or_default();
+            let unique: BTreeSet<_> = names(values).into_iter().collect();
+            assert_eq!(unique.len(), values.len(), "{label} has a value twice");
+            for Value { name, meaning } in values {
+                assert!(
+                    name.split('_').all(|word| !word.is_empty()
+                        && word.bytes().all(|byte| byte.is_ascii_lowercase())),
+                    "{name} is not snake_case"
+                );
+                assert!(meaning.ends_with('.'), "{name}: {meaning}");
+                assert!(!meaning.contains(". "), "{name}: {meaning}");
+                assert!(!meaning.contains("  "), "{name}: {meaning}");
+            }
+        }
+    }
+}

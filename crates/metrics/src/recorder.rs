@@ -1,0 +1,266 @@
+//! The recorder: keeps every series of the table, hands out the handles, renders for Prometheus.
+//!
+//! It is not installed process-wide: whoever needs metrics is given the [`Metrics`] or a handle
+//! from it, and two of them in one process do not meet. It does not listen and starts no threads.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Histogram, Key, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use crate::handles::{ListenerMetrics, NO_ROUTE, RouteMetrics};
+use crate::labels::Label;
+use crate::process::{PROCESS, ProcessMetrics};
+use crate::table::{self, Kind, Metric, TABLE, Unit};
+
+/// The media type of what [`Metrics::render`] returns.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of one program: made once, shared in an [`Arc`].
+///
+/// Every series exists, at 0, from the start: an alert on an increase would miss the first event
+/// of a series that began with it.
+#[derive(Debug)]
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    process: ProcessMetrics,
+    routes: Box<[Arc<RouteMetrics>]>,
+    listeners: Box<[Arc<ListenerMetrics>]>,
+    draining: Gauge,
+}
+
+/// What runs, for `lubdub_build_info`.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildInfo<'a> {
+    /// The version of the program.
+    pub version: &'a str,
+    /// The source revision that it was built from.
+    pub revision: &'a str,
+}
+
+/// The configured names that become label values.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    /// The names of the listeners.
+    pub listeners: &'a [&'a str],
+    /// The names of the routes.
+    pub routes: &'a [&'a str],
+}
+
+/// Why names cannot be told apart in labels.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidNames {
+    /// Two listeners would share their series.
+    #[error("two listeners are named {0:?}")]
+    DuplicateListener(String),
+    /// Two routes would share their series.
+    #[error("two routes are named {0:?}")]
+    DuplicateRoute(String),
+    /// A route would share its series with requests that reached no route.
+    #[error("a route cannot be named {NO_ROUTE:?}, which stands for no route in metrics")]
+    ReservedRoute,
+}
+
+/// Registers series under the labels that are known so far.
+///
+/// The table says which of them a metric has.
+pub(crate) struct Scope<'a> {
+    recorder: &'a PrometheusRecorder,
+    known: Vec<(Label, &'a str)>,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Makes the recorder and registers every series for every listener and route.
+    ///
+    /// # Errors
+    /// If two names of a kind are the same, or a route has the reserved name [`NO_ROUTE`].
+    pub fn new(build: BuildInfo<'_>, names: Names<'_>) -> Result<Self, InvalidNames> {
+        names.check()?;
+
+        let recorder = recorder();
+        let scope = Scope {
+            recorder: &recorder,
+            known: Vec::new(),
+        };
+        scope
+            .with(Label::Version, build.version)
+            .with(Label::Revision, build.revision)
+            .gauge(&table::BUILD_INFO)
+            .set(1);
+        let routes: Box<[_]> = names
+            .routes
+            .iter()
+            .map(|name| Arc::new(RouteMetrics::register(&scope, name)))
+            .collect();
+        let listeners = names
+            .listeners
+            .iter()
+            .map(|name| Arc::new(ListenerMetrics::register(&scope, name, &routes)))
+            .collect();
+        let draining = scope.gauge(&table::DRAINING);
+
+        Ok(Self {
+            handle: recorder.handle(),
+            recorder,
+            process: ProcessMetrics::default(),
+            routes,
+            listeners,
+            draining,
+        })
+    }
+
+    /// The handle of a listener, to be looked up at start.
+    #[must_use]
+    pub fn listener(&self, name: &str) -> Option<Arc<ListenerMetrics>> {
+        self.listeners
+            .iter()
+            .find(|listener| listener.name() == name)
+            .map(Arc::clone)
+    }
+
+    /// The handle of a route, to be looked up at start.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<Arc<RouteMetrics>> {
+        self.routes
+            .iter()
+            .find(|route| route.name() == name)
+            .map(Arc::clone)
+    }
+
+    /// Says whether lubdub is draining.
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.set(u8::from(draining));
+    }
+
+    /// All metrics in the text format of Prometheus ([`CONTENT_TYPE`]), in no particular order.
+    ///
+    /// Reads the process metrics first, from `/proc` on Linux. Takes locks, and time that grows
+    /// with the number of routes: nothing for a thread that has pairs to serve.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.process.collect(&self.recorder);
+        self.handle.render()
+    }
+
+    /// Moves the observations of histograms into their buckets.
+    ///
+    /// Until then each is kept as it is, 16 bytes and more: the program has to call this every few
+    /// seconds, because nobody may ever ask for a rendering, which does the same.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+// === impl Names ===
+
+impl Names<'_> {
+    fn check(&self) -> Result<(), InvalidNames> {
+        if let Some(name) = duplicate(self.listeners) {
+            return Err(InvalidNames::DuplicateListener(name.to_owned()));
+        }
+        if let Some(name) = duplicate(self.routes) {
+            return Err(InvalidNames::DuplicateRoute(name.to_owned()));
+        }
+        if self.routes.contains(&NO_ROUTE) {
+            return Err(InvalidNames::ReservedRoute);
+        }
+        Ok(())
+    }
+}
+
+// === impl Scope ===
+
+impl<'a> Scope<'a> {
+    /// The same, with one more label known.
+    pub(crate) fn with<'b>(&self, label: Label, value: &'b str) -> Scope<'b>
+    where
+        'a: 'b,
+    {
+        let mut known: Vec<(Label, &'b str)> = self.known.clone();
+        known.push((label, value));
+        Scope {
+            recorder: self.recorder,
+            known,
+        }
+    }
+
+    pub(crate) fn counter(&self, metric: &Metric) -> Counter {
+        self.recorder.register_counter(&self.key(metric), &METADATA)
+    }
+
+    pub(crate) fn gauge(&self, metric: &Metric) -> Gauge {
+        self.recorder.register_gauge(&self.key(metric), &METADATA)
+    }
+
+    pub(crate) fn histogram(&self, metric: &Metric) -> Histogram {
+        self.recorder
+            .register_histogram(&self.key(metric), &METADATA)
+    }
+
+    fn key(&self, metric: &Metric) -> Key {
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| metrics::Label::new(label.as_str(), self.value(*label).to_owned()))
+            .collect();
+        Key::from_parts(metric.name, labels)
+    }
+
+    fn value(&self, label: Label) -> &'a str {
+        self.known
+            .iter()
+            .find_map(|(known, value)| (*known == label).then_some(*value))
+            .expect("a metric is registered where all of its labels are known")
+    }
+}
+
+/// Required by the recorder's interface, and not looked at by this recorder.
+const METADATA: Metadata<'static> = Metadata::new("lubdub", Level::INFO, None);
+
+/// A recorder that knows the help text and the buckets of every declared metric.
+///
+/// It has no idle timeout: that would delete series that handles go on writing to.
+fn recorder() -> PrometheusRecorder {
+    let recorder = TABLE
+        .iter()
+        .fold(PrometheusBuilder::new(), |builder, metric| {
+            match metric.kind {
+                Kind::Counter | Kind::Gauge => builder,
+                // Without buckets it would be a summary, which cannot be added up over instances.
+                Kind::Histogram { buckets } => builder
+                    .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+                    .expect("every histogram is declared with buckets"),
+            }
+        })
+        .build_recorder();
+    for metric in TABLE.iter().chain(PROCESS) {
+        describe(&recorder, metric);
+    }
+    recorder
+}
+
+fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
+    let name = metric.name.into();
+    let help = metric.help.into();
+    let unit = metric.unit.map(|unit| match unit {
+        Unit::Seconds => metrics::Unit::Seconds,
+        Unit::Bytes => metrics::Unit::Bytes,
+    });
+    match metric.kind {
+        Kind::Counter => recorder.describe_counter(name, unit, help),
+        Kind::Gauge => recorder.describe_gauge(name, unit, help),
+        Kind::Histogram { .. } => recorder.describe_histogram(name, unit, help),
+    }
+}
+
+/// The first name that was there before.
+fn duplicate<'a>(names: &[&'a str]) -> Option<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.iter().copied().find(|name| !seen.insert(*name))
+}

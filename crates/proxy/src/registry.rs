@@ -1,0 +1,253 @@
+//! The live pairs: who they are, how alive each side is, and how to reach one from outside.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use lubdub_keepalive::{PerSide, Side, Vitals};
+
+/// The identity of a pair within one run of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PairId(pub u64);
+
+/// All live pairs.
+#[derive(Debug, Default)]
+pub struct Registry {
+    pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
+    next: AtomicU64,
+    open: AtomicUsize,
+}
+
+/// One live pair, as it is seen from outside its task.
+#[derive(Debug)]
+pub struct PairEntry {
+    /// Its identity.
+    pub id: PairId,
+    /// The listener that accepted the client.
+    pub listener: Arc<str>,
+    /// The route that the request took.
+    pub route: Arc<str>,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The upstream's address.
+    pub upstream: SocketAddr,
+    /// When the 101 was relayed.
+    pub opened: Instant,
+    status: PerSide<Status>,
+    order: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// What a pair's task publishes about a side. Read without a lock: each number is true, all of
+/// them together may be of two moments.
+#[derive(Debug)]
+struct Status {
+    /// Milliseconds after `opened`.
+    last_heard: AtomicU64,
+    /// Microseconds; `u32::MAX` while there is none.
+    last_rtt: AtomicU32,
+    pings_sent: AtomicU64,
+    pongs_received: AtomicU64,
+    bytes: AtomicU64,
+    frames: AtomicU64,
+}
+
+/// How alive a side is, at the moment of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SideStatus {
+    /// Time since bytes were last read from the side, or since the pair opened.
+    pub silent_for: Duration,
+    /// The latest round trip, once there was one.
+    pub last_rtt: Option<Duration>,
+    /// Own pings written to the side.
+    pub pings_sent: u64,
+    /// Own pings that the side answered.
+    pub pongs_received: u64,
+    /// Bytes relayed from the side.
+    pub bytes: u64,
+    /// Frames relayed from the side.
+    pub frames: u64,
+}
+
+/// What a pair is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Order {
+    /// Nothing.
+    None,
+    /// Say farewell to both sides.
+    Drain,
+    /// End now.
+    Cut,
+}
+
+/// Keeps a pair in the registry for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    registry: Arc<Registry>,
+    entry: Arc<PairEntry>,
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// How many pairs are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Whether no pair is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The live pairs, oldest first.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<Arc<PairEntry>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// The pair with this id, if it lives.
+    #[must_use]
+    pub fn pair(&self, id: PairId) -> Option<Arc<PairEntry>> {
+        self.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        listener: Arc<str>,
+        route: Arc<str>,
+        client: SocketAddr,
+        upstream: SocketAddr,
+        opened: Instant,
+    ) -> Registration {
+        let entry = Arc::new(PairEntry {
+            id: PairId(self.next.fetch_add(1, Relaxed) + 1),
+            listener,
+            route,
+            client,
+            upstream,
+            opened,
+            status: PerSide::from_fn(|_| Status::default()),
+            order: AtomicU8::new(Order::None as u8),
+            waker: Mutex::new(None),
+        });
+        self.lock().insert(entry.id, Arc::clone(&entry));
+        self.open.fetch_add(1, Relaxed);
+        Registration {
+            registry: Arc::clone(self),
+            entry,
+        }
+    }
+
+    /// Tells every live pair.
+    pub(crate) fn order_all(&self, order: Order) {
+        for pair in self.pairs() {
+            pair.order(order);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PairId, Arc<PairEntry>>> {
+        // Nothing that is done under the lock can leave the map half changed.
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl PairEntry ===
+
+impl PairEntry {
+    /// How alive a side is.
+    #[must_use]
+    pub fn status(&self, side: Side, now: Instant) -> SideStatus {
+        let status = &self.status[side];
+        let heard = self.opened + Duration::from_millis(status.last_heard.load(Relaxed));
+        let rtt = status.last_rtt.load(Relaxed);
+        SideStatus {
+            silent_for: now.saturating_duration_since(heard),
+            last_rtt: (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into())),
+            pings_sent: status.pings_sent.load(Relaxed),
+            pongs_received: status.pongs_received.load(Relaxed),
+            bytes: status.bytes.load(Relaxed),
+            frames: status.frames.load(Relaxed),
+        }
+    }
+
+    /// Publishes how alive a side is. Called by the pair's own task only.
+    pub(crate) fn publish(&self, side: Side, vitals: &Vitals, bytes: u64, frames: u64) {
+        let status = &self.status[side];
+        let heard = vitals.last_heard.saturating_duration_since(self.opened);
+        let heard = u64::try_from(heard.as_millis()).unwrap_or(u64::MAX);
+        status.last_heard.store(heard, Relaxed);
+        if let Some(rtt) = vitals.rtt {
+            let micros = u32::try_from(rtt.last().as_micros()).unwrap_or(u32::MAX - 1);
+            status.last_rtt.store(micros, Relaxed);
+        }
+        status.pings_sent.store(vitals.pings_sent, Relaxed);
+        status.pongs_received.store(vitals.pongs_received, Relaxed);
+        status.bytes.store(bytes, Relaxed);
+        status.frames.store(frames, Relaxed);
+    }
+
+    /// Tells the pair; a stronger order replaces a weaker one.
+    pub(crate) fn order(&self, order: Order) {
+        self.order.fetch_max(order as u8, Ordering::Release);
+        let waker = self.waker();
+        if let Some(waker) = &*waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// What the pair has been told.
+    pub(crate) fn ordered(&self) -> Order {
+        match self.order.load(Ordering::Acquire) {
+            0 => Order::None,
+            1 => Order::Drain,
+            _ => Order::Cut,
+        }
+    }
+
+    /// Whom to wake when there is an order. To be set before looking for one.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        *self.waker() = Some(waker.clone());
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Registration ===
+
+impl Registration {
+    pub(crate) fn entry(&self) -> &PairEntry {
+        &self.entry
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.entry.id);
+        self.registry.open.fetch_sub(1, Relaxed);
+    }
+}
+
+// === impl Status ===
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            last_heard: AtomicU64::new(0),
+            last_rtt: AtomicU32::new(u32::MAX),
+            pings_sent: AtomicU64::new(0),
+            pongs_received: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            frames: AtomicU64::new(0),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A TCP socket that can ask the kernel itself, and counts what the kernel took.
+//!
+//! The runtime remembers which sockets are readable; after a stall of the process that memory is
+//! older than the bytes that arrived meanwhile. Before a side is declared dead its socket is
+//! therefore read directly ([`Socket::ask_kernel`]), below TLS as well.
+
+use std::io::{self, IoSlice, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connected TCP socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    tcp: TcpStream,
+    /// Bytes that the kernel took from us.
+    taken: u64,
+    ask_kernel: bool,
+}
+
+impl Socket {
+    /// Unsent bytes above which the kernel says that the socket is not writable: little is then
+    /// queued ahead of a ping, while what is in flight is not limited.
+    const NOTSENT_LOWAT: u32 = 16 * 1024;
+
+    /// Prepares a connected socket for frames: small writes leave at once, and little is queued.
+    pub(crate) fn new(tcp: TcpStream) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        SockRef::from(&tcp).set_tcp_notsent_lowat(Self::NOTSENT_LOWAT)?;
+        Ok(Self {
+            tcp,
+            taken: 0,
+            ask_kernel: false,
+        })
+    }
+
+    /// Bytes that the kernel has taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether the next reads ask the kernel, whatever the runtime believes.
+    pub(crate) fn ask_kernel(&mut self, ask: bool) {
+        self.ask_kernel = ask;
+    }
+
+    /// Makes closing this socket a reset (RST) that discards what is still queued.
+    pub(crate) fn reset_on_close(&self) {
+        // It fails only on a socket that is no longer connected, where there is nothing to reset.
+        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Until there is something to read: bytes, an end, or an error.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.tcp.readable().await
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ask_kernel {
+            let read = (&*SockRef::from(&self.tcp)).read(buf.initialize_unfilled());
+            match read {
+                Ok(n) => {
+                    buf.advance(n);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let n = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
+        self.taken += n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let n = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
+        self.taken += n as u64;
+        Poll::Ready(Ok(n))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,141 @@
+//! How a pair comes to its end: what ended it, and the Close that told of it.
+
+use std::time::Duration;
+
+use lubdub_keepalive::Side;
+use lubdub_metrics::Cause;
+use lubdub_wire::CloseCode;
+
+use crate::settings::CloseCodes;
+
+/// What is known about the end of a pair.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    cause: Option<Cause>,
+    by_lubdub: bool,
+    /// The first Close that passed.
+    pub(super) close: Option<SeenClose>,
+    /// How long the lapsed side had been silent.
+    pub(super) silent_for: Option<Duration>,
+}
+
+/// A Close, as seen by the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SeenClose {
+    pub(super) by: CloseSender,
+    /// `None` if it carried none.
+    pub(super) code: Option<u16>,
+}
+
+/// Who sent a Close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloseSender {
+    Side(Side),
+    Lubdub,
+}
+
+impl Fate {
+    pub(super) fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
+    /// lubdub has decided to end the pair.
+    pub(super) fn is_by_lubdub(&self) -> bool {
+        self.by_lubdub
+    }
+
+    /// An endpoint did something that ends the pair; the first such thing counts.
+    pub(super) fn by_endpoint(&mut self, cause: Cause) {
+        self.cause.get_or_insert(cause);
+    }
+
+    /// lubdub ends the pair. This counts more than a farewell between the endpoints that was under
+    /// way and would not have come to its end.
+    pub(super) fn by_lubdub(&mut self, cause: Cause) {
+        if !self.by_lubdub {
+            self.by_lubdub = true;
+            self.cause = Some(cause);
+        }
+    }
+}
+
+impl CloseSender {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Side(side) => side.as_str(),
+            Self::Lubdub => "lubdub",
+        }
+    }
+}
+
+pub(super) fn closed(by: Side) -> Cause {
+    match by {
+        Side::Client => Cause::ClientClosed,
+        Side::Upstream => Cause::UpstreamClosed,
+    }
+}
+
+pub(super) fn eof(of: Side) -> Cause {
+    match of {
+        Side::Client => Cause::ClientEof,
+        Side::Upstream => Cause::UpstreamEof,
+    }
+}
+
+pub(super) fn reset(of: Side) -> Cause {
+    match of {
+        Side::Client => Cause::ClientReset,
+        Side::Upstream => Cause::UpstreamReset,
+    }
+}
+
+pub(super) fn lapsed(side: Side) -> Cause {
+    match side {
+        Side::Client => Cause::ClientLapsed,
+        Side::Upstream => Cause::UpstreamLapsed,
+    }
+}
+
+pub(super) fn stalled(side: Side) -> Cause {
+    match side {
+        Side::Client => Cause::ClientStalled,
+        Side::Upstream => Cause::UpstreamStalled,
+    }
+}
+
+/// The code of lubdub's Close to `side` when it ends a pair for `cause`.
+pub(super) fn code(codes: &CloseCodes, side: Side, cause: Cause) -> CloseCode {
+    let (to_client, to_upstream) = (&codes.to_client, &codes.to_upstream);
+    match (side, cause) {
+        (Side::Client, Cause::UpstreamLapsed) => to_client.upstream_lapsed,
+        (Side::Client, Cause::UpstreamStalled) => to_client.upstream_stalled,
+        (Side::Client, Cause::Drain) => to_client.drain,
+        (Side::Client, Cause::Lifetime) => to_client.lifetime,
+        (Side::Client, Cause::DataIdle) => to_client.data_idle,
+        (Side::Client, Cause::FrameTooBig) => to_client.frame_too_big,
+        (Side::Upstream, Cause::ClientLapsed) => to_upstream.client_lapsed,
+        (Side::Upstream, Cause::ClientStalled) => to_upstream.client_stalled,
+        (Side::Upstream, Cause::Drain) => to_upstream.drain,
+        (Side::Upstream, Cause::Lifetime) => to_upstream.lifetime,
+        (Side::Upstream, Cause::DataIdle) => to_upstream.data_idle,
+        (Side::Upstream, Cause::FrameTooBig) => to_upstream.frame_too_big,
+        // What the endpoints do is not announced by lubdub, and a side is not told of itself.
+        (
+            _,
+            Cause::ClientClosed
+            | Cause::UpstreamClosed
+            | Cause::ClientEof
+            | Cause::UpstreamEof
+            | Cause::ClientReset
+            | Cause::UpstreamReset
+            | Cause::ClientLapsed
+            | Cause::UpstreamLapsed
+            | Cause::ClientStalled
+            | Cause::UpstreamStalled
+            | Cause::CloseTimeout
+            | Cause::Limit
+            | Cause::Admin
+            | Cause::Internal,
+        ) => CloseCode::GOING_AWAY,
+    }
+}

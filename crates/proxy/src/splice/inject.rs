@@ -1,0 +1,88 @@
+//! The frames that lubdub adds to a stream: own pings, own Closes, and repaired pongs.
+//!
+//! RFC 6455 5.1: a client "MUST mask all frames that it sends to the server" and a server "MUST
+//! NOT mask any frames that it sends to the client". Toward the upstream lubdub is the client, so
+//! its frames are masked there, each with a fresh key from a cryptographic generator (5.3).
+
+use bytes::BytesMut;
+use fastwebsockets::{Frame, OpCode, Payload};
+use lubdub_keepalive::{PingPayload, Side};
+use lubdub_wire::CloseCode;
+
+/// An own ping to `to`.
+pub(super) fn ping(to: Side, payload: PingPayload) -> BytesMut {
+    let payload = payload.as_bytes().to_vec();
+    encode(to, Frame::new(true, OpCode::Ping, None, Payload::Owned(payload)))
+}
+
+/// An own Close to `to`, without a reason.
+pub(super) fn close(to: Side, code: CloseCode) -> BytesMut {
+    encode(to, Frame::close(code.get(), b""))
+}
+
+/// The pong that the other endpoint may have left out (RFC 6455 5.5.3).
+pub(super) fn repaired_pong(to: Side, payload: Vec<u8>) -> BytesMut {
+    encode(to, Frame::pong(Payload::Owned(payload)))
+}
+
+fn encode(to: Side, mut frame: Frame<'_>) -> BytesMut {
+    match to {
+        Side::Client => {}
+        Side::Upstream => frame.mask(),
+    }
+    let mut bytes = Vec::with_capacity(16 + frame.payload.len());
+    let written = frame.write(&mut bytes).len();
+    bytes.truncate(written);
+    BytesMut::from(&bytes[..])
+}
+
+#[cfg(test)]
+mod tests {
+    use lubdub_wire::{Event, FrameScanner, Header, Stop};
+
+    use super::*;
+
+    fn header(frame: &[u8]) -> Header {
+        Header::decode(frame).expect("a whole header").0
+    }
+
+    #[test]
+    fn frames_are_masked_toward_the_upstream_only() {
+        for (to, masked) in [(Side::Client, false), (Side::Upstream, true)] {
+            for frame in [
+                close(to, CloseCode::GOING_AWAY),
+                repaired_pong(to, b"hello".to_vec()),
+            ] {
+                let header = header(&frame);
+                assert_eq!(header.mask.is_some(), masked);
+                assert!(header.fin);
+                assert_eq!(header.rsv, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn mask_keys_are_fresh() {
+        let keys: std::collections::BTreeSet<_> = (0..100)
+            .map(|_| header(&close(Side::Upstream, CloseCode::NORMAL)).mask.map(|key| key.0))
+            .collect();
+        assert!(keys.len() > 98, "{} keys for 100 frames", keys.len());
+    }
+
+    #[test]
+    fn a_masked_frame_says_what_it_should() {
+        let frame = close(Side::Upstream, CloseCode::GOING_AWAY);
+        let step = FrameScanner::new().scan(&frame, Stop::Never);
+        let Event::Close(payload) = step.event else {
+            panic!("not a Close: {:?}", step.event);
+        };
+        assert_eq!(&payload[..], 1001_u16.to_be_bytes());
+
+        let frame = repaired_pong(Side::Upstream, vec![7; 125]);
+        let step = FrameScanner::new().scan(&frame, Stop::Never);
+        let Event::Pong(pong) = step.event else {
+            panic!("not a PONG: {:?}", step.event);
+        };
+        assert_eq!(&pong.payload()[..], [7; 125]);
+    }
+}

@@ -1,0 +1,317 @@
+//! What goes to one side: bytes that its socket has not taken yet, the frames that lubdub owes
+//! it, and the watch over whether it takes anything at all.
+//!
+//! An outlet knows nothing of frames. Whether an owed frame may be placed here and now is for the
+//! scanner of the other side's stream to say.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use lubdub_keepalive::PingPayload;
+use lubdub_wire::CloseCode;
+use tokio::io::AsyncWrite;
+
+use crate::leg::Leg;
+
+/// What goes to one side.
+#[derive(Debug, Default)]
+pub(super) struct Outlet {
+    /// What the leg did not take. Bounded: its source is not read while there is any.
+    backlog: BytesMut,
+    /// The leg took bytes that it may hold itself (TLS).
+    unflushed: bool,
+    pub(super) ping: PingSlot,
+    pub(super) close: CloseSlot,
+    pub(super) fin: Fin,
+    /// Writing failed: nothing will reach this side any more.
+    broken: bool,
+    watch: Option<StallWatch>,
+}
+
+/// The own ping on its way to the side.
+#[derive(Debug, Default)]
+pub(super) enum PingSlot {
+    /// None.
+    #[default]
+    Empty,
+    /// To be placed at a message boundary, or from then on at any frame boundary.
+    Owed {
+        payload: PingPayload,
+        frame_boundary_from: Option<Instant>,
+    },
+    /// In the stream; so many bytes of the backlog are left up to its end.
+    Placed { ahead: usize },
+}
+
+/// The Close on its way to the side.
+#[derive(Debug, Default)]
+pub(super) enum CloseSlot {
+    /// None.
+    #[default]
+    Empty,
+    /// lubdub's own, to be placed at the first frame boundary, or given up then.
+    Owed { code: CloseCode, give_up: Instant },
+    /// In the stream; so many bytes of the backlog are left up to its end.
+    Placed { by: Author, ahead: usize },
+    /// The socket took it.
+    Passed { by: Author, at: Instant },
+}
+
+/// Who wrote a Close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Author {
+    /// The endpoint at the other side.
+    Endpoint,
+    Lubdub,
+}
+
+/// The end of the stream to the side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Fin {
+    #[default]
+    No,
+    /// To be sent behind the backlog.
+    Owed,
+    Sent,
+}
+
+/// What [`Outlet::drain`] found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Drained {
+    /// The placed ping was written.
+    pub(super) ping_written: bool,
+    /// The Close or the FIN was passed on.
+    pub(super) ended: bool,
+}
+
+/// Whether a side with bytes waiting takes any.
+#[derive(Debug)]
+struct StallWatch {
+    since: Instant,
+    /// Bytes that the socket had taken by then.
+    taken: u64,
+}
+
+/// In the time allowed, less than this is no progress: a peer must not hold a backlog for ever by
+/// taking a byte now and then.
+const PROGRESS: u64 = 1024;
+
+impl Outlet {
+    // --- getters
+
+    /// Bytes wait for the leg to take them.
+    pub(super) fn is_backed_up(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Whether bytes from the other side are still to be relayed to this one. Behind an endpoint's
+    /// own Close they are (the endpoint judges); behind lubdub's they must not be (RFC 6455 5.5.1).
+    pub(super) fn accepts(&self) -> bool {
+        let closed = matches!(
+            self.close,
+            CloseSlot::Placed { by: Author::Lubdub, .. } | CloseSlot::Passed { by: Author::Lubdub, .. }
+        );
+        !self.broken && self.fin == Fin::No && !closed
+    }
+
+    /// Whether lubdub may still add a frame of its own to a stream that accepts.
+    pub(super) fn may_add(&self) -> bool {
+        self.accepts() && matches!(self.close, CloseSlot::Empty | CloseSlot::Owed { .. })
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// A Close by this author is in the stream or has passed.
+    pub(super) fn is_closed_by(&self, who: Author) -> bool {
+        match self.close {
+            CloseSlot::Placed { by, .. } | CloseSlot::Passed { by, .. } => by == who,
+            CloseSlot::Empty | CloseSlot::Owed { .. } => false,
+        }
+    }
+
+    /// A Close is in the stream or has passed, whoever wrote it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed_by(Author::Endpoint) || self.is_closed_by(Author::Lubdub)
+    }
+
+    /// When a side that has taken nothing is stalled.
+    pub(super) fn stall_deadline(&self, write_stall: Option<Duration>) -> Option<Instant> {
+        Some(self.watch.as_ref()?.since + write_stall?)
+    }
+
+    // --- putting bytes in
+
+    /// Sends `first`, then `second`, or as much of them as the leg takes; the rest waits.
+    pub(super) fn put(&mut self, cx: &mut Context<'_>, leg: &mut Leg, first: &[u8], second: &[u8]) {
+        let mut done = 0;
+        let total = first.len() + second.len();
+        while self.backlog.is_empty() && !self.broken && done < total {
+            let written = if done < first.len() {
+                let bufs = [IoSlice::new(&first[done..]), IoSlice::new(second)];
+                Pin::new(&mut *leg).poll_write_vectored(cx, &bufs)
+            } else {
+                Pin::new(&mut *leg).poll_write(cx, &second[done - first.len()..])
+            };
+            match taken(written) {
+                Taken::Some(n) => {
+                    done += n;
+                    self.unflushed = leg.is_buffered();
+                }
+                Taken::Nothing => break,
+                Taken::Failed => self.break_off(),
+            }
+        }
+        if self.broken {
+            return;
+        }
+        let (first, second) = match done.checked_sub(first.len()) {
+            Some(of_second) => (&[][..], &second[of_second..]),
+            None => (&first[done..], second),
+        };
+        if !first.is_empty() || !second.is_empty() {
+            self.backlog.reserve(first.len() + second.len());
+            self.backlog.extend_from_slice(first);
+            self.backlog.extend_from_slice(second);
+        }
+    }
+
+    /// The ping that was put last has its place.
+    pub(super) fn ping_placed(&mut self) {
+        self.ping = PingSlot::Placed {
+            ahead: self.backlog.len(),
+        };
+    }
+
+    /// The Close that was put last has its place.
+    pub(super) fn close_placed(&mut self, by: Author) {
+        self.close = CloseSlot::Placed {
+            by,
+            ahead: self.backlog.len(),
+        };
+    }
+
+    /// Nothing can be written any more.
+    pub(super) fn break_off(&mut self) {
+        self.broken = true;
+        self.backlog = BytesMut::new();
+        self.unflushed = false;
+        self.ping = PingSlot::Empty;
+        self.watch = None;
+    }
+
+    // --- getting them out
+
+    /// Hands the leg what waits, then the FIN if one is owed.
+    pub(super) fn drain(&mut self, cx: &mut Context<'_>, leg: &mut Leg, now: Instant) -> Drained {
+        let mut drained = Drained::default();
+        if self.broken {
+            return drained;
+        }
+        while !self.backlog.is_empty() {
+            match taken(Pin::new(&mut *leg).poll_write(cx, &self.backlog)) {
+                Taken::Some(n) => {
+                    self.on_taken(n);
+                    self.unflushed = leg.is_buffered();
+                }
+                Taken::Nothing => break,
+                Taken::Failed => {
+                    self.break_off();
+                    return drained;
+                }
+            }
+        }
+        if self.backlog.is_empty() && self.backlog.capacity() > 0 {
+            self.backlog = BytesMut::new();
+        }
+        if self.unflushed {
+            match Pin::new(&mut *leg).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => {
+                    self.break_off();
+                    return drained;
+                }
+                Poll::Pending => {}
+            }
+        }
+        self.settle_marks(now, &mut drained);
+        if self.fin == Fin::Owed && self.backlog.is_empty() && !self.unflushed {
+            match Pin::new(&mut *leg).poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.fin = Fin::Sent;
+                    drained.ended = true;
+                }
+                Poll::Ready(Err(_)) => {
+                    self.break_off();
+                    return drained;
+                }
+                Poll::Pending => {}
+            }
+        }
+        self.watch_progress(leg.socket().taken(), now);
+        drained
+    }
+
+    /// Starts the stall clock anew: after a stall of the process the peer had no chance.
+    pub(super) fn forgive(&mut self, now: Instant) {
+        if let Some(watch) = &mut self.watch {
+            watch.since = now;
+        }
+    }
+
+    fn on_taken(&mut self, n: usize) {
+        self.backlog.advance(n);
+        if let PingSlot::Placed { ahead } = &mut self.ping {
+            *ahead = ahead.saturating_sub(n);
+        }
+        if let CloseSlot::Placed { ahead, .. } = &mut self.close {
+            *ahead = ahead.saturating_sub(n);
+        }
+    }
+
+    fn settle_marks(&mut self, now: Instant, drained: &mut Drained) {
+        if self.unflushed {
+            return;
+        }
+        if let PingSlot::Placed { ahead: 0 } = self.ping {
+            self.ping = PingSlot::Empty;
+            drained.ping_written = true;
+        }
+        if let CloseSlot::Placed { by, ahead: 0 } = self.close {
+            self.close = CloseSlot::Passed { by, at: now };
+            drained.ended = true;
+        }
+    }
+
+    fn watch_progress(&mut self, taken: u64, now: Instant) {
+        if !self.is_backed_up() && !self.unflushed && self.fin != Fin::Owed {
+            self.watch = None;
+            return;
+        }
+        match &mut self.watch {
+            Some(watch) if taken - watch.taken < PROGRESS => {}
+            watch => *watch = Some(StallWatch { since: now, taken }),
+        }
+    }
+}
+
+/// How a write went.
+enum Taken {
+    Some(usize),
+    /// The leg has no room, and will wake us.
+    Nothing,
+    Failed,
+}
+
+fn taken(written: Poll<io::Result<usize>>) -> Taken {
+    match written {
+        // A stream that takes nothing of something will never take anything.
+        Poll::Ready(Ok(0) | Err(_)) => Taken::Failed,
+        Poll::Ready(Ok(n)) => Taken::Some(n),
+        Poll::Pending => Taken::Nothing,
+    }
+}

@@ -1,0 +1,49 @@
+//! The one sleep of a pair: restartable, and never trusted more than the clock.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::time::{Sleep, sleep_until};
+
+/// A sleep that is moved rather than made anew.
+#[derive(Debug)]
+pub(super) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+}
+
+impl Timer {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            sleep: Box::pin(sleep_until(now.into())),
+            armed: None,
+        }
+    }
+
+    /// Arranges a wake-up at `deadline`, which lies in the future of the clock that the caller
+    /// just read: the sleep itself is subject to the runtime's budget and may say "pending" for a
+    /// deadline that has passed.
+    ///
+    /// A wake-up that is armed earlier already is left alone: moving the sleep with every message
+    /// costs more than waking once too often.
+    pub(super) fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant) {
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            self.armed = Some(deadline);
+            self.sleep.as_mut().reset(deadline.into());
+        }
+        if let Poll::Ready(()) = self.sleep.as_mut().poll(cx) {
+            // It fired for an earlier deadline, or between the look at the clock and now.
+            self.armed = None;
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// The armed wake-up has come if `now` is past it.
+    pub(super) fn on_wake(&mut self, now: Instant) {
+        if self.armed.is_some_and(|armed| armed <= now) {
+            self.armed = None;
+        }
+    }
+}

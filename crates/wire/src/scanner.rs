@@ -1,0 +1,414 @@
+//! Finds the frames in one direction of a connection, so that they can be forwarded verbatim.
+//!
+//! Not a parser of messages, nor a validator: whatever comes is cut into frames by the length each
+//! header announces (RFC 6455 section 5.2), and passed on as it came. Two things are held back:
+//! a header until it is whole, because until then nobody knows what it begins, and a PONG of at
+//! most 125 bytes until it is whole, because it may be the answer to a PING of the intermediary's
+//! own and then goes no further.
+
+mod counts;
+mod gathering;
+mod held;
+
+use std::{fmt, mem};
+
+pub use self::counts::FrameCounts;
+use self::gathering::Gathering;
+pub use self::held::{Held, Residue};
+use crate::{ControlFrame, Header, Opcode, Payload};
+
+/// Scans one direction; fed with slices as they come, in any chunking.
+///
+/// # Use
+///
+/// Every input goes through [`scan`](Self::scan) until its [`rest`](Step::rest) is used up, and
+/// what each [`Step`] says is carried out in this order:
+///
+/// 1. forward [`residue`](Step::residue), then [`forward`](Step::forward);
+/// 2. look at [`event`](Step::event): a PONG is forwarded now or never;
+/// 3. [`scan`](Self::scan) the [`rest`](Step::rest), unless the event was
+///    [`Exhausted`](Event::Exhausted) or [`TooBig`](Event::TooBig).
+///
+/// When the direction ends, [`take_held`](Self::take_held) gives what is still held back.
+///
+/// *The forwarded stream* is all that the steps so far have given out, PONGs included (whether the
+/// caller swallowed them does not matter). Bytes that the scanner holds back are not part of it.
+///
+/// # Cost
+///
+/// Payloads are skipped, not read: data frames cost the decoding of their headers, and come back
+/// as one slice however many of them an input holds. The heap is touched only when a Close, PING
+/// or PONG is split across inputs.
+pub struct FrameScanner {
+    place: Place,
+    /// The longest payload that may be announced; `u64::MAX` for any.
+    limit: u64,
+    /// FIN of the last frame with an opcode below 8.
+    message_ended: bool,
+    counts: FrameCounts,
+}
+
+/// At which boundary of the forwarded stream a scan is to stop.
+///
+/// A scan that already stands there stops at once, having forwarded nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stop {
+    /// At none.
+    #[default]
+    Never,
+    /// Between two messages.
+    AtMessageBoundary,
+    /// Between two frames, be it within a fragmented message.
+    AtFrameBoundary,
+}
+
+/// What to do with a part of the input.
+#[derive(Clone, PartialEq, Eq)]
+#[must_use = "bytes that are not forwarded are lost"]
+pub struct Step<'a> {
+    /// Header bytes held back from earlier inputs, to be forwarded first. Mostly empty.
+    pub residue: Residue,
+    /// A part of the input, to be forwarded next.
+    pub forward: &'a [u8],
+    /// The part of the input that was not looked at yet.
+    pub rest: &'a [u8],
+    /// Why the scan stopped.
+    pub event: Event,
+}
+
+/// Why a scan stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The input is used up.
+    Exhausted,
+    /// The forwarded stream is at a boundary of the kind that [`Stop`] asked for.
+    Boundary,
+    /// A PING of at most 125 bytes has been forwarded whole; this is what it carries, unmasked.
+    Ping(Payload),
+    /// A Close of at most 125 bytes has been forwarded whole; this is what it carries, unmasked.
+    Close(Payload),
+    /// A PONG of at most 125 bytes, *not* forwarded: the caller sends [`ControlFrame::raw`] on or
+    /// swallows the frame. Either way the stream is at a frame boundary.
+    Pong(ControlFrame),
+    /// The next frame announces more than the limit. No byte of it is forwarded, and there is
+    /// nothing to scan behind it: asked again, the scanner says the same.
+    TooBig(Header),
+}
+
+/// Where in the stream the scanner is.
+enum Place {
+    /// Between frames. The header that comes next has begun if the residue is not empty.
+    Header(Residue),
+    /// In a payload of which at least one byte is to come.
+    Payload { left: u64 },
+    /// In a short control frame, of which PINGs and Closes are forwarded as they come.
+    Control(Box<Gathering>),
+    /// Behind [`FrameScanner::take_held`], which cut a frame off.
+    CutOff,
+}
+
+// === impl FrameScanner ===
+
+impl FrameScanner {
+    /// A scanner at the start of a stream, with no limit on the size of frames.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_frame_limit(None)
+    }
+
+    /// A scanner that stops at a frame that announces more than `limit` bytes of payload.
+    ///
+    /// The limit holds for every frame: with one below 125, control frames can be too big.
+    #[must_use]
+    pub fn with_frame_limit(limit: Option<u64>) -> Self {
+        Self {
+            place: Place::default(),
+            limit: limit.unwrap_or(u64::MAX),
+            message_ended: true,
+            counts: FrameCounts::default(),
+        }
+    }
+
+    /// Scans `input` up to its end or the first thing that the caller has to know.
+    pub fn scan<'a>(&mut self, input: &'a [u8], stop: Stop) -> Step<'a> {
+        if self.stands_at(stop) {
+            return Step::boundary(Residue::EMPTY, input, 0);
+        }
+        match mem::take(&mut self.place) {
+            Place::Header(residue) => self.scan_frames(residue, input, 0, stop),
+            Place::Payload { left } => match end_within(input, 0, left) {
+                Some(end) => self.scan_frames(Residue::EMPTY, input, end, stop),
+                None => self.pass_payload(Residue::EMPTY, input, 0, left),
+            },
+            Place::Control(gathering) => self.gather(*gathering, Residue::EMPTY, input, 0),
+            Place::CutOff => {
+                self.place = Place::CutOff;
+                Step::exhausted(Residue::EMPTY, input)
+            }
+        }
+    }
+
+    /// Whether the forwarded stream ends between two frames.
+    ///
+    /// Held bytes do not count: a partial header or a partial PONG leaves the stream where it was.
+    #[must_use]
+    pub fn at_frame_boundary(&self) -> bool {
+        match &self.place {
+            Place::Header(_) => true,
+            Place::Control(gathering) => gathering.is_held(),
+            Place::Payload { .. } | Place::CutOff => false,
+        }
+    }
+
+    /// Whether the forwarded stream ends between two messages: at a frame boundary, and the last
+    /// frame with an opcode below 8 had FIN.
+    #[must_use]
+    pub fn at_message_boundary(&self) -> bool {
+        self.message_ended && self.at_frame_boundary()
+    }
+
+    /// The bytes held back, to be forwarded when the direction has ended.
+    ///
+    /// If there are any, the forwarded stream is from then on inside a frame, for good.
+    #[must_use = "bytes that are not forwarded are lost"]
+    pub fn take_held(&mut self) -> Held {
+        let held = match mem::take(&mut self.place) {
+            Place::Header(residue) => Held::header(residue),
+            Place::Control(gathering) if gathering.is_held() => Held::pong(gathering),
+            place @ (Place::Control(_) | Place::Payload { .. } | Place::CutOff) => {
+                self.place = place;
+                return Held::header(Residue::EMPTY);
+            }
+        };
+        if !held.is_empty() {
+            self.place = Place::CutOff;
+        }
+        held
+    }
+
+    /// How many frames there were: counted with their header, PONGs of at most 125 bytes when they
+    /// are whole.
+    #[must_use]
+    pub fn frames(&self) -> &FrameCounts {
+        &self.counts
+    }
+
+    /// Scans from `input[at..]`, where a frame begins; all before it is to be forwarded.
+    ///
+    /// `residue` is the beginning of that frame if `at` is 0, and empty if it is not: a residue
+    /// lacks at least one byte of a header. So once `at` has moved, the residue is forwarded.
+    fn scan_frames<'a>(
+        &mut self,
+        residue: Residue,
+        input: &'a [u8],
+        mut at: usize,
+        stop: Stop,
+    ) -> Step<'a> {
+        loop {
+            if self.stands_at(stop) {
+                return Step::boundary(residue, input, at);
+            }
+            let decoded = if at == 0 {
+                residue.decode_with(input)
+            } else {
+                Header::decode(&input[at..])
+            };
+            let Some((header, body)) = decoded.map(|(header, len)| (header, at + len)) else {
+                return self.hold_header(residue, input, at);
+            };
+            if header.payload_len > self.limit {
+                return self.refuse(header, residue, input, at);
+            }
+            if ControlFrame::fits(&header) {
+                return self.begin_control(header, residue, input, at, body);
+            }
+            self.counts.add(header.opcode);
+            if !header.opcode.is_control() {
+                self.message_ended = header.fin;
+            }
+            match end_within(input, body, header.payload_len) {
+                Some(end) => at = end,
+                None => return self.pass_payload(residue, input, body, header.payload_len),
+            }
+        }
+    }
+
+    /// The input ends inside the header that begins at `at`.
+    fn hold_header<'a>(&mut self, residue: Residue, input: &'a [u8], at: usize) -> Step<'a> {
+        let (passed, begun) = residue.split_at(at);
+        let (forward, header) = input.split_at(at);
+        self.place = Place::Header(begun.followed_by(header));
+        Step::exhausted(passed, forward)
+    }
+
+    /// The frame that begins at `at` announces too much.
+    fn refuse<'a>(
+        &mut self,
+        header: Header,
+        residue: Residue,
+        input: &'a [u8],
+        at: usize,
+    ) -> Step<'a> {
+        let (passed, begun) = residue.split_at(at);
+        let (forward, rest) = input.split_at(at);
+        self.place = Place::Header(begun);
+        Step {
+            residue: passed,
+            forward,
+            rest,
+            event: Event::TooBig(header),
+        }
+    }
+
+    /// The input ends before the payload of `len` bytes that begins at `body` does.
+    fn pass_payload<'a>(
+        &mut self,
+        residue: Residue,
+        input: &'a [u8],
+        body: usize,
+        len: u64,
+    ) -> Step<'a> {
+        let left = len - (input.len() - body) as u64;
+        self.place = Place::Payload { left };
+        Step::exhausted(residue, input)
+    }
+
+    /// A short control frame begins at `at`, and its payload at `body`.
+    fn begin_control<'a>(
+        &mut self,
+        header: Header,
+        residue: Residue,
+        input: &'a [u8],
+        at: usize,
+        body: usize,
+    ) -> Step<'a> {
+        let (passed, begun) = residue.split_at(at);
+        let gathering = Gathering::begin(header, begun, body - at);
+        if gathering.is_held() {
+            return self.gather(gathering, passed, input, at);
+        }
+        self.counts.add(header.opcode);
+        self.gather(gathering, residue, input, at)
+    }
+
+    /// Goes on with a short control frame at `input[at..]`, after `residue` and what is before it.
+    fn gather<'a>(
+        &mut self,
+        mut gathering: Gathering,
+        residue: Residue,
+        input: &'a [u8],
+        at: usize,
+    ) -> Step<'a> {
+        let end = at + gathering.take(&input[at..]);
+        let forward = if gathering.is_held() { at } else { end };
+        let event = match gathering.finish() {
+            Ok(frame) => self.on_control_frame(frame),
+            Err(unfinished) => {
+                self.place = Place::Control(unfinished);
+                Event::Exhausted
+            }
+        };
+        Step {
+            residue,
+            forward: &input[..forward],
+            rest: &input[end..],
+            event,
+        }
+    }
+
+    fn on_control_frame(&mut self, frame: ControlFrame) -> Event {
+        match frame.header().opcode {
+            Opcode::PING => Event::Ping(frame.payload()),
+            Opcode::CLOSE => Event::Close(frame.payload()),
+            opcode => {
+                self.counts.add(opcode);
+                Event::Pong(frame)
+            }
+        }
+    }
+
+    #[inline]
+    fn stands_at(&self, stop: Stop) -> bool {
+        match stop {
+            Stop::Never => false,
+            Stop::AtMessageBoundary => self.at_message_boundary(),
+            Stop::AtFrameBoundary => self.at_frame_boundary(),
+        }
+    }
+}
+
+impl Default for FrameScanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for FrameScanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.place {
+            Place::Header(_) => "header",
+            Place::Payload { .. } => "payload",
+            Place::Control(_) => "control",
+            Place::CutOff => "cut off",
+        };
+        f.debug_struct("FrameScanner")
+            .field("place", &format_args!("{place}"))
+            .field("at_frame_boundary", &self.at_frame_boundary())
+            .field("at_message_boundary", &self.at_message_boundary())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Step ===
+
+impl<'a> Step<'a> {
+    fn exhausted(residue: Residue, forward: &'a [u8]) -> Self {
+        Self {
+            residue,
+            forward,
+            rest: &[],
+            event: Event::Exhausted,
+        }
+    }
+
+    fn boundary(residue: Residue, input: &'a [u8], at: usize) -> Self {
+        let (forward, rest) = input.split_at(at);
+        Self {
+            residue,
+            forward,
+            rest,
+            event: Event::Boundary,
+        }
+    }
+}
+
+/// Tells lengths, not bytes: endpoints' payloads are not for logs.
+impl fmt::Debug for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step")
+            .field("residue", &self.residue.len())
+            .field("forward", &self.forward.len())
+            .field("rest", &self.rest.len())
+            .field("event", &self.event)
+            .finish()
+    }
+}
+
+// === impl Place ===
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Header(Residue::EMPTY)
+    }
+}
+
+/// Where the `len` bytes that begin at `at` end, if that is within the input.
+#[inline]
+fn end_within(input: &[u8], at: usize, len: u64) -> Option<usize> {
+    let available = input.len() - at;
+    // Compared as u64: a length may be beyond the address space.
+    (len <= available as u64).then(|| at + len as usize)
+}
+
+#[cfg(test)]
+mod tests;

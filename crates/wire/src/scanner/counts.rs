@@ -1,0 +1,78 @@
+//! How many frames of each class went through a scanner.
+
+use crate::{Opcode, opcode::CLASS_LABELS};
+
+/// Plain integers, one per class of opcodes: what a hot path can afford to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameCounts([u64; Self::LABELS.len()]);
+
+impl FrameCounts {
+    /// The classes, in the order of [`to_array`](Self::to_array): the labels that
+    /// [`Opcode::as_label`] gives.
+    pub const LABELS: [&'static str; 7] = CLASS_LABELS;
+
+    /// The count of the class that `opcode` is in.
+    #[must_use]
+    pub fn of(&self, opcode: Opcode) -> u64 {
+        self.0[opcode.class()]
+    }
+
+    /// All counts, in the order of [`LABELS`](Self::LABELS).
+    #[must_use]
+    pub fn to_array(&self) -> [u64; Self::LABELS.len()] {
+        self.0
+    }
+
+    /// The count of all classes together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// What was added since `earlier`, a copy taken of these same counts.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut added = *self;
+        for (count, before) in added.0.iter_mut().zip(earlier.0) {
+            *count -= before;
+        }
+        added
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, opcode: Opcode) {
+        self.0[opcode.class()] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_by_class() {
+        let mut counts = FrameCounts::default();
+        for bits in 0..16 {
+            counts.add(Opcode::from_bits(bits));
+        }
+        assert_eq!(counts.to_array(), [1, 1, 1, 1, 1, 1, 10]);
+        assert_eq!(counts.of(Opcode::from_bits(0x7)), 10);
+        assert_eq!(counts.total(), 16);
+
+        let earlier = counts;
+        counts.add(Opcode::PONG);
+        assert_eq!(counts.since(&earlier).to_array(), [0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(counts.of(Opcode::PONG), 2);
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_labels() {
+        for bits in 0..16 {
+            let opcode = Opcode::from_bits(bits);
+            let mut counts = FrameCounts::default();
+            counts.add(opcode);
+            let index = counts.to_array().iter().position(|&count| count == 1);
+            assert_eq!(FrameCounts::LABELS[index.unwrap()], opcode.as_label());
+        }
+    }
+}

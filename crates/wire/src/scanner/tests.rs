@@ -1,0 +1,481 @@
+//! By example here, and against an independent reading of the RFC in [`crate::check`].
+
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+
+use super::*;
+use crate::{
+    CloseCode, MaskKey,
+    check::{self, Turn},
+};
+
+const KEY: MaskKey = MaskKey([0x37, 0xfa, 0x21, 0x3d]);
+
+/// `Hello`, in two fragments, as in section 5.7.
+const HEL: &[u8] = b"\x01\x03Hel";
+const LO: &[u8] = b"\x80\x02lo";
+const HELLO: &[u8] = b"\x81\x05Hello";
+
+fn payload(bytes: &[u8]) -> Payload {
+    Payload::try_from(bytes).unwrap()
+}
+
+fn header(bytes: &[u8]) -> Header {
+    Header::decode(bytes).expect("a whole header").0
+}
+
+/// All that a step says, in one comparable piece.
+fn said<'a>(step: &'a Step<'_>) -> (&'a [u8], &'a [u8], &'a [u8], &'a Event) {
+    (&step.residue, step.forward, step.rest, &step.event)
+}
+
+impl FrameScanner {
+    #[track_caller]
+    fn expect_exhausted(&mut self, input: &[u8]) {
+        let step = self.scan(input, Stop::Never);
+        assert_eq!(said(&step), (&[][..], input, &[][..], &Event::Exhausted));
+    }
+
+    fn is_heapless(&self) -> bool {
+        !matches!(self.place, Place::Control(_))
+    }
+}
+
+#[test]
+fn a_scanner_is_small() {
+    // Two per idle pair.
+    assert!(size_of::<FrameScanner>() <= 88);
+    assert!(size_of::<Step<'_>>() <= 224);
+}
+
+#[test]
+fn many_data_frames_come_back_as_one_slice() {
+    let mut input = Vec::new();
+    while input.len() < 16 * 1024 {
+        input.extend_from_slice(HELLO);
+        input.extend_from_slice(HEL);
+        input.extend_from_slice(LO);
+    }
+    let messages = (input.len() / (HELLO.len() + HEL.len() + LO.len())) as u64;
+
+    let mut scanner = FrameScanner::new();
+    scanner.expect_exhausted(&input);
+    assert!(scanner.at_message_boundary());
+    assert_eq!(
+        scanner.frames().to_array(),
+        [messages, 2 * messages, 0, 0, 0, 0, 0]
+    );
+}
+
+#[test]
+fn an_announced_length_is_counted_down_and_never_allocated() {
+    let mut scanner = FrameScanner::new();
+    scanner.expect_exhausted(b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff");
+    for _ in 0..3 {
+        scanner.expect_exhausted(&[0x89; 4096]);
+        assert!(!scanner.at_frame_boundary());
+        assert!(matches!(scanner.place, Place::Payload { left } if left > u64::MAX / 2));
+    }
+    assert_eq!(scanner.frames().total(), 1);
+}
+
+#[test]
+fn an_empty_frame_ends_with_its_header() {
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan(b"\x01\x00\x80\x00\x81\x00", Stop::Never);
+    assert_eq!(step.event, Event::Exhausted);
+    assert!(scanner.at_message_boundary());
+
+    let step = scanner.scan(b"\x01\x00", Stop::Never);
+    assert_eq!(step.forward.len(), 2);
+    assert!(scanner.at_frame_boundary() && !scanner.at_message_boundary());
+}
+
+#[test]
+fn a_header_is_held_until_it_is_whole() {
+    let frame = b"\x82\xfe\x00\x03\x37\xfa\x21\x3dabc";
+    for cut in 1..8 {
+        let mut scanner = FrameScanner::new();
+        let (first, second) = frame.split_at(cut);
+        let step = scanner.scan(first, Stop::Never);
+        assert_eq!(said(&step), (&[][..], &[][..], &[][..], &Event::Exhausted));
+        assert!(scanner.at_message_boundary(), "held bytes do not count");
+
+        let step = scanner.scan(second, Stop::Never);
+        assert_eq!(said(&step), (first, second, &[][..], &Event::Exhausted));
+        assert!(scanner.at_message_boundary());
+    }
+}
+
+#[test]
+fn a_ping_passes_and_is_told() {
+    let ping = ControlFrame::ping(&payload(b"Hello"), Some(KEY));
+    let input = [HELLO, ping.raw(), HEL].concat();
+    let (before, after) = (HELLO.len() + ping.raw().len(), HEL);
+
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan(&input, Stop::Never);
+    let told = Event::Ping(payload(b"Hello"));
+    assert_eq!(said(&step), (&[][..], &input[..before], after, &told));
+    assert!(scanner.is_heapless());
+    assert_eq!(scanner.frames().of(Opcode::PING), 1);
+}
+
+#[test]
+fn a_close_is_told_and_does_not_end_the_scan() {
+    let close = ControlFrame::close(CloseCode::GOING_AWAY, "bye", None);
+    let input = [close.raw(), HELLO].concat();
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan(&input, Stop::Never);
+    assert_eq!(step.event, Event::Close(payload(b"\x03\xe9bye")));
+    assert_eq!(step.forward, close.raw());
+    scanner.expect_exhausted(step.rest);
+}
+
+#[test]
+fn a_pong_is_kept_out_of_what_is_forwarded() {
+    let pong = ControlFrame::pong(&payload(b"Hello"), Some(KEY));
+    let input = [HELLO, pong.raw(), HEL].concat();
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan(&input, Stop::Never);
+    let told = Event::Pong(pong);
+    assert_eq!(said(&step), (&[][..], HELLO, HEL, &told));
+    assert!(scanner.at_message_boundary());
+    assert!(scanner.is_heapless());
+}
+
+#[test]
+fn control_frames_come_whole_whatever_the_split() {
+    let frames = [
+        ControlFrame::ping(&payload(&[7; 125]), Some(KEY)),
+        ControlFrame::pong(&payload(&[7; 125]), Some(KEY)),
+        ControlFrame::pong(&Payload::EMPTY, None),
+        ControlFrame::close(CloseCode::NORMAL, "", Some(KEY)),
+    ];
+    for frame in frames {
+        for cut in 1..frame.raw().len() {
+            let (first, second) = frame.raw().split_at(cut);
+            let mut scanner = FrameScanner::new();
+            let held = scanner.scan(first, Stop::Never);
+            assert_eq!(held.event, Event::Exhausted);
+            let step = scanner.scan(second, Stop::Never);
+            let forwarded = [held.forward, &step.residue, step.forward].concat();
+            match step.event {
+                Event::Pong(pong) => {
+                    assert_eq!(pong, frame);
+                    assert_eq!(pong.header(), frame.header());
+                    assert_eq!(forwarded, b"");
+                }
+                Event::Ping(payload) | Event::Close(payload) => {
+                    assert_eq!(payload, frame.payload());
+                    assert_eq!(forwarded, frame.raw());
+                }
+                event @ (Event::Exhausted | Event::Boundary | Event::TooBig(_)) => {
+                    panic!("{event:?} after {cut} bytes")
+                }
+            }
+            assert!(scanner.is_heapless() && scanner.at_message_boundary());
+        }
+    }
+}
+
+#[test]
+fn a_pong_of_the_longest_form_is_kept_verbatim() {
+    let mut raw = b"\x3a\xff\0\0\0\0\0\0\0\x7d\x37\xfa\x21\x3d".to_vec();
+    raw.resize(ControlFrame::MAX_LEN, b'x');
+    let mut scanner = FrameScanner::new();
+    for byte in &raw[..raw.len() - 1] {
+        let step = scanner.scan(std::slice::from_ref(byte), Stop::Never);
+        assert_eq!(said(&step), (&[][..], &[][..], &[][..], &Event::Exhausted));
+        assert!(scanner.at_message_boundary());
+    }
+    let step = scanner.scan(b"x", Stop::Never);
+    let Event::Pong(pong) = step.event else {
+        panic!("{:?}", step.event);
+    };
+    assert_eq!(pong.raw(), raw);
+    assert_eq!(pong.header().rsv, 0b011);
+    assert_eq!(pong.payload().len(), 125);
+}
+
+#[test]
+fn oversized_control_frames_are_opaque() {
+    for opcode in [Opcode::CLOSE, Opcode::PING, Opcode::PONG] {
+        let mut input = vec![0x80 | opcode.bits(), 126, 0, 126];
+        input.resize(4 + 126, 0x8a);
+        for cut in 4..input.len() {
+            let mut scanner = FrameScanner::new();
+            scanner.expect_exhausted(&input[..cut]);
+            scanner.expect_exhausted(&input[cut..]);
+            assert!(scanner.at_message_boundary());
+            assert_eq!(scanner.frames().of(opcode), 1);
+        }
+    }
+}
+
+#[test]
+fn a_scan_that_stands_at_the_boundary_stops_at_once() {
+    let pong = ControlFrame::pong(&Payload::EMPTY, Some(KEY));
+    // Nothing, the beginning of a header, and that of a PONG: held bytes do not count.
+    for held in [
+        b"".as_slice(),
+        &HELLO[..1],
+        &pong.raw()[..1],
+        &pong.raw()[..6],
+    ] {
+        let mut scanner = FrameScanner::new();
+        scanner.expect_exhausted(HELLO);
+        let _ = scanner.scan(held, Stop::Never);
+        for stop in [Stop::AtFrameBoundary, Stop::AtMessageBoundary] {
+            for input in [b"".as_slice(), HELLO] {
+                let step = scanner.scan(input, stop);
+                let expected = (&[][..], &[][..], input, &Event::Boundary);
+                assert_eq!(said(&step), expected, "{stop:?}, holding {held:02x?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scan_stops_between_fragments_only_if_that_is_asked_for() {
+    let input = [HEL, LO, HELLO].concat();
+    for (stop, forward, event) in [
+        (Stop::AtFrameBoundary, HEL.len(), Event::Boundary),
+        (
+            Stop::AtMessageBoundary,
+            HEL.len() + LO.len(),
+            Event::Boundary,
+        ),
+        (Stop::Never, input.len(), Event::Exhausted),
+    ] {
+        let mut scanner = FrameScanner::new();
+        // The scan that looks for a boundary begins inside the first frame.
+        scanner.expect_exhausted(&input[..3]);
+        let step = scanner.scan(&input[3..], stop);
+        let (forward, rest) = input[3..].split_at(forward - 3);
+        assert_eq!(said(&step), (&[][..], forward, rest, &event), "{stop:?}");
+    }
+}
+
+#[test]
+fn a_boundary_at_the_end_of_the_input_is_told() {
+    let mut scanner = FrameScanner::new();
+    scanner.expect_exhausted(&HELLO[..3]);
+    let step = scanner.scan(&HELLO[3..], Stop::AtMessageBoundary);
+    let expected = (&[][..], &HELLO[3..], &[][..], &Event::Boundary);
+    assert_eq!(said(&step), expected);
+}
+
+#[test]
+fn control_frames_do_not_end_a_message() {
+    let pong = ControlFrame::pong(&Payload::EMPTY, None);
+    let input = [HEL, pong.raw(), b"\x8b\x00", LO].concat();
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan(&input, Stop::Never);
+    assert_eq!(step.event, Event::Pong(pong));
+    assert!(scanner.at_frame_boundary() && !scanner.at_message_boundary());
+    let step = scanner.scan(step.rest, Stop::AtMessageBoundary);
+    assert_eq!(step.event, Event::Boundary);
+    assert_eq!(step.forward, [b"\x8b\x00", LO].concat());
+}
+
+#[test]
+fn a_frame_over_the_limit_stops_the_scan_ahead_of_it() {
+    let big = b"\x82\x06......";
+    let input = [HELLO, big].concat();
+    let mut scanner = FrameScanner::with_frame_limit(Some(5));
+    let step = scanner.scan(&input, Stop::Never);
+    let too_big = Event::TooBig(header(big));
+    assert_eq!(said(&step), (&[][..], HELLO, &big[..], &too_big));
+    assert_eq!(scanner.frames().total(), 1);
+    assert!(scanner.at_message_boundary());
+
+    let again = scanner.scan(step.rest, Stop::Never);
+    assert_eq!(said(&again), (&[][..], &[][..], &big[..], &too_big));
+}
+
+#[test]
+fn no_byte_of_a_frame_over_the_limit_is_forwarded_when_its_header_is_split() {
+    let mut scanner = FrameScanner::with_frame_limit(Some(5));
+    let step = scanner.scan(b"\x81\x00\x82\xfe\x00", Stop::Never);
+    assert_eq!(step.forward, b"\x81\x00");
+    let step = scanner.scan(b"\x06\x37\xfa\x21\x3d......", Stop::Never);
+    assert!(step.residue.is_empty() && step.forward.is_empty());
+    assert_eq!(
+        step.event,
+        Event::TooBig(header(b"\x82\xfe\x00\x06\x37\xfa\x21\x3d"))
+    );
+}
+
+#[test]
+fn what_is_held_at_the_end_can_be_taken() {
+    let pong = ControlFrame::pong(&payload(b"Hello"), Some(KEY));
+    let beginnings: [&[u8]; 3] = [
+        b"\x81",
+        b"\x82\xff\0\0\0\0\0\0\0\0\x01\x02\x03",
+        &pong.raw()[..8],
+    ];
+    for beginning in beginnings {
+        let mut scanner = FrameScanner::new();
+        let step = scanner.scan(beginning, Stop::Never);
+        assert!(step.forward.is_empty());
+        assert!(scanner.at_message_boundary());
+        assert_eq!(*scanner.take_held(), *beginning);
+        assert!(!scanner.at_frame_boundary(), "a frame was cut off");
+        assert!(scanner.take_held().is_empty());
+        scanner.expect_exhausted(HELLO);
+        assert!(!scanner.at_frame_boundary(), "for good");
+    }
+}
+
+#[test]
+fn taking_nothing_changes_nothing() {
+    let ping = ControlFrame::ping(&payload(b"Hello"), None);
+    let mut scanner = FrameScanner::new();
+    assert!(scanner.take_held().is_empty());
+    assert!(scanner.at_message_boundary());
+
+    scanner.expect_exhausted(&HELLO[..4]);
+    assert!(scanner.take_held().is_empty());
+    scanner.expect_exhausted(&HELLO[4..]);
+    assert!(scanner.at_message_boundary());
+
+    scanner.expect_exhausted(&ping.raw()[..4]);
+    assert!(
+        scanner.take_held().is_empty(),
+        "a PING is forwarded as it comes"
+    );
+    let step = scanner.scan(&ping.raw()[4..], Stop::Never);
+    assert_eq!(step.event, Event::Ping(payload(b"Hello")));
+}
+
+#[test]
+fn debug_shows_no_payload() {
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan(HELLO, Stop::Never);
+    assert_eq!(
+        format!("{step:?}"),
+        "Step { residue: 0, forward: 7, rest: 0, event: Exhausted }"
+    );
+    assert_eq!(
+        format!("{scanner:?}"),
+        "FrameScanner { place: header, at_frame_boundary: true, at_message_boundary: true, .. }"
+    );
+}
+
+/// Every header form, in the middle of a stream, cut at every place.
+#[test]
+fn every_header_form_at_every_split() {
+    let forms: [&[u8]; 6] = [
+        b"\x00",
+        b"\x03",
+        b"\x7e\x00\x03",
+        b"\x7e\x00\x7e",
+        b"\x7f\0\0\0\0\0\0\0\x03",
+        b"\x7f\0\0\0\0\0\0\0\x7e",
+    ];
+    for opcode in 0..16 {
+        for form in forms {
+            for mask in [None, Some(KEY)] {
+                let mut stream = HEL.to_vec();
+                stream.push(0x80 | opcode);
+                stream.extend_from_slice(form);
+                stream[HEL.len() + 1] |= u8::from(mask.is_some()) << 7;
+                stream.extend(mask.iter().flat_map(|key| key.0));
+                let len = header(&stream[HEL.len()..]).payload_len;
+                stream.extend((0..len).map(|i| i as u8));
+                stream.extend_from_slice(LO);
+                for len in 0..=stream.len() {
+                    for stop in [Stop::Never, Stop::AtFrameBoundary, Stop::AtMessageBoundary] {
+                        check::scan_agrees(&stream, None, &[Turn { len, stop }]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A frame of any kind, most of them lawful and small.
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    let opcode = prop_oneof![0..3_u8, 8..11_u8, 0..16_u8];
+    let rsv = prop_oneof![4 => Just(0), 1 => 0..8_u8];
+    let len = prop_oneof![8 => 0..20_usize, 4 => 120..130_usize, 1 => 65_530..65_545_usize];
+    let form = 0..3_u8;
+    (
+        any::<bool>(),
+        rsv,
+        opcode,
+        any::<Option<[u8; 4]>>(),
+        len,
+        form,
+    )
+        .prop_map(|(fin, rsv, opcode, key, len, form)| {
+            let masked = u8::from(key.is_some()) << 7;
+            let mut frame = vec![u8::from(fin) << 7 | rsv << 4 | opcode];
+            // The form asked for, if the length fits it.
+            match (form, len) {
+                (0, 0..=125) => frame.push(masked | len as u8),
+                (0 | 1, 0..=0xffff) => {
+                    frame.push(masked | 126);
+                    frame.extend_from_slice(&(len as u16).to_be_bytes());
+                }
+                _ => {
+                    frame.push(masked | 127);
+                    frame.extend_from_slice(&(len as u64).to_be_bytes());
+                }
+            }
+            frame.extend(key.iter().flatten());
+            frame.extend((0..len).map(|i| i as u8 ^ 0x8a));
+            frame
+        })
+}
+
+/// Frames, and then the end of the stream: between frames, somewhere in one, or in one that
+/// announces more than there is in the world.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let tail = prop_oneof![
+        Just(Vec::new()),
+        (frame(), any::<prop::sample::Index>()).prop_map(|(mut frame, cut)| {
+            frame.truncate(cut.index(frame.len()));
+            frame
+        }),
+        (0..16_u8, any::<u64>(), vec(any::<u8>(), 0..40)).prop_map(|(opcode, len, payload)| {
+            let announced = (len | 1 << 40).to_be_bytes();
+            [&[0x80 | opcode, 127], &announced[..], &payload].concat()
+        }),
+    ];
+    (vec(frame(), 0..12), tail).prop_map(|(frames, tail)| [frames.concat(), tail].concat())
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let len = prop_oneof![8 => 0..20_usize, 4 => 100..200_usize, 1 => 1000..70_000_usize];
+    let stop = prop_oneof![
+        Just(Stop::Never),
+        Just(Stop::AtMessageBoundary),
+        Just(Stop::AtFrameBoundary),
+    ];
+    (len, stop).prop_map(|(len, stop)| Turn { len, stop })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(6455),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn splits_and_stops_change_nothing(
+        stream in stream(),
+        limit in prop_oneof![4 => Just(None), 1 => (0..200_u64).prop_map(Some)],
+        turns in vec(turn(), 0..120),
+    ) {
+        check::scan_agrees(&stream, limit, &turns);
+    }
+
+    #[test]
+    fn bytes_that_are_no_frames_are_scanned_too(data in vec(any::<u8>(), 0..300)) {
+        check::scanner_splits(&data);
+        check::header(&data);
+    }
+}
