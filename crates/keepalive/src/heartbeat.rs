@@ -190,6 +190,9 @@ impl Heartbeat {
 
     /// The last byte of the placed ping was taken by the socket of `side` (TLS: was flushed).
     /// Returns how long the ping was due.
+    ///
+    /// The clock of its pong starts, unless a pong was read since it was placed: that one may have
+    /// been the answer, whatever its payload.
     pub fn handle_ping_written(&mut self, side: Side, now: Instant) -> Duration {
         let now = self.on_wake(now);
         self.pulses[side].written(now, &mut self.chance)

@@ -31,7 +31,10 @@ pub(crate) struct Ledger {
 enum Placed {
     No,
     Unanswered,
-    /// Its pong came before lubdub knew that it was written (TLS reports a flush late).
+    /// A pong came since, perhaps for it: that it was written may be known late (a flush of TLS
+    /// waits for all that stands behind), and there are peers that answer with another payload.
+    Doubtful,
+    /// Its pong came.
     Answered,
 }
 
@@ -50,8 +53,8 @@ struct ForeignPing {
 pub(crate) enum Written {
     /// The side owes a pong now.
     Unanswered,
-    /// The pong is here already.
-    Answered,
+    /// The pong is, or may be, here already.
+    Excused,
 }
 
 /// Whose pong it is.
@@ -132,13 +135,15 @@ impl Ledger {
         self.next += 1;
         if placed == Placed::Answered {
             self.oldest = self.next;
-            return Written::Answered;
         }
         // An older one that a later sign of life has made uninteresting gives up its slot:
         // its pong would still be known as ours, only without a round trip.
         let first = self.next.saturating_sub(Self::UNANSWERED as u64);
         self.oldest = self.oldest.max(first);
-        Written::Unanswered
+        match placed {
+            Placed::No | Placed::Unanswered => Written::Unanswered,
+            Placed::Doubtful | Placed::Answered => Written::Excused,
+        }
     }
 
     /// A foreign ping took its place in the stream.
@@ -155,8 +160,8 @@ impl Ledger {
             return;
         }
         if self.foreign.len() == Self::GAPS {
-            // Every own ping between the oldest and the one after it has been given up: no repair
-            // could need the oldest.
+            // The own ping between the oldest and the one after it has been given up, and so is
+            // the repair that its pong might have asked for.
             self.foreign.remove(0);
         }
         self.foreign.push(ForeignPing {
@@ -168,13 +173,16 @@ impl Ledger {
 
     /// A PONG with this payload came.
     pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> Answer {
+        if self.placed == Placed::Unanswered {
+            self.placed = Placed::Doubtful;
+        }
         if let Some(sequence) = PingPayload::sequence(self.nonce, payload) {
             if sequence < self.next {
                 return self.own_pong(sequence, now);
             }
             if sequence == self.next && self.placed != Placed::No {
                 let reply = match std::mem::replace(&mut self.placed, Placed::Answered) {
-                    Placed::Unanswered => Reply::Untimed,
+                    Placed::Unanswered | Placed::Doubtful => Reply::Untimed,
                     Placed::No | Placed::Answered => Reply::Late,
                 };
                 let repair = self.settle_foreign_up_to(sequence);
@@ -213,7 +221,7 @@ impl Ledger {
         };
         // A ping that is placed but not written stands before it too; it is not in `oldest..next`.
         let after = self.foreign[index].after;
-        if after > self.next && self.placed == Placed::Unanswered {
+        if after > self.next {
             self.placed = Placed::Answered;
         }
         self.oldest = self.oldest.max(after.min(self.next));
@@ -373,7 +381,7 @@ mod tests {
         ledger.foreign_ping(b"e2");
         let (rtt, repair) = ours(ledger.pong(own.as_bytes(), at(1)));
         assert_eq!((rtt, repair.as_deref()), (None, Some(&b"e1"[..])));
-        assert_eq!(ledger.written(at(2)), Written::Answered);
+        assert_eq!(ledger.written(at(2)), Written::Excused);
         assert_eq!(ours(ledger.pong(own.as_bytes(), at(3))), (None, None));
     }
 
@@ -383,7 +391,7 @@ mod tests {
         ledger.place();
         ledger.foreign_ping(b"e1");
         assert_eq!(ledger.pong(b"e1", at(1)), Answer::Foreign);
-        assert_eq!(ledger.written(at(2)), Written::Answered);
+        assert_eq!(ledger.written(at(2)), Written::Excused);
     }
 
     #[test]
@@ -443,5 +451,18 @@ mod tests {
         for hidden in ["secret".to_owned(), bytes(b"secret"), bytes(&[9; 8])] {
             assert!(!shown.contains(&hidden), "{shown}");
         }
+    }
+
+    // A peer that answers every ping with an empty pong, over TLS with a backlog: the pong was read
+    // long before the flush of its ping was reported, and no other was to come.
+    #[test]
+    fn a_pong_of_another_payload_excuses_a_ping_whose_flush_is_not_reported_yet() {
+        let (mut ledger, _) = sent(&[]);
+        let own = ledger.payload();
+        ledger.place();
+        assert_eq!(ledger.pong(b"", at(1)), Answer::Foreign);
+        assert_eq!(ledger.written(at(2)), Written::Excused);
+        // Should the real one come after all, it is as good as ever.
+        assert_eq!(ours(ledger.pong(own.as_bytes(), at(5))), (Some(ms(3)), None));
     }
 }

@@ -177,7 +177,7 @@ impl Pulse {
             self.wait = chance.between(least.min(interval), interval);
         }
         match self.ledger.written(now) {
-            Written::Answered => self.mark = self.ledger.next(),
+            Written::Excused => self.mark = self.ledger.next(),
             Written::Unanswered if self.deadline.is_none() => {
                 self.deadline = Some(Deadline {
                     at: now + self.policy.timeout(),

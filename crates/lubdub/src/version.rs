@@ -7,4 +7,9 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const REVISION: &str = env!("LUBDUB_REVISION");
 
 /// Both, for `--version`.
-pub(crate) const LONG: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("LUBDUB_REVISION"), ")");
+pub(crate) const LONG: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("LUBDUB_REVISION"),
+    ")"
+);

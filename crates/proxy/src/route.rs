@@ -10,6 +10,10 @@ use crate::settings::Route;
 #[derive(Debug, Clone)]
 pub struct RouteTable(Vec<Arc<Route>>);
 
+/// The place of a route in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteIndex(pub(crate) usize);
+
 impl RouteTable {
     /// Orders `routes` by how specific they are: those for a host before those for any, then
     /// longer path prefixes before shorter ones.
@@ -27,20 +31,29 @@ impl RouteTable {
     /// The route for a request to `host` (as in the Host field, with or without a port) and
     /// `path`.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Route>> {
+    pub fn find(&self, host: &str, path: &str) -> Option<RouteIndex> {
         let host = without_port(host);
-        self.0.iter().find(|route| {
+        let index = self.0.iter().position(|route| {
             let host_matches = match &route.host {
                 Some(wanted) => wanted.eq_ignore_ascii_case(host),
                 None => true,
             };
             host_matches && is_under(prefix(route), path)
-        })
+        })?;
+        Some(RouteIndex(index))
     }
 
     /// All routes, most specific first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.0.iter()
+    }
+}
+
+impl std::ops::Index<RouteIndex> for RouteTable {
+    type Output = Arc<Route>;
+
+    fn index(&self, index: RouteIndex) -> &Arc<Route> {
+        &self.0[index.0]
     }
 }
 
@@ -92,7 +105,7 @@ mod tests {
         reversed.reverse();
         for routes in [routes, reversed] {
             let table = table(&routes);
-            let found = |host, path| table.find(host, path).map(|route| route.name.to_string());
+            let found = |host, path| Some(table[table.find(host, path)?].name.to_string());
             assert_eq!(found("b.example", "/").as_deref(), Some("any"));
             assert_eq!(found("b.example", "/chat").as_deref(), Some("chat"));
             assert_eq!(found("b.example", "/chat/").as_deref(), Some("chat"));

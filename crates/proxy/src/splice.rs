@@ -37,9 +37,11 @@ use self::fate::{CloseSender, Fate, SeenClose};
 use self::outlet::{Author, CloseSlot, Fin, Outlet, PingSlot};
 use self::tally::Tally;
 use self::timer::Timer;
+use crate::admission::PairPermit;
 use crate::leg::Leg;
 use crate::registry::{Order, Registration};
 use crate::settings::Terms;
+use crate::worker::Load;
 
 /// All that a pair starts with.
 pub(crate) struct NewPair {
@@ -56,6 +58,10 @@ pub(crate) struct NewPair {
     pub(crate) entropy: Entropy,
     /// Uniform in [0, 1): spreads lifetimes and farewells.
     pub(crate) chance: f64,
+    /// Its place within the limits.
+    pub(crate) permit: PairPermit,
+    /// Its weight on its worker.
+    pub(crate) load: Load,
 }
 
 /// A pair, from its 101 to its end.
@@ -75,6 +81,8 @@ pub(crate) struct Splice {
     metrics: Arc<PairMetrics>,
     registration: Registration,
     _open: PairGauge,
+    _permit: PairPermit,
+    _load: Load,
 }
 
 /// One end of the pair.
@@ -171,6 +179,8 @@ impl Splice {
             _open: pair.metrics.open(),
             metrics: pair.metrics,
             registration: pair.registration,
+            _permit: pair.permit,
+            _load: pair.load,
         }
     }
 

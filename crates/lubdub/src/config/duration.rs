@@ -38,7 +38,9 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Wrong> {
             return Err(not_a_duration());
         }
         if unit.is_empty() && after.is_empty() {
-            return Err(Wrong(format!("needs a unit (ms, s, m, h or d): \"{text}s\"?")));
+            return Err(Wrong(format!(
+                "needs a unit (ms, s, m, h or d), as in \"{text}s\""
+            )));
         }
         // The iterator goes on from the unit before, so that units must fall.
         let (_, scale) = units
@@ -54,7 +56,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Wrong> {
         rest = after;
     }
     let total = Duration::from_millis(total);
-    if total > MAX { Err(too_long()) } else { Ok(total) }
+    if total > MAX {
+        Err(too_long())
+    } else {
+        Ok(total)
+    }
 }
 
 /// Splits where `inside` ends to hold.
@@ -90,14 +96,21 @@ mod tests {
     fn a_bare_number_is_told_about_units() {
         assert_eq!(
             parse("5").unwrap_err().to_string(),
-            "needs a unit (ms, s, m, h or d): \"5s\"?"
+            "needs a unit (ms, s, m, h or d), as in \"5s\""
         );
-        assert!(parse("1m30").unwrap_err().to_string().starts_with("needs a unit"));
+        assert!(
+            parse("1m30")
+                .unwrap_err()
+                .to_string()
+                .starts_with("needs a unit")
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "s", "-5s", "1.5s", "5 s", "5x", "5S", "30s1m", "5s5s", "five", "5s ", "١s"] {
+        for text in [
+            "", "s", "-5s", "1.5s", "5 s", "5x", "5S", "30s1m", "5s5s", "five", "5s ", "١s",
+        ] {
             assert_eq!(parse(text), Err(not_a_duration()), "{text}");
         }
         for text in ["366d", "99999999999999999999s", "18446744073709551615d"] {

@@ -1,19 +1,50 @@
-//! What need not be said: a route where there is one upstream, and what routes leave out.
+//! What need not be said: the defaults, a route where there is one upstream, and what routes leave
+//! out.
 //!
-//! It is put into the tree like any other value, so that it is also shown like any other.
+//! It is put into the tree like any other value, so that it is also shown like any other, and after
+//! what is no value has been taken out, so that the defaults are there whatever was set.
 
-use super::keys;
+use super::keys::{self, NAME, Preset};
 use super::leaf::Scalar;
 use super::origin::Origin;
 use super::tree::{Table, Tree};
 
 /// Adds what is implied to `root`.
 pub(crate) fn complete(root: &mut Table) {
+    add_defaults(root);
+    add_routes(root);
+}
+
+/// Adds the values of keys whose tables are always there.
+fn add_defaults(root: &mut Table) {
+    for place in keys::places() {
+        let Preset::Default(literal) = place.key.preset else {
+            continue;
+        };
+        if place.path.contains(&NAME) {
+            continue;
+        }
+        let [tables @ .., name] = &place.path[..] else {
+            continue;
+        };
+        let table = tables
+            .iter()
+            .try_fold(&mut *root, |table, name| table.table_mut(name));
+        if let Some(table) = table {
+            table.imply(&tables.join("."), name, literal.scalar());
+        }
+    }
+}
+
+/// Adds the route to the only upstream, and what routes leave out.
+fn add_routes(root: &mut Table) {
     let upstreams: Vec<String> = root
         .table("upstream")
         .map(|upstreams| upstreams.entries.keys().cloned().collect())
         .unwrap_or_default();
-    let Some(routes) = root.table_mut("route") else { return };
+    let Some(routes) = root.table_mut("route") else {
+        return;
+    };
     let only = match &upstreams[..] {
         [only] => Some(only),
         _ => None,
@@ -21,7 +52,9 @@ pub(crate) fn complete(root: &mut Table) {
     if let Some(only) = only
         && routes.entries.is_empty()
     {
-        routes.entries.insert(only.clone(), Tree::Table(Table::new(Origin::Default)));
+        routes
+            .entries
+            .insert(only.clone(), Tree::Table(Table::new(Origin::Default)));
     }
     for (name, route) in &mut routes.entries {
         let Tree::Table(route) = route else { continue };
@@ -30,7 +63,7 @@ pub(crate) fn complete(root: &mut Table) {
             route.imply(&key, "upstream", Scalar::Text(only.clone()));
         }
         for place in keys::places() {
-            if let (["route", keys::NAME, last], keys::Preset::Default(literal)) =
+            if let (["route", NAME, last], Preset::Default(literal)) =
                 (&place.path[..], place.key.preset)
             {
                 route.imply(&key, last, literal.scalar());

@@ -1,5 +1,5 @@
-//! The layers of configuration and how they are merged, weakest first: built-in defaults, the
-//! file, the environment, the command line.
+//! What is set, and how it is merged, the weakest first: the file, the environment, the command
+//! line. (The defaults are weaker still; [`super::implied`] puts them in where nothing is set.)
 //!
 //! The only file that knows figment. Of figment's own providers just the TOML file is used: one
 //! provider per variable and per flag gives every value the exact name that it came from, and
@@ -13,12 +13,12 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Deserialize;
+use toml::de::ValueDeserializer;
 
 use super::error::{Mistake, Mistakes, Wrong};
-use super::keys::{self, NAME, Preset};
+use super::keys;
 use super::leaf::{Leaf, Scalar};
 use super::origin::Origin;
-use super::schema;
 use super::tree::{Table, Tree};
 
 /// What variables begin with, and what separates the levels of a key in them.
@@ -77,7 +77,9 @@ pub(crate) fn merge(sources: &Sources) -> Result<Table, Mistakes> {
     }
     lower.extend(variables(&sources.variables, &mut mistakes));
     for layer in &mut lower {
-        layer.dict.retain(|table, _| !sources.replaced.contains(&table.as_str()));
+        layer
+            .dict
+            .retain(|table, _| !sources.replaced.contains(&table.as_str()));
     }
     if !mistakes.is_empty() {
         return Err(mistakes);
@@ -87,7 +89,7 @@ pub(crate) fn merge(sources: &Sources) -> Result<Table, Mistakes> {
         layer(Origin::Flag((*flag).to_owned()), key, parse_text(value))
     });
     let mut figment = Figment::new();
-    for layer in defaults().into_iter().chain(lower).chain(flags) {
+    for layer in lower.into_iter().chain(flags) {
         figment = figment.merge(layer);
     }
     let merged: Dict = figment
@@ -100,19 +102,6 @@ pub(crate) fn merge(sources: &Sources) -> Result<Table, Mistakes> {
             wrong: Wrong(error.to_string()),
         })?;
     Ok(table(&figment, "", merged, Origin::Default))
-}
-
-/// The built-in values of keys whose tables are always there.
-fn defaults() -> Vec<Layer> {
-    let mut layers = Vec::new();
-    for place in keys::places() {
-        if let Preset::Default(literal) = place.key.preset
-            && !place.path.contains(&NAME)
-        {
-            layers.push(layer(Origin::Default, &place.path.join("."), value(literal.scalar())));
-        }
-    }
-    layers
 }
 
 /// What the file says.
@@ -135,7 +124,10 @@ fn file(source: &FileSource) -> Result<Layer, Mistake> {
 /// What the environment says, in the order of the names.
 fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec<Layer> {
     let mut layers = Vec::new();
-    let sorted: BTreeMap<_, _> = variables.iter().map(|(name, value)| (name, value)).collect();
+    let sorted: BTreeMap<_, _> = variables
+        .iter()
+        .map(|(name, value)| (name, value))
+        .collect();
     for (name, text) in sorted {
         let Some(name) = name.to_str() else { continue };
         let Some(key) = name.strip_prefix(PREFIX) else {
@@ -149,7 +141,11 @@ fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec
             continue;
         };
         let key = key.to_lowercase().replace(SEPARATOR, ".");
-        layers.push(layer(Origin::Variable(name.to_owned()), &key, parse_text(text)));
+        layers.push(layer(
+            Origin::Variable(name.to_owned()),
+            &key,
+            parse_text(text),
+        ));
     }
     layers
 }
@@ -169,9 +165,12 @@ fn nearly_ours(name: &str) -> Option<String> {
 /// What text from the environment or the command line says: a TOML string or array if it is
 /// written as one, else the text as it is.
 fn parse_text(text: &str) -> Value {
-    let as_toml = || Value::deserialize(toml::de::ValueDeserializer::new(text)).ok();
+    let as_toml = || <Value as Deserialize>::deserialize(ValueDeserializer::new(text)).ok();
     let quoted = text.starts_with(['[', '"', '\'']);
-    quoted.then(as_toml).flatten().unwrap_or_else(|| Value::from(text))
+    quoted
+        .then(as_toml)
+        .flatten()
+        .unwrap_or_else(|| Value::from(text))
 }
 
 /// A layer that sets one key.
@@ -190,11 +189,19 @@ fn layer(origin: Origin, key: &str, value: Value) -> Layer {
 fn table(figment: &Figment, key: &str, dict: Dict, origin: Origin) -> Table {
     let mut table = Table::new(origin);
     for (name, value) in dict {
-        let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-        let origin = figment.get_metadata(value.tag()).map_or(Origin::Default, origin_of);
-        let tree = match value {
-            Value::Dict(_, dict) => Tree::Table(self::table(figment, &key, dict, origin)),
-            value => Tree::Leaf(Leaf { key, value: scalar(value), origin }),
+        let key = if key.is_empty() {
+            name.clone()
+        } else {
+            format!("{key}.{name}")
+        };
+        let origin = figment
+            .get_metadata(value.tag())
+            .map_or(Origin::Default, origin_of);
+        let tree = if let Value::Dict(_, dict) = value {
+            Tree::Table(self::table(figment, &key, dict, origin))
+        } else {
+            let value = scalar(value);
+            Tree::Leaf(Leaf { key, value, origin })
         };
         table.entries.insert(name, tree);
     }
@@ -213,16 +220,6 @@ fn scalar(value: Value) -> Scalar {
         Value::Array(_, values) => Scalar::List(values.into_iter().map(scalar).collect()),
         // Tables in arrays and the like: no key takes them, and nobody needs to see them whole.
         Value::Dict(..) | Value::Empty(..) => Scalar::Text("{..}".to_owned()),
-    }
-}
-
-fn value(scalar: Scalar) -> Value {
-    match scalar {
-        Scalar::Bool(value) => Value::from(value),
-        Scalar::Integer(value) => Value::from(value),
-        Scalar::Float(value) => Value::from(value),
-        Scalar::Text(value) => Value::from(value),
-        Scalar::List(values) => Value::from(values.into_iter().map(value).collect::<Vec<_>>()),
     }
 }
 
@@ -246,7 +243,11 @@ impl Provider for Layer {
 
 /// The inverse of [`Layer::metadata`].
 fn origin_of(metadata: &Metadata) -> Origin {
-    let name = metadata.source.as_ref().and_then(|source| source.custom()).unwrap_or_default();
+    let name = metadata
+        .source
+        .as_ref()
+        .and_then(|source| source.custom())
+        .unwrap_or_default();
     match &*metadata.name {
         "file" => Origin::File(name.to_owned()),
         "variable" => Origin::Variable(name.to_owned()),

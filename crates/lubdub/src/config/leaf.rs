@@ -31,7 +31,7 @@ pub(crate) enum Scalar {
     /// A string.
     Text(String),
     /// An array.
-    List(Vec<Scalar>),
+    List(Vec<Self>),
 }
 
 impl Scalar {

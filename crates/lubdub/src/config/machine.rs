@@ -42,7 +42,13 @@ mod tests {
 
     #[test]
     fn pairs_are_what_the_file_limit_carries() {
-        let pairs = |files| Machine { files, cores: NonZeroUsize::MIN }.pairs();
+        let pairs = |files| {
+            Machine {
+                files,
+                cores: NonZeroUsize::MIN,
+            }
+            .pairs()
+        };
         assert_eq!(pairs(20_000), 9_952);
         assert_eq!(pairs(1024), 464);
         assert_eq!(pairs(97), 0);

@@ -13,7 +13,10 @@ pub(crate) const RULE: &str =
 /// Whether `name` matches `[a-z][a-z0-9]*(_[a-z0-9]+)*` and is not too long.
 pub(crate) fn is_name(name: &str) -> bool {
     let is_word = |word: &str| {
-        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     };
     name.len() <= MAX
         && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -31,7 +34,9 @@ mod tests {
             assert!(is_name(name), "{name}");
         }
         let too_long = "a".repeat(MAX + 1);
-        for name in ["", "_a", "a_", "a__b", "1a", "Chat", "a-b", "a.b", "ä", &too_long] {
+        for name in [
+            "", "_a", "a_", "a__b", "1a", "Chat", "a-b", "a.b", "ä", &too_long,
+        ] {
             assert!(!is_name(name), "{name}");
         }
     }

@@ -198,8 +198,16 @@ pub(crate) struct Terms {
 impl Raw {
     /// The terms of routes that set nothing of their own.
     pub(crate) fn terms(&self) -> Terms {
-        let Timeouts { connect, answer, http_idle, write_stall, close, data_idle, lifetime, .. } =
-            self.timeouts.clone();
+        let Timeouts {
+            connect,
+            answer,
+            http_idle,
+            write_stall,
+            close,
+            data_idle,
+            lifetime,
+            ..
+        } = self.timeouts.clone();
         Terms {
             keepalive: self.keepalive.clone(),
             close: self.close.clone(),
@@ -223,7 +231,10 @@ impl Route {
     /// The terms of this route: what it sets itself, and `weaker` for the rest.
     pub(crate) fn terms(&self, weaker: &Terms) -> Terms {
         // The shorthand is weaker than the route's own word on a side.
-        let both = Side { boundary_wait: self.boundary_wait.clone(), ..Side::default() };
+        let both = Side {
+            boundary_wait: self.boundary_wait.clone(),
+            ..Side::default()
+        };
         let side = |own: &Side, weaker: &Side| own.over(&both).over(weaker);
         Terms {
             keepalive: Keepalive {
@@ -235,7 +246,11 @@ impl Route {
                 to_upstream: self.close.to_upstream.over(&weaker.close.to_upstream),
             },
             timeouts: self.timeouts.over(&weaker.timeouts),
-            frame_bytes: self.limits.frame_bytes.clone().or_else(|| weaker.frame_bytes.clone()),
+            frame_bytes: self
+                .limits
+                .frame_bytes
+                .clone()
+                .or_else(|| weaker.frame_bytes.clone()),
         }
     }
 }

@@ -15,11 +15,19 @@ pub(crate) fn check(root: &mut Table, mistakes: &mut Mistakes) {
 }
 
 /// The best of `known` for `given`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    given: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let allowed = (given.len() / 3).max(1);
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&given.to_lowercase(), name), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&given.to_lowercase(), name),
+                name,
+            )
+        })
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -59,8 +67,16 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
             is_name
         }
         (Found::Table | Found::Named, Tree::Leaf(leaf)) => {
-            let [first, ..] = keys::children(&segments)[..] else { return false };
-            mistakes.wrong(leaf, format!("is a table: set what is in it, such as {}.{first}", leaf.key));
+            let [first, ..] = keys::children(&segments)[..] else {
+                return false;
+            };
+            mistakes.wrong(
+                leaf,
+                format!(
+                    "is a table: set what is in it, such as {}.{first}",
+                    leaf.key
+                ),
+            );
             false
         }
         (Found::Key(_), tree @ Tree::Table(_)) => {
@@ -112,7 +128,11 @@ fn unknown(path: &[&str]) -> String {
     }
     match table {
         [] => format!("unknown key; there are {}", siblings.join(", ")),
-        _ => format!("unknown key; {} has {}", table.join("."), siblings.join(", ")),
+        _ => format!(
+            "unknown key; {} has {}",
+            table.join("."),
+            siblings.join(", ")
+        ),
     }
 }
 
@@ -124,10 +144,19 @@ mod tests {
     fn suggestions_are_near_or_in_another_table() {
         let says = |path: &[&str]| unknown(path).split_off("unknown key; ".len());
         assert_eq!(says(&["keepalvie"]), "did you mean keepalive?");
-        assert_eq!(says(&["timeouts", "conect"]), "did you mean timeouts.connect?");
-        assert_eq!(says(&["listen", "a", "adress"]), "did you mean listen.a.address?");
+        assert_eq!(
+            says(&["timeouts", "conect"]),
+            "did you mean timeouts.connect?"
+        );
+        assert_eq!(
+            says(&["listen", "a", "adress"]),
+            "did you mean listen.a.address?"
+        );
         assert_eq!(says(&["Log"]), "did you mean log?");
-        assert_eq!(says(&["keepalive", "interval"]), "did you mean keepalive.client.interval?");
+        assert_eq!(
+            says(&["keepalive", "interval"]),
+            "did you mean keepalive.client.interval?"
+        );
         assert_eq!(says(&["log", "colour"]), "log has format, level");
     }
 

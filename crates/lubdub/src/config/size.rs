@@ -3,20 +3,32 @@
 use super::error::Wrong;
 
 /// The units, in bytes.
-const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+const UNITS: [(&str, u64); 4] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("B", 1),
+];
 
 /// Reads a size in bytes, which may be zero.
 ///
 /// # Errors
 /// If it is not a whole number of one of the units.
 pub(crate) fn parse(text: &str) -> Result<u64, Wrong> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (digits, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
     if digits.is_empty() {
         return Err(not_a_size());
     }
     let scale = match unit {
         "" => 1,
-        _ => UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale).ok_or_else(not_a_size)?,
+        _ => UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .map(|(_, scale)| *scale)
+            .ok_or_else(not_a_size)?,
     };
     digits
         .parse::<u64>()

@@ -34,7 +34,10 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table.
     pub(crate) fn new(origin: Origin) -> Self {
-        Self { entries: BTreeMap::new(), origin }
+        Self {
+            entries: BTreeMap::new(),
+            origin,
+        }
     }
 
     /// The table with this name in it, if there is one.
@@ -60,7 +63,11 @@ impl Table {
     /// Sets a built-in value unless something is set.
     pub(crate) fn imply(&mut self, key: &str, name: &str, value: Scalar) {
         self.entries.entry(name.to_owned()).or_insert_with(|| {
-            Tree::Leaf(Leaf { key: format!("{key}.{name}"), value, origin: Origin::Default })
+            Tree::Leaf(Leaf {
+                key: format!("{key}.{name}"),
+                value,
+                origin: Origin::Default,
+            })
         });
     }
 

@@ -36,7 +36,11 @@ pub(crate) fn parse(text: &str) -> Result<UpstreamUrl, Wrong> {
     let (security, default_port) = match scheme.to_ascii_lowercase().as_str() {
         "ws" | "http" => (Security::Plain, 80),
         "wss" | "https" => (Security::Tls, 443),
-        _ => return Err(Wrong::new("must begin with ws://, wss://, http:// or https://")),
+        _ => {
+            return Err(Wrong::new(
+                "must begin with ws://, wss://, http:// or https://",
+            ));
+        }
     };
     // A lone slash says no more than its absence.
     let authority = rest.strip_suffix('/').unwrap_or(rest);
@@ -44,7 +48,9 @@ pub(crate) fn parse(text: &str) -> Result<UpstreamUrl, Wrong> {
         return Err(Wrong::new("must not name a user or a password"));
     }
     if authority.contains(['?', '#']) {
-        return Err(Wrong::new("must not have a query or a fragment: a request brings its own"));
+        return Err(Wrong::new(
+            "must not have a query or a fragment: a request brings its own",
+        ));
     }
     if authority.contains('/') {
         return Err(Wrong::new("must not have a path: a request brings its own"));
@@ -54,7 +60,11 @@ pub(crate) fn parse(text: &str) -> Result<UpstreamUrl, Wrong> {
         Some(port) => parse_port(port)?,
         None => default_port,
     };
-    Ok(UpstreamUrl { security, host, port })
+    Ok(UpstreamUrl {
+        security,
+        host,
+        port,
+    })
 }
 
 /// `text` without what may be a secret: for messages about URLs that are refused.
@@ -76,7 +86,9 @@ pub(crate) fn redacted(text: &str) -> String {
 pub(crate) fn is_host_name(host: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     host.len() <= 253 && host.split('.').all(is_label)
 }
@@ -97,11 +109,21 @@ fn split_port(authority: &str) -> Result<(String, Option<&str>), Wrong> {
         None => (authority, None),
     };
     if host.parse::<Ipv6Addr>().is_ok() || port.is_some_and(|port| port.contains(':')) {
-        return Err(Wrong::new("an IPv6 address needs brackets, as in \"ws://[::1]:9000\""));
+        return Err(Wrong::new(
+            "an IPv6 address needs brackets, as in \"ws://[::1]:9000\"",
+        ));
     }
     let looks_like_an_address = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let usable = if looks_like_an_address { host.parse::<Ipv4Addr>().is_ok() } else { is_host_name(host) };
-    if usable { Ok((host.to_ascii_lowercase(), port)) } else { Err(not_a_url()) }
+    let usable = if looks_like_an_address {
+        host.parse::<Ipv4Addr>().is_ok()
+    } else {
+        is_host_name(host)
+    };
+    if usable {
+        Ok((host.to_ascii_lowercase(), port))
+    } else {
+        Err(not_a_url())
+    }
 }
 
 fn parse_port(port: &str) -> Result<u16, Wrong> {
@@ -125,11 +147,23 @@ mod tests {
             let url = parse(text).unwrap();
             (url.security, url.host, url.port)
         };
-        assert_eq!(url("ws://Chat.Example"), (Security::Plain, "chat.example".to_owned(), 80));
+        assert_eq!(
+            url("ws://Chat.Example"),
+            (Security::Plain, "chat.example".to_owned(), 80)
+        );
         assert_eq!(url("wss://chat/"), (Security::Tls, "chat".to_owned(), 443));
-        assert_eq!(url("http://127.0.0.1:9000"), (Security::Plain, "127.0.0.1".to_owned(), 9000));
-        assert_eq!(url("https://[::1]:8443"), (Security::Tls, "::1".to_owned(), 8443));
-        assert_eq!(url("WS://[2001:DB8::1]"), (Security::Plain, "2001:db8::1".to_owned(), 80));
+        assert_eq!(
+            url("http://127.0.0.1:9000"),
+            (Security::Plain, "127.0.0.1".to_owned(), 9000)
+        );
+        assert_eq!(
+            url("https://[::1]:8443"),
+            (Security::Tls, "::1".to_owned(), 8443)
+        );
+        assert_eq!(
+            url("WS://[2001:DB8::1]"),
+            (Security::Plain, "2001:db8::1".to_owned(), 80)
+        );
     }
 
     #[test]
@@ -160,7 +194,10 @@ mod tests {
 
     #[test]
     fn secrets_are_not_repeated() {
-        assert_eq!(redacted("ws://user:secret@h:1/p?token=1"), "ws://***@h:1/p?***");
+        assert_eq!(
+            redacted("ws://user:secret@h:1/p?token=1"),
+            "ws://***@h:1/p?***"
+        );
         assert_eq!(redacted("user:secret@h"), "***@h");
         assert_eq!(redacted("ws://h:1"), "ws://h:1");
     }

@@ -9,12 +9,28 @@ pub(super) static TO_CLIENT: Section = Section {
             pair, by cause. 1005, 1006 and 1015 may not be sent (RFC 6455 7.4.1).",
     example: Example::Live,
     keys: &[
-        code("upstream_lapsed", 1011, "the upstream was silent for too long"),
-        code("upstream_stalled", 1011, "the upstream took no bytes for too long"),
+        code(
+            "upstream_lapsed",
+            1011,
+            "the upstream was silent for too long",
+        ),
+        code(
+            "upstream_stalled",
+            1011,
+            "the upstream took no bytes for too long",
+        ),
         code("drain", 1012, "lubdub shuts down"),
         code("lifetime", 1012, "the pair reached timeouts.lifetime"),
-        code("data_idle", 1001, "the pair was without data for timeouts.data_idle"),
-        code("frame_too_big", 1009, "a frame was larger than limits.frame_bytes"),
+        code(
+            "data_idle",
+            1001,
+            "the pair was without data for timeouts.data_idle",
+        ),
+        code(
+            "frame_too_big",
+            1009,
+            "a frame was larger than limits.frame_bytes",
+        ),
     ],
 };
 
@@ -25,11 +41,23 @@ pub(super) static TO_UPSTREAM: Section = Section {
     example: Example::Live,
     keys: &[
         code("client_lapsed", 1001, "the client was silent for too long"),
-        code("client_stalled", 1001, "the client took no bytes for too long"),
+        code(
+            "client_stalled",
+            1001,
+            "the client took no bytes for too long",
+        ),
         code("drain", 1001, "lubdub shuts down"),
         code("lifetime", 1001, "the pair reached timeouts.lifetime"),
-        code("data_idle", 1001, "the pair was without data for timeouts.data_idle"),
-        code("frame_too_big", 1009, "a frame was larger than limits.frame_bytes"),
+        code(
+            "data_idle",
+            1001,
+            "the pair was without data for timeouts.data_idle",
+        ),
+        code(
+            "frame_too_big",
+            1009,
+            "a frame was larger than limits.frame_bytes",
+        ),
     ],
 };
 
@@ -39,9 +67,24 @@ pub(super) static DRAIN: Section = Section {
     about: "How a shutdown goes.",
     example: Example::Live,
     keys: &[
-        Key::new("delay", Kind::DurationOrZero, Preset::text("0s"), "still accept for so long, while readiness says no"),
-        Key::new("spread", Kind::DurationOrZero, Preset::text("0s"), "then close the pairs over this time"),
-        Key::new("timeout", Kind::Duration, Preset::text("30s"), "then cut what is left after this time"),
+        Key::new(
+            "delay",
+            Kind::DurationOrZero,
+            Preset::text("0s"),
+            "still accept for so long, while readiness says no",
+        ),
+        Key::new(
+            "spread",
+            Kind::DurationOrZero,
+            Preset::text("0s"),
+            "then close the pairs over this time",
+        ),
+        Key::new(
+            "timeout",
+            Kind::Duration,
+            Preset::text("30s"),
+            "then cut what is left after this time",
+        ),
     ],
 };
 

@@ -7,13 +7,16 @@
 
 mod ends;
 mod heartbeat;
+mod kind;
+mod preset;
 mod process;
 mod traffic;
 mod waits;
 
 use std::sync::LazyLock;
 
-use super::leaf::Scalar;
+pub(crate) use kind::Kind;
+pub(crate) use preset::{Literal, Preset};
 
 /// Stands for a name of the operator's choice in a path.
 pub(crate) const NAME: &str = "NAME";
@@ -77,75 +80,6 @@ pub(crate) struct Key {
     pub more: &'static str,
 }
 
-/// What a key takes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
-    /// A duration above zero.
-    Duration,
-    /// A duration that may be zero.
-    DurationOrZero,
-    /// A duration above zero, or "off".
-    DurationOrOff,
-    /// A number of bytes.
-    Size,
-    /// A number of bytes, or "off".
-    SizeOrOff,
-    /// A whole number above zero.
-    Count,
-    /// A whole number above zero, or "off".
-    CountOrOff,
-    /// A whole number above zero, or "auto".
-    CountOrAuto,
-    /// A number from 0 to 1.
-    Share,
-    /// A code that a Close may carry.
-    CloseCode,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// An IP address and a port.
-    Address,
-    /// An IP address and a port, or "off".
-    AddressOrOff,
-    /// An upstream's URL.
-    Url,
-    /// A host name or IP address, without a port.
-    Host,
-    /// Any number of host names.
-    Hosts,
-    /// The beginning of a path.
-    PathPrefix,
-    /// The name of an upstream.
-    UpstreamName,
-    /// A file to read.
-    File,
-    /// Any number of networks.
-    Networks,
-}
-
-/// What holds if a key is not set.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Preset {
-    /// This value.
-    Default(Literal),
-    /// Nothing, or what the key's description says. The value is an example.
-    Optional(Literal),
-    /// It must be set wherever its table is. The value is an example.
-    Required(Literal),
-}
-
-/// A value that can be declared in a constant.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Literal {
-    /// A string.
-    Text(&'static str),
-    /// A whole number.
-    Integer(i64),
-    /// Any other number.
-    Float(f64),
-    /// An array of strings.
-    Texts(&'static [&'static str]),
-}
-
 /// Where a key can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -186,7 +120,10 @@ static PLACES: LazyLock<Vec<Place>> = LazyLock::new(|| {
                 let path = ["route", NAME].into_iter().chain(path.clone()).collect();
                 places.push(Place { path, key });
             }
-            places.push(Place { path: path.collect(), key });
+            places.push(Place {
+                path: path.collect(),
+                key,
+            });
         }
     }
     places
@@ -199,16 +136,16 @@ pub(crate) fn places() -> &'static [Place] {
 
 /// What is known at `path`.
 pub(crate) fn find(path: &[&str]) -> Found {
-    for place in places().iter().filter(|place| place.begins_with(path)) {
-        if place.path.len() == path.len() {
-            return Found::Key(place.key);
-        }
-        return match place.path[path.len() - 1] {
-            NAME => Found::Named,
-            _ => Found::Table,
-        };
+    let Some(place) = places().iter().find(|place| place.begins_with(path)) else {
+        return Found::Nothing;
+    };
+    if place.path.len() == path.len() {
+        return Found::Key(place.key);
     }
-    Found::Nothing
+    match path.len().checked_sub(1).map(|last| place.path[last]) {
+        Some(NAME) => Found::Named,
+        _ => Found::Table,
+    }
 }
 
 /// The names that are known in the table at `path`, in the order of their declaration.
@@ -230,7 +167,11 @@ pub(crate) fn children(path: &[&str]) -> Vec<&'static str> {
 impl Place {
     fn begins_with(&self, path: &[&str]) -> bool {
         path.len() <= self.path.len()
-            && self.path.iter().zip(path).all(|(known, given)| *known == NAME || known == given)
+            && self
+                .path
+                .iter()
+                .zip(path)
+                .all(|(known, given)| *known == NAME || known == given)
     }
 }
 
@@ -239,7 +180,14 @@ impl Place {
 impl Key {
     /// A key that can be set in its table only.
     const fn new(name: &'static str, kind: Kind, preset: Preset, help: &'static str) -> Self {
-        Self { name, kind, preset, reach: Reach::Global, help, more: "" }
+        Self {
+            name,
+            kind,
+            preset,
+            reach: Reach::Global,
+            help,
+            more: "",
+        }
     }
 
     /// The same key, for a route as well.
@@ -255,103 +203,29 @@ impl Key {
     }
 }
 
-// === impl Kind ===
-
-impl Kind {
-    /// Whether text that is nothing but a number is meant as that number.
-    pub(crate) fn takes_numbers(self) -> bool {
-        match self {
-            Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
-            Self::Size | Self::SizeOrOff => true,
-            Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
-            Self::Share | Self::CloseCode => true,
-            Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::Networks => false,
-        }
-    }
-
-    /// In words, for the reference.
-    pub(crate) fn describe(self) -> String {
-        let words = match self {
-            Self::Duration => "duration",
-            Self::DurationOrZero => "duration, may be `\"0s\"`",
-            Self::DurationOrOff => "duration or `\"off\"`",
-            Self::Size => "size",
-            Self::SizeOrOff => "size or `\"off\"`",
-            Self::Count => "number",
-            Self::CountOrOff => "number or `\"off\"`",
-            Self::CountOrAuto => "number or `\"auto\"`",
-            Self::Share => "share, 0 to 1",
-            Self::CloseCode => "close code",
-            Self::Choice(words) => {
-                let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
-                return words.join(", ");
-            }
-            Self::Address => "address and port",
-            Self::AddressOrOff => "address and port, or `\"off\"`",
-            Self::Url => "URL",
-            Self::Host => "host",
-            Self::Hosts => "list of hosts",
-            Self::PathPrefix => "path",
-            Self::UpstreamName => "name of an upstream",
-            Self::File => "file",
-            Self::Networks => "list of networks",
-        };
-        words.to_owned()
-    }
-}
-
-// === impl Preset ===
-
-impl Preset {
-    const fn text(value: &'static str) -> Self {
-        Self::Default(Literal::Text(value))
-    }
-
-    const fn integer(value: i64) -> Self {
-        Self::Default(Literal::Integer(value))
-    }
-
-    /// The value, be it in effect or an example.
-    pub(crate) fn literal(self) -> Literal {
-        match self {
-            Self::Default(literal) | Self::Optional(literal) | Self::Required(literal) => literal,
-        }
-    }
-}
-
-// === impl Literal ===
-
-impl Literal {
-    /// The value itself.
-    pub(crate) fn scalar(self) -> Scalar {
-        match self {
-            Self::Text(value) => Scalar::Text(value.to_owned()),
-            Self::Integer(value) => Scalar::Integer(value),
-            Self::Float(value) => Scalar::Float(value),
-            Self::Texts(values) => {
-                Scalar::List(values.iter().map(|text| Scalar::Text((*text).to_owned())).collect())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn paths_are_found() {
-        assert!(matches!(find(&["keepalive", "client", "interval"]), Found::Key(k) if k.name == "interval"));
+        assert!(
+            matches!(find(&["keepalive", "client", "interval"]), Found::Key(k) if k.name == "interval")
+        );
         assert!(matches!(
             find(&["route", "x", "keepalive", "client", "interval"]),
             Found::Key(k) if k.name == "interval"
         ));
         assert!(matches!(find(&["listen"]), Found::Table));
         assert!(matches!(find(&["listen", "x"]), Found::Named));
-        assert!(matches!(find(&["listen", "x", "tls", "certificate", "y"]), Found::Named));
-        assert!(matches!(find(&["route", "x", "timeouts", "tls"]), Found::Nothing));
+        assert!(matches!(
+            find(&["listen", "x", "tls", "certificate", "y"]),
+            Found::Named
+        ));
+        assert!(matches!(
+            find(&["route", "x", "timeouts", "tls"]),
+            Found::Nothing
+        ));
         assert!(matches!(find(&["log", "level", "x"]), Found::Nothing));
         assert_eq!(children(&["log"]), ["format", "level"]);
         assert_eq!(children(&["listen", "x", "tls"]), ["certificate"]);
@@ -360,7 +234,10 @@ mod tests {
     #[test]
     fn no_place_is_declared_twice() {
         for (i, place) in places().iter().enumerate() {
-            assert!(places()[..i].iter().all(|other| other.path != place.path), "{place:?}");
+            assert!(
+                places()[..i].iter().all(|other| other.path != place.path),
+                "{place:?}"
+            );
         }
     }
 
@@ -368,7 +245,10 @@ mod tests {
     fn help_fits_behind_a_value() {
         for place in places() {
             let help = place.key.help;
-            assert!((1..=72).contains(&help.len()) && !help.ends_with('.'), "{place:?}");
+            assert!(
+                (1..=72).contains(&help.len()) && !help.ends_with('.'),
+                "{place:?}"
+            );
         }
     }
 }

@@ -39,9 +39,19 @@ pub(super) static LOG: Section = Section {
     about: "What is logged, on standard error.",
     example: Example::Live,
     keys: &[
-        Key::new("format", Kind::Choice(LogFormat::WORDS), Preset::text("text"), "text | json, one object a line"),
-        Key::new("level", Kind::Choice(Level::WORDS), Preset::text("info"), "error | warn | info | debug | trace")
-            .more("Of lubdub itself; its libraries never log below `warn`."),
+        Key::new(
+            "format",
+            Kind::Choice(LogFormat::WORDS),
+            Preset::text("text"),
+            "text | json, one object a line",
+        ),
+        Key::new(
+            "level",
+            Kind::Choice(Level::WORDS),
+            Preset::text("info"),
+            "error | warn | info | debug | trace",
+        )
+        .more("Of lubdub itself; its libraries never log below `warn`."),
     ],
 };
 

@@ -8,16 +8,38 @@ pub(super) static TIMEOUTS: Section = Section {
     about: "How long lubdub waits for anything but a pong.",
     example: Example::Live,
     keys: &[
-        Key::new("first_byte", Kind::Duration, Preset::text("10s"), "from accept to the client's first byte"),
+        Key::new(
+            "first_byte",
+            Kind::Duration,
+            Preset::text("10s"),
+            "from accept to the client's first byte",
+        ),
         Key::new(
             "request_head",
             Kind::Duration,
             Preset::text("10s"),
             "from a request's first byte to the end of its head",
         ),
-        Key::new("tls", Kind::Duration, Preset::text("10s"), "the TLS handshake with a client"),
-        Key::new("connect", Kind::Duration, Preset::text("5s"), "TCP and TLS connect to the upstream").per_route(),
-        Key::new("answer", Kind::Duration, Preset::text("10s"), "the upstream's answer to an upgrade").per_route(),
+        Key::new(
+            "tls",
+            Kind::Duration,
+            Preset::text("10s"),
+            "the TLS handshake with a client",
+        ),
+        Key::new(
+            "connect",
+            Kind::Duration,
+            Preset::text("5s"),
+            "TCP and TLS connect to the upstream",
+        )
+        .per_route(),
+        Key::new(
+            "answer",
+            Kind::Duration,
+            Preset::text("10s"),
+            "the upstream's answer to an upgrade",
+        )
+        .per_route(),
         Key::new(
             "http_idle",
             Kind::DurationOrOff,
@@ -33,8 +55,13 @@ pub(super) static TIMEOUTS: Section = Section {
         )
         .per_route()
         .more("Less than 1 KiB in this time is as good as none."),
-        Key::new("close", Kind::Duration, Preset::text("5s"), "the closing handshake, once a Close was passed on")
-            .per_route(),
+        Key::new(
+            "close",
+            Kind::Duration,
+            Preset::text("5s"),
+            "the closing handshake, once a Close was passed on",
+        )
+        .per_route(),
         Key::new(
             "data_idle",
             Kind::DurationOrOff,
@@ -42,12 +69,17 @@ pub(super) static TIMEOUTS: Section = Section {
             "no data frame either way; pings and pongs do not count",
         )
         .per_route(),
-        Key::new("lifetime", Kind::DurationOrOff, Preset::text("off"), "the longest life of a pair")
-            .per_route()
-            .more(
-                "Shortened by up to a tenth at random, so that pairs which began together do not \
+        Key::new(
+            "lifetime",
+            Kind::DurationOrOff,
+            Preset::text("off"),
+            "the longest life of a pair",
+        )
+        .per_route()
+        .more(
+            "Shortened by up to a tenth at random, so that pairs which began together do not \
                  end together.",
-            ),
+        ),
     ],
 };
 
@@ -57,8 +89,13 @@ pub(super) static LIMITS: Section = Section {
     about: "Bounds of the whole process.",
     example: Example::Live,
     keys: &[
-        Key::new("pairs", Kind::CountOrAuto, Preset::text("auto"), "pairs at a time; auto: what the file limit carries")
-            .more("More than the hard limit on open files (`ulimit -Hn`) carries is refused."),
+        Key::new(
+            "pairs",
+            Kind::CountOrAuto,
+            Preset::text("auto"),
+            "pairs at a time; auto: what the file limit carries",
+        )
+        .more("More than the hard limit on open files (`ulimit -Hn`) carries is refused."),
         Key::new(
             "pairs_per_source",
             Kind::CountOrOff,
@@ -72,9 +109,19 @@ pub(super) static LIMITS: Section = Section {
             Preset::integer(512),
             "handshakes in flight; the excess waits in the accept queue",
         ),
-        Key::new("head_bytes", Kind::Size, Preset::text("64KiB"), "the largest request head")
-            .more("At least 8KiB."),
-        Key::new("frame_bytes", Kind::SizeOrOff, Preset::text("off"), "the largest frame payload, by its header")
-            .per_route(),
+        Key::new(
+            "head_bytes",
+            Kind::Size,
+            Preset::text("64KiB"),
+            "the largest request head",
+        )
+        .more("At least 8KiB."),
+        Key::new(
+            "frame_bytes",
+            Kind::SizeOrOff,
+            Preset::text("off"),
+            "the largest frame payload, by its header",
+        )
+        .per_route(),
     ],
 };

@@ -9,11 +9,20 @@ use super::super::read;
 
 /// Notes addresses that are used twice. Port 0 is another port every time.
 pub(super) fn refuse_shared(raw: &Raw, mistakes: &mut Mistakes) {
-    let leaves = raw.listen.values().map(|listen| &listen.address).chain([&raw.admin.address]);
+    let leaves = raw
+        .listen
+        .values()
+        .map(|listen| &listen.address)
+        .chain([&raw.admin.address]);
     let mut seen: Vec<(SocketAddr, &Leaf)> = Vec::new();
     for leaf in leaves.flatten() {
-        let Ok(address) = read::address(&leaf.value) else { continue };
-        match seen.iter().find(|(other, _)| *other == address && address.port() != 0) {
+        let Ok(address) = read::address(&leaf.value) else {
+            continue;
+        };
+        match seen
+            .iter()
+            .find(|(other, _)| *other == address && address.port() != 0)
+        {
             Some((_, first)) => mistakes.wrong(leaf, format!("is also {}", first.key)),
             None => seen.push((address, leaf)),
         }

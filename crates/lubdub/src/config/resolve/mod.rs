@@ -57,7 +57,11 @@ pub(crate) fn resolve(raw: &Raw, machine: &Machine, mistakes: &mut Mistakes) -> 
         drain: drain?,
         workers: workers?.unwrap_or(machine.cores),
     };
-    Some(Resolved { settings, admin: admin?, log: log? })
+    Some(Resolved {
+        settings,
+        admin: admin?,
+        log: log?,
+    })
 }
 
 /// Reads a value that is there because it has a default.
@@ -66,7 +70,9 @@ fn take<T>(
     read: impl FnOnce(&Scalar) -> Result<T, Wrong>,
     mistakes: &mut Mistakes,
 ) -> Option<T> {
-    let leaf = leaf.as_ref().expect("the layer of defaults sets every key that is read like this");
+    let leaf = leaf
+        .as_ref()
+        .expect("the defaults set every key that is read like this");
     mistakes.read(leaf, read)
 }
 
@@ -125,7 +131,10 @@ fn limits(raw: &raw::Limits, machine: &Machine, mistakes: &mut Mistakes) -> Opti
 fn pairs(value: &Scalar, machine: &Machine) -> Result<usize, Wrong> {
     let carried = machine.pairs();
     if carried == 0 {
-        return Err(Wrong(format!("the file limit of {} carries no pair; raise it", machine.files)));
+        return Err(Wrong(format!(
+            "the file limit of {} carries no pair; raise it",
+            machine.files
+        )));
     }
     match read::count_or_auto(value)? {
         None => Ok(carried),
@@ -148,12 +157,19 @@ fn head_bytes(value: &Scalar) -> Result<usize, Wrong> {
 fn forwarded(raw: &raw::Forwarded, mistakes: &mut Mistakes) -> Option<Forwarded> {
     let style = take(&raw.style, read::choice, mistakes);
     let trust = take(&raw.trust, read::networks, mistakes);
-    Some(Forwarded { style: style?, trust: trust? })
+    Some(Forwarded {
+        style: style?,
+        trust: trust?,
+    })
 }
 
 fn drain(raw: &raw::Drain, mistakes: &mut Mistakes) -> Option<Drain> {
     let delay = take(&raw.delay, read::duration_or_zero, mistakes);
     let spread = take(&raw.spread, read::duration_or_zero, mistakes);
     let timeout = take(&raw.timeout, read::duration, mistakes);
-    Some(Drain { delay: delay?, spread: spread?, timeout: timeout? })
+    Some(Drain {
+        delay: delay?,
+        spread: spread?,
+        timeout: timeout?,
+    })
 }

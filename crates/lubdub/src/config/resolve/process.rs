@@ -12,12 +12,19 @@ pub(super) fn admin(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<
     let token = optional(&raw.token_file, token, mistakes);
     let hosts = take(&raw.hosts, read::hosts, mistakes);
     let (address, token, hosts) = (address?, token?, hosts?);
-    Some(address.map(|address| AdminSettings { address, token, hosts }))
+    Some(address.map(|address| AdminSettings {
+        address,
+        token,
+        hosts,
+    }))
 }
 
 /// What is logged and how.
 pub(super) fn log(raw: &raw::Log, mistakes: &mut Mistakes) -> Option<LogSettings> {
     let format = take(&raw.format, read::choice, mistakes);
     let level = take(&raw.level, read::choice, mistakes);
-    Some(LogSettings { format: format?, level: level? })
+    Some(LogSettings {
+        format: format?,
+        level: level?,
+    })
 }

@@ -20,10 +20,15 @@ pub(super) fn resolve(
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Route>> {
     if raw.is_empty() && !upstreams.is_empty() {
-        mistakes.about("route", "there is no route: with several upstreams they must be set");
+        mistakes.about(
+            "route",
+            "there is no route: with several upstreams they must be set",
+        );
     }
-    let routes: Vec<_> =
-        raw.iter().map(|(name, raw)| route(name, raw, base, upstreams, mistakes)).collect();
+    let routes: Vec<_> = raw
+        .iter()
+        .map(|(name, raw)| route(name, raw, base, upstreams, mistakes))
+        .collect();
     refuse_same_share(&routes, mistakes);
     let routes: Option<Vec<_>> = routes.into_iter().collect();
     routes.filter(|routes| !routes.is_empty())
@@ -43,7 +48,10 @@ fn route(
         Some(leaf) => find(leaf, upstreams, mistakes),
         None => {
             let known = known(upstreams);
-            mistakes.about(format!("route.{name}.upstream"), format!("must be set: {known}"));
+            mistakes.about(
+                format!("route.{name}.upstream"),
+                format!("must be set: {known}"),
+            );
             None
         }
     };
@@ -84,13 +92,15 @@ fn known(upstreams: &Upstreams) -> String {
 fn refuse_same_share(routes: &[Option<Route>], mistakes: &mut Mistakes) {
     let routes: Vec<_> = routes.iter().flatten().collect();
     for (i, route) in routes.iter().enumerate() {
-        let same = |other: &&&Route| {
-            other.host == route.host && other.path_prefix == route.path_prefix
-        };
+        let same =
+            |other: &&&Route| other.host == route.host && other.path_prefix == route.path_prefix;
         if let Some(first) = routes[..i].iter().find(same) {
             mistakes.about(
                 format!("route.{}", route.name),
-                format!("is for the same host and path_prefix as route.{}", first.name),
+                format!(
+                    "is for the same host and path_prefix as route.{}",
+                    first.name
+                ),
             );
         }
     }

@@ -11,8 +11,16 @@ use super::take;
 pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms> {
     let client = policy(&raw.keepalive.client, mistakes);
     let upstream = policy(&raw.keepalive.upstream, mistakes);
-    let client_wait = take(&raw.keepalive.client.boundary_wait, read::duration_or_off, mistakes);
-    let upstream_wait = take(&raw.keepalive.upstream.boundary_wait, read::duration_or_off, mistakes);
+    let client_wait = take(
+        &raw.keepalive.client.boundary_wait,
+        read::duration_or_off,
+        mistakes,
+    );
+    let upstream_wait = take(
+        &raw.keepalive.upstream.boundary_wait,
+        read::duration_or_off,
+        mistakes,
+    );
     let to_client = to_client(&raw.close.to_client, mistakes);
     let to_upstream = to_upstream(&raw.close.to_upstream, mistakes);
     let waits = &raw.timeouts;
@@ -25,9 +33,18 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
     let lifetime = take(&waits.lifetime, read::duration_or_off, mistakes);
     let frame_bytes = take(&raw.frame_bytes, read::size_or_off, mistakes);
     Some(Terms {
-        keepalive: PerSide { client: client?, upstream: upstream? },
-        boundary_wait: PerSide { client: client_wait?, upstream: upstream_wait? },
-        close_codes: CloseCodes { to_client: to_client?, to_upstream: to_upstream? },
+        keepalive: PerSide {
+            client: client?,
+            upstream: upstream?,
+        },
+        boundary_wait: PerSide {
+            client: client_wait?,
+            upstream: upstream_wait?,
+        },
+        close_codes: CloseCodes {
+            to_client: to_client?,
+            to_upstream: to_upstream?,
+        },
         connect: connect?,
         answer: answer?,
         http_idle: http_idle?,

@@ -24,11 +24,19 @@ type ClientConfigs = HashMap<Option<PathBuf>, Arc<ClientConfig>>;
 /// All upstreams.
 pub(super) fn resolve(raw: &BTreeMap<String, raw::Upstream>, mistakes: &mut Mistakes) -> Upstreams {
     if raw.is_empty() {
-        mistakes.about("upstream", "there is no upstream: set upstream.NAME.url, or use --upstream");
+        mistakes.about(
+            "upstream",
+            "there is no upstream: set upstream.NAME.url, or use --upstream",
+        );
     }
     let mut configs = ClientConfigs::new();
     raw.iter()
-        .map(|(name, raw)| (name.clone(), upstream(name, raw, &mut configs, mistakes).map(Arc::new)))
+        .map(|(name, raw)| {
+            (
+                name.clone(),
+                upstream(name, raw, &mut configs, mistakes).map(Arc::new),
+            )
+        })
         .collect()
 }
 
@@ -65,7 +73,12 @@ fn upstream(
             }
         },
     };
-    Some(Upstream { name: name.into(), host: url.host.into(), port: url.port, tls })
+    Some(Upstream {
+        name: name.into(),
+        host: url.host.into(),
+        port: url.port,
+        tls,
+    })
 }
 
 /// A URL that is refused may hold what must not be shown.

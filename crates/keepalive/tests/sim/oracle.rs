@@ -1,0 +1,127 @@
+//! What must be, computed from a side's journal alone, each time from the beginning.
+
+use std::time::Duration;
+
+use lubdub_keepalive::{Enforce, Evidence, Mode, Policy};
+
+use crate::journal::{Event, Journal};
+use crate::script::{Time, secs};
+
+/// The rules for one side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Oracle<'a> {
+    pub policy: &'a Policy,
+    pub journal: &'a Journal,
+}
+
+impl Oracle<'_> {
+    /// "The write time of the oldest own ping newer than the last sign of life, plus timeout. No
+    /// such ping, no deadline", and none while lubdub is not listening. A ping whose pong may have
+    /// come before it was known to be written is no such ping.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let (before, since) = self.split_at_life();
+        let switch = |event: &&(Time, Event)| matches!(event.1, Event::Paused | Event::Resumed);
+        let mut paused = match before.iter().rfind(switch) {
+            Some(&(at, Event::Paused)) => Some(at),
+            _ => None,
+        };
+        let timeout = self.policy.timeout();
+        let mut written = None;
+        let mut deadline = Time::MAX;
+        let mut spared = false;
+        for (n, &(at, event)) in since.iter().enumerate() {
+            match event {
+                Event::Written if written.is_none() && !self.is_excused(before.len() + n) => {
+                    written = Some(at);
+                    deadline = at + timeout;
+                }
+                Event::Paused => paused = Some(at),
+                Event::Resumed => {
+                    let began = paused.take().expect("a resumption follows a pause");
+                    if let Some(written) = written {
+                        deadline = (deadline + (at - began.max(written))).max(at + secs(1));
+                    }
+                }
+                Event::Late => {
+                    if let Some(written) = written
+                        && !std::mem::replace(&mut spared, true)
+                    {
+                        // While it is not read, the side's clock stands at the pause's beginning.
+                        let clock = paused.map_or(at, |began| began.max(written));
+                        deadline = deadline.max(clock + timeout);
+                    }
+                }
+                _ => {}
+            }
+        }
+        written?;
+        paused.is_none().then_some(deadline)
+    }
+
+    /// Own pings that count as unanswered.
+    pub(crate) fn unanswered(&self) -> usize {
+        let (before, since) = self.split_at_life();
+        let counts = |n: &usize| since[*n].1 == Event::Written && !self.is_excused(before.len() + n);
+        (0..since.len()).filter(counts).count()
+    }
+
+    pub(crate) fn is_enforced(&self) -> bool {
+        match self.policy.enforce {
+            Enforce::Always => true,
+            Enforce::Learned => self.journal.count(|e| matches!(e, Event::Swallowed(_))) > 0,
+            Enforce::Never => false,
+        }
+    }
+
+    /// Whether the present silence was reported already.
+    pub(crate) fn is_observed(&self) -> bool {
+        let events = self.journal.events().iter().rev().map(|(_, event)| *event);
+        let mut telling = events.filter(|&e| self.is_life(e) || e == Event::WouldHaveLapsed);
+        telling.next() == Some(Event::WouldHaveLapsed)
+    }
+
+    /// The last sign of life, or when the pair opened.
+    pub(crate) fn last_life(&self) -> Time {
+        self.journal.last(|event| self.is_life(event)).unwrap_or_default()
+    }
+
+    /// The earliest and the latest time for the ping after those of the journal, if nothing
+    /// holds it back.
+    pub(crate) fn next_ping(&self) -> Option<(Time, Time)> {
+        let interval = self.policy.interval()?;
+        let written = self.journal.last(|event| event == Event::Written);
+        let heard = self.journal.last(|event| event == Event::Heard);
+        let least = match written {
+            None => interval / 2,
+            Some(_) => interval.mul_f64(1.0 - self.policy.jitter().share()),
+        };
+        let base = match self.policy.mode {
+            Mode::Interval => written,
+            Mode::Idle => written.max(heard),
+        };
+        let base = base.unwrap_or_default();
+        Some((base + least.saturating_sub(Duration::from_nanos(1)), base + interval))
+    }
+
+    /// Whether a pong was read between the placing and this writing of a ping.
+    fn is_excused(&self, written: usize) -> bool {
+        let mut before = self.journal.events()[..written].iter().rev();
+        let telling = before.find(|(_, event)| matches!(event, Event::Placed | Event::Pong));
+        telling.is_some_and(|(_, event)| *event == Event::Pong)
+    }
+
+    fn is_life(&self, event: Event) -> bool {
+        match self.policy.evidence {
+            Evidence::Any => matches!(event, Event::Heard | Event::Pong),
+            Evidence::Pong => event == Event::Pong,
+        }
+    }
+
+    /// The journal up to the last sign of life or given-up silence, and from there on.
+    fn split_at_life(&self) -> (&[(Time, Event)], &[(Time, Event)]) {
+        let events = self.journal.events();
+        let ends = |event| self.is_life(event) || event == Event::GivenUp;
+        let at = events.iter().rposition(|(_, event)| ends(*event));
+        events.split_at(at.map_or(0, |at| at + 1))
+    }
+}

@@ -1,0 +1,227 @@
+//! Who lapses, and when (points 8, 10, 11, 13 and 14).
+
+use lubdub_keepalive::{Enforce, Evidence, Side};
+
+use super::{pinging_upstream, upstream_of, would_have_lapsed};
+use crate::journal::Event;
+use crate::script::{
+    Answers, LinkPair, LinkScript, Loss, PeerScript, ProxyScript, Time, Window, ms, secs,
+};
+use crate::world::World;
+
+#[test]
+fn a_silent_side_is_dropped_exactly_at_its_deadline() {
+    let (pings, lapsed) = upstream_of(&pinging_upstream(PeerScript::silent_from(secs(35))));
+    assert!(pings.last().unwrap() >= &secs(35), "{pings:?}");
+    assert_eq!(lapsed, Some(pings.last().unwrap().saturating_add(secs(5))));
+}
+
+#[test]
+fn a_dead_link_is_a_silent_side() {
+    for dead in [true, false] {
+        let mut script = pinging_upstream(PeerScript::default());
+        let links = &mut script.links.upstream;
+        let link = if dead { &mut links.to_peer } else { &mut links.from_peer };
+        link.dies = Some(secs(35));
+        let (pings, lapsed) = upstream_of(&script);
+        assert_eq!(lapsed, Some(*pings.last().unwrap() + secs(5)));
+    }
+}
+
+#[test]
+fn the_clock_is_run_by_the_oldest_unanswered_ping() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    script.policies.upstream = super::every(secs(2), secs(9));
+    let (pings, lapsed) = upstream_of(&script);
+    assert_eq!(pings.len(), 5);
+    assert_eq!(lapsed, Some(pings[0] + secs(9)));
+}
+
+#[test]
+fn the_clock_starts_when_the_ping_is_written() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    script.proxy.place_delays = vec![secs(20)];
+    script.proxy.write_delays = vec![secs(20)];
+    let world = World::run(&script);
+    let journal = world.journal(Side::Upstream);
+    let asked = journal.times(|e| e == Event::Asked)[0];
+    assert_eq!(journal.written(), [asked + secs(40)]);
+    assert_eq!(journal.lapsed(), Some(asked + secs(45)));
+}
+
+#[test]
+fn any_byte_is_a_sign_of_life_unless_only_pongs_are() {
+    let talks = PeerScript {
+        talks: Some(secs(1)),
+        ..PeerScript::mute()
+    };
+    let mut script = pinging_upstream(talks);
+    assert_eq!(upstream_of(&script).1, None);
+    script.policies.upstream.evidence = Evidence::Pong;
+    let (pings, lapsed) = upstream_of(&script);
+    assert_eq!(lapsed, Some(pings[0] + secs(5)));
+}
+
+#[test]
+fn a_pong_of_any_payload_is_a_sign_of_life() {
+    for answers in [Answers::Empty, Answers::Wrong] {
+        let mut script = pinging_upstream(PeerScript::answering(answers));
+        script.policies.upstream.evidence = Evidence::Pong;
+        assert_eq!(upstream_of(&script).1, None, "{answers:?}");
+    }
+    let mut chatters = PeerScript::mute();
+    chatters.chatters = Some(secs(3));
+    let mut script = pinging_upstream(chatters);
+    script.policies.upstream.evidence = Evidence::Pong;
+    assert_eq!(upstream_of(&script).1, None);
+}
+
+#[test]
+fn a_slow_answer_is_in_time_until_the_deadline() {
+    let slow = |delay| PeerScript {
+        delay,
+        ..PeerScript::default()
+    };
+    assert_eq!(upstream_of(&pinging_upstream(slow(secs(5)))).1, None);
+    let too_slow = pinging_upstream(slow(secs(5) + ms(1)));
+    assert!(upstream_of(&too_slow).1.is_some());
+}
+
+#[test]
+fn loss_and_stalls_of_the_link_kill_nobody_who_answers_in_time() {
+    let link = LinkScript {
+        latency: ms(400),
+        loss: Some(Loss {
+            every: 2,
+            delay: secs(1),
+        }),
+        stalls: vec![Window::new(secs(20), secs(2)), Window::new(secs(40), secs(1))],
+        dies: None,
+    };
+    let mut script = pinging_upstream(PeerScript::default());
+    script.links.upstream = LinkPair {
+        to_peer: link.clone(),
+        from_peer: link,
+    };
+    assert_eq!(upstream_of(&script).1, None);
+}
+
+#[test]
+fn lapses_count_from_the_first_matched_pong_on_when_they_are_learned() {
+    let learned = |upstream| {
+        let mut script = pinging_upstream(upstream);
+        script.policies.upstream.enforce = Enforce::Learned;
+        World::run(&script)
+    };
+    let never = learned(PeerScript::mute());
+    assert_eq!(never.journal(Side::Upstream).lapsed(), None);
+    assert_eq!(would_have_lapsed(&never, Side::Upstream), 1);
+
+    let once = learned(PeerScript::silent_from(secs(35)));
+    assert!(once.journal(Side::Upstream).lapsed().is_some());
+
+    // Pongs that answer no ping teach nothing.
+    let mut wrong = PeerScript::answering(Answers::Wrong);
+    wrong.frozen = vec![Window::from(secs(35))];
+    let wrong = learned(wrong);
+    assert_eq!(wrong.journal(Side::Upstream).lapsed(), None);
+    assert_eq!(would_have_lapsed(&wrong, Side::Upstream), 1);
+}
+
+#[test]
+fn observed_lapses_are_reported_once_per_silence() {
+    let mut freezes = PeerScript::silent_from(secs(15));
+    freezes.frozen = vec![Window::new(secs(15), secs(30)), Window::new(secs(61), secs(30))];
+    let mut script = pinging_upstream(freezes);
+    script.policies.upstream.enforce = Enforce::Never;
+    let world = World::run(&script);
+    assert_eq!(would_have_lapsed(&world, Side::Upstream), 2);
+    assert_eq!(world.journal(Side::Upstream).lapsed(), None);
+}
+
+/// The upstream's pong lies unread from before its deadline to long after.
+fn unread(from: Time, len: Time) -> ProxyScript {
+    let mut proxy = ProxyScript::default();
+    proxy.pauses.upstream = vec![Window::new(from, len)];
+    proxy
+}
+
+#[test]
+fn a_side_that_is_not_read_cannot_lapse() {
+    let mut script = pinging_upstream(PeerScript {
+        delay: secs(4),
+        ..PeerScript::default()
+    });
+    script.proxy = unread(secs(10), secs(80));
+    assert_eq!(upstream_of(&script).1, None);
+}
+
+#[test]
+fn the_clock_stands_while_a_side_is_not_read() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    let (pings, _) = upstream_of(&script);
+    let paused = pings[0] + secs(2);
+    script.proxy = unread(paused, secs(30));
+    assert_eq!(upstream_of(&script).1, Some(pings[0] + secs(35)));
+}
+
+#[test]
+fn after_a_pause_a_side_has_at_least_a_second() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    let (pings, _) = upstream_of(&script);
+    let paused = pings[0] + ms(4_990);
+    script.proxy = unread(paused, secs(30));
+    assert_eq!(upstream_of(&script).1, Some(paused + secs(31)));
+}
+
+#[test]
+fn a_ping_written_during_a_pause_has_a_full_timeout_after_it() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    script.proxy = unread(secs(1), secs(30));
+    assert_eq!(upstream_of(&script).1, Some(secs(31 + 5)));
+}
+
+#[test]
+fn a_short_stall_kills_nobody_because_the_kernel_is_asked() {
+    let mut script = pinging_upstream(PeerScript {
+        delay: secs(4),
+        ..PeerScript::default()
+    });
+    let (pings, _) = upstream_of(&script);
+    // Awake again 400 ms after the deadline: not late enough to start anew.
+    script.proxy.stalls = vec![Window::new(pings[0] + secs(1), ms(4_400))];
+    assert_eq!(upstream_of(&script).1, None);
+}
+
+#[test]
+fn after_a_long_stall_the_clock_starts_anew() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    let (pings, _) = upstream_of(&script);
+    let awake = pings[0] + secs(60);
+    script.proxy.stalls = vec![Window { from: pings[0] + secs(1), to: awake }];
+    assert_eq!(upstream_of(&script).1, Some(awake + secs(5)));
+}
+
+#[test]
+fn it_starts_anew_only_once() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    let (pings, _) = upstream_of(&script);
+    let first = pings[0] + secs(20);
+    let second = first + secs(20);
+    script.proxy.stalls = vec![
+        Window { from: pings[0] + secs(1), to: first },
+        Window { from: first + secs(1), to: second },
+    ];
+    assert_eq!(upstream_of(&script).1, Some(second));
+}
+
+#[test]
+fn a_stall_spares_a_pair_whose_peers_were_stalled_too() {
+    let mut script = pinging_upstream(PeerScript::default());
+    let (pings, _) = upstream_of(&script);
+    let stall = Window::new(pings[0], secs(3600));
+    script.until = secs(4000);
+    script.proxy.stalls = vec![stall];
+    script.peers.upstream.frozen = vec![Window::new(stall.from, secs(3603))];
+    assert_eq!(upstream_of(&script).1, None);
+}

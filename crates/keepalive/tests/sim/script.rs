@@ -1,0 +1,202 @@
+//! What happens in a simulated world: peers, links and lubdub's own troubles, as data.
+
+use std::time::Duration;
+
+use lubdub_keepalive::{PerSide, Policy};
+
+/// Time since the pair opened.
+pub(crate) type Time = Duration;
+
+pub(crate) const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A whole world. The default: two peers that answer every ping at once, over perfect links.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    pub policies: PerSide<Policy>,
+    pub peers: PerSide<PeerScript>,
+    pub links: PerSide<LinkPair>,
+    pub proxy: ProxyScript,
+    pub seed: u8,
+    pub until: Time,
+}
+
+/// A span of time, its end not included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub from: Time,
+    pub to: Time,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PeerScript {
+    pub answers: Answers,
+    /// From a ping to its pong.
+    pub delay: Duration,
+    /// Sends data this often.
+    pub talks: Option<Duration>,
+    pub pings: Option<Pings>,
+    /// Sends pongs that nobody asked for this often.
+    pub chatters: Option<Duration>,
+    /// Does nothing and reads nothing meanwhile.
+    pub frozen: Vec<Window>,
+    /// Says goodbye.
+    pub ends: Option<(Time, Ending)>,
+}
+
+/// Which pings a peer answers, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Answers {
+    /// All of them, in order.
+    #[default]
+    Every,
+    /// The latest of those that came within its delay (RFC 6455 5.5.3).
+    Latest,
+    Never,
+    /// All, the payload spoilt.
+    Wrong,
+    /// All, without a payload.
+    Empty,
+    /// All, each batch backwards.
+    Reversed,
+    /// All, twice.
+    Twice,
+}
+
+/// Pings that a peer sends to the peer at the other end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pings {
+    pub every: Duration,
+    pub payload: Payloads,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payloads {
+    Empty,
+    /// Another one in each ping.
+    Unique,
+    /// Copies of lubdub's own, as the peer has seen them.
+    Lookalike,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Close,
+    Fin,
+}
+
+/// The two directions of a leg.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LinkPair {
+    pub to_peer: LinkScript,
+    pub from_peer: LinkScript,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LinkScript {
+    pub latency: Duration,
+    /// Nothing arrives meanwhile.
+    pub stalls: Vec<Window>,
+    pub loss: Option<Loss>,
+    /// Nothing arrives from then on.
+    pub dies: Option<Time>,
+}
+
+/// Every so manieth segment is lost and comes after a retransmission, all others behind it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loss {
+    pub every: u32,
+    pub delay: Duration,
+}
+
+/// What befalls lubdub itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProxyScript {
+    /// When it does not read the side, because the other one is slow.
+    pub pauses: PerSide<Vec<Window>>,
+    /// From a ping being handed out to its place in the stream; taken in turn.
+    pub place_delays: Vec<Duration>,
+    /// From its place to its last byte being taken, or reported so; taken in turn.
+    pub write_delays: Vec<Duration>,
+    pub flush: Flush,
+    /// When the process does not run.
+    pub stalls: Vec<Window>,
+}
+
+/// When the bytes of a placed ping leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Flush {
+    /// When they are said to be written; what is forwarded waits behind them.
+    #[default]
+    Prompt,
+    /// At once: it is the report that is late (TLS).
+    Late,
+}
+
+impl Window {
+    pub(crate) fn new(from: Time, len: Duration) -> Self {
+        Self {
+            from,
+            to: from + len,
+        }
+    }
+
+    pub(crate) fn from(from: Time) -> Self {
+        Self {
+            from,
+            to: Time::MAX,
+        }
+    }
+
+    pub(crate) fn contains(&self, at: Time) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+
+    /// `at`, or the end of the windows that it lies in.
+    pub(crate) fn after(windows: &[Self], mut at: Time) -> Time {
+        while let Some(window) = windows.iter().find(|window| window.contains(at)) {
+            at = window.to;
+        }
+        at
+    }
+}
+
+impl PeerScript {
+    /// Answers nothing, sends nothing.
+    pub(crate) fn mute() -> Self {
+        Self::answering(Answers::Never)
+    }
+
+    pub(crate) fn answering(answers: Answers) -> Self {
+        Self {
+            answers,
+            ..Self::default()
+        }
+    }
+
+    /// A good peer until then.
+    pub(crate) fn silent_from(from: Time) -> Self {
+        Self {
+            frozen: vec![Window::from(from)],
+            ..Self::default()
+        }
+    }
+}
+
+impl LinkPair {
+    pub(crate) fn slow(latency: Duration) -> Self {
+        let link = LinkScript {
+            latency,
+            ..LinkScript::default()
+        };
+        Self {
+            to_peer: link.clone(),
+            from_peer: link,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The command line: what can be asked of the program, and what it says about the configuration.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{FileSource, FlagValue, Origin, Sources};
+use crate::version;
+
+/// The variable that names the configuration file.
+const CONFIG_VARIABLE: &str = "LUBDUB_CONFIG";
+/// The name of what `--listen` and `--upstream` make.
+const MAIN: &str = "main";
+
+/// A transparent, heartbeat-injecting reverse proxy for WebSocket.
+#[derive(Debug, Parser)]
+#[command(name = "lubdub", version = version::VERSION, long_version = version::LONG)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.")]
+pub(crate) struct Cli {
+    /// What to do; run if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What is said about the configuration.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Command {
+    /// Run the proxy (the default)
+    Run,
+    /// Check the configuration, and name every mistake in it
+    Check,
+    /// Print configuration
+    Config {
+        /// Which configuration.
+        #[command(subcommand)]
+        which: Which,
+    },
+}
+
+/// Which configuration to print.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Which {
+    /// Every key with its default, as a file
+    Defaults,
+    /// A file to begin with
+    Example,
+    /// Every key that is in effect, and where it was set
+    Effective,
+    /// Every key and its meaning, as Markdown
+    Reference,
+}
+
+/// What is said about the configuration.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    /// Read this TOML file [variable: LUBDUB_CONFIG]
+    #[arg(long, value_name = "PATH", global = true)]
+    config: Option<PathBuf>,
+
+    /// Listen here and nowhere else, such as 0.0.0.0:8080
+    #[arg(long, value_name = "ADDR", global = true)]
+    listen: Option<String>,
+
+    /// Send everything to this upstream, such as ws://127.0.0.1:9000
+    #[arg(long, value_name = "URL", global = true)]
+    upstream: Option<String>,
+
+    /// Set any key, such as keepalive.client.interval=5s; repeatable
+    #[arg(long, value_name = "KEY=VALUE", global = true, value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+
+    /// Short for --set log.level=LEVEL
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log_level: Option<String>,
+
+    /// Short for --set log.format=FORMAT
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<String>,
+}
+
+// === impl Options ===
+
+impl Options {
+    /// All that the configuration is made from, in this environment.
+    pub(crate) fn sources(self, variables: Vec<(OsString, OsString)>) -> Sources {
+        let from_variable = || {
+            let (_, path) = variables.iter().find(|(name, _)| name == CONFIG_VARIABLE)?;
+            let named_by = Origin::Variable(CONFIG_VARIABLE.to_owned());
+            (!path.is_empty()).then(|| FileSource {
+                path: path.into(),
+                named_by,
+            })
+        };
+        let file = match self.config {
+            Some(path) => Some(FileSource {
+                path,
+                named_by: Origin::Flag("--config".to_owned()),
+            }),
+            None => from_variable(),
+        };
+
+        let mut flags = Vec::new();
+        let mut replaced = Vec::new();
+        let mut flag = |flag, key: &str, value| {
+            flags.push(FlagValue {
+                flag,
+                key: key.to_owned(),
+                value,
+            });
+        };
+        if let Some(address) = self.listen {
+            replaced.push("listen");
+            flag("--listen", &format!("listen.{MAIN}.address"), address);
+        }
+        if let Some(url) = self.upstream {
+            replaced.extend(["upstream", "route"]);
+            flag("--upstream", &format!("upstream.{MAIN}.url"), url);
+        }
+        if let Some(level) = self.log_level {
+            flag("--log-level", "log.level", level);
+        }
+        if let Some(format) = self.log_format {
+            flag("--log-format", "log.format", format);
+        }
+        for (key, value) in self.set {
+            flag("--set", &key, value);
+        }
+        Sources {
+            file,
+            variables,
+            flags,
+            replaced,
+        }
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("must be KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_value_may_hold_an_equals_sign() {
+        let pair = |key: &str, value: &str| Ok((key.to_owned(), value.to_owned()));
+        assert_eq!(key_and_value("a.b=c=d"), pair("a.b", "c=d"));
+        assert_eq!(key_and_value("a="), pair("a", ""));
+        assert!(key_and_value("a").is_err());
+        assert!(key_and_value("=a").is_err());
+    }
+
+    #[test]
+    fn the_flag_goes_before_the_variable() {
+        let variables = vec![(CONFIG_VARIABLE.into(), "variable.toml".into())];
+        let file = |args: &[&str]| {
+            let options = Cli::parse_from(args).options;
+            options
+                .sources(variables.clone())
+                .file
+                .map(|file| (file.path, file.named_by))
+        };
+        assert_eq!(
+            file(&["lubdub"]),
+            Some((
+                "variable.toml".into(),
+                Origin::Variable(CONFIG_VARIABLE.to_owned())
+            ))
+        );
+        assert_eq!(
+            file(&["lubdub", "check", "--config", "flag.toml"]),
+            Some(("flag.toml".into(), Origin::Flag("--config".to_owned())))
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! `lubdub check`: a summary of a configuration that is right.
+
+use crate::config::{self, Config};
+
+/// What `config` says, in short.
+pub(crate) fn summary(config: &Config) -> String {
+    let settings = &config.settings;
+    let mut lines = vec!["ok".to_owned()];
+    for listener in &settings.listeners {
+        let scheme = if listener.tls.is_some() { "wss" } else { "ws" };
+        lines.push(format!(
+            "listen {}: {scheme}://{}",
+            listener.name, listener.address
+        ));
+    }
+    for route in &settings.routes {
+        let upstream = &route.upstream;
+        let host = route.host.as_deref().unwrap_or("*");
+        lines.push(format!(
+            "route {}: {host}{} to {}",
+            route.name, route.path_prefix, upstream.name
+        ));
+    }
+    // Upstreams as the routes know them: one without a route is never asked.
+    let mut upstreams: Vec<_> = settings
+        .routes
+        .iter()
+        .map(|route| &route.upstream)
+        .collect();
+    upstreams.sort_by(|a, b| a.name.cmp(&b.name));
+    upstreams.dedup_by(|a, b| a.name == b.name);
+    for upstream in upstreams {
+        let scheme = if upstream.tls.is_some() { "wss" } else { "ws" };
+        let (left, right) = if upstream.host.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
+        let (host, port) = (&upstream.host, upstream.port);
+        lines.push(format!(
+            "upstream {}: {scheme}://{left}{host}{right}:{port}",
+            upstream.name
+        ));
+    }
+    if let Some(admin) = &config.admin {
+        let token = if admin.token.is_some() {
+            "with a token"
+        } else {
+            "without a token"
+        };
+        lines.push(format!("admin: http://{}, {token}", admin.address));
+    }
+    lines.push(format!(
+        "up to {} pairs, {} workers",
+        settings.limits.pairs, settings.workers
+    ));
+
+    let warnings = config::advice(settings);
+    lines.extend(
+        warnings
+            .into_iter()
+            .map(|warning| format!("warning: {warning}")),
+    );
+    lines.join("\n") + "\n"
+}

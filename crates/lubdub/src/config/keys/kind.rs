@@ -1,0 +1,93 @@
+//! What keys take: the types of configuration.
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// A duration above zero.
+    Duration,
+    /// A duration that may be zero.
+    DurationOrZero,
+    /// A duration above zero, or "off".
+    DurationOrOff,
+    /// A number of bytes.
+    Size,
+    /// A number of bytes, or "off".
+    SizeOrOff,
+    /// A whole number above zero.
+    Count,
+    /// A whole number above zero, or "off".
+    CountOrOff,
+    /// A whole number above zero, or "auto".
+    CountOrAuto,
+    /// A number from 0 to 1.
+    Share,
+    /// A code that a Close may carry.
+    CloseCode,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An IP address and a port.
+    Address,
+    /// An IP address and a port, or "off".
+    AddressOrOff,
+    /// An upstream's URL.
+    Url,
+    /// A host name or IP address, without a port.
+    Host,
+    /// Any number of host names.
+    Hosts,
+    /// The beginning of a path.
+    PathPrefix,
+    /// The name of an upstream.
+    UpstreamName,
+    /// A file to read.
+    File,
+    /// Any number of networks.
+    Networks,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// Whether text that is nothing but a number is meant as that number.
+    pub(crate) fn takes_numbers(self) -> bool {
+        match self {
+            Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
+            Self::Size | Self::SizeOrOff => true,
+            Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
+            Self::Share | Self::CloseCode => true,
+            Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
+            Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
+            Self::File | Self::Networks => false,
+        }
+    }
+
+    /// In words, for the reference.
+    pub(crate) fn describe(self) -> String {
+        let words = match self {
+            Self::Duration => "duration",
+            Self::DurationOrZero => "duration, may be `\"0s\"`",
+            Self::DurationOrOff => "duration or `\"off\"`",
+            Self::Size => "size",
+            Self::SizeOrOff => "size or `\"off\"`",
+            Self::Count => "number",
+            Self::CountOrOff => "number or `\"off\"`",
+            Self::CountOrAuto => "number or `\"auto\"`",
+            Self::Share => "share, 0 to 1",
+            Self::CloseCode => "close code",
+            Self::Choice(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+                return words.join(", ");
+            }
+            Self::Address => "address and port",
+            Self::AddressOrOff => "address and port, or `\"off\"`",
+            Self::Url => "URL",
+            Self::Host => "host",
+            Self::Hosts => "list of hosts",
+            Self::PathPrefix => "path",
+            Self::UpstreamName => "name of an upstream",
+            Self::File => "file",
+            Self::Networks => "list of networks",
+        };
+        words.to_owned()
+    }
+}

@@ -1,0 +1,133 @@
+//! Addresses, hosts, networks and paths: what says where requests come from and go.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::super::error::Wrong;
+use super::super::leaf::Scalar;
+use super::super::url;
+use super::{Read, list, or_off, text};
+
+/// An IP address and a port.
+pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
+    text(value)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| {
+            Wrong::new(
+                "must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"",
+            )
+        })
+}
+
+/// An IP address and a port, or "off".
+pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<SocketAddr>> {
+    or_off(value, address)
+}
+
+/// A host name or IP literal as it stands in `Host`, without its port, in lower case.
+pub(crate) fn host(value: &Scalar) -> Read<String> {
+    let host = text(value)?;
+    let is_literal = match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(literal) => matches!(literal.parse(), Ok(IpAddr::V6(_))),
+        None => false,
+    };
+    if is_literal || url::is_host_name(host) {
+        return Ok(host.to_ascii_lowercase());
+    }
+    Err(Wrong::new(
+        "must be a host without a port, such as \"chat.example.com\"",
+    ))
+}
+
+/// Any number of hosts.
+pub(crate) fn hosts(value: &Scalar) -> Read<Vec<String>> {
+    list(value).iter().map(host).collect()
+}
+
+/// Any number of networks; an address is a network of one.
+pub(crate) fn networks(value: &Scalar) -> Read<Vec<IpNet>> {
+    let network = |value: &Scalar| {
+        let text = text(value).ok()?;
+        let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse().ok().or_else(single)
+    };
+    list(value)
+        .iter()
+        .map(|value| network(value).ok_or_else(not_networks))
+        .collect()
+}
+
+/// The beginning of a path, without a slash at its end.
+pub(crate) fn path_prefix(value: &Scalar) -> Read<String> {
+    let path = text(value)?;
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    let is_visible = |b: u8| b.is_ascii_graphic() && b != b'?' && b != b'#';
+    if !path.starts_with('/') {
+        return Err(Wrong::new("must begin with \"/\""));
+    }
+    if !path.bytes().all(is_visible) || bare.contains("//") || bare.ends_with('/') {
+        return Err(Wrong::new(
+            "must be the beginning of a path, such as \"/chat\"",
+        ));
+    }
+    Ok(if bare.is_empty() {
+        "/".to_owned()
+    } else {
+        bare.to_owned()
+    })
+}
+
+fn not_networks() -> Wrong {
+    Wrong::new("must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t(value: &str) -> Scalar {
+        Scalar::Text(value.to_owned())
+    }
+
+    #[test]
+    fn lists_are_arrays_or_have_commas() {
+        let expected = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        let array = Scalar::List(vec![t("10.0.0.0/8"), t("::1")]);
+        assert_eq!(networks(&array), Ok(expected.clone()));
+        assert_eq!(networks(&t("10.0.0.0/8, ::1")), Ok(expected));
+        assert_eq!(networks(&t("")), Ok(vec![]));
+        assert!(networks(&t("10.0.0.0/33")).is_err());
+        assert_eq!(
+            hosts(&t("A,b.c")),
+            Ok(vec!["a".to_owned(), "b.c".to_owned()])
+        );
+        assert!(hosts(&t("a:80")).is_err());
+    }
+
+    #[test]
+    fn prefixes_are_segments() {
+        let prefix = |text| path_prefix(&t(text));
+        assert_eq!(prefix("/"), Ok("/".to_owned()));
+        assert_eq!(prefix("/chat/"), Ok("/chat".to_owned()));
+        assert_eq!(prefix("/a/b"), Ok("/a/b".to_owned()));
+        for text in [
+            "", "chat", "//", "/a//b", "/a//", "/a?b", "/a#b", "/a b", "/ä",
+        ] {
+            assert!(prefix(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_have_no_port() {
+        assert_eq!(host(&t("Chat.Example")), Ok("chat.example".to_owned()));
+        assert_eq!(host(&t("[::1]")), Ok("[::1]".to_owned()));
+        for text in ["", "a:80", "::1", "http://a", "*", "a b"] {
+            assert!(host(&t(text)).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The reference page of the configuration, in Markdown.
+
+use super::keys::{Key, Preset, Reach, SECTIONS, Section};
+use super::render::example_path;
+
+const HEAD: &str = "\
+# Configuration
+
+*This page is made from the declaration of the keys (`crates/lubdub/src/config/keys/`); edit that.*
+
+lubdub is configured in four layers, the weakest first:
+
+1. the defaults on this page (`lubdub config defaults` prints them),
+2. a TOML file, named by `--config` or by the variable `LUBDUB_CONFIG`; only this very file, which
+   must exist,
+3. variables: `LUBDUB__` and the key in upper case, with `__` between the levels,
+   as in `LUBDUB__KEEPALIVE__CLIENT__INTERVAL=5s`,
+4. flags: `--set KEY=VALUE` for any key; `--log-level` and `--log-format`; `--listen ADDR`, which
+   replaces all listeners of the layers below by one called `main`; `--upstream URL`, which
+   replaces all upstreams and routes by one upstream and one route called `main`.
+
+Layers are merged key by key; a list is replaced as a whole. `lubdub check` names every mistake
+with its key, its value and where it was set. `lubdub config effective` prints every key that is in
+effect and where it was set.
+
+## Values
+
+| what | how it is written |
+| --- | --- |
+| duration | whole numbers with units, the longest first: `\"500ms\"`, `\"30s\"`, `\"1m30s\"`, `\"2h\"`, `\"7d\"`. A unit is required. |
+| size | bytes as a number, or whole `\"KiB\"`, `\"MiB\"`, `\"GiB\"`: `65536`, `\"64KiB\"`. |
+| close code | a code that a Close may carry: 1000 to 1003, 1007 to 1014, 3000 to 4999. |
+| list | `[\"a\", \"b\"]`; in a variable also `a,b`. |
+| file | a path; a relative one is looked for from the working directory. |
+| name | at most 32 of `a-z`, `0-9` and single underscores, beginning with a letter. |
+
+In a variable and in `--set` text needs no quotes, and numbers are numbers where the key takes one.
+";
+
+/// The whole page.
+pub(crate) fn reference() -> String {
+    let mut out = String::from(HEAD);
+    for section in SECTIONS {
+        out.push_str(&section_text(section));
+    }
+    out
+}
+
+fn section_text(section: &Section) -> String {
+    let mut out = format!("\n## {}\n\n{}\n\n", section.path, section.about);
+    out.push_str("| key | takes | default | per route | what it is |\n");
+    out.push_str("| --- | --- | --- | --- | --- |\n");
+    for key in section.keys {
+        out.push_str(&row(key));
+    }
+    let more: Vec<_> = section
+        .keys
+        .iter()
+        .filter(|key| !key.more.is_empty())
+        .collect();
+    if !more.is_empty() {
+        out.push('\n');
+        for key in more {
+            out.push_str(&format!("- `{}`: {}\n", key.name, key.more));
+        }
+    }
+    let first = &section.keys[0];
+    let variable = example_path(section.path).to_uppercase().replace('.', "__");
+    let name = first.name.to_uppercase();
+    let value = first.preset.literal().scalar().to_string().replace('"', "");
+    out.push_str(&format!(
+        "\nAs a variable: `LUBDUB__{variable}__{name}={value}`.\n"
+    ));
+    out
+}
+
+fn row(key: &Key) -> String {
+    let default = match key.preset {
+        Preset::Default(literal) => format!("`{}`", literal.scalar()),
+        Preset::Optional(_) => "not set".to_owned(),
+        Preset::Required(_) => "must be set".to_owned(),
+    };
+    let per_route = match key.reach {
+        Reach::PerRoute => "yes",
+        Reach::Global => "",
+    };
+    // In Markdown the bars of a choice would end its cell.
+    let help = key.help.replace(" | ", "; ");
+    format!(
+        "| `{}` | {} | {default} | {per_route} | {help} |\n",
+        key.name,
+        key.kind.describe()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::NAME;
+    use super::*;
+
+    #[test]
+    fn no_placeholder_is_left_in_examples() {
+        for section in SECTIONS {
+            assert!(
+                !example_path(section.path).contains(NAME),
+                "{}",
+                section.path
+            );
+        }
+    }
+}

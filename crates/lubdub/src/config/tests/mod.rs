@@ -1,0 +1,319 @@
+//! The configuration as a whole: from sources to settings.
+
+mod declaration;
+
+use std::time::Duration;
+
+use lubdub_proxy::settings::{FrontTimeouts, Terms};
+
+use super::*;
+
+const MACHINE: Machine = Machine {
+    files: 20_000,
+    cores: std::num::NonZeroUsize::MIN,
+};
+
+/// Sources that set these keys on the command line.
+fn flags(keys: &[(&str, &str)]) -> Sources {
+    let flag = |&(key, value): &(&str, &str)| FlagValue {
+        flag: "--set",
+        key: key.to_owned(),
+        value: value.to_owned(),
+    };
+    Sources {
+        flags: keys.iter().map(flag).collect(),
+        ..Sources::default()
+    }
+}
+
+/// The configuration of a listener, an upstream and `more`.
+fn with(more: &[(&str, &str)]) -> Result<Config, Mistakes> {
+    let minimum = [
+        ("listen.a.address", "127.0.0.1:0"),
+        ("upstream.b.url", "ws://b:9000"),
+    ];
+    load(&flags(&[&minimum, more].concat()), &MACHINE)
+}
+
+/// The mistakes in what [`with`] makes, a line each.
+fn mistakes(more: &[(&str, &str)]) -> Vec<String> {
+    let mistakes = with(more).expect_err("a mistake").to_string();
+    mistakes
+        .lines()
+        .skip(1)
+        .map(|line| line.trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_listener_and_an_upstream_are_a_configuration_with_the_proxys_defaults() {
+    let config = with(&[]).unwrap();
+    let settings = &config.settings;
+    let [route] = &settings.routes[..] else {
+        panic!("{:?}", settings.routes)
+    };
+    assert_eq!(
+        (&*route.name, &*route.path_prefix, &route.host),
+        ("b", "/", &None)
+    );
+    assert_eq!((&*route.upstream.host, route.upstream.port), ("b", 9000));
+    assert_eq!(route.pairs, None);
+    assert_eq!(*route.terms, Terms::default());
+    assert_eq!(settings.timeouts, FrontTimeouts::default());
+    assert_eq!(settings.limits.pairs, MACHINE.pairs());
+    assert_eq!(settings.limits.pairs_per_source, None);
+    assert_eq!(settings.limits.handshakes.get(), 512);
+    assert_eq!(settings.limits.head_bytes, 64 * 1024);
+    assert_eq!(settings.drain.delay, Duration::ZERO);
+    assert_eq!(settings.drain.timeout, Duration::from_secs(30));
+    assert_eq!(settings.workers, MACHINE.cores);
+    assert_eq!(config.admin.unwrap().address.to_string(), "127.0.0.1:9901");
+    assert_eq!(
+        config.log,
+        LogSettings {
+            format: LogFormat::Text,
+            level: Level::INFO
+        }
+    );
+}
+
+#[test]
+fn a_route_goes_before_what_holds_for_all() {
+    let config = with(&[
+        ("keepalive.client.interval", "7s"),
+        ("keepalive.client.timeout", "8s"),
+        ("close.to_client.drain", "4001"),
+        ("timeouts.data_idle", "1h"),
+        ("limits.frame_bytes", "1MiB"),
+        ("route.x.keepalive.client.interval", "9ms"),
+        ("route.x.close.to_upstream.drain", "4002"),
+        ("route.x.timeouts.lifetime", "1d"),
+        ("route.x.limits.frame_bytes", "off"),
+        ("route.x.limits.pairs", "5"),
+        ("route.y.path_prefix", "/y/"),
+        ("route.y.host", "Y.example"),
+    ])
+    .unwrap();
+    let [x, y] = &config.settings.routes[..] else {
+        panic!("{:?}", config.settings.routes)
+    };
+    assert_eq!(
+        x.terms.keepalive.client.interval(),
+        Some(Duration::from_millis(9))
+    );
+    assert_eq!(x.terms.keepalive.client.timeout(), Duration::from_secs(8));
+    assert_eq!(x.terms.close_codes.to_client.drain.get(), 4001);
+    assert_eq!(x.terms.close_codes.to_upstream.drain.get(), 4002);
+    assert_eq!(x.terms.data_idle, Some(Duration::from_secs(3600)));
+    assert_eq!(x.terms.lifetime, Some(Duration::from_secs(86400)));
+    assert_eq!(x.terms.frame_bytes, None);
+    assert_eq!(x.pairs, Some(5));
+    assert_eq!(
+        y.terms.keepalive.client.interval(),
+        Some(Duration::from_secs(7))
+    );
+    assert_eq!(y.terms.frame_bytes, Some(1 << 20));
+    assert_eq!(
+        (y.host.as_deref(), &*y.path_prefix),
+        (Some("y.example"), "/y")
+    );
+    assert_eq!(y.pairs, None);
+}
+
+#[test]
+fn the_boundary_wait_of_a_route_is_that_of_its_sides_unless_they_say_so_themselves() {
+    let config = with(&[
+        ("keepalive.upstream.boundary_wait", "1s"),
+        ("route.x.boundary_wait", "2s"),
+        ("route.x.keepalive.client.boundary_wait", "off"),
+    ])
+    .unwrap();
+    let wait = config.settings.routes[0].terms.boundary_wait;
+    assert_eq!(
+        (wait.client, wait.upstream),
+        (None, Some(Duration::from_secs(2)))
+    );
+}
+
+#[test]
+fn every_mistake_is_found_at_once() {
+    let mistakes = mistakes(&[
+        ("keepalive.client.interval", "5"),
+        ("timeouts.conect", "5s"),
+        ("close.to_client.drain", "1005"),
+        ("route.x.upstream", "c"),
+        ("limits.pairs", "20000"),
+        ("listen.Bad.address", "127.0.0.1:1"),
+        ("admin", "off"),
+        ("log.level.x", "info"),
+        ("keepalive.client.jitter", "2"),
+    ]);
+    let expected = [
+        "keepalive.client.interval = \"5\" (--set): needs a unit (ms, s, m, h or d), as in \"5s\", or \"off\"",
+        "timeouts.conect = \"5s\" (--set): unknown key; did you mean timeouts.connect?",
+        "close.to_client.drain = 1005 (--set): close code 1005 is only reported",
+        "route.x.upstream = \"c\" (--set): there is no such upstream; did you mean \"b\"?",
+        "limits.pairs = 20000 (--set): is more than the 9952 that the file limit of 20000 carries",
+        "listen.Bad (--set): a name is at most 32",
+        "admin = \"off\" (--set): is a table: set what is in it, such as admin.address",
+        "log.level (--set): takes a value, not a table",
+        "keepalive.client.jitter = 2 (--set): must be a number from 0 to 1",
+    ];
+    for line in expected {
+        assert!(
+            mistakes.iter().any(|mistake| mistake.starts_with(line)),
+            "{line}\n{mistakes:#?}"
+        );
+    }
+    assert_eq!(mistakes.len(), expected.len(), "{mistakes:#?}");
+}
+
+#[test]
+fn routes_must_differ_and_name_their_upstream() {
+    let same = mistakes(&[
+        ("route.x.path_prefix", "/a"),
+        ("route.y.path_prefix", "/a/"),
+        ("route.z.path_prefix", "/a"),
+        ("route.z.host", "z"),
+    ]);
+    assert_eq!(
+        same,
+        ["route.y: is for the same host and path_prefix as route.x"]
+    );
+
+    let two = [("upstream.c.url", "ws://c")];
+    let unsaid = mistakes(&[&two[..], &[("route.x.path_prefix", "/")]].concat());
+    assert_eq!(unsaid, ["route.x.upstream: must be set: there is b, c"]);
+    assert_eq!(
+        mistakes(&two),
+        ["route: there is no route: with several upstreams they must be set"]
+    );
+}
+
+#[test]
+fn nothing_at_all_is_not_enough() {
+    let mistakes = load(&Sources::default(), &MACHINE).unwrap_err().to_string();
+    assert!(
+        mistakes.contains("listen: there is no listener"),
+        "{mistakes}"
+    );
+    assert!(
+        mistakes.contains("upstream: there is no upstream"),
+        "{mistakes}"
+    );
+}
+
+#[test]
+fn addresses_are_used_once() {
+    let twice = mistakes(&[("listen.z.address", "127.0.0.1:9901")]);
+    assert_eq!(
+        twice,
+        ["admin.address = \"127.0.0.1:9901\" (default): is also listen.z.address"]
+    );
+    assert!(with(&[("listen.z.address", "127.0.0.1:0")]).is_ok());
+}
+
+#[test]
+fn a_secret_in_a_url_is_not_repeated() {
+    let mistakes = mistakes(&[("upstream.b.url", "ws://user:hunter2@b")]);
+    assert_eq!(
+        mistakes,
+        ["upstream.b.url = \"ws://***@b\" (--set): must not name a user or a password"]
+    );
+}
+
+#[test]
+fn a_file_limit_that_carries_nothing_is_a_mistake() {
+    let machine = Machine {
+        files: 90,
+        ..MACHINE
+    };
+    let minimum = [
+        ("listen.a.address", "127.0.0.1:0"),
+        ("upstream.b.url", "ws://b"),
+    ];
+    let mistakes = load(&flags(&minimum), &machine).unwrap_err().to_string();
+    assert!(
+        mistakes.contains("limits.pairs = \"auto\" (default)"),
+        "{mistakes}"
+    );
+}
+
+#[test]
+fn variables_are_text_until_the_key_says_how_to_read_it() {
+    let variables = [
+        ("LUBDUB__LISTEN__A__ADDRESS", "[::1]:0"),
+        ("LUBDUB__UPSTREAM__B__URL", "'ws://b'"),
+        ("LUBDUB__KEEPALIVE__CLIENT__JITTER", "0"),
+        ("LUBDUB__LIMITS__PAIRS", "100"),
+        ("LUBDUB__CLOSE__TO_CLIENT__DRAIN", "1013"),
+        ("LUBDUB__FORWARDED__TRUST", "[\"10.0.0.0/8\"]"),
+        ("LUBDUB__ADMIN__HOSTS", "a.example, b.example"),
+        ("LUBDUB__ROUTE__X__HOST", "123"),
+        // Kubernetes makes these for a service that is called lubdub.
+        ("LUBDUB_PORT", "tcp://10.0.0.1:8080"),
+        ("LUBDUB_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let variables = variables
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec();
+    let config = load(
+        &Sources {
+            variables,
+            ..Sources::default()
+        },
+        &MACHINE,
+    )
+    .unwrap();
+    let settings = &config.settings;
+    assert_eq!(settings.listeners[0].address.to_string(), "[::1]:0");
+    assert_eq!(settings.limits.pairs, 100);
+    assert_eq!(settings.forwarded.trust, ["10.0.0.0/8".parse().unwrap()]);
+    let terms = &settings.routes[0].terms;
+    assert_eq!(
+        terms.keepalive.client.jitter(),
+        lubdub_keepalive::Jitter::NONE
+    );
+    assert_eq!(terms.close_codes.to_client.drain.get(), 1013);
+    assert_eq!(settings.routes[0].host.as_deref(), Some("123"));
+    assert_eq!(config.admin.unwrap().hosts, ["a.example", "b.example"]);
+}
+
+#[test]
+fn a_missing_underscore_is_noticed() {
+    let variables = vec![("LUBDUB_LOG__LEVEL".into(), "debug".into())];
+    let mistakes = load(
+        &Sources {
+            variables,
+            ..Sources::default()
+        },
+        &MACHINE,
+    )
+    .unwrap_err();
+    assert!(
+        mistakes
+            .to_string()
+            .contains("LUBDUB_LOG__LEVEL: is not lubdub's; did you mean LUBDUB__LOG__LEVEL?"),
+        "{mistakes}"
+    );
+}
+
+#[test]
+fn flags_of_the_whole_replace_what_is_below_them_only() {
+    let variables = [
+        ("LUBDUB__LISTEN__A__ADDRESS", "nonsense"),
+        ("LUBDUB__UPSTREAM__B__URL", "ws://b"),
+        ("LUBDUB__LOG__LEVEL", "debug"),
+    ];
+    let sources = Sources {
+        variables: variables
+            .map(|(name, value)| (name.into(), value.into()))
+            .to_vec(),
+        replaced: vec!["listen"],
+        ..flags(&[("listen.main.address", "127.0.0.1:1")])
+    };
+    let config = load(&sources, &MACHINE).unwrap();
+    assert_eq!(config.settings.listeners.len(), 1);
+    assert_eq!(&*config.settings.routes[0].name, "b");
+    assert_eq!(config.log.level, Level::DEBUG);
+}

@@ -1,0 +1,221 @@
+//! What a client's connection is doing, and how long it may go on doing it.
+//!
+//! hyper's own read timeout runs from the end of the previous request, so it cannot tell a slow
+//! head (an attack) from an idle connection (ordinary). This clock sees the bytes and the
+//! exchanges, and can.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::leg::Leg;
+use crate::settings::FrontTimeouts;
+
+/// The clock of one connection. All of it happens on one thread; the atomics are for the
+/// compiler's peace.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    opened: Instant,
+    /// Milliseconds after `opened` of the last byte either way.
+    active: AtomicU64,
+    /// Milliseconds after `opened` of the first byte of the head that is coming in; `NEVER` if
+    /// none is.
+    head: AtomicU64,
+    heard: AtomicBool,
+    exchanges: AtomicU32,
+    /// How long the exchange under way may be silent, in milliseconds; `NEVER` for any time.
+    exchange_idle: AtomicU64,
+}
+
+/// What took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expired {
+    /// The first byte.
+    FirstByte,
+    /// A request's head.
+    Head,
+    /// Silence on an idle connection, or in a plain exchange.
+    Idle,
+}
+
+/// A leg whose bytes are seen by a clock.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    leg: Leg,
+    clock: Arc<Clock>,
+}
+
+/// An exchange under way, from its head to the last byte of its answer.
+#[derive(Debug)]
+pub(crate) struct Exchange(Arc<Clock>);
+
+const NEVER: u64 = u64::MAX;
+
+// === impl Clock ===
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            active: AtomicU64::new(0),
+            head: AtomicU64::new(NEVER),
+            heard: AtomicBool::new(false),
+            exchanges: AtomicU32::new(0),
+            exchange_idle: AtomicU64::new(NEVER),
+        }
+    }
+
+    /// From now on the client is expected to speak.
+    pub(crate) fn start(&self) {
+        self.active.store(self.now(), Relaxed);
+    }
+
+    /// The head is whole and its exchange begins.
+    pub(crate) fn begin(self: &Arc<Self>) -> Exchange {
+        self.head.store(NEVER, Relaxed);
+        self.exchange_idle.store(NEVER, Relaxed);
+        self.exchanges.fetch_add(1, Relaxed);
+        Exchange(Arc::clone(self))
+    }
+
+    /// No request is being answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.exchanges.load(Relaxed) == 0
+    }
+
+    /// Until something takes too long.
+    pub(crate) async fn watch(&self, timeouts: &FrontTimeouts) -> Expired {
+        loop {
+            let (deadline, expired) = self.deadline(timeouts);
+            match deadline {
+                Some(at) if at <= Instant::now() => return expired,
+                Some(at) => tokio::time::sleep_until(at).await,
+                // Nothing runs now; an exchange without a limit may end.
+                None => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    fn deadline(&self, timeouts: &FrontTimeouts) -> (Option<Instant>, Expired) {
+        let after = |millis: u64, wait: Duration| self.opened + Duration::from_millis(millis) + wait;
+        if !self.heard.load(Relaxed) {
+            let since = self.active.load(Relaxed);
+            return (Some(after(since, timeouts.first_byte)), Expired::FirstByte);
+        }
+        let head = self.head.load(Relaxed);
+        if head != NEVER {
+            return (Some(after(head, timeouts.request_head)), Expired::Head);
+        }
+        let idle = if self.is_idle() {
+            timeouts.http_idle
+        } else {
+            match self.exchange_idle.load(Relaxed) {
+                NEVER => None,
+                millis => Some(Duration::from_millis(millis)),
+            }
+        };
+        let active = self.active.load(Relaxed);
+        (idle.map(|idle| after(active, idle)), Expired::Idle)
+    }
+
+    fn on_read(&self) {
+        let now = self.now();
+        self.active.store(now, Relaxed);
+        self.heard.store(true, Relaxed);
+        if self.is_idle() && self.head.load(Relaxed) == NEVER {
+            self.head.store(now, Relaxed);
+        }
+    }
+
+    fn on_write(&self) {
+        self.active.store(self.now(), Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from((Instant::now() - self.opened).as_millis()).unwrap_or(NEVER - 1)
+    }
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// How long neither side may say anything.
+    pub(crate) fn limit_idle(&self, idle: Option<Duration>) {
+        let millis = idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(NEVER));
+        self.0.exchange_idle.store(millis.unwrap_or(NEVER), Relaxed);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.on_write();
+        self.0.exchanges.fetch_sub(1, Relaxed);
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    pub(crate) fn new(leg: Leg, clock: Arc<Clock>) -> Self {
+        Self { leg, clock }
+    }
+
+    pub(crate) fn into_leg(self) -> Leg {
+        self.leg
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.leg).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.clock.on_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.leg).poll_write(cx, buf))?;
+        self.clock.on_write();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.leg).poll_write_vectored(cx, bufs))?;
+        self.clock.on_write();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.leg.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.leg).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.leg).poll_shutdown(cx)
+    }
+}

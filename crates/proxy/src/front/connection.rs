@@ -1,0 +1,194 @@
+//! One connection of a client, from accept to its end or to its upgrade.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use lubdub_metrics::{ListenerMetrics, Outcome, PairMetrics};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+use super::clock::{Clock, Expired, Watched};
+use crate::admission::HandshakeSlot;
+use crate::http::service;
+use crate::leg::{Leg, TLS_BUFFER_LIMIT};
+use crate::settings::Listener;
+use crate::socket::Socket;
+use crate::worker::{Load, Worker};
+
+/// Where connections come in: a listener, and what is counted there.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    pub(crate) listener: Listener,
+    pub(crate) metrics: Arc<ListenerMetrics>,
+    /// In the order of the route table.
+    pub(crate) routes: Vec<Arc<PairMetrics>>,
+}
+
+/// What the requests of one connection share.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: SocketAddr,
+    pub(crate) entrance: Arc<Entrance>,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) clock: Arc<Clock>,
+    slot: Mutex<Option<HandshakeSlot>>,
+    _load: Load,
+}
+
+/// Why a connection ended before it could be served.
+#[derive(Debug, thiserror::Error)]
+enum Unserved {
+    #[error("no first byte in time")]
+    FirstByte,
+    #[error("TLS handshake not done in time")]
+    TlsTimeout,
+    #[error("TLS handshake failed: {0}")]
+    Tls(#[source] io::Error),
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+}
+
+/// How long a handshake may wait for its client and keep its slot: silent connections must not
+/// keep those out that have something to say.
+const SLOT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Serves a connection until it ends or is upgraded.
+pub(crate) async fn serve(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    slot: HandshakeSlot,
+    entrance: Arc<Entrance>,
+    worker: Arc<Worker>,
+    load: Load,
+) {
+    let connection = Arc::new(Connection {
+        peer,
+        _load: load,
+        entrance,
+        worker,
+        clock: Arc::new(Clock::new()),
+        slot: Mutex::new(Some(slot)),
+    });
+    match connection.open(tcp).await {
+        Ok(leg) => connection.serve_http(leg).await,
+        Err(unserved) => {
+            debug!(%peer, listener = %connection.entrance.listener.name, reason = %unserved, "connection not served");
+            let outcome = match unserved {
+                Unserved::FirstByte | Unserved::TlsTimeout => Outcome::RequestTimeout,
+                Unserved::Tls(_) => Outcome::BadRequest,
+                Unserved::Socket(_) => Outcome::ClientGone,
+            };
+            connection.entrance.metrics.unrouted(outcome).increment(1);
+        }
+    }
+}
+
+impl Connection {
+    /// The handshake is over, or the connection turned out to be about something else.
+    pub(crate) fn release_slot(&self) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits for the first byte, and sets up TLS if the listener speaks it.
+    async fn open(&self, tcp: TcpStream) -> Result<Leg, Unserved> {
+        let timeouts = self.worker.shared().timeouts;
+        tcp.set_nonblocking(true)?;
+        let socket = Socket::new(tokio::net::TcpStream::from_std(tcp)?)?;
+        let patience = SLOT_PATIENCE.min(timeouts.first_byte);
+        if timeout(patience, socket.readable()).await.is_err() {
+            self.release_slot();
+            timeout(timeouts.first_byte - patience, socket.readable())
+                .await
+                .map_err(|_| Unserved::FirstByte)??;
+        }
+        let Some(config) = &self.entrance.listener.tls else {
+            return Ok(Leg::Plain(socket));
+        };
+        let accept = TlsAcceptor::from(Arc::clone(config))
+            .accept_with(socket, |session| session.set_buffer_limit(Some(TLS_BUFFER_LIMIT)));
+        let mut accept = pin!(accept);
+        let patience = SLOT_PATIENCE.min(timeouts.tls);
+        let accepted = match timeout(patience, accept.as_mut()).await {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                self.release_slot();
+                timeout(timeouts.tls - patience, accept)
+                    .await
+                    .map_err(|_| Unserved::TlsTimeout)?
+            }
+        };
+        Ok(Leg::Tls(Box::new(accepted.map_err(Unserved::Tls)?.into())))
+    }
+
+    async fn serve_http(self: Arc<Self>, leg: Leg) {
+        let shared = Arc::clone(self.worker.shared());
+        self.clock.start();
+        let io = TokioIo::new(Watched::new(leg, Arc::clone(&self.clock)));
+        let connection = Arc::clone(&self);
+        let service = service_fn(move |request| service::answer(Arc::clone(&connection), request));
+        let head_bytes = shared.limits.head_bytes;
+        let mut served = pin!(
+            http1::Builder::new()
+                .preserve_header_case(true)
+                .auto_date_header(false)
+                .header_read_timeout(None)
+                .max_header_size(head_bytes)
+                .max_buf_size(head_bytes.max(MIN_BUFFER))
+                .serve_connection(io, service)
+                .with_upgrades()
+        );
+        let mut expired = pin!(self.clock.watch(&shared.timeouts));
+        let mut patience = pin!(tokio::time::sleep(SLOT_PATIENCE));
+        let mut has_slot = true;
+        let mut draining = pin!(shared.draining.cancelled());
+        let mut told = false;
+        loop {
+            tokio::select! {
+                ended = served.as_mut() => {
+                    if let Err(error) = ended {
+                        self.on_error(&error);
+                    }
+                    return;
+                }
+                expired = expired.as_mut() => {
+                    debug!(peer = %self.peer, listener = %self.entrance.listener.name, ?expired, "connection timed out");
+                    if expired != Expired::Idle {
+                        self.entrance.metrics.unrouted(Outcome::RequestTimeout).increment(1);
+                    }
+                    return;
+                }
+                () = patience.as_mut(), if has_slot => {
+                    has_slot = false;
+                    if self.clock.is_idle() {
+                        self.release_slot();
+                    }
+                }
+                () = draining.as_mut(), if !told => {
+                    told = true;
+                    // An answer under way says `Connection: close`, and ends the connection so.
+                    if self.clock.is_idle() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_error(&self, error: &hyper::Error) {
+        debug!(peer = %self.peer, listener = %self.entrance.listener.name, %error, "connection ended with an error");
+        // hyper has answered with the status that fits (400, 414, 431).
+        if error.is_parse() {
+            self.entrance.metrics.unrouted(Outcome::BadRequest).increment(1);
+        }
+    }
+}
+
+/// hyper refuses smaller buffers.
+const MIN_BUFFER: usize = 8192;

@@ -1,0 +1,91 @@
+//! Which header fields go no further than one connection (RFC 9110 7.6.1).
+
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+
+/// "Intermediaries SHOULD remove or replace fields that are known to require removal before
+/// forwarding, whether or not they appear as a connection-option". Transfer-Encoding and Trailer
+/// stay: hyper frames the forwarded body anew and reads them for it; Upgrade is dealt with apart.
+const KNOWN: [&str; 2] = ["proxy-connection", "keep-alive"];
+
+/// "Intermediaries MUST parse a received Connection header field before a message is forwarded
+/// and, for each connection-option in this field, remove any header or trailer field(s) from the
+/// message with the same name as the connection-option, and then remove the Connection header
+/// field itself".
+///
+/// Fields that frame or address the message are kept even if they are named: to remove them would
+/// change what the message is (and has been used to smuggle requests).
+pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
+    let options: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
+        .collect();
+    for option in options {
+        let keep = [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
+        if !keep.contains(&option) {
+            headers.remove(option);
+        }
+    }
+    for name in KNOWN {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
+    headers.remove(UPGRADE);
+}
+
+/// Whether a list field contains a token, whatever its case.
+pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+}
+
+/// The elements of a list field (RFC 9110 5.6.1), over all its lines.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value: &HeaderValue| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn what_connection_names_goes_no_further() {
+        let mut map = headers(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "te"),
+            ("x-secret", "1"),
+            ("te", "trailers"),
+            ("keep-alive", "timeout=5"),
+            ("upgrade", "h2c"),
+            ("x-other", "2"),
+        ]);
+        strip_connection_options(&mut map);
+        assert_eq!(map, headers(&[("x-other", "2")]));
+    }
+
+    #[test]
+    fn what_frames_or_addresses_the_message_stays() {
+        let lines = [("host", "a"), ("content-length", "3")];
+        let mut map = headers(&lines);
+        map.append(CONNECTION, HeaderValue::from_static("host, content-length"));
+        strip_connection_options(&mut map);
+        assert_eq!(map, headers(&lines));
+    }
+
+    #[test]
+    fn tokens_are_found_in_any_line_and_case() {
+        let map = headers(&[("connection", "keep-alive, "), ("connection", "x,UPGRADE")]);
+        assert!(has_token(&map, &CONNECTION, "upgrade"));
+        assert!(!has_token(&map, &CONNECTION, "up"));
+    }
+}

@@ -1,0 +1,134 @@
+//! Requests that are no upgrade: streamed both ways over pooled connections to the upstream.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::body::Incoming;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use crate::leg::Leg;
+use crate::route::{RouteIndex, RouteTable};
+use crate::settings::Route;
+use crate::upstream::{self, ConnectError};
+
+/// The clients of one worker, one for each route.
+#[derive(Debug)]
+pub(crate) struct PlainClients(Vec<PlainClient>);
+
+type PlainClient = Client<Connector, Incoming>;
+
+/// Connects to the upstream of one route, whatever the URI says.
+#[derive(Debug, Clone)]
+struct Connector(Arc<Route>);
+
+/// A connection in the pool.
+#[derive(Debug)]
+struct Pooled(TokioIo<Leg>);
+
+impl PlainClients {
+    /// How long an unused connection is kept: under the idle limits of common backends (nginx
+    /// 75 s, Node 5 s would be too short to be of use), so that few races for a closing one are
+    /// lost; those that are lost before a byte of the request was sent are tried again.
+    const POOL_IDLE: Duration = Duration::from_secs(30);
+
+    pub(crate) fn new(routes: &RouteTable) -> Self {
+        let client = |route: &Arc<Route>| {
+            Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(Self::POOL_IDLE)
+                .pool_timer(TokioTimer::new())
+                .http1_preserve_header_case(true)
+                .set_host(false)
+                .build(Connector(Arc::clone(route)))
+        };
+        Self(routes.iter().map(client).collect())
+    }
+
+    /// Sends a request to the route's upstream. Its URI is in origin form.
+    pub(super) async fn send(
+        &self,
+        route: RouteIndex,
+        mut request: http::Request<Incoming>,
+    ) -> Result<http::Response<Incoming>, Error> {
+        // The pool's key; the request itself says what its target and its Host field say.
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(Authority::from_static("upstream"));
+        parts.path_and_query = request.uri().path_and_query().cloned();
+        parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+        *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
+        self.0[route.0].request(request).await
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = Pooled;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Pooled, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let route = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (leg, _) = upstream::connect(&route.upstream, route.terms.connect).await?;
+            Ok(Pooled(TokioIo::new(leg)))
+        })
+    }
+}
+
+impl Connection for Pooled {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Pooled {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl Write for Pooled {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+}

@@ -1,0 +1,169 @@
+//! One request in, one decision out.
+
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use lubdub_metrics::Outcome;
+use tracing::warn;
+
+use super::body::Answer;
+use super::forwarded::Origin;
+use super::headers::strip_connection_options;
+use super::refusal::{and_close, refusal};
+use super::upgrade::{self, Asked};
+use super::{handshake, plain};
+use crate::front::clock::Exchange;
+use crate::front::connection::Connection;
+use crate::route::RouteIndex;
+use crate::upstream::ConnectError;
+
+/// Answers a request of a client. An error ends the connection.
+pub(crate) async fn answer(
+    connection: Arc<Connection>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Answer>, hyper::Error> {
+    let exchange = connection.clock.begin();
+    let asked = upgrade::asked(&request);
+    let route = match locate(&connection, &mut request) {
+        Ok(route) => route,
+        Err(outcome) => {
+            connection.release_slot();
+            if asked != Asked::Plain || outcome == Outcome::BadRequest {
+                connection.entrance.metrics.unrouted(outcome).increment(1);
+            }
+            return Ok(match asked {
+                Asked::Plain => refusal(outcome),
+                Asked::WebSocket | Asked::WebSocketWithBody => and_close(refusal(outcome)),
+            });
+        }
+    };
+    let response = match asked {
+        Asked::WebSocket => handshake::upgrade(&connection, route, request, exchange).await,
+        Asked::WebSocketWithBody => {
+            let metrics = &connection.entrance.routes[route.0];
+            metrics.handshake(Outcome::BadRequest).increment(1);
+            and_close(refusal(Outcome::BadRequest))
+        }
+        Asked::Plain => {
+            connection.release_slot();
+            relay(&connection, route, request, exchange).await
+        }
+    };
+    if connection.worker.shared().draining.is_cancelled() && response.status() != 101 {
+        return Ok(and_close(response));
+    }
+    Ok(response)
+}
+
+/// Finds the route, and brings the request into the form in which it goes to the upstream: its
+/// target in origin form, its one Host field telling the authority.
+fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<RouteIndex, Outcome> {
+    if request.method() == Method::CONNECT {
+        return Err(Outcome::BadRequest);
+    }
+    // RFC 9112 3.2.2: "When a proxy receives a request with an absolute-form of request-target,
+    // the proxy MUST ignore the received Host header field (if any) and instead replace it with
+    // the host information of the request-target."
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Outcome::BadRequest)?;
+        request.headers_mut().insert(HOST, host);
+    }
+    // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
+    // request message that lacks a Host header field and to any request message that contains
+    // more than one Host header field line or a Host header field with an invalid field value."
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().map_err(|_| Outcome::BadRequest)?,
+        (None, None) if request.version() < Version::HTTP_11 => "",
+        _ => return Err(Outcome::BadRequest),
+    };
+    // Empty before an authority's path, `*` with OPTIONS: neither is a path to be routed by.
+    let target = request.uri().path_and_query().cloned();
+    let target = target
+        .filter(|target| target.path().starts_with('/'))
+        .unwrap_or(PathAndQuery::from_static("/"));
+    let route = connection
+        .worker
+        .shared()
+        .routes
+        .find(host, target.path())
+        .ok_or(Outcome::NoRoute)?;
+    *request.uri_mut() = Uri::from(target);
+    Ok(route)
+}
+
+/// What goes to the upstream beside what the client said.
+pub(super) fn tell_origin(connection: &Connection, request: &mut Request<Incoming>) {
+    let host = request.headers().get(HOST).cloned();
+    let origin = Origin {
+        peer: connection.peer,
+        tls: connection.entrance.listener.tls.is_some(),
+        host: host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default(),
+    };
+    let forwarded = &connection.worker.shared().forwarded;
+    forwarded.apply(request.headers_mut(), origin);
+}
+
+/// A plain exchange.
+async fn relay(
+    connection: &Connection,
+    route: RouteIndex,
+    mut request: Request<Incoming>,
+    exchange: Exchange,
+) -> Response<Answer> {
+    let shared = connection.worker.shared();
+    exchange.limit_idle(shared.routes[route].terms.http_idle);
+    strip_connection_options(request.headers_mut());
+    tell_origin(connection, &mut request);
+    // What the client speaks with lubdub is not what lubdub speaks with the upstream.
+    *request.version_mut() = Version::HTTP_11;
+    let plain_clients: &plain::PlainClients = &connection.worker.plain;
+    match plain_clients.send(route, request).await {
+        Ok(response) => {
+            let (mut parts, body) = response.into_parts();
+            if parts.status == 101 {
+                // Nobody asked for another protocol.
+                return refusal(Outcome::BadAnswer);
+            }
+            strip_connection_options(&mut parts.headers);
+            parts.version = Version::HTTP_11;
+            Response::from_parts(parts, Answer::Relayed { body, _exchange: exchange })
+        }
+        Err(error) => {
+            let upstream = &shared.routes[route].upstream;
+            let reason = root(&error);
+            warn!(peer = %connection.peer, upstream = %upstream.name, %reason, "plain request failed");
+            refusal(match find::<ConnectError>(&error) {
+                Some(ConnectError::TimedOut(_)) => Outcome::ConnectTimeout,
+                Some(_) => Outcome::ConnectFailed,
+                None => Outcome::BadAnswer,
+            })
+        }
+    }
+}
+
+/// The error of this type among the causes of another.
+fn find<'a, E: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The innermost cause: the wrappers around it say only "client error".
+fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root
+}

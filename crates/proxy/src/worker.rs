@@ -1,0 +1,114 @@
+//! Worker threads: each has a runtime and pairs of its own, so that a pair's two sockets, its
+//! timer and its memory stay on one core and nothing is locked (docs/adr/0002).
+
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+use crate::http::plain::PlainClients;
+use crate::proxy::Shared;
+
+/// All workers of a proxy.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    workers: Vec<Arc<Worker>>,
+    threads: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+    shared: Arc<Shared>,
+}
+
+/// One worker thread.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    runtime: Handle,
+    load: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    /// Connections to upstreams for plain requests are pooled per worker.
+    pub(crate) plain: PlainClients,
+}
+
+/// A connection or a pair, as far as a worker is concerned.
+#[derive(Debug)]
+pub(crate) struct Load(Arc<AtomicUsize>);
+
+// === impl Workers ===
+
+impl Workers {
+    pub(crate) fn start(count: NonZeroUsize, shared: &Arc<Shared>) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let mut workers = Vec::with_capacity(count.get());
+        let mut threads = Vec::with_capacity(count.get());
+        for n in 0..count.get() {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            workers.push(Arc::new(Worker {
+                runtime: runtime.handle().clone(),
+                load: Arc::default(),
+                shared: Arc::clone(shared),
+                plain: PlainClients::new(&shared.routes),
+            }));
+            let stop = stop.clone();
+            let thread = thread::Builder::new()
+                .name(format!("lubdub-worker-{n}"))
+                .spawn(move || runtime.block_on(stop.cancelled()))?;
+            threads.push(thread);
+        }
+        Ok(Self {
+            workers,
+            threads,
+            stop,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn least_loaded(&self) -> &Arc<Worker> {
+        self.workers
+            .iter()
+            .min_by_key(|worker| worker.load.load(Relaxed))
+            .expect("there is at least one worker")
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has said so; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Counts a connection or a pair as this worker's until it is dropped.
+    pub(crate) fn load(&self) -> Load {
+        self.load.fetch_add(1, Relaxed);
+        Load(Arc::clone(&self.load))
+    }
+
+    /// Runs a connection or a pair; the proxy's end waits for it.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(self.shared.tasks.track_future(task));
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
