@@ -6,6 +6,8 @@
 //! operator wants of a side. Rules of RFC 6455 that it obeys: 5.5.2 (Ping) and 5.5.3 (Pong).
 
 mod chance;
+#[cfg(any(test, feature = "check"))]
+pub mod check;
 mod heartbeat;
 mod ledger;
 mod moment;

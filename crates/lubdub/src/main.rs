@@ -1,5 +1,6 @@
 //! The program: command line, configuration, logging. What it proxies with is `lubdub_proxy`.
 
+mod admin;
 mod cli;
 mod commands;
 mod config;

@@ -1,15 +1,145 @@
-//! `lubdub run`: the proxy itself.
+//! `lubdub run`: the proxy itself, from start to drain.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lubdub_metrics::{BuildInfo, Metrics, Names};
+use lubdub_proxy::{Drained, Proxy};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::admin::{Admin, Readiness};
 use crate::config::Config;
 use crate::{logging, version};
+
+/// A proxy with all that belongs to it.
+pub(crate) struct Running {
+    pub(crate) proxy: Proxy,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Where the admin listener is, if there is one.
+    pub(crate) admin: Option<std::net::SocketAddr>,
+    ready: Arc<Readiness>,
+}
+
+/// Signals that end the program.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// How often histogram samples are taken up; they pile up otherwise.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     logging::init(config.log)?;
-    tracing::info!(
-        version = version::VERSION,
-        revision = version::REVISION,
-        "lubdub starts"
-    );
-    anyhow::bail!("the proxy is not part of this build")
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anything listens: a signal that comes early must not be lost.
+    let mut ending = Ending::listen()?;
+    let running = Running::start(config).await?;
+    ending.wait().await;
+    tokio::select! {
+        drained = running.drain() => {
+            if let Drained::Cut(pairs) = drained {
+                warn!(pairs, "pairs were cut");
+            }
+            info!("lubdub ends");
+            Ok(())
+        }
+        () = ending.wait() => anyhow::bail!("ended at once by a second signal"),
+    }
+}
+
+impl Running {
+    /// Starts the proxy and its admin listener.
+    pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
+        info!(version = version::VERSION, revision = version::REVISION, "lubdub starts");
+        let settings = config.settings;
+        let listeners: Vec<&str> = settings.listeners.iter().map(|listener| &*listener.name).collect();
+        let routes: Vec<&str> = settings.routes.iter().map(|route| &*route.name).collect();
+        let build = BuildInfo {
+            version: version::VERSION,
+            revision: version::REVISION,
+        };
+        let names = Names {
+            listeners: &listeners,
+            routes: &routes,
+        };
+        let metrics = Arc::new(Metrics::new(build, names)?);
+        let workers = settings.workers;
+        let proxy = Proxy::start(settings, &metrics)?;
+        let ready = Arc::<Readiness>::default();
+        let mut address = None;
+        if let Some(settings) = &config.admin {
+            let registry = Arc::clone(proxy.registry());
+            let admin = Admin::bind(settings, Arc::clone(&metrics), registry, Arc::clone(&ready))
+                .await
+                .with_context(|| format!("admin cannot listen on {}", settings.address))?;
+            let bound = admin.local_addr()?;
+            address = Some(bound);
+            info!(address = %bound, "admin listens");
+            tokio::spawn(admin.serve());
+        }
+        for (listener, address) in proxy.addresses() {
+            info!(%listener, %address, "listening");
+        }
+        info!(%workers, "ready");
+        ready.set(true);
+        tokio::spawn(keep_up(Arc::clone(&metrics)));
+        Ok(Self {
+            proxy,
+            metrics,
+            admin: address,
+            ready,
+        })
+    }
+
+    /// Ends the proxy.
+    pub(crate) async fn drain(&self) -> Drained {
+        self.ready.set(false);
+        self.proxy.drain().await
+    }
+}
+
+impl Ending {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => info!("told to stop by SIGTERM"),
+            _ = self.interrupt.recv() => info!("told to stop by SIGINT"),
+        }
+    }
+}
+
+async fn keep_up(metrics: Arc<Metrics>) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.upkeep();
+    }
+}
+
+/// Every pair is two descriptors, so the soft limit is of no use below the hard one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, "cannot raise the soft limit of open files to the hard one");
+    }
 }

@@ -1,0 +1,125 @@
+//! Who may ask what the pairs are doing: whoever is on this machine, or has the token.
+//!
+//! A page in an operator's browser is on this machine, too. Its requests carry the name that it
+//! was loaded from, so a name that is not known to be ours is refused (DNS rebinding).
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::StatusCode;
+use http::header::{AUTHORIZATION, HOST, HeaderMap};
+
+use crate::config::{AdminSettings, Token};
+
+/// Who may ask.
+#[derive(Debug)]
+pub(crate) struct Access {
+    token: Option<Token>,
+    hosts: Vec<String>,
+}
+
+/// Why somebody may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denied {
+    #[error("this is for loopback, or for who has the token (admin.token_file)")]
+    Stranger,
+    #[error("Host must be an IP address, localhost, or one of admin.hosts")]
+    Host,
+}
+
+impl Access {
+    pub(crate) fn new(settings: &AdminSettings) -> Self {
+        Self {
+            token: settings.token.clone(),
+            hosts: settings.hosts.clone(),
+        }
+    }
+
+    pub(crate) fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Denied> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        if !host.is_some_and(|host| self.knows(host)) {
+            return Err(Denied::Host);
+        }
+        if peer.ip().to_canonical().is_loopback() || self.is_authorized(headers) {
+            Ok(())
+        } else {
+            Err(Denied::Stranger)
+        }
+    }
+
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else {
+            return false;
+        };
+        let presented = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        presented
+            .and_then(|value| value.split_at_checked("Bearer ".len()))
+            .is_some_and(|(scheme, presented)| {
+                scheme.eq_ignore_ascii_case(b"Bearer ") && token.matches(presented)
+            })
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        literal.unwrap_or(name).parse::<IpAddr>().is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Denied {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Stranger => StatusCode::UNAUTHORIZED,
+            Self::Host => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "127.0.0.1:5000";
+    const AWAY: &str = "192.0.2.1:5000";
+
+    fn access() -> Access {
+        let dir = std::env::temp_dir().join(format!("lubdub-token-{}", std::process::id()));
+        std::fs::write(&dir, "s3cret\n").unwrap();
+        let token = Token::from_file(&dir).ok();
+        std::fs::remove_file(&dir).unwrap();
+        assert!(token.is_some());
+        Access {
+            token,
+            hosts: vec!["admin.example".to_owned()],
+        }
+    }
+
+    fn check(peer: &str, host: &str, authorization: &str) -> Result<(), Denied> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().unwrap());
+        headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+        access().check(peer.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn loopback_or_token() {
+        assert_eq!(check(HERE, "localhost:9901", ""), Ok(()));
+        assert_eq!(check("[::1]:5000", "[::1]:9901", ""), Ok(()));
+        assert_eq!(check(AWAY, "192.0.2.9", ""), Err(Denied::Stranger));
+        assert_eq!(check(AWAY, "192.0.2.9", "Bearer wrong"), Err(Denied::Stranger));
+        assert_eq!(check(AWAY, "192.0.2.9", "Bearer s3cret"), Ok(()));
+        assert_eq!(check(AWAY, "192.0.2.9", "bearer s3cret"), Ok(()));
+        assert_eq!(check(AWAY, "192.0.2.9", "Basic s3cret"), Err(Denied::Stranger));
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_is_refused_even_on_loopback() {
+        assert_eq!(check(HERE, "evil.example:9901", ""), Err(Denied::Host));
+        assert_eq!(check(HERE, "evil.example", "Bearer s3cret"), Err(Denied::Host));
+        assert_eq!(check(HERE, "Admin.Example:9901", ""), Ok(()));
+    }
+}
