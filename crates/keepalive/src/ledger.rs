@@ -463,6 +463,9 @@ mod tests {
         assert_eq!(ledger.pong(b"", at(1)), Answer::Foreign);
         assert_eq!(ledger.written(at(2)), Written::Excused);
         // Should the real one come after all, it is as good as ever.
-        assert_eq!(ours(ledger.pong(own.as_bytes(), at(5))), (Some(ms(3)), None));
+        assert_eq!(
+            ours(ledger.pong(own.as_bytes(), at(5))),
+            (Some(ms(3)), None)
+        );
     }
 }

@@ -7,6 +7,7 @@
 
 mod chance;
 #[cfg(any(test, feature = "check"))]
+#[doc(hidden)]
 pub mod check;
 mod heartbeat;
 mod ledger;

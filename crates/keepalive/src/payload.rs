@@ -70,7 +70,10 @@ mod tests {
     fn only_its_own_nonce_is_recognised() {
         let payload = PingPayload::new(SEVEN, 258);
         assert_eq!(PingPayload::sequence(SEVEN, payload.as_bytes()), Some(258));
-        assert_eq!(PingPayload::sequence(Nonce([8; 8]), payload.as_bytes()), None);
+        assert_eq!(
+            PingPayload::sequence(Nonce([8; 8]), payload.as_bytes()),
+            None
+        );
         assert_eq!(format!("{payload:?}"), "PingPayload(#258)");
     }
 

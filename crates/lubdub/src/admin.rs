@@ -118,7 +118,9 @@ impl State {
     fn answer<B>(&self, peer: SocketAddr, request: &Request<B>) -> Answer {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            answer
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
         match request.uri().path() {
@@ -180,7 +182,11 @@ fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
 }
 
 fn json(value: &serde_json::Value) -> Answer {
-    answer(StatusCode::OK, "application/json", format!("{value}\n").into())
+    answer(
+        StatusCode::OK,
+        "application/json",
+        format!("{value}\n").into(),
+    )
 }
 
 fn answer(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {

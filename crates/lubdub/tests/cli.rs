@@ -39,9 +39,9 @@ impl Lubdub {
             .join("cli")
             .join(test);
         if directory.exists() {
-            fs::remove_dir_all(&directory).unwrap();
+            fs::remove_dir_all(&directory).expect("an old directory goes");
         }
-        fs::create_dir_all(&directory).unwrap();
+        fs::create_dir_all(&directory).expect("a new directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lubdub"));
         command.env_clear().current_dir(&directory);
         Self { command, directory }
@@ -49,7 +49,7 @@ impl Lubdub {
 
     /// With a file in its directory.
     fn file(self, name: &str, text: &str) -> Self {
-        fs::write(self.directory.join(name), text).unwrap();
+        fs::write(self.directory.join(name), text).expect("a new file");
         self
     }
 
@@ -62,7 +62,7 @@ impl Lubdub {
     /// In a directory below its own.
     fn below(mut self, name: &str) -> Self {
         let below = self.directory.join(name);
-        fs::create_dir_all(&below).unwrap();
+        fs::create_dir_all(&below).expect("a new directory");
         self.command.current_dir(below);
         self
     }
@@ -73,11 +73,11 @@ impl Lubdub {
             .args(args)
             .stdin(Stdio::null())
             .output()
-            .unwrap();
+            .expect("lubdub runs");
         Outcome {
             code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
         }
     }
 }
@@ -472,7 +472,8 @@ ca = \"cert.pem\"
 
 /// A certificate and its key, as PEM.
 fn certificate() -> (String, String) {
-    let made = rcgen::generate_simple_self_signed(["chat.example".to_owned()]).unwrap();
+    let made =
+        rcgen::generate_simple_self_signed(["chat.example".to_owned()]).expect("a certificate");
     (made.cert.pem(), made.signing_key.serialize_pem())
 }
 

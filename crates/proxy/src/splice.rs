@@ -209,6 +209,11 @@ impl Splice {
             self.drain(cx, side, now);
         }
         self.settle(now);
+        // A source that was paused has registered for no wake-up: if its pause is over by now,
+        // nobody else would come back to read it.
+        if Side::BOTH.iter().any(|&side| self.ends[side].paused && !self.wants_pause(side)) {
+            pumped = Pumped::More;
+        }
         pumped
     }
 
@@ -422,8 +427,7 @@ impl Splice {
 
     /// A side is not read while the other has a backlog; its silence then proves nothing.
     fn watch_pause(&mut self, from: Side, now: Instant) {
-        let outlet = &self.ends[from.other()].outlet;
-        let pause = outlet.accepts() && outlet.is_backed_up();
+        let pause = self.wants_pause(from);
         let end = &mut self.ends[from];
         if end.paused != pause {
             end.paused = pause;
@@ -431,6 +435,11 @@ impl Splice {
             self.heart.handle_reading(from, reading, now);
             trace!(side = %from, ?reading, "reading");
         }
+    }
+
+    fn wants_pause(&self, from: Side) -> bool {
+        let outlet = &self.ends[from.other()].outlet;
+        outlet.accepts() && outlet.is_backed_up()
     }
 
     // --- what is in the stream

@@ -33,16 +33,19 @@ pub(crate) enum Event {
     },
 }
 
+/// When, and what.
+pub(crate) type Entry = (Time, Event);
+
 /// The events of a side.
 #[derive(Debug, Default)]
-pub(crate) struct Journal(Vec<(Time, Event)>);
+pub(crate) struct Journal(Vec<Entry>);
 
 impl Journal {
     pub(crate) fn push(&mut self, at: Time, event: Event) {
         self.0.push((at, event));
     }
 
-    pub(crate) fn events(&self) -> &[(Time, Event)] {
+    pub(crate) fn events(&self) -> &[Entry] {
         &self.0
     }
 

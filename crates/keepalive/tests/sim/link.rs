@@ -44,7 +44,11 @@ impl Link {
     pub(crate) fn send(&mut self, frame: Frame, now: Time) {
         self.sent += 1;
         let mut at = now + self.script.latency;
-        if let Some(loss) = self.script.loss.filter(|loss| self.sent % loss.every == 0) {
+        if let Some(loss) = self
+            .script
+            .loss
+            .filter(|loss| self.sent.is_multiple_of(loss.every))
+        {
             at += loss.delay;
         }
         at = Window::after(&self.script.stalls, at.max(self.clear));

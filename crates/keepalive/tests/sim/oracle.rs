@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lubdub_keepalive::{Enforce, Evidence, Mode, Policy};
 
-use crate::journal::{Event, Journal};
+use crate::journal::{Entry, Event, Journal};
 use crate::script::{Time, secs};
 
 /// The rules for one side.
@@ -20,7 +20,7 @@ impl Oracle<'_> {
     /// come before it was known to be written is no such ping.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let (before, since) = self.split_at_life();
-        let switch = |event: &&(Time, Event)| matches!(event.1, Event::Paused | Event::Resumed);
+        let switch = |event: &&Entry| matches!(event.1, Event::Paused | Event::Resumed);
         let mut paused = match before.iter().rfind(switch) {
             Some(&(at, Event::Paused)) => Some(at),
             _ => None,
@@ -51,7 +51,16 @@ impl Oracle<'_> {
                         deadline = deadline.max(clock + timeout);
                     }
                 }
-                _ => {}
+                Event::Heard
+                | Event::Pong
+                | Event::Asked
+                | Event::Placed
+                | Event::Written
+                | Event::GivenUp
+                | Event::WouldHaveLapsed
+                | Event::Swallowed(_)
+                | Event::Repaired
+                | Event::Lapsed { .. } => {}
             }
         }
         written?;
@@ -61,7 +70,8 @@ impl Oracle<'_> {
     /// Own pings that count as unanswered.
     pub(crate) fn unanswered(&self) -> usize {
         let (before, since) = self.split_at_life();
-        let counts = |n: &usize| since[*n].1 == Event::Written && !self.is_excused(before.len() + n);
+        let counts =
+            |n: &usize| since[*n].1 == Event::Written && !self.is_excused(before.len() + n);
         (0..since.len()).filter(counts).count()
     }
 
@@ -82,7 +92,9 @@ impl Oracle<'_> {
 
     /// The last sign of life, or when the pair opened.
     pub(crate) fn last_life(&self) -> Time {
-        self.journal.last(|event| self.is_life(event)).unwrap_or_default()
+        self.journal
+            .last(|event| self.is_life(event))
+            .unwrap_or_default()
     }
 
     /// The earliest and the latest time for the ping after those of the journal, if nothing
@@ -100,7 +112,10 @@ impl Oracle<'_> {
             Mode::Idle => written.max(heard),
         };
         let base = base.unwrap_or_default();
-        Some((base + least.saturating_sub(Duration::from_nanos(1)), base + interval))
+        Some((
+            base + least.saturating_sub(Duration::from_nanos(1)),
+            base + interval,
+        ))
     }
 
     /// Whether a pong was read between the placing and this writing of a ping.
@@ -118,7 +133,7 @@ impl Oracle<'_> {
     }
 
     /// The journal up to the last sign of life or given-up silence, and from there on.
-    fn split_at_life(&self) -> (&[(Time, Event)], &[(Time, Event)]) {
+    fn split_at_life(&self) -> (&[Entry], &[Entry]) {
         let events = self.journal.events();
         let ends = |event| self.is_life(event) || event == Event::GivenUp;
         let at = events.iter().rposition(|(_, event)| ends(*event));

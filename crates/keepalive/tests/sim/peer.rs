@@ -122,21 +122,25 @@ impl Peer {
         let answered = match self.script.answers {
             Answers::Latest => batch.split_off(batch.len().saturating_sub(1)),
             Answers::Reversed => batch.into_iter().rev().collect(),
-            Answers::Twice => batch.into_iter().flat_map(|ping| [ping.clone(), ping]).collect(),
+            Answers::Twice => batch
+                .into_iter()
+                .flat_map(|ping| [ping.clone(), ping])
+                .collect(),
             Answers::Every | Answers::Never | Answers::Wrong | Answers::Empty => batch,
         };
-        let pong = |ping: Ping| Frame::Pong {
-            speaks_for: match self.script.answers {
-                Answers::Latest => foreign,
-                _ => ping.id,
-            },
-            payload: match self.script.answers {
-                Answers::Wrong => ping.payload.iter().map(|byte| !byte).collect(),
-                Answers::Empty => Vec::new(),
-                _ => ping.payload,
-            },
+        let pong = |ping: Ping| match self.script.answers {
+            Answers::Latest => (ping.payload, foreign),
+            Answers::Wrong => (ping.payload.iter().map(|byte| !byte).collect(), ping.id),
+            Answers::Empty => (Vec::new(), ping.id),
+            Answers::Every | Answers::Never | Answers::Reversed | Answers::Twice => {
+                (ping.payload, ping.id)
+            }
         };
-        answered.into_iter().map(pong).collect()
+        let frame = |(payload, speaks_for)| Frame::Pong {
+            payload,
+            speaks_for,
+        };
+        answered.into_iter().map(pong).map(frame).collect()
     }
 }
 

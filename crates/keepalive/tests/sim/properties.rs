@@ -13,7 +13,9 @@ use crate::world::World;
 #[expect(clippy::disallowed_methods, reason = "the one knob of these tests")]
 fn cases() -> ProptestConfig {
     let asked = std::env::var("LUBDUB_SIM_CASES").ok();
-    let cases = asked.map_or(64, |cases| cases.parse().expect("LUBDUB_SIM_CASES is a number"));
+    let cases = asked.map_or(64, |cases| {
+        cases.parse().expect("LUBDUB_SIM_CASES is a number")
+    });
     ProptestConfig {
         failure_persistence: None,
         ..ProptestConfig::with_cases(cases)

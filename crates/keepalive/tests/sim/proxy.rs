@@ -112,8 +112,14 @@ impl Proxy {
         let sides = Side::BOTH.into_iter().flat_map(|side| {
             let leg = &self.legs[side];
             let arrival = links.from_peer[side].next_arrival().filter(|_| !leg.paused);
-            let owed = leg.owed.as_ref().map(|owed| if owed.placed { owed.write } else { owed.place });
-            self.next_switch(side, now).into_iter().chain(arrival).chain(owed)
+            let owed = leg
+                .owed
+                .as_ref()
+                .map(|owed| if owed.placed { owed.write } else { owed.place });
+            self.next_switch(side, now)
+                .into_iter()
+                .chain(arrival)
+                .chain(owed)
         });
         let next = sides.chain(self.asked).min()?;
         Some(Window::after(&self.script.proxy.stalls, next.max(now)))
@@ -121,7 +127,10 @@ impl Proxy {
 
     /// One wake-up, in the documented order.
     pub(crate) fn wake(&mut self, now: Time, links: &mut Links<'_>) {
-        if self.asked.is_some_and(|asked| now > asked + Heartbeat::LATE) {
+        if self
+            .asked
+            .is_some_and(|asked| now > asked + Heartbeat::LATE)
+        {
             self.note_both(now, Event::Late);
         }
         let stalls = &self.script.proxy.stalls;
@@ -201,7 +210,10 @@ impl Proxy {
             self.journals[side].push(now, Event::Heard);
             self.heart.handle_heard(side, self.at(now));
             match frame {
-                Frame::Pong { payload, speaks_for } => {
+                Frame::Pong {
+                    payload,
+                    speaks_for,
+                } => {
                     self.judge_pong(side, payload, speaks_for, now, links);
                 }
                 Frame::Close | Frame::Fin => {
@@ -238,23 +250,46 @@ impl Proxy {
                     self.journals[side].push(now, Event::Repaired);
                     if !self.legs[side.other()].closed {
                         let speaks_for = None;
-                        self.forward(side.other(), Frame::Pong { payload, speaks_for }, now, links);
+                        self.forward(
+                            side.other(),
+                            Frame::Pong {
+                                payload,
+                                speaks_for,
+                            },
+                            now,
+                            links,
+                        );
                     }
                 }
             }
             PongVerdict::Foreign => {
                 assert!(!own, "an own pong was passed to the other end");
-                self.forward(side.other(), Frame::Pong { payload, speaks_for }, now, links);
+                self.forward(
+                    side.other(),
+                    Frame::Pong {
+                        payload,
+                        speaks_for,
+                    },
+                    now,
+                    links,
+                );
             }
         }
     }
 
     fn forward(&mut self, side: Side, frame: Frame, now: Time, links: &mut Links<'_>) {
-        if let Frame::Ping { payload, id: Some(id) } = &frame {
+        if let Frame::Ping {
+            payload,
+            id: Some(id),
+        } = &frame
+        {
             self.heart.handle_foreign_ping(side, payload);
             self.foreign[*id].own_before = self.legs[side].own.len();
         }
-        let is_behind = self.legs[side].owed.as_ref().is_some_and(|owed| owed.placed)
+        let is_behind = self.legs[side]
+            .owed
+            .as_ref()
+            .is_some_and(|owed| owed.placed)
             && self.script.proxy.flush == Flush::Prompt;
         if is_behind {
             self.legs[side].backlog.push_back(frame);
@@ -295,7 +330,10 @@ impl Proxy {
             let now = self.at(now);
             let _ = self.heart.handle_ping_written(side, now);
             let unanswered = self.oracle(side).unanswered();
-            assert!(unanswered <= 16, "{side}: {unanswered} pings are unanswered");
+            assert!(
+                unanswered <= 16,
+                "{side}: {unanswered} pings are unanswered"
+            );
         }
     }
 
@@ -307,7 +345,10 @@ impl Proxy {
             match output {
                 Output::SendPing { side, payload } => self.owe(side, payload, now),
                 Output::Lapsed { side, silent_for } => {
-                    assert!(due[side] && self.oracle(side).is_enforced(), "{side}: lapsed early");
+                    assert!(
+                        due[side] && self.oracle(side).is_enforced(),
+                        "{side}: lapsed early"
+                    );
                     assert_eq!(silent_for, now - self.oracle(side).last_life());
                     self.journals[side].push(now, Event::Lapsed { silent_for });
                     self.phase = Phase::Over;
@@ -324,15 +365,24 @@ impl Proxy {
             return;
         }
         for side in Side::BOTH.into_iter().filter(|side| due[*side]) {
-            assert!(!self.oracle(side).is_enforced(), "{side}: should have lapsed");
-            assert!(self.oracle(side).is_observed(), "{side}: should have been reported");
+            assert!(
+                !self.oracle(side).is_enforced(),
+                "{side}: should have lapsed"
+            );
+            assert!(
+                self.oracle(side).is_observed(),
+                "{side}: should have been reported"
+            );
             self.journals[side].push(now, Event::GivenUp);
         }
     }
 
     fn owe(&mut self, side: Side, payload: PingPayload, now: Time) {
         let (earliest, _) = self.oracle(side).next_ping().expect("this side is pinged");
-        assert!(now >= earliest, "{side}: pinged at {now:?}, before {earliest:?}");
+        assert!(
+            now >= earliest,
+            "{side}: pinged at {now:?}, before {earliest:?}"
+        );
         assert!(self.legs[side].owed.is_none(), "{side}: one ping at a time");
         self.journals[side].push(now, Event::Asked);
         let in_turn = |delays: &[Time], n: usize| {
@@ -366,12 +416,21 @@ impl Proxy {
         for side in Side::BOTH {
             let oracle = self.oracle(side);
             if let Some(deadline) = oracle.deadline() {
-                assert!(self.asked.is_some_and(|at| at <= deadline), "{side}: sleeps over {deadline:?}");
+                assert!(
+                    self.asked.is_some_and(|at| at <= deadline),
+                    "{side}: sleeps over {deadline:?}"
+                );
             }
             let is_held_back = self.legs[side].owed.is_some() || oracle.unanswered() >= 16;
             if let Some((_, latest)) = oracle.next_ping().filter(|_| !is_held_back) {
-                assert!(latest > now, "{side}: no ping at {now:?}, due at {latest:?}");
-                assert!(self.asked.is_some_and(|at| at <= latest), "{side}: sleeps over {latest:?}");
+                assert!(
+                    latest > now,
+                    "{side}: no ping at {now:?}, due at {latest:?}"
+                );
+                assert!(
+                    self.asked.is_some_and(|at| at <= latest),
+                    "{side}: sleeps over {latest:?}"
+                );
             }
         }
     }
@@ -381,7 +440,10 @@ impl Proxy {
         let peers = &self.script.peers;
         let conforms = matches!(peers[side].answers, Answers::Every | Answers::Latest);
         let outstanding = |ping: &&ForeignPing| repair.is_none_or(|repair| ping.payload == repair);
-        assert!(repair.is_none() || self.foreign.iter().any(|ping| outstanding(&ping)), "invented");
+        assert!(
+            repair.is_none() || self.foreign.iter().any(|ping| outstanding(&ping)),
+            "invented"
+        );
         if !conforms {
             return;
         }
@@ -389,7 +451,11 @@ impl Proxy {
             let ping = &self.foreign[id];
             // More gaps than are remembered: the repair may be lost.
             if self.legs[side].own.len() - ping.own_before <= 16 {
-                assert_eq!(repair, Some(&ping.payload[..]), "{side}: the repair of ping {id}");
+                assert_eq!(
+                    repair,
+                    Some(&ping.payload[..]),
+                    "{side}: the repair of ping {id}"
+                );
             }
             return;
         }

@@ -32,32 +32,35 @@ pub(crate) fn world(
     proxy: impl Strategy<Value = ProxyScript>,
 ) -> impl Strategy<Value = Script> {
     let parts = (client, upstream, proxy, any::<u8>());
-    parts.prop_map(|(client, upstream, proxy, seed)| {
-        Script {
-            policies: PerSide {
-                client: client.policy,
-                upstream: upstream.policy,
-            },
-            peers: PerSide {
-                client: client.peer,
-                upstream: upstream.peer,
-            },
-            links: PerSide {
-                client: client.links,
-                upstream: upstream.links,
-            },
-            proxy,
-            seed,
-            until: UNTIL,
-        }
+    parts.prop_map(|(client, upstream, proxy, seed)| Script {
+        policies: PerSide {
+            client: client.policy,
+            upstream: upstream.policy,
+        },
+        peers: PerSide {
+            client: client.peer,
+            upstream: upstream.peer,
+        },
+        links: PerSide {
+            client: client.links,
+            upstream: upstream.links,
+        },
+        proxy,
+        seed,
+        until: UNTIL,
     })
 }
 
 /// A side that gives a sign of life within every timeout.
 pub(crate) fn live() -> impl Strategy<Value = Party> {
     let ways = prop_oneof![
-        any_of(&[Answers::Every, Answers::Latest, Answers::Twice, Answers::Reversed])
-            .prop_map(PeerScript::answering),
+        any_of(&[
+            Answers::Every,
+            Answers::Latest,
+            Answers::Twice,
+            Answers::Reversed
+        ])
+        .prop_map(PeerScript::answering),
         any_of(&[Answers::Wrong, Answers::Empty]).prop_map(PeerScript::answering),
         (20..200_u64).prop_map(|period| PeerScript {
             talks: Some(ms(period)),
@@ -76,7 +79,11 @@ pub(crate) fn live() -> impl Strategy<Value = Party> {
             delay: ms(delay),
             ..extras
         };
-        Party { policy, peer, links }
+        Party {
+            policy,
+            peer,
+            links,
+        }
     })
 }
 
@@ -112,12 +119,17 @@ pub(crate) fn wild() -> impl Strategy<Value = Party> {
         Answers::Reversed,
         Answers::Twice,
     ]);
-    let ends = option::weighted(
-        0.3,
-        (0..12_000_u64, any_of(&[Ending::Close, Ending::Fin])),
-    );
+    let ends = option::weighted(0.3, (0..12_000_u64, any_of(&[Ending::Close, Ending::Fin])));
     let dies = option::weighted(0.2, 0..12_000_u64);
-    let parts = (live(), answers, windows(3_000), ends, dies, 0..2_000_u64, policy());
+    let parts = (
+        live(),
+        answers,
+        windows(3_000),
+        ends,
+        dies,
+        0..2_000_u64,
+        policy(),
+    );
     parts.prop_map(|(party, answers, frozen, ends, dies, delay, policy)| {
         let mut links = party.links;
         links.from_peer.dies = dies.map(ms);
@@ -141,13 +153,15 @@ pub(crate) fn proxy() -> impl Strategy<Value = ProxyScript> {
     let flush = any_of(&[Flush::Prompt, Flush::Prompt, Flush::Late]);
     let pauses = (windows(1_500), windows(1_500));
     let parts = (pauses, delays(), delays(), flush, windows(1_500));
-    parts.prop_map(|((client, upstream), place_delays, write_delays, flush, stalls)| ProxyScript {
-        pauses: PerSide { client, upstream },
-        place_delays,
-        write_delays,
-        flush,
-        stalls,
-    })
+    parts.prop_map(
+        |((client, upstream), place_delays, write_delays, flush, stalls)| ProxyScript {
+            pauses: PerSide { client, upstream },
+            place_delays,
+            write_delays,
+            flush,
+            stalls,
+        },
+    )
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -155,10 +169,17 @@ fn policy() -> impl Strategy<Value = Policy> {
     let evidence = any_of(&[Evidence::Any, Evidence::Pong]);
     let enforce = any_of(&[Enforce::Always, Enforce::Learned, Enforce::Never]);
     let mode = any_of(&[Mode::Interval, Mode::Interval, Mode::Idle]);
-    let parts = (interval, 1_000..2_000_u64, 0..=100_u32, evidence, enforce, mode);
+    let parts = (
+        interval,
+        1_000..2_000_u64,
+        0..=100_u32,
+        evidence,
+        enforce,
+        mode,
+    );
     parts.prop_map(|(interval, timeout, jitter, evidence, enforce, mode)| {
-        let jitter = Jitter::try_new(f64::from(jitter) / 100.0).unwrap();
-        let mut policy = Policy::try_new(interval.map(ms), ms(timeout), jitter).unwrap();
+        let jitter = Jitter::try_new(f64::from(jitter) / 100.0).expect("a share");
+        let mut policy = Policy::try_new(interval.map(ms), ms(timeout), jitter).expect("a policy");
         policy.evidence = evidence;
         policy.enforce = enforce;
         policy.mode = mode;
@@ -170,9 +191,8 @@ fn policy() -> impl Strategy<Value = Policy> {
 fn extras() -> impl Strategy<Value = PeerScript> {
     let period = |least: u64| option::weighted(0.4, (least..2_000).prop_map(ms));
     let payload = any_of(&[Payloads::Empty, Payloads::Unique, Payloads::Lookalike]);
-    let pings = (period(20), payload).prop_map(|(every, payload)| {
-        every.map(|every: Duration| Pings { every, payload })
-    });
+    let pings = (period(20), payload)
+        .prop_map(|(every, payload)| every.map(|every: Duration| Pings { every, payload }));
     (period(50), pings, period(50)).prop_map(|(talks, pings, chatters)| PeerScript {
         talks,
         pings,
@@ -204,7 +224,9 @@ fn link() -> impl Strategy<Value = LinkScript> {
 fn windows(longest: u64) -> impl Strategy<Value = Vec<Window>> {
     vec((0..CALM, 1..longest), 0..3).prop_map(|windows| {
         let windows = windows.into_iter();
-        windows.map(|(from, len)| Window::new(ms(from), ms(len))).collect()
+        windows
+            .map(|(from, len)| Window::new(ms(from), ms(len)))
+            .collect()
     })
 }
 

@@ -15,11 +15,11 @@ use crate::world::World;
 
 /// A ping every so often, without jitter.
 fn every(interval: Duration, timeout: Duration) -> Policy {
-    Policy::try_new(Some(interval), timeout, Jitter::NONE).unwrap()
+    Policy::try_new(Some(interval), timeout, Jitter::NONE).expect("a policy")
 }
 
 fn off() -> Policy {
-    Policy::try_new(None, secs(5), Jitter::NONE).unwrap()
+    Policy::try_new(None, secs(5), Jitter::NONE).expect("a policy")
 }
 
 fn both<T: Clone>(value: T) -> PerSide<T> {

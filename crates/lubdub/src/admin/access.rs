@@ -63,10 +63,15 @@ impl Access {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host,
         };
-        let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        let literal = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
         literal.unwrap_or(name).parse::<IpAddr>().is_ok()
             || name.eq_ignore_ascii_case("localhost")
-            || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+            || self
+                .hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -87,10 +92,7 @@ mod tests {
     const AWAY: &str = "192.0.2.1:5000";
 
     fn access() -> Access {
-        let dir = std::env::temp_dir().join(format!("lubdub-token-{}", std::process::id()));
-        std::fs::write(&dir, "s3cret\n").unwrap();
-        let token = Token::from_file(&dir).ok();
-        std::fs::remove_file(&dir).unwrap();
+        let token = Token::try_new("s3cret").ok();
         assert!(token.is_some());
         Access {
             token,
@@ -110,16 +112,25 @@ mod tests {
         assert_eq!(check(HERE, "localhost:9901", ""), Ok(()));
         assert_eq!(check("[::1]:5000", "[::1]:9901", ""), Ok(()));
         assert_eq!(check(AWAY, "192.0.2.9", ""), Err(Denied::Stranger));
-        assert_eq!(check(AWAY, "192.0.2.9", "Bearer wrong"), Err(Denied::Stranger));
+        assert_eq!(
+            check(AWAY, "192.0.2.9", "Bearer wrong"),
+            Err(Denied::Stranger)
+        );
         assert_eq!(check(AWAY, "192.0.2.9", "Bearer s3cret"), Ok(()));
         assert_eq!(check(AWAY, "192.0.2.9", "bearer s3cret"), Ok(()));
-        assert_eq!(check(AWAY, "192.0.2.9", "Basic s3cret"), Err(Denied::Stranger));
+        assert_eq!(
+            check(AWAY, "192.0.2.9", "Basic s3cret"),
+            Err(Denied::Stranger)
+        );
     }
 
     #[test]
     fn a_page_from_elsewhere_is_refused_even_on_loopback() {
         assert_eq!(check(HERE, "evil.example:9901", ""), Err(Denied::Host));
-        assert_eq!(check(HERE, "evil.example", "Bearer s3cret"), Err(Denied::Host));
+        assert_eq!(
+            check(HERE, "evil.example", "Bearer s3cret"),
+            Err(Denied::Host)
+        );
         assert_eq!(check(HERE, "Admin.Example:9901", ""), Ok(()));
     }
 }

@@ -26,7 +26,9 @@ pub(super) fn limit(query: &str) -> Result<usize, BadQuery> {
         if name != "limit" {
             return Err(BadQuery::Unknown(name.to_owned()));
         }
-        limit = value.parse().map_err(|_| BadQuery::Limit(value.to_owned()))?;
+        limit = value
+            .parse()
+            .map_err(|_| BadQuery::Limit(value.to_owned()))?;
     }
     Ok(limit)
 }
@@ -34,7 +36,11 @@ pub(super) fn limit(query: &str) -> Result<usize, BadQuery> {
 /// The oldest pairs, at most `limit` of them, and how many there are.
 pub(super) fn list(registry: &Registry, limit: usize, now: Instant) -> Value {
     let pairs = registry.pairs();
-    let shown: Vec<Value> = pairs.iter().take(limit).map(|pair| describe(pair, now)).collect();
+    let shown: Vec<Value> = pairs
+        .iter()
+        .take(limit)
+        .map(|pair| describe(pair, now))
+        .collect();
     json!({ "total": pairs.len(), "pairs": shown })
 }
 

@@ -35,7 +35,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     logging::init(config.log)?;
     raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(config))
 }
 
@@ -59,9 +61,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 impl Running {
     /// Starts the proxy and its admin listener.
     pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
-        info!(version = version::VERSION, revision = version::REVISION, "lubdub starts");
+        info!(
+            version = version::VERSION,
+            revision = version::REVISION,
+            "lubdub starts"
+        );
         let settings = config.settings;
-        let listeners: Vec<&str> = settings.listeners.iter().map(|listener| &*listener.name).collect();
+        let listeners: Vec<&str> = settings
+            .listeners
+            .iter()
+            .map(|listener| &*listener.name)
+            .collect();
         let routes: Vec<&str> = settings.routes.iter().map(|route| &*route.name).collect();
         let build = BuildInfo {
             version: version::VERSION,

@@ -16,6 +16,8 @@ pub(crate) struct Machine {
 const RESERVE: u64 = 64;
 /// Descriptors for connections of operators: scrapes must work when all else is full.
 const ADMIN: u64 = 32;
+/// What no limit counts as: more than any kernel gives, yet a number to count with.
+const UNLIMITED: u64 = 1 << 32;
 /// Sockets of a pair.
 const PER_PAIR: u64 = 2;
 
@@ -24,7 +26,7 @@ impl Machine {
     pub(crate) fn probe() -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         Self {
-            files: limit.maximum.unwrap_or(u64::MAX),
+            files: limit.maximum.unwrap_or(UNLIMITED),
             cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }

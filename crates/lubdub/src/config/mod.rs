@@ -64,7 +64,6 @@ pub(crate) struct AdminSettings {
     pub address: SocketAddr,
     /// What opens it to others than loopback.
     pub token: Option<Token>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the admin listener reads it"))]
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.
     pub hosts: Vec<String>,
 }

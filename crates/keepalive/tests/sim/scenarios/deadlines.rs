@@ -21,7 +21,11 @@ fn a_dead_link_is_a_silent_side() {
     for dead in [true, false] {
         let mut script = pinging_upstream(PeerScript::default());
         let links = &mut script.links.upstream;
-        let link = if dead { &mut links.to_peer } else { &mut links.from_peer };
+        let link = if dead {
+            &mut links.to_peer
+        } else {
+            &mut links.from_peer
+        };
         link.dies = Some(secs(35));
         let (pings, lapsed) = upstream_of(&script);
         assert_eq!(lapsed, Some(*pings.last().unwrap() + secs(5)));
@@ -95,7 +99,10 @@ fn loss_and_stalls_of_the_link_kill_nobody_who_answers_in_time() {
             every: 2,
             delay: secs(1),
         }),
-        stalls: vec![Window::new(secs(20), secs(2)), Window::new(secs(40), secs(1))],
+        stalls: vec![
+            Window::new(secs(20), secs(2)),
+            Window::new(secs(40), secs(1)),
+        ],
         dies: None,
     };
     let mut script = pinging_upstream(PeerScript::default());
@@ -131,7 +138,10 @@ fn lapses_count_from_the_first_matched_pong_on_when_they_are_learned() {
 #[test]
 fn observed_lapses_are_reported_once_per_silence() {
     let mut freezes = PeerScript::silent_from(secs(15));
-    freezes.frozen = vec![Window::new(secs(15), secs(30)), Window::new(secs(61), secs(30))];
+    freezes.frozen = vec![
+        Window::new(secs(15), secs(30)),
+        Window::new(secs(61), secs(30)),
+    ];
     let mut script = pinging_upstream(freezes);
     script.policies.upstream.enforce = Enforce::Never;
     let world = World::run(&script);
@@ -198,7 +208,10 @@ fn after_a_long_stall_the_clock_starts_anew() {
     let mut script = pinging_upstream(PeerScript::mute());
     let (pings, _) = upstream_of(&script);
     let awake = pings[0] + secs(60);
-    script.proxy.stalls = vec![Window { from: pings[0] + secs(1), to: awake }];
+    script.proxy.stalls = vec![Window {
+        from: pings[0] + secs(1),
+        to: awake,
+    }];
     assert_eq!(upstream_of(&script).1, Some(awake + secs(5)));
 }
 
@@ -209,8 +222,14 @@ fn it_starts_anew_only_once() {
     let first = pings[0] + secs(20);
     let second = first + secs(20);
     script.proxy.stalls = vec![
-        Window { from: pings[0] + secs(1), to: first },
-        Window { from: first + secs(1), to: second },
+        Window {
+            from: pings[0] + secs(1),
+            to: first,
+        },
+        Window {
+            from: first + secs(1),
+            to: second,
+        },
     ];
     assert_eq!(upstream_of(&script).1, Some(second));
 }

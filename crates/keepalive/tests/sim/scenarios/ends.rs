@@ -67,7 +67,10 @@ fn the_survivor_is_not_pinged_after_a_lapse() {
         upstream: PeerScript::answering(Answers::Every),
     });
     let mut world = World::run(&script);
-    let lapsed = world.journal(Side::Client).lapsed().expect("it fell silent");
+    let lapsed = world
+        .journal(Side::Client)
+        .lapsed()
+        .expect("it fell silent");
     assert_eq!(world.journal(Side::Upstream).lapsed(), None);
     assert_eq!(world.proxy.after_the_end(lapsed + secs(3600)), None);
 }
@@ -77,7 +80,10 @@ fn of_two_silent_sides_the_first_is_the_one_that_lapsed() {
     let script = pinging_both(both(PeerScript::silent_from(secs(35))));
     let world = World::run(&script);
     let deadline = |side| world.proxy.oracle(side).deadline();
-    let first = Side::BOTH.into_iter().min_by_key(|side| deadline(*side)).unwrap();
+    let first = Side::BOTH
+        .into_iter()
+        .min_by_key(|side| deadline(*side))
+        .unwrap();
     assert!(world.journal(first).lapsed().is_some());
     assert_eq!(world.journal(first.other()).lapsed(), None);
 }

@@ -53,7 +53,11 @@ fn a_millisecond_is_an_interval() {
     script.policies.upstream = every(ms(1), ms(1));
     script.until = secs(1);
     let (pings, lapsed) = upstream_of(&script);
-    assert!((999..=1001).contains(&pings.len()) && lapsed.is_none(), "{}", pings.len());
+    assert!(
+        (999..=1001).contains(&pings.len()) && lapsed.is_none(),
+        "{}",
+        pings.len()
+    );
 }
 
 #[test]
@@ -65,7 +69,10 @@ fn a_ping_is_counted_from_the_last_one_written_not_from_the_last_one_due() {
         ..ProxyScript::default()
     };
     let (pings, lapsed) = upstream_of(&script);
-    assert!(pings.windows(2).all(|two| two[1] - two[0] == secs(17)), "{pings:?}");
+    assert!(
+        pings.windows(2).all(|two| two[1] - two[0] == secs(17)),
+        "{pings:?}"
+    );
     assert_eq!(lapsed, None, "a ping that waits runs no clock");
 }
 
@@ -84,7 +91,10 @@ fn an_idle_side_is_pinged_and_a_talking_one_is_not() {
     script.links.upstream.from_peer.latency = ms(250);
     let (pings, _) = upstream_of(&script);
     let counted_from_the_pong = |two: &[std::time::Duration]| two[1] - two[0] == ms(10_250);
-    assert!(pings.len() > 5 && pings.windows(2).all(counted_from_the_pong), "{pings:?}");
+    assert!(
+        pings.len() > 5 && pings.windows(2).all(counted_from_the_pong),
+        "{pings:?}"
+    );
 }
 
 #[test]
@@ -124,6 +134,10 @@ fn pings_missed_in_a_stall_are_not_made_up_for() {
     script.proxy.stalls = vec![Window::new(secs(12), secs(60))];
     let world = World::run(&script);
     let asked = world.journal(Side::Upstream).times(|e| e == Event::Asked);
-    let after = asked.iter().filter(|at| **at >= secs(72)).copied().collect::<Vec<_>>();
+    let after = asked
+        .iter()
+        .filter(|at| **at >= secs(72))
+        .copied()
+        .collect::<Vec<_>>();
     assert_eq!(after, [secs(72), secs(82), secs(92)]);
 }

@@ -17,11 +17,15 @@ fn client_pinging(every: u64, payload: Payloads, upstream: PeerScript) -> Script
 }
 
 fn swallowed(world: &World) -> usize {
-    world.journal(Side::Upstream).count(|e| matches!(e, Event::Swallowed(_)))
+    world
+        .journal(Side::Upstream)
+        .count(|e| matches!(e, Event::Swallowed(_)))
 }
 
 fn repaired(world: &World) -> usize {
-    world.journal(Side::Upstream).count(|e| e == Event::Repaired)
+    world
+        .journal(Side::Upstream)
+        .count(|e| e == Event::Repaired)
 }
 
 #[test]
@@ -37,7 +41,10 @@ fn own_pongs_are_swallowed_and_timed() {
     assert!(world.peers.client.ponged.is_empty());
     let vitals = world.proxy.heart.vitals(Side::Upstream);
     assert_eq!(vitals.rtt.unwrap().smoothed(), ms(50));
-    assert_eq!((vitals.pings_sent, vitals.pongs_received), (pings as u64, pings as u64));
+    assert_eq!(
+        (vitals.pings_sent, vitals.pongs_received),
+        (pings as u64, pings as u64)
+    );
 }
 
 #[test]
@@ -46,7 +53,10 @@ fn duplicates_of_own_pongs_are_swallowed_too() {
     let pings = world.journal(Side::Upstream).written().len();
     assert_eq!(swallowed(&world), 2 * pings);
     assert!(world.peers.client.ponged.is_empty());
-    assert_eq!(world.proxy.heart.vitals(Side::Upstream).pongs_received, pings as u64);
+    assert_eq!(
+        world.proxy.heart.vitals(Side::Upstream).pongs_received,
+        pings as u64
+    );
 }
 
 #[test]
@@ -84,7 +94,10 @@ fn a_peer_that_answers_only_the_latest_leaves_nobody_without_a_pong() {
         assert!(repaired(&world) > 2, "{payload:?}");
         let pings = &world.proxy.foreign;
         let answered = &world.peers.client.ponged;
-        let missed = pings.iter().filter(|ping| !answered.contains(&ping.payload)).count();
+        let missed = pings
+            .iter()
+            .filter(|ping| !answered.contains(&ping.payload))
+            .count();
         assert!(missed <= 1, "{missed} of {} but the last", pings.len());
     }
 }
@@ -125,5 +138,8 @@ fn a_pong_may_come_before_the_flush_of_its_ping_is_reported() {
     assert_eq!(swallowed(&world), pings);
     assert_eq!(world.journal(Side::Upstream).lapsed(), None);
     assert_eq!(would_have_lapsed(&world, Side::Upstream), 0);
-    assert_eq!(world.proxy.heart.vitals(Side::Upstream).pongs_received, pings as u64);
+    assert_eq!(
+        world.proxy.heart.vitals(Side::Upstream).pongs_received,
+        pings as u64
+    );
 }
