@@ -59,10 +59,14 @@ struct SourcePermit {
 
 impl Admission {
     pub(crate) fn new(limits: &Limits, routes: &RouteTable) -> Self {
-        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        let semaphore =
+            |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         Self {
             pairs: semaphore(limits.pairs),
-            routes: routes.iter().map(|route| route.pairs.map(semaphore)).collect(),
+            routes: routes
+                .iter()
+                .map(|route| route.pairs.map(semaphore))
+                .collect(),
             sources: limits.pairs_per_source.map(|most| {
                 Arc::new(Sources {
                     most,
@@ -81,7 +85,11 @@ impl Admission {
         };
         let of_route = self.routes[route.0].as_ref();
         Ok(PairPermit {
-            _source: self.sources.as_ref().map(|all| all.take(source)).transpose()?,
+            _source: self
+                .sources
+                .as_ref()
+                .map(|all| all.take(source))
+                .transpose()?,
             _route: of_route.map(|all| take(all, Refusal::Route)).transpose()?,
             _process: take(&self.pairs, Refusal::Process)?,
         })
@@ -125,7 +133,11 @@ impl Sources {
 
 impl Drop for SourcePermit {
     fn drop(&mut self) {
-        let mut taken = self.sources.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self
+            .sources
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = taken.get_mut(&self.source) {
             *count -= 1;
             if *count == 0 {
@@ -177,10 +189,15 @@ mod tests {
         let three = admission.pair(CHAT, [10, 0, 0, 3].into());
         assert_eq!(three.unwrap_err(), Refusal::Process);
         drop(one);
-        let one = admission.pair(CHAT, [10, 0, 0, 1].into()).expect("room again");
+        let one = admission
+            .pair(CHAT, [10, 0, 0, 1].into())
+            .expect("room again");
         drop((one, two));
         let sources = admission.sources.as_ref().expect("a limit per source");
-        assert!(sources.taken.lock().unwrap().is_empty(), "nothing is remembered of who left");
+        assert!(
+            sources.taken.lock().unwrap().is_empty(),
+            "nothing is remembered of who left"
+        );
     }
 
     #[test]
@@ -198,6 +215,9 @@ mod tests {
         let c: IpAddr = "2001:db8:1:3::1".parse().unwrap();
         assert_eq!(network(a), network(b));
         assert_ne!(network(a), network(c));
-        assert_eq!(network("::ffff:10.0.0.1".parse().unwrap()), IpAddr::from([10, 0, 0, 1]));
+        assert_eq!(
+            network("::ffff:10.0.0.1".parse().unwrap()),
+            IpAddr::from([10, 0, 0, 1])
+        );
     }
 }

@@ -98,7 +98,11 @@ impl Proxy {
                 .ok_or_else(|| unregistered(&listener.name))?;
             let of_routes = routes
                 .iter()
-                .map(|route| of_listener.route(&route.name).ok_or_else(|| unregistered(&route.name)))
+                .map(|route| {
+                    of_listener
+                        .route(&route.name)
+                        .ok_or_else(|| unregistered(&route.name))
+                })
                 .collect::<Result<_, _>>()?;
             let (name, address) = (Arc::clone(&listener.name), listener.address);
             let bind = |error| StartError::Bind {
@@ -159,7 +163,11 @@ impl Proxy {
     ///
     /// Readiness should say no from the call on ([`Metrics::set_draining`] does).
     pub async fn drain(&self) -> Drained {
-        let Drain { delay, timeout: limit, .. } = self.shared.drain;
+        let Drain {
+            delay,
+            timeout: limit,
+            ..
+        } = self.shared.drain;
         self.shared.metrics.set_draining(true);
         info!(pairs = self.shared.registry.len(), "draining");
         sleep(delay).await;
@@ -174,10 +182,17 @@ impl Proxy {
             return Drained::Clean;
         }
         let left = self.shared.registry.len();
-        warn!(pairs = left, "the drain timeout is over; the pairs that are left are cut");
+        warn!(
+            pairs = left,
+            "the drain timeout is over; the pairs that are left are cut"
+        );
         self.shared.registry.order_all(Order::Cut);
         // What is not a pair (a plain exchange, a handshake) ends with its worker.
         let _ = timeout(Self::AFTER_CUT, self.shared.tasks.wait()).await;
-        if left == 0 { Drained::Clean } else { Drained::Cut(left) }
+        if left == 0 {
+            Drained::Clean
+        } else {
+            Drained::Cut(left)
+        }
     }
 }

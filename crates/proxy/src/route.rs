@@ -19,12 +19,7 @@ impl RouteTable {
     /// longer path prefixes before shorter ones.
     #[must_use]
     pub fn new(mut routes: Vec<Arc<Route>>) -> Self {
-        routes.sort_by_key(|route| {
-            (
-                Reverse(route.host.is_some()),
-                Reverse(prefix(route).len()),
-            )
-        });
+        routes.sort_by_key(|route| (Reverse(route.host.is_some()), Reverse(prefix(route).len())));
         Self(routes)
     }
 
@@ -112,7 +107,10 @@ mod tests {
             assert_eq!(found("b.example", "/chatter").as_deref(), Some("any"));
             assert_eq!(found("b.example", "/chat/rooms/1").as_deref(), Some("deep"));
             assert_eq!(found("A.Example:8080", "/x").as_deref(), Some("host"));
-            assert_eq!(found("a.example", "/chat/rooms").as_deref(), Some("host_chat"));
+            assert_eq!(
+                found("a.example", "/chat/rooms").as_deref(),
+                Some("host_chat")
+            );
         }
     }
 

@@ -103,7 +103,8 @@ impl Clock {
     }
 
     fn deadline(&self, timeouts: &FrontTimeouts) -> (Option<Instant>, Expired) {
-        let after = |millis: u64, wait: Duration| self.opened + Duration::from_millis(millis) + wait;
+        let after =
+            |millis: u64, wait: Duration| self.opened + Duration::from_millis(millis) + wait;
         if !self.heard.load(Relaxed) {
             let since = self.active.load(Relaxed);
             return (Some(after(since, timeouts.first_byte)), Expired::FirstByte);

@@ -111,8 +111,9 @@ impl Connection {
         let Some(config) = &self.entrance.listener.tls else {
             return Ok(Leg::Plain(socket));
         };
-        let accept = TlsAcceptor::from(Arc::clone(config))
-            .accept_with(socket, |session| session.set_buffer_limit(Some(TLS_BUFFER_LIMIT)));
+        let accept = TlsAcceptor::from(Arc::clone(config)).accept_with(socket, |session| {
+            session.set_buffer_limit(Some(TLS_BUFFER_LIMIT))
+        });
         let mut accept = pin!(accept);
         let patience = SLOT_PATIENCE.min(timeouts.tls);
         let accepted = match timeout(patience, accept.as_mut()).await {
@@ -185,7 +186,10 @@ impl Connection {
         debug!(peer = %self.peer, listener = %self.entrance.listener.name, %error, "connection ended with an error");
         // hyper has answered with the status that fits (400, 414, 431).
         if error.is_parse() {
-            self.entrance.metrics.unrouted(Outcome::BadRequest).increment(1);
+            self.entrance
+                .metrics
+                .unrouted(Outcome::BadRequest)
+                .increment(1);
         }
     }
 }

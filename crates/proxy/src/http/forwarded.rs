@@ -27,22 +27,36 @@ impl Forwarded {
         }
         let peer = origin.peer.ip().to_canonical();
         if !self.trust.iter().any(|network| network.contains(&peer)) {
-            for name in [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST] {
+            for name in [
+                FORWARDED,
+                X_FORWARDED_FOR,
+                X_FORWARDED_PROTO,
+                X_FORWARDED_HOST,
+            ] {
                 headers.remove(name);
             }
         }
         let proto = if origin.tls { "https" } else { "http" };
-        if matches!(self.style, ForwardedStyle::XForwarded | ForwardedStyle::Both) {
+        if matches!(
+            self.style,
+            ForwardedStyle::XForwarded | ForwardedStyle::Both
+        ) {
             append(headers, X_FORWARDED_FOR, &peer.to_string());
             // A trusted peer has seen the client's end of it; we have only seen the peer's.
             for (name, value) in [(X_FORWARDED_PROTO, proto), (X_FORWARDED_HOST, origin.host)] {
-                if let (false, Ok(value)) = (headers.contains_key(&name), HeaderValue::from_str(value)) {
+                if let (false, Ok(value)) =
+                    (headers.contains_key(&name), HeaderValue::from_str(value))
+                {
                     headers.insert(name, value);
                 }
             }
         }
         if matches!(self.style, ForwardedStyle::Forwarded | ForwardedStyle::Both) {
-            let element = format!("for={};host={};proto={proto}", node(peer), quoted(origin.host));
+            let element = format!(
+                "for={};host={};proto={proto}",
+                node(peer),
+                quoted(origin.host)
+            );
             append(headers, FORWARDED, &element);
         }
     }
@@ -88,10 +102,18 @@ fn quoted(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(style: ForwardedStyle, trust: &[&str], peer: &str, came: &[(&str, &str)]) -> Vec<String> {
+    fn told(
+        style: ForwardedStyle,
+        trust: &[&str],
+        peer: &str,
+        came: &[(&str, &str)],
+    ) -> Vec<String> {
         let forwarded = Forwarded {
             style,
-            trust: trust.iter().map(|network| network.parse().unwrap()).collect(),
+            trust: trust
+                .iter()
+                .map(|network| network.parse().unwrap())
+                .collect(),
         };
         let mut headers = HeaderMap::new();
         for (name, value) in came {
@@ -135,7 +157,12 @@ mod tests {
             ("x-forwarded-proto", "http"),
         ];
         assert_eq!(
-            told(ForwardedStyle::XForwarded, &["10.0.0.0/8"], "[::ffff:10.1.1.1]:4000", &came),
+            told(
+                ForwardedStyle::XForwarded,
+                &["10.0.0.0/8"],
+                "[::ffff:10.1.1.1]:4000",
+                &came
+            ),
             [
                 "x-forwarded-for: 203.0.113.9, 10.0.0.7, 10.1.1.1",
                 "x-forwarded-host: a.example:8443",

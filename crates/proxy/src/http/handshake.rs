@@ -97,11 +97,17 @@ pub(super) async fn upgrade(
     let client = hyper::upgrade::on(&mut request);
     let key = upgrade::key(request.headers());
     match ask(connection, &route, &handshake, request, &key).await {
-        Ok(Answered { mut response, upstream }) if response.status() == 101 => {
+        Ok(Answered {
+            mut response,
+            upstream,
+        }) if response.status() == 101 => {
             let engaged = Engaged {
                 client,
                 upstream: hyper::upgrade::on(&mut response),
-                addresses: PerSide { client: connection.peer, upstream },
+                addresses: PerSide {
+                    client: connection.peer,
+                    upstream,
+                },
                 handshake,
                 permit,
                 load: connection.worker.load(),
@@ -118,7 +124,13 @@ pub(super) async fn upgrade(
             let (mut parts, body) = response.into_parts();
             strip_connection_options(&mut parts.headers);
             parts.version = Version::HTTP_11;
-            and_close(Response::from_parts(parts, Answer::Relayed { body, _exchange: exchange }))
+            and_close(Response::from_parts(
+                parts,
+                Answer::Relayed {
+                    body,
+                    _exchange: exchange,
+                },
+            ))
         }
         Err(failed) => {
             warn!(peer = %connection.peer, route = %route.name, upstream = %route.upstream.name, reason = %failed, "handshake failed");
@@ -139,13 +151,20 @@ async fn ask(
     strip_connection_options(request.headers_mut());
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, websocket.unwrap_or(HeaderValue::from_static("websocket")));
+    headers.insert(
+        UPGRADE,
+        websocket.unwrap_or(HeaderValue::from_static("websocket")),
+    );
     tell_origin(connection, &mut request);
 
     let began = Instant::now();
     let (leg, upstream) = upstream::connect(&route.upstream, route.terms.connect).await?;
     let took = began.elapsed();
-    handshake.metrics.route.upstream_connect_duration.record(took);
+    handshake
+        .metrics
+        .route
+        .upstream_connect_duration
+        .record(took);
 
     let answer = async {
         let (mut sender, conn) = http1::Builder::new()
@@ -157,7 +176,9 @@ async fn ask(
                 debug!(%error, "connection of a handshake to the upstream ended with an error");
             }
         });
-        sender.send_request(request.map(|_| Empty::<Bytes>::new())).await
+        sender
+            .send_request(request.map(|_| Empty::<Bytes>::new()))
+            .await
     };
     let response = timeout(route.terms.answer, answer)
         .await
@@ -174,7 +195,9 @@ fn switch(response: Response<Incoming>) -> Response<Answer> {
     let (mut parts, _) = response.into_parts();
     let websocket = parts.headers.get(UPGRADE).cloned();
     strip_connection_options(&mut parts.headers);
-    parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    parts
+        .headers
+        .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     if let Some(websocket) = websocket {
         parts.headers.insert(UPGRADE, websocket);
     }
@@ -195,10 +218,7 @@ impl Engaged {
             }
             Err(_) => return,
         };
-        let (Some(client), Some(upstream)) = (
-            client_leg(client),
-            take::<Leg>(upstream),
-        ) else {
+        let (Some(client), Some(upstream)) = (client_leg(client), take::<Leg>(upstream)) else {
             unreachable!("both legs are of the types that they were made of");
         };
         connection.release_slot();
@@ -223,8 +243,14 @@ impl Engaged {
         getrandom::fill(&mut random).expect("the operating system has randomness");
         let [entropy @ .., a, b, c, d] = random;
         let splice = Splice::new(NewPair {
-            legs: PerSide { client: client.0, upstream: upstream.0 },
-            early: PerSide { client: client.1, upstream: upstream.1 },
+            legs: PerSide {
+                client: client.0,
+                upstream: upstream.0,
+            },
+            early: PerSide {
+                client: client.1,
+                upstream: upstream.1,
+            },
             terms: Arc::clone(&self.route.terms),
             metrics,
             registration,

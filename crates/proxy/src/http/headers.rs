@@ -19,7 +19,11 @@ pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
         .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
         .collect();
     for option in options {
-        let keep = [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING];
+        let keep = [
+            http::header::HOST,
+            http::header::CONTENT_LENGTH,
+            http::header::TRANSFER_ENCODING,
+        ];
         if !keep.contains(&option) {
             headers.remove(option);
         }
@@ -54,7 +58,12 @@ mod tests {
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines
             .iter()
-            .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .map(|&(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
             .collect()
     }
 

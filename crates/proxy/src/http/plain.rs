@@ -63,7 +63,9 @@ impl PlainClients {
         parts.scheme = Some(Scheme::HTTP);
         parts.authority = Some(Authority::from_static("upstream"));
         parts.path_and_query = request.uri().path_and_query().cloned();
-        parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+        parts
+            .path_and_query
+            .get_or_insert(PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
         self.0[route.0].request(request).await
     }

@@ -101,7 +101,10 @@ pub(super) fn tell_origin(connection: &Connection, request: &mut Request<Incomin
     let origin = Origin {
         peer: connection.peer,
         tls: connection.entrance.listener.tls.is_some(),
-        host: host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default(),
+        host: host
+            .as_ref()
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default(),
     };
     let forwarded = &connection.worker.shared().forwarded;
     forwarded.apply(request.headers_mut(), origin);
@@ -130,7 +133,13 @@ async fn relay(
             }
             strip_connection_options(&mut parts.headers);
             parts.version = Version::HTTP_11;
-            Response::from_parts(parts, Answer::Relayed { body, _exchange: exchange })
+            Response::from_parts(
+                parts,
+                Answer::Relayed {
+                    body,
+                    _exchange: exchange,
+                },
+            )
         }
         Err(error) => {
             let upstream = &shared.routes[route].upstream;

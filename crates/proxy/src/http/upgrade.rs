@@ -99,19 +99,33 @@ mod tests {
 
     #[test]
     fn the_example_of_rfc_6455_1_3() {
-        assert_eq!(accept_for(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            accept_for(b"dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
     }
 
     #[test]
     fn an_upgrade_is_told_from_everything_like_it() {
         let asked = |request: http::request::Builder| asked(&request.body(()).unwrap());
         assert_eq!(asked(upgrade()), Asked::WebSocket);
-        assert_eq!(asked(upgrade().header("content-length", "0")), Asked::WebSocket);
+        assert_eq!(
+            asked(upgrade().header("content-length", "0")),
+            Asked::WebSocket
+        );
         assert_eq!(asked(upgrade().method("POST")), Asked::Plain);
         assert_eq!(asked(upgrade().version(Version::HTTP_10)), Asked::Plain);
-        assert_eq!(asked(Request::get("/").header("connection", "upgrade")), Asked::Plain);
-        assert_eq!(asked(Request::get("/").header("upgrade", "websocket")), Asked::Plain);
-        let h2c = Request::get("/").header("connection", "upgrade").header("upgrade", "h2c");
+        assert_eq!(
+            asked(Request::get("/").header("connection", "upgrade")),
+            Asked::Plain
+        );
+        assert_eq!(
+            asked(Request::get("/").header("upgrade", "websocket")),
+            Asked::Plain
+        );
+        let h2c = Request::get("/")
+            .header("connection", "upgrade")
+            .header("upgrade", "h2c");
         assert_eq!(asked(h2c), Asked::Plain);
     }
 

@@ -12,7 +12,10 @@ use lubdub_wire::CloseCode;
 /// An own ping to `to`.
 pub(super) fn ping(to: Side, payload: PingPayload) -> BytesMut {
     let payload = payload.as_bytes().to_vec();
-    encode(to, Frame::new(true, OpCode::Ping, None, Payload::Owned(payload)))
+    encode(
+        to,
+        Frame::new(true, OpCode::Ping, None, Payload::Owned(payload)),
+    )
 }
 
 /// An own Close to `to`, without a reason.
@@ -64,7 +67,11 @@ mod tests {
     #[test]
     fn mask_keys_are_fresh() {
         let keys: std::collections::BTreeSet<_> = (0..100)
-            .map(|_| header(&close(Side::Upstream, CloseCode::NORMAL)).mask.map(|key| key.0))
+            .map(|_| {
+                header(&close(Side::Upstream, CloseCode::NORMAL))
+                    .mask
+                    .map(|key| key.0)
+            })
             .collect();
         assert!(keys.len() > 98, "{} keys for 100 frames", keys.len());
     }

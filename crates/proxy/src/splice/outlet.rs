@@ -112,7 +112,13 @@ impl Outlet {
     pub(super) fn accepts(&self) -> bool {
         let closed = matches!(
             self.close,
-            CloseSlot::Placed { by: Author::Lubdub, .. } | CloseSlot::Passed { by: Author::Lubdub, .. }
+            CloseSlot::Placed {
+                by: Author::Lubdub,
+                ..
+            } | CloseSlot::Passed {
+                by: Author::Lubdub,
+                ..
+            }
         );
         !self.broken && self.fin == Fin::No && !closed
     }

@@ -87,3 +87,30 @@ fn of_two_silent_sides_the_first_is_the_one_that_lapsed() {
     assert!(world.journal(first).lapsed().is_some());
     assert_eq!(world.journal(first.other()).lapsed(), None);
 }
+
+#[test]
+fn of_two_sides_found_overdue_together_the_first_is_the_one_that_lapsed() {
+    let mut firsts = PerSide::<u32>::default();
+    for seed in 0..=255 {
+        let mut script = pinging_both(both(PeerScript::mute()));
+        script.seed = seed;
+        // Two lapses less than 400 ms apart, and a stall over both.
+        let pinged = World::run(&script);
+        let written = |side| pinged.journal(side).written()[0];
+        let (client, upstream) = (written(Side::Client), written(Side::Upstream));
+        let (early, late) = (client.min(upstream), client.max(upstream));
+        if late - early > ms(400) || late == early {
+            continue;
+        }
+        script.proxy.stalls = vec![Window::new(late + ms(1), secs(5))];
+        let first = if client < upstream {
+            Side::Client
+        } else {
+            Side::Upstream
+        };
+        let world = World::run(&script);
+        assert_eq!(world.journal(first).lapsed(), Some(late + secs(5) + ms(1)));
+        firsts[first] += 1;
+    }
+    assert!(firsts.client > 5 && firsts.upstream > 5, "{firsts:?}");
+}

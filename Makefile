@@ -1,0 +1,65 @@
+# The door: every target is plain tools, and CI (.ci/run) calls the same ones.
+# A list of them: make
+
+# Where the lock file is wrong, CI says so instead of mending it.
+LOCKED := $(if $(CI),--locked)
+# What `make run` runs with.
+ARGS ?= --config lubdub.example.toml
+# How long each target of `make fuzz-smoke` runs, in seconds.
+FUZZ_SECONDS ?= 20
+FUZZ_TARGETS := header scanner_splits heartbeat_ops
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## See lubdub catch a silent peer, on this machine alone
+	cargo run $(LOCKED) --package lubdub -- demo
+
+run: ## Run the proxy: make run ARGS="--listen 127.0.0.1:8080 --upstream ws://127.0.0.1:9000"
+	cargo run $(LOCKED) --package lubdub -- $(ARGS)
+
+build: ## Build every program of the workspace
+	cargo build $(LOCKED) --workspace --bins
+
+test: build ## Run every test
+	cargo test $(LOCKED) --workspace
+
+check: fmt-check lint doc deny ## All that a change has to pass besides the tests
+
+fmt: ## Format the code
+	cargo fmt --all
+
+fmt-check: ## Is the code formatted?
+	cargo fmt --all --check
+
+lint: ## Clippy, with warnings as errors
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+
+doc: ## Build the documentation of the code, private items included
+	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --workspace --no-deps --document-private-items
+
+deny: advisories ## Bans, licences, sources and known holes of what is depended on (deny.toml)
+	cargo deny check bans licenses sources
+
+advisories: cargo-deny
+	@if cargo deny fetch db; then cargo deny check advisories; else echo "ADVISORIES WERE NOT CHECKED: the RustSec database cannot be fetched from here" >&2; fi
+
+docs-check: ## Are the generated pages and the example file what the code declares?
+	cargo test $(LOCKED) --package lubdub-metrics --test reference && cargo test $(LOCKED) --package lubdub --bin lubdub declaration
+
+bless: export LUBDUB_BLESS = 1
+bless: docs-check ## Write the generated pages and the example file anew
+
+fuzz-smoke: cargo-fuzz $(FUZZ_TARGETS:%=fuzz-%) ## Every fuzz target for FUZZ_SECONDS (fuzz/README.md)
+
+fuzz-%:
+	mkdir -p fuzz/target/corpus/$* && cargo fuzz run -s none $* fuzz/target/corpus/$* fuzz/corpus/$* -- -max_total_time=$(FUZZ_SECONDS)
+
+cargo-%:
+	@command -v $@ >/dev/null || cargo install --locked $@
+
+clean: ## Remove what was built
+	cargo clean && rm -rf fuzz/target

@@ -1,0 +1,61 @@
+//! The books of a pair that has ended, and the one line that says how it was.
+
+use std::time::{Duration, Instant};
+
+use lubdub_keepalive::{PerSide, Rtt, Side};
+use lubdub_metrics::Cause;
+use tracing::info;
+
+use super::{Splice, micros, millis};
+
+impl Splice {
+    /// The pair has ended: the books are closed, and one line says how it was.
+    pub(super) fn conclude(&mut self, now: Instant) {
+        let frames = self.frames();
+        self.tally.flush(&self.metrics.route, &frames);
+        let cause = self.fate.cause().unwrap_or(Cause::Internal);
+        let duration = now.saturating_duration_since(self.opened);
+        self.metrics.route.closed(cause).increment(1);
+        self.metrics.pair_duration.record(duration);
+        self.log_end(cause, duration, now);
+    }
+
+    pub(super) fn log_end(&self, cause: Cause, duration: Duration, now: Instant) {
+        let entry = self.registration.entry();
+        let vitals = PerSide::from_fn(|side| self.heart.vitals(side));
+        let rtt = |side: Side, pick: fn(&Rtt) -> Duration| {
+            vitals[side].rtt.as_ref().map(|rtt| micros(pick(rtt)))
+        };
+        let silent = |side: Side| millis(now.saturating_duration_since(vitals[side].last_heard));
+        info!(
+            pair = entry.id.0,
+            listener = &*entry.listener,
+            route = &*entry.route,
+            client = %entry.client,
+            upstream = %entry.upstream,
+            cause = cause.as_str(),
+            close_code = self.fate.close.and_then(|close| close.code),
+            close_by = self.fate.close.map(|close| close.by.as_str()),
+            lapsed_after_ms = self.fate.silent_for.map(millis),
+            duration_ms = millis(duration),
+            handshake_us = micros(self.handshake),
+            client_bytes = self.tally.from.client.bytes,
+            client_frames = self.relayed_frames(Side::Client),
+            client_pings = vitals.client.pings_sent,
+            client_pongs = vitals.client.pongs_received,
+            client_rtt_us = rtt(Side::Client, |rtt| rtt.last()),
+            client_rtt_min_us = rtt(Side::Client, |rtt| rtt.min()),
+            client_rtt_max_us = rtt(Side::Client, |rtt| rtt.max()),
+            client_silent_ms = silent(Side::Client),
+            upstream_bytes = self.tally.from.upstream.bytes,
+            upstream_frames = self.relayed_frames(Side::Upstream),
+            upstream_pings = vitals.upstream.pings_sent,
+            upstream_pongs = vitals.upstream.pongs_received,
+            upstream_rtt_us = rtt(Side::Upstream, |rtt| rtt.last()),
+            upstream_rtt_min_us = rtt(Side::Upstream, |rtt| rtt.min()),
+            upstream_rtt_max_us = rtt(Side::Upstream, |rtt| rtt.max()),
+            upstream_silent_ms = silent(Side::Upstream),
+            "pair ended"
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! Relaying: what is read from one side goes to the other, with lubdub's own frames in between.
+
+use std::task::Context;
+use std::time::Instant;
+
+use lubdub_keepalive::{PongVerdict, Reading, Side};
+use lubdub_metrics::Cause;
+use lubdub_wire::{ControlFrame, Event, Opcode, Payload, Stop};
+use tracing::{debug, trace};
+
+use super::end::{End, Input, Read};
+use super::fate::CloseSender;
+use super::outlet::{Author, CloseSlot, PingSlot};
+use super::{Pumped, Splice, inject, micros, tally};
+
+impl Splice {
+    /// Relays from one side until it has nothing more, or the other has no room.
+    pub(super) fn pump(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Side,
+        now: Instant,
+        scratch: &mut [u8],
+    ) -> Pumped {
+        for _ in 0..Self::READS_A_TURN {
+            self.drain(cx, from.other(), now);
+            self.watch_pause(from, now);
+            if self.ends[from].paused {
+                return Pumped::Idle;
+            }
+            match self.ends[from].read(cx, scratch) {
+                Read::Bytes(n) => {
+                    self.heart.handle_heard(from, now);
+                    self.forward(cx, from, &scratch[..n], now);
+                }
+                Read::End => {
+                    self.on_fin(cx, from);
+                    return Pumped::Idle;
+                }
+                Read::Failed(error) => {
+                    self.on_reset(from, &error);
+                    return Pumped::Idle;
+                }
+                Read::Nothing => return Pumped::Idle,
+            }
+        }
+        Pumped::More
+    }
+
+    /// Passes on what was read from a side.
+    pub(super) fn forward(&mut self, cx: &mut Context<'_>, from: Side, input: &[u8], now: Instant) {
+        if self.ends[from].input == Input::Blind {
+            return;
+        }
+        let to = from.other();
+        if !self.ends[to].outlet.accepts() && self.ends[from].relayed.is_none() {
+            let relayed = *self.ends[from].scanner.frames();
+            self.ends[from].relayed = Some(Box::new(relayed));
+        }
+        let data_before = self.data_frames(from);
+        let mut rest = input;
+        loop {
+            let stop = self.wanted_boundary(to, now);
+            let step = self.ends[from].scanner.scan(rest, stop);
+            let relayed = step.residue.len() + step.forward.len();
+            if relayed > 0 && self.put(cx, to, &step.residue, step.forward) {
+                self.tally.from[from].bytes += relayed as u64;
+            }
+            rest = step.rest;
+            match step.event {
+                Event::Exhausted => break,
+                Event::Boundary => self.place(cx, to, now),
+                Event::Ping(payload) => self.on_foreign_ping(from, &payload),
+                Event::Close(payload) => self.on_close(from, &payload),
+                Event::Pong(pong) => self.on_pong(cx, from, &pong, now),
+                Event::TooBig(header) => {
+                    debug!(side = %from, bytes = header.payload_len, "frame too big");
+                    self.ends[from].input = Input::Blind;
+                    if self.is_open() {
+                        self.end(Cause::FrameTooBig, None, now);
+                    }
+                    break;
+                }
+            }
+        }
+        // A long frame counts as data for as long as it comes in.
+        let in_frame = !self.ends[from].scanner.at_frame_boundary();
+        if in_frame || self.data_frames(from) != data_before {
+            self.deadlines.data = now;
+        }
+        self.place(cx, to, now);
+    }
+
+    /// Sends bytes to a side that still accepts them.
+    pub(super) fn put(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: Side,
+        first: &[u8],
+        second: &[u8],
+    ) -> bool {
+        let End { leg, outlet, .. } = &mut self.ends[to];
+        match leg {
+            Some(leg) if outlet.accepts() => {
+                outlet.put(cx, leg, first, second);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Hands a side what waits for it.
+    pub(super) fn drain(&mut self, cx: &mut Context<'_>, side: Side, now: Instant) {
+        let End {
+            leg: Some(leg),
+            outlet,
+            ..
+        } = &mut self.ends[side]
+        else {
+            return;
+        };
+        let drained = outlet.drain(cx, leg, now);
+        if drained.ping_written {
+            let delay = self.heart.handle_ping_written(side, now);
+            let metrics = tally::heartbeat(&self.metrics.route, side);
+            metrics.pings_sent.increment(1);
+            metrics.ping_delay.record(delay);
+            debug!(pair = self.id(), %side, delay_us = micros(delay), "ping written");
+        }
+        if drained.ended && !self.fate.is_by_lubdub() {
+            let until = now + self.terms.close;
+            self.deadlines.closing.get_or_insert(until);
+        }
+    }
+
+    /// A side is not read while the other has a backlog; its silence then proves nothing.
+    pub(super) fn watch_pause(&mut self, from: Side, now: Instant) {
+        let pause = self.wants_pause(from);
+        let end = &mut self.ends[from];
+        if end.paused != pause {
+            end.paused = pause;
+            let reading = if pause {
+                Reading::Paused
+            } else {
+                Reading::Resumed
+            };
+            self.heart.handle_reading(from, reading, now);
+            trace!(side = %from, ?reading, "reading");
+        }
+    }
+
+    pub(super) fn wants_pause(&self, from: Side) -> bool {
+        let outlet = &self.ends[from.other()].outlet;
+        outlet.accepts() && outlet.is_backed_up()
+    }
+
+    /// Where in the stream to `to` lubdub would like to stand.
+    pub(super) fn wanted_boundary(&self, to: Side, now: Instant) -> Stop {
+        let outlet = &self.ends[to].outlet;
+        if !outlet.may_add() {
+            return Stop::Never;
+        }
+        if let CloseSlot::Owed { .. } = outlet.close {
+            return Stop::AtFrameBoundary;
+        }
+        match outlet.ping {
+            PingSlot::Owed {
+                frame_boundary_from,
+                ..
+            } => {
+                if frame_boundary_from.is_some_and(|from| from <= now) {
+                    Stop::AtFrameBoundary
+                } else {
+                    Stop::AtMessageBoundary
+                }
+            }
+            PingSlot::Empty | PingSlot::Placed { .. } => Stop::Never,
+        }
+    }
+
+    /// Adds what is owed to `to`, if its stream stands where that may be added.
+    pub(super) fn place(&mut self, cx: &mut Context<'_>, to: Side, now: Instant) {
+        let scanner = &self.ends[to.other()].scanner;
+        let there = match self.wanted_boundary(to, now) {
+            Stop::Never => false,
+            Stop::AtFrameBoundary => scanner.at_frame_boundary(),
+            Stop::AtMessageBoundary => scanner.at_message_boundary(),
+        };
+        if !there || self.ends[to].leg.is_none() {
+            return;
+        }
+        if let CloseSlot::Owed { code, .. } = self.ends[to].outlet.close {
+            self.put(cx, to, &inject::close(to, code), &[]);
+            self.ends[to].outlet.close_placed(Author::Lubdub);
+            self.see_close(CloseSender::Lubdub, Some(code.get()));
+        } else if let PingSlot::Owed { payload, .. } = self.ends[to].outlet.ping {
+            self.heart.handle_ping_placed(to);
+            self.put(cx, to, &inject::ping(to, payload), &[]);
+            self.ends[to].outlet.ping_placed();
+        }
+    }
+
+    pub(super) fn on_foreign_ping(&mut self, from: Side, payload: &Payload) {
+        self.tally.from[from].foreign_pings += 1;
+        self.heart.handle_foreign_ping(from.other(), payload);
+    }
+
+    pub(super) fn on_pong(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Side,
+        pong: &ControlFrame,
+        now: Instant,
+    ) {
+        let to = from.other();
+        match self.heart.handle_pong(from, &pong.payload(), now) {
+            PongVerdict::Foreign => {
+                if self.put(cx, to, pong.raw(), &[]) {
+                    self.tally.from[from].bytes += pong.raw().len() as u64;
+                    self.tally.from[from].foreign_pongs += 1;
+                }
+            }
+            PongVerdict::Ours { rtt, repair } => {
+                if self.ends[from].relayed.is_none() {
+                    self.tally.from[from].swallowed_pongs += 1;
+                }
+                let metrics = tally::heartbeat(&self.metrics.route, from);
+                if let Some(rtt) = rtt {
+                    metrics.pongs_received.increment(1);
+                    metrics.ping_rtt.record(rtt);
+                    debug!(pair = self.registration.entry().id.0, side = %from, rtt_us = micros(rtt), "pong received");
+                }
+                if let Some(payload) = repair.filter(|_| self.ends[to].outlet.may_add()) {
+                    metrics.pongs_repaired.increment(1);
+                    self.put(cx, to, &inject::repaired_pong(to, payload), &[]);
+                }
+            }
+        }
+    }
+
+    pub(super) fn data_frames(&self, from: Side) -> u64 {
+        let frames = self.ends[from].scanner.frames();
+        frames.of(Opcode::CONTINUATION) + frames.of(Opcode::TEXT) + frames.of(Opcode::BINARY)
+    }
+}
