@@ -5,6 +5,8 @@
 //! [`Heartbeat`] is the machine and its documentation the contract; [`Policy`] is what the
 //! operator wants of a side. Rules of RFC 6455 that it obeys: 5.5.2 (Ping) and 5.5.3 (Pong).
 
+#![forbid(unsafe_code)]
+
 mod chance;
 #[cfg(any(test, feature = "check"))]
 #[doc(hidden)]

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{FileSource, FlagValue, Origin, Sources};
+use crate::config::{FileSource, FlagValue, Origin, Sources, parse_duration};
 use crate::version;
 
 /// The variable that names the configuration file.
@@ -31,6 +32,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the proxy (the default)
     Run,
+    /// Show what lubdub does, with a backend and clients of its own, two of which freeze
+    Demo {
+        /// End after this time, such as 20s, instead of with Ctrl-C
+        #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+        lasting: Option<Duration>,
+    },
     /// Check the configuration, and name every mistake in it
     Check,
     /// Print configuration

@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod commands;
 mod config;
+mod demo;
 mod logging;
 mod output;
 mod version;
@@ -47,6 +48,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let Cli { command, options } = cli;
     match command.unwrap_or(Command::Run) {
         Command::Run => commands::run::run(load(options)?),
+        Command::Demo { lasting } => demo::demo(lasting),
         Command::Check => Ok(output::print(&commands::check::summary(&load(options)?))?),
         Command::Config { which } => Ok(output::print(&match which {
             Which::Defaults => config::defaults(),

@@ -10,6 +10,8 @@
 //! [`Cause`] and [`Outcome`] are the definition, for the whole project, of how a pair ends and how
 //! a handshake ends: the same words are metric label, log field and status text.
 
+#![forbid(unsafe_code)]
+
 mod handles;
 mod labels;
 mod process;

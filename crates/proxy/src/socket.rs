@@ -4,6 +4,8 @@
 //! older than the bytes that arrived meanwhile. Before a side is declared dead its socket is
 //! therefore read directly ([`Socket::ask_kernel`]), below TLS as well.
 
+mod queue;
+
 use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -41,6 +43,12 @@ impl Socket {
     /// Bytes that the kernel has taken so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Bytes that the peer's kernel has acknowledged; `None` if ours does not say.
+    pub(crate) fn acknowledged(&self) -> Option<u64> {
+        let held = queue::unacknowledged(&self.tcp).ok()?;
+        Some(self.taken.saturating_sub(held))
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.

@@ -16,6 +16,7 @@ mod end;
 mod farewell;
 mod fate;
 mod inject;
+mod link;
 mod obituary;
 mod outlet;
 mod relay;
@@ -37,7 +38,8 @@ use tracing::debug;
 
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
-use self::outlet::{CloseSlot, PingSlot};
+use self::link::Look;
+use self::outlet::{CloseSlot, PingSlot, Watched};
 use self::tally::Tally;
 use self::timer::Timer;
 use crate::admission::PairPermit;
@@ -196,6 +198,9 @@ impl Splice {
                 self.pump(cx, side, now, scratch);
                 self.set_ask_kernel(side, false);
             }
+            if self.heart.lapse_due(side, now) && self.look_at_link(side) == Look::Moving {
+                self.heart.handle_link_progress(side, now);
+            }
         }
         self.heart.handle_timeout(now);
         while let Some(output) = self.heart.poll_output(now) {
@@ -230,7 +235,7 @@ impl Splice {
     fn judge_outlet(&mut self, side: Side, now: Instant) {
         let write_stall = self.terms.write_stall;
         let End {
-            leg: Some(_),
+            leg: Some(leg),
             outlet,
             ..
         } = &mut self.ends[side]
@@ -240,7 +245,7 @@ impl Splice {
         if let Some(at) = outlet.stall_deadline(write_stall).filter(|at| *at <= now) {
             if now - at > Heartbeat::LATE {
                 outlet.forgive(now);
-            } else {
+            } else if outlet.look(leg.socket(), now) == Watched::Stalled {
                 self.on_stall(side, now);
             }
         }
@@ -311,11 +316,16 @@ impl Splice {
                 };
             }
             Output::Lapsed { side, silent_for } => {
+                let diagnosis = match self.look_at_link(side) {
+                    Look::Silent(diagnosis) => diagnosis,
+                    Look::Moving => Diagnosis::Unknown,
+                };
                 tally::heartbeat(&self.metrics.route, side)
-                    .lapses(Diagnosis::Unknown)
+                    .lapses(diagnosis)
                     .increment(1);
                 self.fate.silent_for = Some(silent_for);
-                debug!(pair = self.id(), %side, silent_ms = millis(silent_for), "lapsed");
+                self.fate.diagnosis = Some(diagnosis);
+                debug!(pair = self.id(), %side, silent_ms = millis(silent_for), %diagnosis, "lapsed");
                 self.end(fate::lapsed(side), Some(side), now);
             }
             Output::WouldHaveLapsed { side, silent_for } => {
@@ -324,6 +334,18 @@ impl Splice {
                     .increment(1);
                 debug!(pair = self.id(), %side, silent_ms = millis(silent_for), "would have lapsed");
             }
+        }
+    }
+
+    /// Asks the kernel about the ping that runs the clock of `side`.
+    fn look_at_link(&mut self, side: Side) -> Look {
+        match &mut self.ends[side] {
+            End {
+                leg: Some(leg),
+                ping_mark: Some(mark),
+                ..
+            } => mark.look(leg.socket()),
+            _ => Look::Silent(Diagnosis::Unknown),
         }
     }
 

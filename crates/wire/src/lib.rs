@@ -10,6 +10,8 @@
 //! - [`FrameScanner`] says, for one direction, which bytes to forward and what was among them;
 //! - [`ControlFrame`], [`Payload`] and [`CloseCode`] are what an intermediary itself says and hears.
 
+#![forbid(unsafe_code)]
+
 #[cfg(any(test, feature = "check"))]
 #[doc(hidden)]
 pub mod check;

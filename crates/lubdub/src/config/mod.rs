@@ -33,6 +33,7 @@ use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
 pub(crate) use advice::advice;
+pub(crate) use duration::parse as parse_duration;
 pub(crate) use error::Mistakes;
 pub(crate) use layers::{FileSource, FlagValue, Sources};
 pub(crate) use machine::Machine;

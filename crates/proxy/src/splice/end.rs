@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use lubdub_wire::{FrameCounts, FrameScanner};
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::link::PingMark;
 use super::outlet::{Fin, Outlet};
 use crate::leg::Leg;
 
@@ -21,6 +22,8 @@ pub(super) struct End {
     pub(super) outlet: Outlet,
     /// Not read, because the other side is slow.
     pub(super) paused: bool,
+    /// The own ping that runs this side's clock.
+    pub(super) ping_mark: Option<PingMark>,
     /// What was relayed of this side's frames, once the rest is thrown away.
     pub(super) relayed: Option<Box<FrameCounts>>,
 }
@@ -63,6 +66,7 @@ impl End {
             input: Input::Open,
             outlet: Outlet::default(),
             paused: false,
+            ping_mark: None,
             relayed: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lubdub_keepalive::Side;
-use lubdub_metrics::Cause;
+use lubdub_metrics::{Cause, Diagnosis};
 use lubdub_wire::CloseCode;
 
 use crate::settings::CloseCodes;
@@ -17,6 +17,8 @@ pub(super) struct Fate {
     pub(super) close: Option<SeenClose>,
     /// How long the lapsed side had been silent.
     pub(super) silent_for: Option<Duration>,
+    /// What the kernel could tell about its silence.
+    pub(super) diagnosis: Option<Diagnosis>,
 }
 
 /// A Close, as seen by the middle.

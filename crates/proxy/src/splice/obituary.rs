@@ -37,6 +37,7 @@ impl Splice {
             close_code = self.fate.close.and_then(|close| close.code),
             close_by = self.fate.close.map(|close| close.by.as_str()),
             lapsed_after_ms = self.fate.silent_for.map(millis),
+            diagnosis = self.fate.diagnosis.map(|diagnosis| diagnosis.as_str()),
             duration_ms = millis(duration),
             handshake_us = micros(self.handshake),
             client_bytes = self.tally.from.client.bytes,

@@ -15,6 +15,7 @@ use lubdub_wire::CloseCode;
 use tokio::io::AsyncWrite;
 
 use crate::leg::Leg;
+use crate::socket::Socket;
 
 /// What goes to one side.
 #[derive(Debug, Default)]
@@ -93,11 +94,26 @@ struct StallWatch {
     since: Instant,
     /// Bytes that the socket had taken by then.
     taken: u64,
+    /// Bytes that the peer had acknowledged a little later: asking at once would cost a system
+    /// call for every backlog that is gone in a moment.
+    acknowledged: Option<u64>,
+}
+
+/// What a look at a side that takes nothing finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// It is too early to say, or there was progress after all.
+    Waiting,
+    /// There was none for as long as is allowed.
+    Stalled,
 }
 
 /// In the time allowed, less than this is no progress: a peer must not hold a backlog for ever by
 /// taking a byte now and then.
 const PROGRESS: u64 = 1024;
+
+/// The first look at what is acknowledged comes after this part of the time allowed.
+const FIRST_LOOK: u32 = 10;
 
 impl Outlet {
     // --- getters
@@ -145,9 +161,13 @@ impl Outlet {
         self.is_closed_by(Author::Endpoint) || self.is_closed_by(Author::Lubdub)
     }
 
-    /// When a side that has taken nothing is stalled.
+    /// When to look whether a side that takes nothing is stalled.
     pub(super) fn stall_deadline(&self, write_stall: Option<Duration>) -> Option<Instant> {
-        Some(self.watch.as_ref()?.since + write_stall?)
+        let watch = self.watch.as_ref()?;
+        Some(match watch.acknowledged {
+            None => watch.since + write_stall? / FIRST_LOOK,
+            Some(_) => watch.since + write_stall?,
+        })
     }
 
     // --- putting bytes in
@@ -262,10 +282,28 @@ impl Outlet {
         drained
     }
 
+    /// Looks at a side that has taken nothing until its [`Outlet::stall_deadline`]. Bytes that its
+    /// kernel acknowledges are progress too: a slow link moves long before its socket has room.
+    pub(super) fn look(&mut self, socket: &Socket, now: Instant) -> Watched {
+        let Some(watch) = &mut self.watch else {
+            return Watched::Waiting;
+        };
+        let acknowledged = socket.acknowledged().unwrap_or_default();
+        match watch.acknowledged.replace(acknowledged) {
+            None => Watched::Waiting,
+            Some(before) if acknowledged.saturating_sub(before) >= PROGRESS => {
+                watch.since = now;
+                Watched::Waiting
+            }
+            Some(_) => Watched::Stalled,
+        }
+    }
+
     /// Starts the stall clock anew: after a stall of the process the peer had no chance.
     pub(super) fn forgive(&mut self, now: Instant) {
         if let Some(watch) = &mut self.watch {
             watch.since = now;
+            watch.acknowledged = None;
         }
     }
 
@@ -300,7 +338,13 @@ impl Outlet {
         }
         match &mut self.watch {
             Some(watch) if taken - watch.taken < PROGRESS => {}
-            watch => *watch = Some(StallWatch { since: now, taken }),
+            watch => {
+                *watch = Some(StallWatch {
+                    since: now,
+                    taken,
+                    acknowledged: None,
+                });
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
 use super::fate::CloseSender;
+use super::link::PingMark;
 use super::outlet::{Author, CloseSlot, PingSlot};
 use super::{Pumped, Splice, inject, micros, tally};
 
@@ -114,6 +115,7 @@ impl Splice {
         let End {
             leg: Some(leg),
             outlet,
+            ping_mark,
             ..
         } = &mut self.ends[side]
         else {
@@ -121,6 +123,9 @@ impl Splice {
         };
         let drained = outlet.drain(cx, leg, now);
         if drained.ping_written {
+            let last_life = self.heart.vitals(side).last_life;
+            let mark = PingMark::after_ping(*ping_mark, last_life, leg.socket(), now);
+            *ping_mark = Some(mark);
             let delay = self.heart.handle_ping_written(side, now);
             let metrics = tally::heartbeat(&self.metrics.route, side);
             metrics.pings_sent.increment(1);

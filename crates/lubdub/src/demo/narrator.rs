@@ -1,0 +1,385 @@
+//! Tells what happens: lines of the cast, and the proxy's own events in plain words.
+//!
+//! Not everything is told. Of each side's pings the first is, with its pong, and every one that
+//! meets a frozen end; the others are counted and make one line now and then ([`Narrator::beat`]).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lubdub_keepalive::{PerSide, Side};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+use super::page::Page;
+use super::stage::{Person, Speaker};
+
+/// Who tells it.
+pub(super) struct Narrator {
+    page: Page,
+    memory: Mutex<Memory>,
+}
+
+/// Hears the proxy's events for the narrator.
+pub(super) struct Ear(Arc<Narrator>);
+
+/// What the narrator knows.
+#[derive(Default)]
+struct Memory {
+    /// Whose address that is.
+    addresses: HashMap<SocketAddr, Person>,
+    /// Whose pair that is.
+    pairs: HashMap<u64, Person>,
+    interest: [PerSide<Interest>; Person::ALL.len()],
+    untold: Untold,
+}
+
+/// What is told of the pings to one side of a pair.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Interest {
+    /// The first ping.
+    #[default]
+    Ping,
+    /// Its pong.
+    Pong,
+    /// Nothing: it is well.
+    Nothing,
+    /// Every ping, because nobody will answer it.
+    Frozen,
+}
+
+/// What happened since it was last told.
+#[derive(Default)]
+struct Untold {
+    pongs: u32,
+    /// The shortest and the longest round trip.
+    rtt: Option<(Duration, Duration)>,
+    echoes: u32,
+}
+
+/// The fields of an event, as far as they are told.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    pair: Option<u64>,
+    peer: Option<SocketAddr>,
+    side: Option<Side>,
+    rtt: Option<Duration>,
+    silent: Option<Duration>,
+    cause: Option<String>,
+}
+
+// === impl Narrator ===
+
+impl Narrator {
+    pub(super) fn new(page: Page) -> Self {
+        Self {
+            page,
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Says that `address` is `person`'s.
+    pub(super) fn introduce(&self, address: SocketAddr, person: Person) {
+        self.memory().addresses.insert(address, person);
+    }
+
+    /// Says that `person`'s connection is frozen on `side`.
+    pub(super) fn freeze(&self, person: Person, side: Side) {
+        self.memory().interest[person as usize][side] = Interest::Frozen;
+    }
+
+    /// Counts a message that came back.
+    pub(super) fn count_echo(&self) {
+        self.memory().untold.echoes += 1;
+    }
+
+    /// Writes a line.
+    pub(super) fn say(&self, speaker: Speaker, text: &str) {
+        self.page.line(speaker, text);
+    }
+
+    /// Writes text that is no line of anybody's.
+    pub(super) fn write(&self, text: &str) {
+        self.page.write(text);
+    }
+
+    /// Tells of those who are well, if there is anything new.
+    pub(super) fn beat(&self) {
+        let untold = std::mem::take(&mut self.memory().untold);
+        if let Some((min, max)) = untold.rtt {
+            let (pongs, echoes) = (untold.pongs, untold.echoes);
+            let (min, max) = (millis(min), millis(max));
+            self.say(
+                Speaker::Lubdub,
+                &format!("meanwhile: {pongs} pings answered, in {min:.2} to {max:.2} ms; {echoes} chat messages echoed"),
+            );
+        }
+    }
+
+    /// Waits until nobody can read on, and says why.
+    pub(super) async fn unheard(&self) -> io::Error {
+        self.page.torn().await
+    }
+
+    /// Tells one of the proxy's events.
+    fn retell(&self, fields: &Fields) {
+        let Some(pair) = fields.pair else {
+            return;
+        };
+        let Some(text) = self.memory().words(pair, fields) else {
+            return;
+        };
+        self.say(Speaker::Lubdub, &text);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// The event in plain words, if it is to be told. The messages are those of `lubdub_proxy`.
+    fn words(&mut self, pair: u64, fields: &Fields) -> Option<String> {
+        if fields.message == "pair opened" {
+            let person = *self.addresses.get(&fields.peer?)?;
+            self.pairs.insert(pair, person);
+            return Some(format!("joins {person} and the backend: pair {pair}"));
+        }
+        let person = *self.pairs.get(&pair)?;
+        match &*fields.message {
+            "ping written" => self.ping(person, fields.side?),
+            "pong received" => self.pong(person, fields.side?, fields.rtt?),
+            "lapsed" => Some(lapse(person, fields.side?, fields.silent?)),
+            "write stalled" => {
+                let end = end(person, fields.side?);
+                Some(format!(
+                    "{end} takes no bytes any more: ends {person}'s pair"
+                ))
+            }
+            "pair ended" => {
+                let cause = fields.cause.as_deref()?;
+                Some(format!("{person}'s pair has ended; cause: {cause}"))
+            }
+            _ => None,
+        }
+    }
+
+    fn ping(&mut self, person: Person, side: Side) -> Option<String> {
+        let interest = &mut self.interest[person as usize][side];
+        match interest {
+            Interest::Ping => *interest = Interest::Pong,
+            Interest::Frozen => {}
+            Interest::Pong | Interest::Nothing => return None,
+        }
+        Some(format!("-> {}: ping", end(person, side)))
+    }
+
+    fn pong(&mut self, person: Person, side: Side, rtt: Duration) -> Option<String> {
+        let interest = &mut self.interest[person as usize][side];
+        match interest {
+            Interest::Pong => *interest = Interest::Nothing,
+            // A pong that was on its way when its sender froze counts like the others.
+            Interest::Ping | Interest::Nothing | Interest::Frozen => {
+                self.untold.answered(rtt);
+                return None;
+            }
+        }
+        let millis = millis(rtt);
+        Some(format!(
+            "<- {}: pong after {millis:.2} ms",
+            end(person, side)
+        ))
+    }
+}
+
+/// What a lapse means, and what lubdub does about it.
+fn lapse(person: Person, side: Side, silent: Duration) -> String {
+    let seconds = silent.as_secs_f64();
+    match side {
+        Side::Client => format!(
+            "{person} gave no sign of life for {seconds:.1} s, pinged though {they} was: lapsed; \
+             resets {their} connection, and tells the backend",
+            they = person.they(),
+            their = person.their(),
+        ),
+        Side::Upstream => format!(
+            "the backend gave no sign of life on {person}'s connection for {seconds:.1} s, pinged \
+             though it was: lapsed; resets the backend's connection, and tells {person}",
+        ),
+    }
+}
+
+/// The end of `person`'s pair that is on `side`.
+fn end(person: Person, side: Side) -> String {
+    match side {
+        Side::Client => person.to_string(),
+        Side::Upstream => format!("backend, on {person}'s connection"),
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+impl Untold {
+    fn answered(&mut self, rtt: Duration) {
+        self.pongs += 1;
+        self.rtt = Some(match self.rtt {
+            Some((min, max)) => (min.min(rtt), max.max(rtt)),
+            None => (rtt, rtt),
+        });
+    }
+}
+
+// === impl Ear ===
+
+impl Ear {
+    pub(super) fn new(narrator: Arc<Narrator>) -> Self {
+        Self(narrator)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Ear {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        self.0.retell(&fields);
+    }
+}
+
+impl Visit for Fields {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match field.name() {
+            "pair" => self.pair = Some(value),
+            "rtt_us" => self.rtt = Some(Duration::from_micros(value)),
+            "silent_ms" => self.silent = Some(Duration::from_millis(value)),
+            _ => {}
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "cause" {
+            self.cause = Some(value.to_owned());
+        }
+    }
+
+    /// What an event shows with `%`, and its message.
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            "peer" => self.peer = format!("{value:?}").parse().ok(),
+            "side" => {
+                let name = format!("{value:?}");
+                self.side = Side::BOTH.into_iter().find(|side| side.as_str() == name);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::debug;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::super::page::Colour;
+    use super::*;
+
+    /// A page to look at.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written when these events come and then a beat: without the times.
+    fn lines(events: impl FnOnce(&Narrator)) -> Vec<String> {
+        let paper = Paper::default();
+        let page = Page::new(Box::new(paper.clone()), Colour::Off);
+        let narrator = Arc::new(Narrator::new(page));
+        narrator.introduce("127.0.0.1:5000".parse().unwrap(), Person::Bob);
+        let subscriber = tracing_subscriber::registry().with(Ear::new(Arc::clone(&narrator)));
+        tracing::subscriber::with_default(subscriber, || {
+            let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
+            debug!(pair = 7_u64, %peer, route = %"echo", "pair opened");
+            events(&narrator);
+        });
+        narrator.beat();
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        let (opened, rest) = text.split_once('\n').unwrap();
+        assert!(
+            opened.ends_with("lubdub   joins bob and the backend: pair 7"),
+            "{text}"
+        );
+        rest.lines()
+            .map(|line| line.split_once("lubdub   ").unwrap().1.to_owned())
+            .collect()
+    }
+
+    fn ping_and_pong(rtt_us: u64) {
+        debug!(pair = 7_u64, side = %Side::Client, delay_us = 3_u64, "ping written");
+        debug!(pair = 7_u64, side = %Side::Client, rtt_us, "pong received");
+    }
+
+    #[test]
+    fn the_first_ping_is_told_and_the_others_are_counted() {
+        let lines = lines(|narrator| {
+            ping_and_pong(400);
+            ping_and_pong(200);
+            ping_and_pong(1500);
+            narrator.count_echo();
+        });
+        assert_eq!(
+            lines,
+            [
+                "-> bob: ping",
+                "<- bob: pong after 0.40 ms",
+                "meanwhile: 2 pings answered, in 0.20 to 1.50 ms; 1 chat messages echoed",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_ping_to_a_frozen_end_is_told() {
+        let lines = lines(|narrator| {
+            ping_and_pong(400);
+            narrator.freeze(Person::Bob, Side::Client);
+            debug!(pair = 7_u64, side = %Side::Client, delay_us = 3_u64, "ping written");
+            debug!(pair = 7_u64, side = %Side::Client, silent_ms = 1800_u64, "lapsed");
+            tracing::info!(pair = 7_u64, cause = "client_lapsed", "pair ended");
+        });
+        assert_eq!(
+            lines[2..],
+            [
+                "-> bob: ping",
+                "bob gave no sign of life for 1.8 s, pinged though he was: lapsed; resets his \
+                 connection, and tells the backend",
+                "bob's pair has ended; cause: client_lapsed",
+            ]
+        );
+    }
+
+    #[test]
+    fn strangers_are_not_told_of() {
+        let lines = lines(|_| {
+            let peer = SocketAddr::from(([127, 0, 0, 1], 5001));
+            debug!(pair = 8_u64, %peer, route = %"echo", "pair opened");
+            debug!(pair = 8_u64, side = %Side::Client, delay_us = 3_u64, "ping written");
+        });
+        assert!(lines.is_empty(), "{lines:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! What the demo writes on: lines with a time and a speaker, in colour on a terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::stage::{Person, Speaker};
+
+/// Where the demo is written.
+pub(super) struct Page {
+    sheet: Mutex<Sheet>,
+    /// Rings when writing failed.
+    torn: Notify,
+    began: Instant,
+    colour: Colour,
+}
+
+/// The paper itself.
+struct Sheet {
+    writer: Box<dyn Write + Send>,
+    /// The first error; nothing is written after it.
+    error: Option<io::Error>,
+}
+
+/// Whether there is colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Colour {
+    On,
+    Off,
+}
+
+impl Page {
+    /// Standard output, in colour on a terminal unless `NO_COLOR` is set.
+    pub(super) fn stdout() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = if io::stdout().is_terminal() && !plain {
+            Colour::On
+        } else {
+            Colour::Off
+        };
+        Self::new(Box::new(io::stdout()), colour)
+    }
+
+    pub(super) fn new(writer: Box<dyn Write + Send>, colour: Colour) -> Self {
+        Self {
+            sheet: Mutex::new(Sheet {
+                writer,
+                error: None,
+            }),
+            torn: Notify::new(),
+            began: Instant::now(),
+            colour,
+        }
+    }
+
+    /// Writes a line: when, who, what.
+    pub(super) fn line(&self, speaker: Speaker, text: &str) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let name = speaker.as_str();
+        self.write(&match self.colour {
+            Colour::On => {
+                let code = colour(speaker);
+                format!("\x1b[2m{seconds:6.1} s\x1b[0m  \x1b[{code}m{name:<7}\x1b[0m  {text}\n")
+            }
+            Colour::Off => format!("{seconds:6.1} s  {name:<7}  {text}\n"),
+        });
+    }
+
+    /// Writes `text` as it is.
+    pub(super) fn write(&self, text: &str) {
+        let mut sheet = self.sheet.lock().unwrap_or_else(PoisonError::into_inner);
+        if sheet.error.is_some() {
+            return;
+        }
+        let written = sheet
+            .writer
+            .write_all(text.as_bytes())
+            .and_then(|()| sheet.writer.flush());
+        if let Err(error) = written {
+            sheet.error = Some(error);
+            self.torn.notify_one();
+        }
+    }
+
+    /// Waits until writing has failed, and says why.
+    pub(super) async fn torn(&self) -> io::Error {
+        self.torn.notified().await;
+        let sheet = self.sheet.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = sheet.error.as_ref().map(io::Error::kind);
+        kind.unwrap_or(io::ErrorKind::Other).into()
+    }
+}
+
+/// The colour of a speaker, as a parameter of the control sequence SGR (ECMA-48 8.3.117).
+fn colour(speaker: Speaker) -> &'static str {
+    match speaker {
+        Speaker::Lubdub => "1;31",
+        Speaker::Backend => "34",
+        Speaker::Guest(Person::Ann) => "32",
+        Speaker::Guest(Person::Bob) => "33",
+        Speaker::Guest(Person::Cyd) => "35",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that went away.
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_went_away_is_noticed() {
+        let page = Page::new(Box::new(Broken), Colour::Off);
+        page.line(Speaker::Lubdub, "is anybody there?");
+        page.line(Speaker::Lubdub, "nobody");
+        assert_eq!(page.torn().await.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
