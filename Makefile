@@ -15,8 +15,8 @@ FUZZ_TARGETS := header scanner_splits heartbeat_ops
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: ## See lubdub catch a silent peer, on this machine alone
-	cargo run $(LOCKED) --package lubdub -- demo
+demo: ## See lubdub catch two connections that freeze, in 20 seconds
+	cargo run $(LOCKED) --package lubdub -- demo --for 20s
 
 run: ## Run the proxy: make run ARGS="--listen 127.0.0.1:8080 --upstream ws://127.0.0.1:9000"
 	cargo run $(LOCKED) --package lubdub -- $(ARGS)

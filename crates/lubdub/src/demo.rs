@@ -220,9 +220,10 @@ lubdub demo: what becomes of WebSocket connections whose other end freezes
            curl -s http://{admin}/api/v1/pairs
 
 Three clients come in through the proxy: ann, who stays well; bob, who will freeze; and cyd, on
-whose connection the backend will freeze. No socket is closed by that: without a heartbeat, nobody
-would notice. lubdub pings both ends of every connection, here about every {INTERVAL}, and gives
-them {TIMEOUT} for a sign of life (usually it is 30s and 30s). {end}
+whose connection the backend will freeze. That closes no socket: without a heartbeat, nobody would
+notice. lubdub pings both ends of every connection, and ends it when one gives no sign of life in
+time: here a ping every {INTERVAL} and {TIMEOUT} to answer, instead of the usual 30s and 30s.
+{end}
 
 "
     )

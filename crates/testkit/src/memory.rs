@@ -6,11 +6,8 @@
 /// If `/proc` does not tell.
 #[must_use]
 pub fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has /proc");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
-    pages.expect("statm has a second number") * rustix_page_size()
-}
-
-fn rustix_page_size() -> usize {
-    rustix::param::page_size()
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse::<usize>().ok()).expect("VmRSS is in kB") * 1024
 }

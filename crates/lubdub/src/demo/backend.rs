@@ -91,7 +91,7 @@ async fn echo(person: Person, upgraded: UpgradeFut, stage: Arc<Stage>) {
         match peer.hear().await {
             Heard::Ping => {
                 if manner.freezes(peer.pings(), &stage) {
-                    stage.freeze(person, Side::Upstream).await;
+                    stage.freeze(person, Side::Upstream, peer.pings()).await;
                 }
             }
             Heard::Text(text) => peer.say(text).await,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastwebsockets::handshake;
 use http::Request;
@@ -25,6 +26,9 @@ pub(super) struct Guest {
     /// The message that has no echo yet, and since when.
     waiting: Option<(String, Instant)>,
 }
+
+/// How long an echo may take before it is worth a word.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Guest {
     /// Connects to the proxy.
@@ -78,18 +82,21 @@ impl Guest {
     }
 
     async fn on_ping(&mut self) {
-        if self.person.manner().freezes(self.peer.pings(), &self.stage) {
-            self.stage.freeze(self.person, Side::Client).await;
+        let pings = self.peer.pings();
+        if self.person.manner().freezes(pings, &self.stage) {
+            self.stage.freeze(self.person, Side::Client, pings).await;
             return;
         }
-        match &self.waiting {
-            Some((text, since)) => {
-                let seconds = since.elapsed().as_secs_f64();
-                self.tell(&format!(
-                    "has waited {seconds:.1} s for the echo of {text:?}"
-                ));
-            }
-            None => self.chat().await,
+        let Some((text, since)) = &self.waiting else {
+            self.chat().await;
+            return;
+        };
+        let waited = since.elapsed();
+        if waited >= PATIENCE {
+            let seconds = waited.as_secs_f64();
+            self.tell(&format!(
+                "has waited {seconds:.1} s for the echo of {text:?}"
+            ));
         }
     }
 

@@ -34,11 +34,19 @@ struct Memory {
     addresses: HashMap<SocketAddr, Person>,
     /// Whose pair that is.
     pairs: HashMap<u64, Person>,
-    interest: [PerSide<Interest>; Person::ALL.len()],
+    ends: [PerSide<End>; Person::ALL.len()],
     untold: Untold,
 }
 
-/// What is told of the pings to one side of a pair.
+/// What is known of one end of a pair.
+#[derive(Debug, Default, Clone, Copy)]
+struct End {
+    /// How many pings were written to it.
+    pings: u32,
+    interest: Interest,
+}
+
+/// What is told of the pings to an end.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Interest {
     /// The first ping.
@@ -48,8 +56,9 @@ enum Interest {
     Pong,
     /// Nothing: it is well.
     Nothing,
-    /// Every ping, because nobody will answer it.
-    Frozen,
+    /// Every ping that a frozen end will not answer. An end may have answered a ping, and be
+    /// frozen, before the proxy says that the ping was written.
+    Unanswered { answered: u32 },
 }
 
 /// What happened since it was last told.
@@ -88,9 +97,9 @@ impl Narrator {
         self.memory().addresses.insert(address, person);
     }
 
-    /// Says that `person`'s connection is frozen on `side`.
-    pub(super) fn freeze(&self, person: Person, side: Side) {
-        self.memory().interest[person as usize][side] = Interest::Frozen;
+    /// Says that `person`'s connection is frozen on `side`, where so many pings were answered.
+    pub(super) fn freeze(&self, person: Person, side: Side, answered: u32) {
+        self.memory().ends[person as usize][side].interest = Interest::Unanswered { answered };
     }
 
     /// Counts a message that came back.
@@ -116,7 +125,7 @@ impl Narrator {
             let (min, max) = (millis(min), millis(max));
             self.say(
                 Speaker::Lubdub,
-                &format!("meanwhile: {pongs} pings answered, in {min:.2} to {max:.2} ms; {echoes} chat messages echoed"),
+                &format!("meanwhile, pings answered: {pongs} ({min:.2} to {max:.2} ms); messages echoed: {echoes}"),
             );
         }
     }
@@ -172,21 +181,22 @@ impl Memory {
     }
 
     fn ping(&mut self, person: Person, side: Side) -> Option<String> {
-        let interest = &mut self.interest[person as usize][side];
-        match interest {
-            Interest::Ping => *interest = Interest::Pong,
-            Interest::Frozen => {}
-            Interest::Pong | Interest::Nothing => return None,
+        let known = &mut self.ends[person as usize][side];
+        known.pings += 1;
+        match known.interest {
+            Interest::Ping => known.interest = Interest::Pong,
+            Interest::Unanswered { answered } if known.pings > answered => {}
+            Interest::Unanswered { .. } | Interest::Pong | Interest::Nothing => return None,
         }
         Some(format!("-> {}: ping", end(person, side)))
     }
 
     fn pong(&mut self, person: Person, side: Side, rtt: Duration) -> Option<String> {
-        let interest = &mut self.interest[person as usize][side];
+        let interest = &mut self.ends[person as usize][side].interest;
         match interest {
             Interest::Pong => *interest = Interest::Nothing,
             // A pong that was on its way when its sender froze counts like the others.
-            Interest::Ping | Interest::Nothing | Interest::Frozen => {
+            Interest::Ping | Interest::Nothing | Interest::Unanswered { .. } => {
                 self.untold.answered(rtt);
                 return None;
             }
@@ -201,17 +211,18 @@ impl Memory {
 
 /// What a lapse means, and what lubdub does about it.
 fn lapse(person: Person, side: Side, silent: Duration) -> String {
-    let seconds = silent.as_secs_f64();
+    let silent = format!(
+        "for {:.1} s, in spite of pings: lapsed",
+        silent.as_secs_f64()
+    );
     match side {
         Side::Client => format!(
-            "{person} gave no sign of life for {seconds:.1} s, pinged though {they} was: lapsed; \
-             resets {their} connection, and tells the backend",
-            they = person.they(),
-            their = person.their(),
+            "{person} gave no sign of life {silent};\nresets {} connection, and tells the backend",
+            person.their(),
         ),
         Side::Upstream => format!(
-            "the backend gave no sign of life on {person}'s connection for {seconds:.1} s, pinged \
-             though it was: lapsed; resets the backend's connection, and tells {person}",
+            "the backend gave no sign of life on {person}'s connection {silent};\n\
+             resets the backend's end of it, and tells {person}",
         ),
     }
 }
@@ -220,7 +231,7 @@ fn lapse(person: Person, side: Side, silent: Duration) -> String {
 fn end(person: Person, side: Side) -> String {
     match side {
         Side::Client => person.to_string(),
-        Side::Upstream => format!("backend, on {person}'s connection"),
+        Side::Upstream => format!("backend ({person})"),
     }
 }
 
@@ -326,7 +337,10 @@ mod tests {
             "{text}"
         );
         rest.lines()
-            .map(|line| line.split_once("lubdub   ").unwrap().1.to_owned())
+            .map(|line| match line.split_once("lubdub   ") {
+                Some((_, text)) => text.to_owned(),
+                None => line.trim_start().to_owned(),
+            })
             .collect()
     }
 
@@ -348,16 +362,17 @@ mod tests {
             [
                 "-> bob: ping",
                 "<- bob: pong after 0.40 ms",
-                "meanwhile: 2 pings answered, in 0.20 to 1.50 ms; 1 chat messages echoed",
+                "meanwhile, pings answered: 2 (0.20 to 1.50 ms); messages echoed: 1",
             ]
         );
     }
 
     #[test]
-    fn every_ping_to_a_frozen_end_is_told() {
+    fn every_ping_that_meets_a_frozen_end_is_told() {
         let lines = lines(|narrator| {
             ping_and_pong(400);
-            narrator.freeze(Person::Bob, Side::Client);
+            narrator.freeze(Person::Bob, Side::Client, 2);
+            ping_and_pong(300);
             debug!(pair = 7_u64, side = %Side::Client, delay_us = 3_u64, "ping written");
             debug!(pair = 7_u64, side = %Side::Client, silent_ms = 1800_u64, "lapsed");
             tracing::info!(pair = 7_u64, cause = "client_lapsed", "pair ended");
@@ -366,9 +381,10 @@ mod tests {
             lines[2..],
             [
                 "-> bob: ping",
-                "bob gave no sign of life for 1.8 s, pinged though he was: lapsed; resets his \
-                 connection, and tells the backend",
+                "bob gave no sign of life for 1.8 s, in spite of pings: lapsed;",
+                "resets his connection, and tells the backend",
                 "bob's pair has ended; cause: client_lapsed",
+                "meanwhile, pings answered: 1 (0.30 to 0.30 ms); messages echoed: 0",
             ]
         );
     }

@@ -24,6 +24,9 @@ struct Sheet {
     error: Option<io::Error>,
 }
 
+/// As wide as a time and a speaker.
+const INDENT: &str = "\n                   ";
+
 /// Whether there is colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -55,10 +58,11 @@ impl Page {
         }
     }
 
-    /// Writes a line: when, who, what.
+    /// Writes a line: when, who, what. A further line of `text` is put under the first.
     pub(super) fn line(&self, speaker: Speaker, text: &str) {
         let seconds = self.began.elapsed().as_secs_f64();
         let name = speaker.as_str();
+        let text = text.replace('\n', INDENT);
         self.write(&match self.colour {
             Colour::On => {
                 let code = colour(speaker);

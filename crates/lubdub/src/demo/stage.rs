@@ -75,8 +75,9 @@ impl Stage {
     }
 
     /// Freezes the end of `person`'s connection that is on `side`: it does nothing at all, with
-    /// its socket open, until the other end has noticed that the connection is over.
-    pub(super) async fn freeze(&self, person: Person, side: Side) {
+    /// its socket open, until the other end has noticed that the connection is over. `pings` is how
+    /// many it has answered.
+    pub(super) async fn freeze(&self, person: Person, side: Side, pings: u32) {
         let (speaker, text) = match side {
             Side::Client => {
                 let text = format!(
@@ -92,7 +93,7 @@ impl Stage {
                 (Speaker::Backend, text)
             }
         };
-        self.narrator.freeze(person, side);
+        self.narrator.freeze(person, side, pings);
         self.narrator.say(speaker, &text);
         self.ends_left(person, 1).await;
     }

@@ -1,0 +1,15 @@
+//! The load generator: one thread, level-triggered readiness, no allocation per message.
+
+mod churn;
+mod client;
+mod fleet;
+mod hold;
+mod meter;
+mod relay;
+mod target;
+
+pub(crate) use churn::{Churn, ChurnReport};
+pub(crate) use hold::{Hold, HoldReport, Kind};
+pub(crate) use meter::{Meter, Observed};
+pub(crate) use relay::{Relay, RelayReport};
+pub(crate) use target::Target;

@@ -1,0 +1,76 @@
+//! What the bench asks of the machine: cores to stay on, files to hold, and what it is.
+
+use std::fs;
+use std::io;
+
+use anyhow::Context;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde::{Deserialize, Serialize};
+
+/// A processor core.
+pub(crate) type Core = usize;
+
+/// The machine that was measured on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// The name that the processor gives itself.
+    pub processor: String,
+    /// How many cores this process may use.
+    pub cores: usize,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+// === impl Machine ===
+
+impl Machine {
+    /// This machine.
+    pub(crate) fn probe() -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let processor = cpuinfo
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map_or("unknown", |(_, name)| name.trim());
+        Self {
+            processor: processor.to_owned(),
+            cores: cores(),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// How many cores this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Stays on these cores from here on, and so do the children of this thread.
+pub(crate) fn pin(cores: &[Core]) -> anyhow::Result<()> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    for &core in cores {
+        anyhow::ensure!(core < CpuSet::MAX_CPU, "there is no core {core}");
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("cannot stay on the cores {cores:?}"))
+}
+
+/// Does something, which is to start a process, while on these cores.
+pub(crate) fn on_cores<T>(cores: &[Core], start: impl FnOnce() -> io::Result<T>) -> anyhow::Result<T> {
+    let before = sched_getaffinity(None)?;
+    pin(cores)?;
+    let started = start();
+    sched_setaffinity(None, &before)?;
+    Ok(started?)
+}
+
+/// Raises the soft limit of open files to the hard one, and returns it.
+pub(crate) fn raise_file_limit() -> anyhow::Result<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("cannot raise the limit of open files")?;
+    Ok(limit.current.unwrap_or(u64::MAX))
+}

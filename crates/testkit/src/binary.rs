@@ -1,0 +1,190 @@
+//! The real program, as a process of its own with an environment of its own.
+//!
+//! It has to be built before (`cargo build -p lubdub`, which `cargo test --workspace` does): a test
+//! of another package cannot ask cargo for it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::PATIENCE;
+use crate::http::Request;
+use crate::peer::{Dial, Upstream};
+use crate::scrape::Scrape;
+
+/// A running lubdub.
+#[derive(Debug)]
+pub struct Binary {
+    child: Child,
+    pid: Pid,
+    log: Log,
+    address: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// What it has logged.
+#[derive(Debug, Clone)]
+struct Log {
+    lines: Arc<Mutex<Vec<Value>>>,
+    changed: watch::Receiver<()>,
+}
+
+// === impl Binary ===
+
+impl Binary {
+    /// Starts it in front of `upstream`, with these settings (`key=value`) besides.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start(upstream: &Upstream, settings: &[&str]) -> Self {
+        let mut command = Command::new(path());
+        command
+            .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--upstream", &format!("ws://{}", upstream.address())])
+            .args(["--set", "admin.address=127.0.0.1:0"]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut child = command
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let id = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let log = Log::follow(child.stderr.take().expect("its standard error is piped"));
+        let admin = log.expect("admin listens").await;
+        let listening = log.expect("listening").await;
+        log.expect("ready").await;
+        Self {
+            child,
+            pid: id.expect("a process that runs has an id"),
+            address: address(&listening),
+            admin: address(&admin),
+            log,
+        }
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client for it.
+    #[must_use]
+    pub fn dial(&self) -> Dial {
+        Dial::to(self.address)
+    }
+
+    /// Waits for a line with this message, and returns the first.
+    pub async fn expect_logged(&self, message: &str) -> Value {
+        self.log.expect(message).await
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).expect("the process is there and ours");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub async fn expect_exit(&mut self) -> ExitStatus {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the program ends in time").expect("its end can be waited for")
+    }
+
+    /// Asks its admin listener: the status and the body.
+    pub async fn admin(&self, path: &str) -> (u16, String) {
+        let mut client = Dial::to(self.admin).connect().await;
+        client.ask(&Request::get(path).without("host").field("Host", "localhost")).await;
+        let head = client.expect_head().await;
+        let len = head.content_length().unwrap_or(0);
+        let body = client.expect_len(len).await;
+        (head.status(), String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Its metrics now.
+    ///
+    /// # Panics
+    /// If they are not given.
+    pub async fn scrape(&self) -> Scrape {
+        let (status, body) = self.admin("/metrics").await;
+        assert_eq!(status, 200, "/metrics is open: {body}");
+        Scrape::parse(&body)
+    }
+}
+
+/// Where the program is: two levels above the test that runs, which is in `deps`.
+fn path() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.parent().and_then(Path::parent).expect("a test is in deps");
+    let path = profile.join("lubdub");
+    assert!(
+        path.exists(),
+        "{} is missing: build it first, with `cargo build -p lubdub`",
+        path.display()
+    );
+    path
+}
+
+fn address(line: &Value) -> SocketAddr {
+    let address = line["address"].as_str().and_then(|address| address.parse().ok());
+    address.unwrap_or_else(|| panic!("no address in {line}"))
+}
+
+// === impl Log ===
+
+impl Log {
+    fn follow(stderr: ChildStderr) -> Self {
+        let lines = Arc::<Mutex<Vec<Value>>>::default();
+        let (notify, changed) = watch::channel(());
+        let written = Arc::clone(&lines);
+        tokio::spawn(async move {
+            let mut stderr = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = stderr.next_line().await {
+                // What is not JSON is no log line but a complaint; it is kept all the same.
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                written.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+                let _ = notify.send(());
+            }
+        });
+        Self { lines, changed }
+    }
+
+    async fn expect(&self, message: &str) -> Value {
+        let mut changed = self.changed.clone();
+        let found = timeout(PATIENCE, async {
+            loop {
+                let line = self.lines().into_iter().find(|line| line["message"] == message);
+                if line.is_some() || changed.changed().await.is_err() {
+                    return line;
+                }
+            }
+        });
+        match found.await {
+            Ok(Some(line)) => line,
+            Ok(None) => panic!("lubdub ended before it logged {message:?}: {:#?}", self.lines()),
+            Err(_) => panic!("lubdub has not logged {message:?}: {:#?}", self.lines()),
+        }
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

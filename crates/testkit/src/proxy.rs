@@ -1,0 +1,270 @@
+//! A proxy in a box: lubdub in this process, on a port of its own, with nothing going on but what
+//! the test asks for. No own pings, and patience where the test says nothing else.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
+use lubdub_metrics::{BuildInfo, Metrics, Names};
+use lubdub_proxy::registry::Registry;
+use lubdub_proxy::settings::{
+    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Route, Settings, Terms,
+    Upstream as UpstreamSettings,
+};
+use lubdub_proxy::{Drained, Proxy};
+
+use crate::peer::{Dial, Upstream};
+use crate::scrape::Scrape;
+use crate::{certs, eventually};
+
+/// What is configured, before the proxy starts.
+#[derive(Debug, Clone)]
+pub struct ProxyBox {
+    /// The terms of its one route, `main`.
+    pub terms: Terms,
+    /// Waits before the route is known.
+    pub timeouts: FrontTimeouts,
+    /// Bounds of the process.
+    pub limits: Limits,
+    /// How it ends.
+    pub drain: Drain,
+    /// How the upstream is told about the client.
+    pub forwarded: Forwarded,
+    /// The host that the route is for; `None` for all.
+    pub host: Option<String>,
+    /// Pairs at a time on the route.
+    pub route_pairs: Option<usize>,
+    /// TLS toward clients.
+    pub listener_tls: Option<Arc<rustls::ServerConfig>>,
+    /// TLS toward the upstream.
+    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// A proxy that runs.
+#[derive(Debug)]
+pub struct RunningProxy {
+    proxy: Proxy,
+    metrics: Arc<Metrics>,
+    address: SocketAddr,
+}
+
+// === impl ProxyBox ===
+
+impl ProxyBox {
+    /// Nothing but relaying.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            terms: Terms {
+                keepalive: PerSide::from_fn(|_| without_pings()),
+                ..Terms::default()
+            },
+            timeouts: FrontTimeouts::default(),
+            limits: Limits {
+                pairs: 1000,
+                pairs_per_source: None,
+                handshakes: NonZeroUsize::new(512).expect("512 is not 0"),
+                head_bytes: 64 * 1024,
+            },
+            drain: Drain {
+                delay: Duration::ZERO,
+                spread: Duration::ZERO,
+                timeout: Duration::from_secs(10),
+            },
+            forwarded: Forwarded {
+                style: ForwardedStyle::default(),
+                trust: Vec::new(),
+            },
+            host: None,
+            route_pairs: None,
+            listener_tls: None,
+            upstream_tls: None,
+        }
+    }
+
+    /// Pings `side`, without jitter.
+    #[must_use]
+    pub fn ping(self, side: Side, interval: Duration, timeout: Duration) -> Self {
+        self.policy(side, interval, timeout, |_| {})
+    }
+
+    /// Pings `side`, without jitter, on these terms.
+    ///
+    /// # Panics
+    /// If a duration is too short.
+    #[must_use]
+    pub fn policy(
+        mut self,
+        side: Side,
+        interval: Duration,
+        timeout: Duration,
+        adjust: impl FnOnce(&mut Policy),
+    ) -> Self {
+        let mut policy = Policy::try_new(Some(interval), timeout, Jitter::NONE)
+            .expect("a test's interval and timeout are at least 1 ms");
+        adjust(&mut policy);
+        self.terms.keepalive[side] = policy;
+        self
+    }
+
+    /// Changes the terms of its pairs.
+    #[must_use]
+    pub fn terms(mut self, adjust: impl FnOnce(&mut Terms)) -> Self {
+        adjust(&mut self.terms);
+        self
+    }
+
+    /// Changes anything.
+    #[must_use]
+    pub fn with(mut self, adjust: impl FnOnce(&mut Self)) -> Self {
+        adjust(&mut self);
+        self
+    }
+
+    /// Starts in front of `upstream`.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn start(self, upstream: &Upstream) -> RunningProxy {
+        let names = Names {
+            listeners: &["main"],
+            routes: &["main"],
+        };
+        let build = BuildInfo {
+            version: "0",
+            revision: "test",
+        };
+        let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
+        let proxy = Proxy::start(self.settings(upstream.address()), &metrics)
+            .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
+        let [(_, address)] = proxy.addresses() else {
+            unreachable!("there is one listener");
+        };
+        RunningProxy {
+            address: *address,
+            proxy,
+            metrics,
+        }
+    }
+
+    fn settings(self, upstream: SocketAddr) -> Settings {
+        let host = match self.upstream_tls {
+            Some(_) => certs::NAME.to_owned(),
+            None => upstream.ip().to_string(),
+        };
+        let upstream = UpstreamSettings {
+            name: "main".into(),
+            host: host.into(),
+            port: upstream.port(),
+            tls: self.upstream_tls,
+        };
+        Settings {
+            listeners: vec![Listener {
+                name: "main".into(),
+                address: (Ipv4Addr::LOCALHOST, 0).into(),
+                tls: self.listener_tls,
+            }],
+            routes: vec![Arc::new(Route {
+                name: "main".into(),
+                host: self.host,
+                path_prefix: "/".to_owned(),
+                upstream: Arc::new(upstream),
+                terms: Arc::new(self.terms),
+                pairs: self.route_pairs,
+            })],
+            timeouts: self.timeouts,
+            limits: self.limits,
+            forwarded: self.forwarded,
+            drain: self.drain,
+            workers: NonZeroUsize::MIN,
+        }
+    }
+}
+
+impl Default for ProxyBox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn without_pings() -> Policy {
+    Policy::try_new(None, Duration::from_secs(30), Jitter::NONE).expect("30 s is a timeout")
+}
+
+// === impl RunningProxy ===
+
+impl RunningProxy {
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client for it.
+    #[must_use]
+    pub fn dial(&self) -> Dial {
+        Dial::to(self.address)
+    }
+
+    /// The live pairs.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        self.proxy.registry()
+    }
+
+    /// Its metrics now.
+    #[must_use]
+    pub fn scrape(&self) -> Scrape {
+        Scrape::parse(&self.metrics.render())
+    }
+
+    /// The sum of the series of a metric that have these labels; the name is without `lubdub_`.
+    #[must_use]
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.scrape().sum(&format!("lubdub_{name}"), labels)
+    }
+
+    /// Ends it.
+    pub async fn drain(&self) -> Drained {
+        self.proxy.drain().await
+    }
+
+    /// Waits until a metric has a value.
+    pub async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let what = format!("{name} with {labels:?} is {value}");
+        eventually(what, || (self.metric(name, labels) - value).abs() < 0.5).await;
+    }
+
+    /// Waits until the only pair that there was has ended, for this cause, and checks that nothing
+    /// of it is left.
+    ///
+    /// # Panics
+    /// If it ended for another cause.
+    pub async fn expect_ended(&self, cause: &str) {
+        self.expect_no_pairs().await;
+        let causes = self.scrape().nonzero("lubdub_pairs_closed_total", "cause");
+        assert_eq!(causes, [(cause.to_owned(), 1.0)], "why the pair ended");
+    }
+
+    /// Waits until there are no pairs: none in the registry, and none in the gauge.
+    pub async fn expect_no_pairs(&self) {
+        eventually("the registry is empty", || {
+            self.registry().is_empty() && self.registry().pairs().is_empty()
+        })
+        .await;
+        self.expect_metric("pairs", &[], 0.0).await;
+    }
+
+    /// Waits until one more handshake, and no other one, has had this outcome.
+    ///
+    /// # Panics
+    /// If there were other outcomes.
+    pub async fn expect_outcome(&self, outcome: &str) {
+        self.expect_metric("handshakes_total", &[("outcome", outcome)], 1.0).await;
+        let outcomes = self.scrape().nonzero("lubdub_handshakes_total", "outcome");
+        assert_eq!(outcomes, [(outcome.to_owned(), 1.0)], "how handshakes went");
+    }
+}

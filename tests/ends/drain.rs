@@ -1,0 +1,152 @@
+//! Shutdown: everybody is told at the next frame boundary, and who does not listen is cut.
+
+use lubdub_proxy::Drained;
+use lubdub_testkit::frame::Frame;
+use lubdub_testkit::ms;
+use lubdub_testkit::peer::Upstream;
+use lubdub_testkit::proxy::ProxyBox;
+use lubdub_testkit::rig::Rig;
+use tokio::time::Instant;
+
+use crate::LONG;
+
+#[tokio::test]
+async fn a_drain_tells_both_ends() {
+    let Rig { proxy, mut client, mut upstream } = Rig::open(ProxyBox::new()).await;
+    let ends = async {
+        client.expect_close(1012).await;
+        upstream.expect_close(1001).await;
+        client.close(1012, "").await;
+        upstream.close(1001, "").await;
+        client.expect_eof().await;
+        upstream.expect_eof().await;
+        drop((client, upstream));
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), ends);
+    assert_eq!(drained, Drained::Clean);
+    proxy.expect_ended("drain").await;
+    proxy.expect_metric("draining", &[], 1.0).await;
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_the_frame_in_progress() {
+    let Rig { proxy, mut client, mut upstream } = Rig::open(ProxyBox::new()).await;
+    let frame = client.encode(&Frame::text("in progress"));
+    let (front, back) = frame.split_at(8);
+    client.send(front).await;
+    upstream.expect_bytes(front).await;
+    let ends = async {
+        client.expect_close(1012).await;
+        upstream.expect_silence(ms(50)).await;
+        client.send(back).await;
+        upstream.expect_bytes(back).await;
+        upstream.expect_close(1001).await;
+        client.finish().await;
+        upstream.finish().await;
+        client.expect_eof().await;
+        upstream.expect_eof().await;
+        drop((client, upstream));
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), ends);
+    assert_eq!(drained, Drained::Clean);
+    proxy.expect_ended("drain").await;
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_frame_for_ever() {
+    let proxy = ProxyBox::new().terms(|terms| terms.close = ms(200));
+    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let frame = client.encode(&Frame::text("in progress"));
+    client.send(&frame[..8]).await;
+    upstream.expect_bytes(&frame[..8]).await;
+    let ends = async {
+        client.expect_close(1012).await;
+        upstream.expect_reset().await;
+        client.expect_eof().await;
+        drop((client, upstream));
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), ends);
+    assert_eq!(drained, Drained::Clean);
+    proxy.expect_ended("drain").await;
+}
+
+#[tokio::test]
+async fn who_does_not_listen_is_cut_at_the_drain_timeout() {
+    let proxy = ProxyBox::new()
+        .terms(|terms| terms.close = LONG)
+        .with(|proxy| proxy.drain.timeout = ms(200));
+    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let began = Instant::now();
+    assert_eq!(proxy.drain().await, Drained::Cut(1));
+    assert!((ms(200)..ms(1000)).contains(&began.elapsed()), "after {:?}", began.elapsed());
+    client.expect_close(1012).await;
+    upstream.expect_close(1001).await;
+    client.expect_end().await;
+    upstream.expect_end().await;
+    proxy.expect_ended("drain").await;
+}
+
+#[tokio::test]
+async fn endpoints_that_are_saying_farewell_are_left_to_it() {
+    let Rig { proxy, mut client, mut upstream } = Rig::open(ProxyBox::new()).await;
+    client.close(4000, "").await;
+    upstream.expect_close(4000).await;
+    let ends = async {
+        upstream.expect_silence(ms(50)).await;
+        upstream.close(4000, "").await;
+        client.expect_close(4000).await;
+        drop((client, upstream));
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), ends);
+    assert_eq!(drained, Drained::Clean);
+    proxy.expect_ended("client_closed").await;
+}
+
+#[tokio::test]
+async fn new_clients_are_let_in_during_the_delay_and_not_after_it() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().with(|proxy| proxy.drain.delay = ms(300)).start(&upstreams);
+    let drain = proxy.drain();
+    let clients = async {
+        proxy.expect_metric("draining", &[], 1.0).await;
+        let (mut client, mut upstream) =
+            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        client.expect_close(1012).await;
+        upstream.expect_close(1001).await;
+        assert!(proxy.dial().open().await.is_err(), "nobody listens any more");
+        drop((client, upstream));
+    };
+    let (drained, ()) = tokio::join!(drain, clients);
+    assert_eq!(drained, Drained::Clean);
+}
+
+#[tokio::test]
+async fn farewells_are_spread() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().with(|proxy| proxy.drain.spread = ms(400)).start(&upstreams);
+    let mut pairs = Vec::new();
+    for _ in 0..16 {
+        pairs.push(tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket()));
+    }
+    let began = Instant::now();
+    let ends = async {
+        let mut told = Vec::new();
+        let mut waiting = tokio::task::JoinSet::new();
+        for (mut client, upstream) in pairs {
+            waiting.spawn(async move {
+                client.expect_close(1012).await;
+                drop(upstream);
+                began.elapsed()
+            });
+        }
+        while let Some(at) = waiting.join_next().await {
+            told.push(at.expect("every client is told"));
+        }
+        told
+    };
+    let (drained, told) = tokio::join!(proxy.drain(), ends);
+    assert_eq!(drained, Drained::Clean);
+    // All sixteen in the same half of it: once in 30,000 runs.
+    assert!(told.iter().any(|at| *at < ms(200)), "{told:?}");
+    assert!(told.iter().any(|at| *at >= ms(200)), "{told:?}");
+}

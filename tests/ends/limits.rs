@@ -1,0 +1,68 @@
+//! Endings by lubdub for reasons of its own: lifetime, idleness, frames that are too big.
+
+use lubdub_keepalive::Side;
+use lubdub_testkit::frame::Frame;
+use lubdub_testkit::ms;
+use lubdub_testkit::peer::Peer;
+use lubdub_testkit::proxy::ProxyBox;
+use lubdub_testkit::rig::Rig;
+use tokio::time::{Instant, sleep};
+
+/// Both ends are told these codes, and answer.
+async fn told(client: &mut Peer, to_client: u16, upstream: &mut Peer, to_upstream: u16) {
+    client.expect_close(to_client).await.assert_well_made(false);
+    upstream.expect_close(to_upstream).await.assert_well_made(true);
+    client.close(to_client, "").await;
+    upstream.close(to_upstream, "").await;
+    client.expect_eof().await;
+    upstream.expect_eof().await;
+}
+
+#[tokio::test]
+async fn a_pair_lives_for_its_lifetime_at_most() {
+    let proxy = ProxyBox::new().terms(|terms| terms.lifetime = Some(ms(300)));
+    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let opened = Instant::now();
+    told(&mut client, 1012, &mut upstream, 1001).await;
+    let lived = opened.elapsed();
+    assert!((ms(240)..ms(500)).contains(&lived), "{lived:?}, of 300 ms less a tenth");
+    drop((client, upstream));
+    proxy.expect_ended("lifetime").await;
+}
+
+#[tokio::test]
+async fn a_pair_without_data_is_ended_whatever_else_passes() {
+    let proxy = ProxyBox::new()
+        .ping(Side::Client, ms(20), ms(1000))
+        .terms(|terms| terms.data_idle = Some(ms(300)));
+    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await.polite();
+    let opened = Instant::now();
+    // Data puts it off, foreign pings do not.
+    sleep(ms(100)).await;
+    upstream.send_text("data").await;
+    client.expect_text("data").await;
+    upstream.ping("no data").await;
+    upstream.expect_pong("no data").await;
+    told(&mut client, 1001, &mut upstream, 1001).await;
+    assert!(opened.elapsed() >= ms(395), "after {:?}", opened.elapsed());
+    drop((client, upstream));
+    proxy.expect_ended("data_idle").await;
+}
+
+#[tokio::test]
+async fn nothing_passes_of_a_frame_that_is_too_big() {
+    for side in Side::BOTH {
+        let proxy = ProxyBox::new().terms(|terms| terms.frame_bytes = Some(100));
+        let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+        let (near, far) = match side {
+            Side::Client => (&mut client, &mut upstream),
+            Side::Upstream => (&mut upstream, &mut client),
+        };
+        near.send_frame(&Frame::binary([b'x'; 100])).await;
+        assert_eq!(far.expect_frame().await.payload, [b'x'; 100]);
+        near.send_frame(&Frame::binary([b'x'; 101])).await;
+        told(&mut client, 1009, &mut upstream, 1009).await;
+        drop((client, upstream));
+        proxy.expect_ended("frame_too_big").await;
+    }
+}

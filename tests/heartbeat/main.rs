@@ -1,0 +1,16 @@
+//! The heartbeat as the endpoints meet it: who is pinged when and where in the stream, whose pongs
+//! pass, and who is given up when.
+
+mod lapses;
+mod pings;
+mod pongs;
+mod slow;
+
+use std::time::Duration;
+
+use lubdub_testkit::ms;
+
+/// Longer than any test takes: a ping that is sent is never overdue.
+const LONG: Duration = Duration::from_secs(30);
+/// A timeout within which nobody answers.
+const SHORT: Duration = ms(200);

@@ -1,0 +1,47 @@
+// node_ws.mjs URL LACKING: the client cases with ws.
+
+import WebSocket from "ws";
+import { Inbox, run } from "./cases.mjs";
+import { report } from "./report.mjs";
+
+const [base, lacking] = process.argv.slice(2);
+
+async function dial(path, { protocols = [], cookie } = {}) {
+  const socket = new WebSocket(base + path, protocols, {
+    headers: cookie ? { cookie } : {},
+    perMessageDeflate: { threshold: 0 },
+    maxPayload: 0,
+  });
+  const inbox = new Inbox();
+  const answered = new Inbox();
+  const pongs = [];
+  const closed = new Promise((resolve) => socket.on("close", (code, reason) => resolve([code, reason.toString()])));
+  socket.on("message", (data, binary) => inbox.put(binary ? new Uint8Array(data) : data.toString()));
+  socket.on("pong", (payload) => {
+    pongs.push(payload.toString());
+    answered.put(payload);
+  });
+  await new Promise((resolve, reject) => socket.on("open", resolve).on("error", reject));
+  return {
+    send: (data) => socket.send(data),
+    next: () => inbox.take(),
+    close: (code, reason) => socket.close(code, reason),
+    closed,
+    pongs,
+    protocol: socket.protocol,
+    compressed: socket.extensions.includes("permessage-deflate"),
+    fragments: (parts) => parts.forEach((part, at) => socket.send(part, { fin: at === parts.length - 1 })),
+    ping(payload) {
+      socket.ping(payload);
+      return answered.take();
+    },
+    pong: (payload) => socket.pong(payload),
+    async end() {
+      socket.close(1000);
+      const [code] = await closed;
+      if (code !== 1000) throw new Error(`the last close came with ${code}`);
+    },
+  };
+}
+
+await run(dial, lacking.split(","), report);

@@ -1,0 +1,99 @@
+"""Real clients in front of real backends, held over many heartbeats toward both sides."""
+
+import concurrent.futures
+import json
+import shutil
+import tempfile
+
+from harness import HERE, NODE, PYTHON, Lubdub, Process, expect, expect_at_least
+
+INTERVAL = "200ms"
+# At 200 ms, an idle connection of 3 s is pinged at least so often.
+HELD_PINGS = 12
+LIMIT = 300
+CASES = (
+    "text",
+    "binary",
+    "fragments_received",
+    "fragments_sent",
+    "compressed",
+    "large",
+    "subprotocol",
+    "cookies_and_query",
+    "close_by_client",
+    "close_by_upstream",
+    "ping_by_client",
+    "ping_by_upstream",
+    "pong_by_client",
+    "pong_by_upstream",
+    "held",
+)
+# The interface of the browser has no fragments, pings and pongs.
+STANDARD = ("fragments_sent", "ping_by_client", "pong_by_client")
+
+
+def python(name):
+    return [PYTHON, str(HERE / "clients" / name)]
+
+
+def node(name):
+    return [NODE, str(HERE / "clients" / name)]
+
+
+# Name, command, what the client's library cannot do, further arguments.
+CLIENTS = (
+    ("websockets", python("python_websockets.py"), (), ()),
+    ("aiohttp", python("python_aiohttp.py"), ("fragments_sent",), ()),
+    ("websocket-client", python("python_websocket_client.py"), ("compressed",), ()),
+    ("ws", node("node_ws.mjs"), (), ()),
+    ("node", node("node_standard.mjs"), STANDARD, ("builtin",)),
+    ("undici", node("node_standard.mjs"), STANDARD, ("undici",)),
+    ("chromium", node("browser.mjs"), STANDARD, ("chromium",)),
+)
+
+
+def run(tally, fast):
+    with (
+        Process("clients-backend-python", [PYTHON, str(HERE / "backends" / "echo.py")]) as python_backend,
+        Process("clients-backend-node", [NODE, str(HERE / "backends" / "echo.mjs")]) as node_backend,
+        Lubdub(
+            "clients-lubdub", {"python": python_backend.port(), "node": node_backend.port()}, INTERVAL
+        ) as lubdub,
+        concurrent.futures.ThreadPoolExecutor(2) as pool,
+    ):
+        for client in CLIENTS:
+            if fast and client[0] in ("undici", "aiohttp", "websocket-client"):
+                continue
+            for done in [pool.submit(one, tally, lubdub, backend, *client) for backend in ("python", "node")]:
+                done.result()
+        for backend in ("python", "node"):
+            with tally.guard(f"clients, {backend} backend: no pair is left, no side lapsed"):
+                expect(lubdub.metric("lubdub_lapses_total", route=backend), 0, "lapses")
+                expect(lubdub.metric("lubdub_pairs", route=backend), 0, "pairs")
+
+
+def one(tally, lubdub, backend, name, command, lacking, further):
+    title = f"{name} to {backend} backend"
+    before = beats(lubdub, backend)
+    seen = {}
+    with tally.guard(f"{title}: runs to its end"), tempfile.TemporaryDirectory(prefix="interop-") as scratch:
+        arguments = [f"ws://{lubdub.address}/{backend}", ",".join(lacking) or "-", *further]
+        if name == "chromium":
+            arguments = [*arguments[:2], shutil.which("chromium"), scratch]
+        with Process(f"client-{name}-{backend}", [*command, *arguments]) as client:
+            for line in client.lines(LIMIT):
+                if line.startswith('{"case"'):
+                    result = json.loads(line)
+                    seen[result["case"]] = result["problem"]
+            expect(client.wait(10), 0, "exit code")
+    for case in CASES:
+        if case not in lacking:
+            tally.case(f"{title}: {case.replace('_', ' ')}", seen.get(case, "did not run"))
+    with tally.guard(f"{title}: pinged and answered all the while"):
+        for key, count in beats(lubdub, backend).items():
+            expect_at_least(count - before[key], HELD_PINGS, f"number of {key[0]} of side {key[1]}")
+
+
+def beats(lubdub, route):
+    names = ("lubdub_pings_sent_total", "lubdub_pongs_received_total")
+    return {(name, side): lubdub.metric(name, route=route, side=side) for name in names for side in ("client", "upstream")}
