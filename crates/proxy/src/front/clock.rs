@@ -4,6 +4,7 @@
 //! head (an attack) from an idle connection (ordinary). This clock sees the bytes and the
 //! exchanges, and can.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::leg::Leg;
 use crate::settings::FrontTimeouts;
@@ -44,11 +45,13 @@ pub(crate) enum Expired {
     Idle,
 }
 
-/// A leg whose bytes are seen by a clock.
+/// A leg whose bytes are seen by a clock, and whose end does not destroy the last answer.
 #[derive(Debug)]
 pub(crate) struct Watched {
     leg: Leg,
     clock: Arc<Clock>,
+    /// Our end is said; what still comes is thrown away until then.
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 /// An exchange under way, from its head to the last byte of its answer.
@@ -56,6 +59,9 @@ pub(crate) struct Watched {
 pub(crate) struct Exchange(Arc<Clock>);
 
 const NEVER: u64 = u64::MAX;
+
+/// How long a client may go on sending after the end of its connection was said.
+const LINGER: Duration = Duration::from_secs(2);
 
 // === impl Clock ===
 
@@ -97,7 +103,7 @@ impl Clock {
                 Some(at) if at <= Instant::now() => return expired,
                 Some(at) => tokio::time::sleep_until(at).await,
                 // Nothing runs now; an exchange without a limit may end.
-                None => tokio::time::sleep(Duration::from_secs(1)).await,
+                None => sleep(Duration::from_secs(1)).await,
             }
         }
     }
@@ -164,11 +170,38 @@ impl Drop for Exchange {
 
 impl Watched {
     pub(crate) fn new(leg: Leg, clock: Arc<Clock>) -> Self {
-        Self { leg, clock }
+        Self {
+            leg,
+            clock,
+            lingering: None,
+        }
     }
 
     pub(crate) fn into_leg(self) -> Leg {
         self.leg
+    }
+
+    /// RFC 9112 9.6: "If a server performs an immediate close of a TCP connection, there is a
+    /// significant risk that the client will not be able to read the last HTTP response", because
+    /// data from the client that is still on its way is answered with a reset, which erases what
+    /// the client has not read yet. So what comes is read until the client's own end.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut thrown_away = [0; 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut thrown_away);
+            match Pin::new(&mut self.leg).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => break,
+            }
+        }
+        match &mut self.lingering {
+            // The clock first: under a flood the reads above use up the runtime's budget, and
+            // the sleep would say "pending" for ever.
+            Some(until) if until.deadline() <= Instant::now() => Poll::Ready(Ok(())),
+            Some(until) => until.as_mut().poll(cx).map(Ok),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -217,6 +250,10 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.leg).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.leg).poll_shutdown(cx))?;
+            self.lingering = Some(Box::pin(sleep(LINGER)));
+        }
+        self.poll_linger(cx)
     }
 }
