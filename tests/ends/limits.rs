@@ -1,21 +1,19 @@
 //! Endings by lubdub for reasons of its own: lifetime, idleness, frames that are too big.
 
 use lubdub_keepalive::Side;
-use lubdub_testkit::frame::Frame;
+use lubdub_testkit::frame::{Frame, Seen};
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::Peer;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
 use tokio::time::{Instant, sleep};
 
-/// Both ends are told these codes, and answer.
-async fn told(client: &mut Peer, to_client: u16, upstream: &mut Peer, to_upstream: u16) {
-    client.expect_close(to_client).await.assert_well_made(false);
-    upstream.expect_close(to_upstream).await.assert_well_made(true);
-    client.close(to_client, "").await;
-    upstream.close(to_upstream, "").await;
-    client.expect_eof().await;
-    upstream.expect_eof().await;
+/// An end is told, and answers.
+async fn told(peer: &mut Peer, code: u16) -> Seen {
+    let close = peer.expect_close(code).await;
+    peer.close(code, "").await;
+    peer.expect_eof().await;
+    close
 }
 
 #[tokio::test]
@@ -23,7 +21,9 @@ async fn a_pair_lives_for_its_lifetime_at_most() {
     let proxy = ProxyBox::new().terms(|terms| terms.lifetime = Some(ms(300)));
     let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
     let opened = Instant::now();
-    told(&mut client, 1012, &mut upstream, 1001).await;
+    let (to_client, to_upstream) = tokio::join!(told(&mut client, 1012), told(&mut upstream, 1001));
+    to_client.assert_well_made(false);
+    to_upstream.assert_well_made(true);
     let lived = opened.elapsed();
     assert!((ms(240)..ms(500)).contains(&lived), "{lived:?}, of 300 ms less a tenth");
     drop((client, upstream));
@@ -42,8 +42,10 @@ async fn a_pair_without_data_is_ended_whatever_else_passes() {
     upstream.send_text("data").await;
     client.expect_text("data").await;
     upstream.ping("no data").await;
-    upstream.expect_pong("no data").await;
-    told(&mut client, 1001, &mut upstream, 1001).await;
+    tokio::join!(told(&mut client, 1001), async {
+        upstream.expect_pong("no data").await;
+        told(&mut upstream, 1001).await;
+    });
     assert!(opened.elapsed() >= ms(395), "after {:?}", opened.elapsed());
     drop((client, upstream));
     proxy.expect_ended("data_idle").await;
@@ -61,7 +63,7 @@ async fn nothing_passes_of_a_frame_that_is_too_big() {
         near.send_frame(&Frame::binary([b'x'; 100])).await;
         assert_eq!(far.expect_frame().await.payload, [b'x'; 100]);
         near.send_frame(&Frame::binary([b'x'; 101])).await;
-        told(&mut client, 1009, &mut upstream, 1009).await;
+        tokio::join!(told(&mut client, 1009), told(&mut upstream, 1009));
         drop((client, upstream));
         proxy.expect_ended("frame_too_big").await;
     }

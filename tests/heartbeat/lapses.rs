@@ -65,7 +65,7 @@ async fn the_survivor_of_a_lapse_is_not_pinged_any_more() {
 async fn a_silent_side_is_dropped_at_its_deadline() {
     const TIMEOUT: std::time::Duration = ms(400);
     let proxy = ProxyBox::new().ping(Side::Client, ms(100), TIMEOUT);
-    let Rig { mut client, mut upstream, .. } = Rig::open(proxy).await;
+    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
     client.expect_ping().await;
     // It was written a moment before it was read.
     let read = Instant::now();

@@ -16,7 +16,11 @@ WORK = ROOT / "target" / "interop"
 LOGS = WORK / "logs"
 LUBDUB = os.environ.get("LUBDUB", str(ROOT / "target" / "debug" / "lubdub"))
 PYTHON = str(WORK / "venv" / "bin" / "python")
-NODE = str(WORK / "npm" / "node_modules" / "node" / "bin" / "node")
+# Modules are looked for upward from the script: run.sh copies the JavaScript next to its packages.
+NPM = WORK / "npm"
+NODE = str(NPM / "node_modules" / "node" / "bin" / "node")
+
+END = None
 
 
 class Tally:
@@ -81,7 +85,7 @@ class Process:
                 log.write(line)
                 log.flush()
                 self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
+        self._lines.put(END)
 
     def lines(self, limit):
         """The lines as they come, until the program ends or the limit (seconds) is over."""
@@ -91,7 +95,8 @@ class Process:
                 line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 raise TimeoutError(f"{self.name} was not done after {limit} s, see {self.log.name}") from None
-            if line is None:
+            if line is END:
+                self._lines.put(END)
                 return
             yield line
 

@@ -65,7 +65,9 @@ impl Sample {
             sample.system_ticks += stat.system_ticks;
             for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
                 let task = entry?.path();
-                let tid = task.file_name().and_then(|name| name.to_str()?.parse().ok());
+                let tid = task
+                    .file_name()
+                    .and_then(|name| name.to_str()?.parse().ok());
                 let schedstat = fs::read_to_string(task.join("schedstat"));
                 let status = fs::read_to_string(task.join("status"));
                 // A thread may end at any time.
@@ -107,7 +109,9 @@ impl Sample {
             cpu_seconds: cpu,
             user_seconds: cpu * share,
             system_seconds: cpu * (1.0 - share),
-            voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
+            voluntary_switches: self
+                .voluntary_switches
+                .saturating_sub(earlier.voluntary_switches),
             involuntary_switches: (self.involuntary_switches)
                 .saturating_sub(earlier.involuntary_switches),
         }
@@ -151,7 +155,9 @@ fn tree(root: Pid) -> anyhow::Result<Vec<(Pid, Stat)>> {
 }
 
 fn stat(pid: Pid) -> io::Result<Option<Stat>> {
-    Ok(parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?))
+    Ok(parse_stat(&fs::read_to_string(format!(
+        "/proc/{pid}/stat"
+    ))?))
 }
 
 /// Reads /proc/PID/stat. The program's name may hold anything, so fields are counted behind its

@@ -74,7 +74,10 @@ enum Fate {
 
 impl Backend {
     /// A backend that listens.
-    pub(crate) fn bind(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> anyhow::Result<Self> {
+    pub(crate) fn bind(
+        address: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> anyhow::Result<Self> {
         let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
         let poller = Poller::new()?;
         poller.add(&listener, LISTENER, Interest::Read)?;
@@ -313,7 +316,11 @@ impl Connection {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

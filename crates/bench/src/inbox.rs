@@ -4,14 +4,12 @@
 
 use std::fmt;
 
-use lubdub_wire::{Header, Opcode};
+use lubdub_wire::{ControlFrame, Header, Opcode, Payload};
 
 use crate::message::{MASK, Message};
 
 /// How many bytes must be free ahead of the bytes that are read.
-pub(crate) const HEADROOM: usize = Header::MAX_LEN + MAX_CONTROL;
-/// The longest payload of a control frame (RFC 6455 section 5.5).
-const MAX_CONTROL: usize = 125;
+pub(crate) const HEADROOM: usize = ControlFrame::MAX_LEN;
 
 /// The state of one connection's inbox between two reads.
 #[derive(Debug)]
@@ -113,7 +111,7 @@ impl Inbox {
                 self.on_passed(0, message);
                 continue;
             }
-            if header.mask.is_some() || header.payload_len > MAX_CONTROL as u64 {
+            if header.mask.is_some() || header.payload_len > Payload::MAX_LEN as u64 {
                 return Err(BadEcho::Frame(header));
             }
             let frame_len = header_len + header.payload_len as usize;
@@ -125,7 +123,10 @@ impl Inbox {
             match header.opcode {
                 Opcode::PING => {
                     self.pings += 1;
-                    answer_ping(&frame[header_len..], answers);
+                    // RFC 6455 section 5.5.3: with the same payload.
+                    let payload = Payload::try_from(&frame[header_len..])
+                        .expect("the frame's length was checked above");
+                    answers.extend_from_slice(ControlFrame::pong(&payload, Some(MASK)).raw());
                 }
                 Opcode::CLOSE => self.closed = true,
                 _ => return Err(BadEcho::Frame(header)),
@@ -148,23 +149,6 @@ impl Inbox {
         self.residue_len = residue.len();
         self.residue[..residue.len()].copy_from_slice(residue);
     }
-}
-
-/// Adds the PONG that answers a PING (RFC 6455 section 5.5.3).
-fn answer_ping(payload: &[u8], answers: &mut Vec<u8>) {
-    let header = Header {
-        fin: true,
-        rsv: 0,
-        opcode: Opcode::PONG,
-        mask: Some(MASK),
-        payload_len: payload.len() as u64,
-    };
-    let mut encoded = [0; Header::MAX_LEN];
-    let len = header.encode(&mut encoded);
-    answers.extend_from_slice(&encoded[..len]);
-    let masked = answers.len();
-    answers.extend_from_slice(payload);
-    MASK.apply(0, &mut answers[masked..]);
 }
 
 // === impl BadEcho ===
@@ -240,9 +224,13 @@ mod tests {
                 (Opcode::BINARY, &echo(&mut message, 2)),
                 (Opcode::CLOSE, &[0x03, 0xe8]),
             ]);
-            let mut pongs = Vec::new();
-            answer_ping(b"beat", &mut pongs);
-            answer_ping(&[5; 125], &mut pongs);
+            let pongs: Vec<u8> = [&b"beat"[..], &[5; 125]]
+                .into_iter()
+                .flat_map(|payload| {
+                    let payload = Payload::try_from(payload).unwrap();
+                    ControlFrame::pong(&payload, Some(MASK)).raw().to_vec()
+                })
+                .collect();
             for size in 1..=bytes.len() {
                 let mut inbox = Inbox::new();
                 let answers = take_in_chunks(&mut inbox, &bytes, size, &message).unwrap();
@@ -275,10 +263,7 @@ mod tests {
             refused(&[(Opcode::BINARY, &good[1..])]),
             BadEcho::Frame(_)
         ));
-        assert!(matches!(
-            refused(&[(Opcode::PONG, b"")]),
-            BadEcho::Frame(_)
-        ));
+        assert!(matches!(refused(&[(Opcode::PONG, b"")]), BadEcho::Frame(_)));
         assert_eq!(
             refused(&[(Opcode::CLOSE, b""), (Opcode::BINARY, &good)]),
             BadEcho::AfterClose

@@ -10,6 +10,6 @@ mod target;
 
 pub(crate) use churn::{Churn, ChurnReport};
 pub(crate) use hold::{Hold, HoldReport, Kind};
-pub(crate) use meter::{Meter, Observed};
+pub(crate) use meter::Observed;
 pub(crate) use relay::{Relay, RelayReport};
 pub(crate) use target::Target;

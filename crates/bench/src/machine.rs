@@ -35,7 +35,10 @@ impl Machine {
         Self {
             processor: processor.to_owned(),
             cores: cores(),
-            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            kernel: rustix::system::uname()
+                .release()
+                .to_string_lossy()
+                .into_owned(),
         }
     }
 }
@@ -59,7 +62,10 @@ pub(crate) fn pin(cores: &[Core]) -> anyhow::Result<()> {
 }
 
 /// Does something, which is to start a process, while on these cores.
-pub(crate) fn on_cores<T>(cores: &[Core], start: impl FnOnce() -> io::Result<T>) -> anyhow::Result<T> {
+pub(crate) fn on_cores<T>(
+    cores: &[Core],
+    start: impl FnOnce() -> io::Result<T>,
+) -> anyhow::Result<T> {
     let before = sched_getaffinity(None)?;
     pin(cores)?;
     let started = start();

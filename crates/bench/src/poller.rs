@@ -2,6 +2,7 @@
 //! forgotten, and a timer that is exact where epoll's own timeout counts whole milliseconds.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,6 @@ const BATCH: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    events: Vec<epoll::Event>,
 }
 
 /// What is asked about a socket.
@@ -56,12 +56,16 @@ impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(BATCH),
         })
     }
 
     /// Begins to watch.
-    pub(crate) fn add(&self, source: impl AsFd, token: usize, interest: Interest) -> io::Result<()> {
+    pub(crate) fn add(
+        &self,
+        source: impl AsFd,
+        token: usize,
+        interest: Interest,
+    ) -> io::Result<()> {
         Ok(epoll::add(
             &self.epoll,
             source,
@@ -85,21 +89,23 @@ impl Poller {
         )?)
     }
 
+    /// Watches no longer.
+    pub(crate) fn remove(&self, source: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, source)?)
+    }
+
     /// Waits until something is ready or the time is over, and puts what is ready into `ready`.
-    pub(crate) fn wait(&mut self, ready: &mut Vec<Ready>, limit: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&self, ready: &mut Vec<Ready>, limit: Option<Duration>) -> io::Result<()> {
         ready.clear();
-        self.events.clear();
         // Rounded up, or the last millisecond would be spent in a spin.
         let limit = limit.map(|limit| timespec(limit + Duration::from_micros(999)));
-        match epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(&mut self.events),
-            limit.as_ref(),
-        ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let mut events = [MaybeUninit::uninit(); BATCH];
+        let events = match epoll::wait(&self.epoll, &mut events, limit.as_ref()) {
+            Ok((events, _)) => events,
+            Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
-        }
-        ready.extend(self.events.iter().map(|event| {
+        };
+        ready.extend(events.iter().map(|event| {
             // Copied out, since the kernel's struct is packed.
             let flags = event.flags;
             Ready {

@@ -145,8 +145,5 @@ fn taken(result: io::Result<usize>) -> io::Result<usize> {
 }
 
 fn is_not_now(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::Interrupted
-    )
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

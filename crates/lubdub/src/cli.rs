@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::completions::Shell;
+use crate::commands::probe::Probe;
+use crate::commands::target::Target;
 use crate::config::{FileSource, FlagValue, Origin, Sources, parse_duration};
 use crate::version;
 
@@ -13,11 +16,19 @@ use crate::version;
 const CONFIG_VARIABLE: &str = "LUBDUB_CONFIG";
 /// The name of what `--listen` and `--upstream` make.
 const MAIN: &str = "main";
+/// How to begin, and what comes back.
+const AFTER_HELP: &str = "\
+Two flags are a whole configuration; `lubdub config example` prints a file to begin with:
+  lubdub --listen 0.0.0.0:8080 --upstream ws://127.0.0.1:9000
+
+Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.";
+/// What `probe` adds to the exit codes.
+const PROBE_EXIT: &str = "Exit codes: 0 if every ping was answered with its own payload, or by the pong to a later one; else 1.";
 
 /// A transparent, heartbeat-injecting reverse proxy for WebSocket.
 #[derive(Debug, Parser)]
 #[command(name = "lubdub", version = version::VERSION, long_version = version::LONG)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.")]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// What to do; run if nothing is said.
     #[command(subcommand)]
@@ -28,7 +39,7 @@ pub(crate) struct Cli {
 }
 
 /// What to do.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Run the proxy (the default)
     Run,
@@ -38,13 +49,39 @@ pub(crate) enum Command {
         #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
         lasting: Option<Duration>,
     },
-    /// Check the configuration, and name every mistake in it
-    Check,
+    /// Check the configuration: name every mistake, and warn of what will not do in practice
+    Check {
+        /// Treat warnings as mistakes: exit with 78
+        #[arg(long)]
+        deny_warnings: bool,
+    },
     /// Print configuration
     Config {
         /// Which configuration.
         #[command(subcommand)]
         which: Which,
+    },
+    /// Connect to a backend and ping it: does it answer, and how fast?
+    #[command(after_help = PROBE_EXIT)]
+    Probe(Probe),
+    /// Ask a running lubdub whether it is ready: exit 0 or 1, for containers
+    Healthcheck {
+        /// Ask this URL instead of the admin listener of the configuration
+        #[arg(long, value_name = "URL", value_parser = Target::parse)]
+        url: Option<Target>,
+        /// For the answer
+        #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
+        timeout: Duration,
+    },
+    /// Print a script that completes commands and flags in a shell
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+    /// Print a manual page
+    Man {
+        /// Of this command instead of the whole program, such as probe
+        command: Vec<String>,
     },
 }
 
@@ -63,6 +100,7 @@ pub(crate) enum Which {
 
 /// What is said about the configuration.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Configuration")]
 pub(crate) struct Options {
     /// Read this TOML file [variable: LUBDUB_CONFIG]
     #[arg(long, value_name = "PATH", global = true)]

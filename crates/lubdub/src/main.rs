@@ -9,13 +9,13 @@ mod logging;
 mod output;
 mod version;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use cli::{Cli, Command, Options, Which};
-use config::{Config, Machine, Mistakes};
+use commands::check::OnWarning;
+use config::{Config, Machine, Mistakes, Sources, Warnings};
 
 /// Something went wrong while running.
 const FAILURE: u8 = 1;
@@ -30,11 +30,10 @@ fn main() -> ExitCode {
         Err(error) => return answer(&error),
     };
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            // Nobody is left to tell if this fails.
-            let _ = writeln!(std::io::stderr(), "lubdub: {error:#}");
-            ExitCode::from(if error.is::<Mistakes>() {
+            output::complain(format_args!("{error:#}"));
+            ExitCode::from(if error.is::<Mistakes>() || error.is::<Warnings>() {
                 CONFIGURATION
             } else {
                 FAILURE
@@ -44,27 +43,47 @@ fn main() -> ExitCode {
 }
 
 /// Does what was asked.
-fn dispatch(cli: Cli) -> anyhow::Result<()> {
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { command, options } = cli;
     match command.unwrap_or(Command::Run) {
-        Command::Run => commands::run::run(load(options)?),
-        Command::Demo { lasting } => demo::demo(lasting),
-        Command::Check => Ok(output::print(&commands::check::summary(&load(options)?))?),
-        Command::Config { which } => Ok(output::print(&match which {
+        Command::Run => commands::run::run(load(options)?)?,
+        Command::Demo { lasting } => demo::demo(lasting)?,
+        Command::Check { deny_warnings } => {
+            let on_warning = if deny_warnings {
+                OnWarning::Deny
+            } else {
+                OnWarning::Tell
+            };
+            commands::check::check(&load(options)?, on_warning)?;
+        }
+        Command::Config { which } => output::print(&match which {
             Which::Defaults => config::defaults(),
             Which::Example => config::example(),
             Which::Effective => load(options)?.effective(),
             Which::Reference => config::reference(),
-        })?),
+        })?,
+        Command::Probe(probe) => return commands::probe::probe(&probe),
+        Command::Healthcheck { url, timeout } => {
+            commands::healthcheck::healthcheck(url, timeout, &sources(options))?;
+        }
+        Command::Completions { shell } => {
+            output::print(&commands::completions::script(shell, Cli::command()))?;
+        }
+        Command::Man { command } => {
+            output::print(&commands::manual::page(Cli::command(), &command)?)?;
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The configuration in this environment, on this machine.
 fn load(options: Options) -> Result<Config, Mistakes> {
-    config::load(
-        &options.sources(std::env::vars_os().collect()),
-        &Machine::probe(),
-    )
+    config::load(&sources(options), &Machine::probe())
+}
+
+/// All that the configuration is made from, in this environment.
+fn sources(options: Options) -> Sources {
+    options.sources(std::env::vars_os().collect())
 }
 
 /// What clap says in place of a command line: help and the version, or what is wrong with it.

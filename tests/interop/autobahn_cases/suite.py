@@ -28,9 +28,9 @@ COMPARED = (
 
 def run(tally, fast):
     cases = FAST if fast else ALL
-    limit = 300 if fast else 1500
+    limit = 300 if fast else 3600
     jobs = [(role, name) for name in RUNS for role in ("client", "server")]
-    with concurrent.futures.ThreadPoolExecutor(max(2, (os.cpu_count() or 2))) as pool:
+    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
         futures = {job: pool.submit(ROLES[job[0]], job[1], cases, limit) for job in jobs}
     for role in ROLES:
         results = {}

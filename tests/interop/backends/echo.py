@@ -36,7 +36,7 @@ class Connection(ServerConnection):
 def on_request(connection, request):
     url = urlsplit(request.path)
     if request.headers.get("Upgrade", "").lower() == "websocket":
-        if "plain" in parse_qs(url.query):
+        if "plain" in parse_qs(url.query, keep_blank_values=True):
             connection.protocol.available_extensions = []
         return None
     kind, body = FILES[url.path.rsplit("/", 1)[1]]
@@ -44,6 +44,10 @@ def on_request(connection, request):
     headers["Set-Cookie"] = "heart=beats; Path=/"
     headers["Connection"] = "close"
     return Response(200, "OK", headers, body.encode())
+
+
+def choose(_, offered):
+    return "interop.v2" if "interop.v2" in offered else None
 
 
 async def on_connection(peer):
@@ -86,7 +90,7 @@ async def obey(peer, command):
 
 
 async def main():
-    options = {"ping_interval": None, "max_size": None, "subprotocols": ["interop.v2"]}
+    options = {"ping_interval": None, "max_size": None, "select_subprotocol": choose}
     async with serve(
         on_connection, "127.0.0.1", 0, process_request=on_request, create_connection=Connection, **options
     ) as server:

@@ -170,7 +170,10 @@ async def close_by_upstream(dial):
     await peer.send('!{"do":"close","code":4002,"reason":"tsch\\u00fc\\u00df client"}')
     equal(await peer.ended, [4002, "tsch\u00fc\u00df client"], "the client's close")
     other = await dial("/close")
-    equal(await other.ask(do="ended", id=name), [4002, "tsch\u00fc\u00df client"], "the upstream's close")
+    # Some libraries answer a Close with the code that they were sent, some with 1000: RFC 6455 5.5.1
+    # calls the former typical.
+    code, _ = await other.ask(do="ended", id=name)
+    equal(code in (4002, 1000), True, f"4002 or 1000 as the upstream's code {code}")
     await other.end()
 
 

@@ -45,3 +45,4 @@ async function dial(path, { protocols = [], cookie } = {}) {
 }
 
 await run(dial, lacking.split(","), report);
+process.exit();

@@ -6,6 +6,7 @@ import asyncio
 import aiohttp
 import cases
 from aiohttp import WSMsgType
+from yarl import URL
 
 
 class Peer(cases.Peer):
@@ -27,9 +28,10 @@ class Peer(cases.Peer):
                     self.on_pong(message.data)
                 case WSMsgType.CLOSE:
                     self.on_end(message.data, message.extra)
+                    await self.session.close()
+                    return
                 case _:
-                    break
-        await self.session.close()
+                    return
 
     async def send(self, message):
         if isinstance(message, str):
@@ -47,8 +49,6 @@ class Peer(cases.Peer):
         await self.socket.pong(payload.encode())
 
     async def close(self, code, reason):
-        # The task that reads has to go first: it would be handed what close() waits for.
-        self.reader.cancel()
         await self.socket.close(code=code, message=reason.encode())
         self.on_end(self.socket.close_code, reason)
         await self.session.close()
@@ -66,7 +66,7 @@ async def dial(url, protocols=(), cookie=None):
     session = aiohttp.ClientSession()
     headers = {"Cookie": cookie} if cookie else {}
     options = {"autoping": False, "max_msg_size": 0, "compress": 15, "headers": headers}
-    return Peer(session, await session.ws_connect(url, protocols=protocols, **options))
+    return Peer(session, await session.ws_connect(URL(url, encoded=True), protocols=protocols, **options))
 
 
 asyncio.run(cases.run(dial))

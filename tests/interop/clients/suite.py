@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 
-from harness import HERE, NODE, PYTHON, Lubdub, Process, expect, expect_at_least
+from harness import HERE, NODE, NPM, PYTHON, Lubdub, Process, expect, expect_at_least
 
 INTERVAL = "200ms"
 # At 200 ms, an idle connection of 3 s is pinged at least so often.
@@ -37,7 +37,7 @@ def python(name):
 
 
 def node(name):
-    return [NODE, str(HERE / "clients" / name)]
+    return [NODE, str(NPM / "clients" / name)]
 
 
 # Name, command, what the client's library cannot do, further arguments.
@@ -55,7 +55,7 @@ CLIENTS = (
 def run(tally, fast):
     with (
         Process("clients-backend-python", [PYTHON, str(HERE / "backends" / "echo.py")]) as python_backend,
-        Process("clients-backend-node", [NODE, str(HERE / "backends" / "echo.mjs")]) as node_backend,
+        Process("clients-backend-node", [NODE, str(NPM / "backends" / "echo.mjs")]) as node_backend,
         Lubdub(
             "clients-lubdub", {"python": python_backend.port(), "node": node_backend.port()}, INTERVAL
         ) as lubdub,

@@ -2,7 +2,7 @@
 //! checks their echoes. When messages are due is not decided here.
 
 use anyhow::Context;
-use lubdub_wire::{Close, CloseCode, ControlFrame, Header, Opcode};
+use lubdub_wire::{CloseCode, ControlFrame};
 
 use super::target::Target;
 use crate::handshake::{MAX_HEAD, head_len};
@@ -100,6 +100,11 @@ impl Client {
         matches!(self.phase, Phase::Ended)
     }
 
+    /// The connection itself.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// What has come.
     pub(crate) fn inbox(&self) -> &Inbox {
         &self.inbox
@@ -117,7 +122,8 @@ impl Client {
 
     /// A Close is to be written.
     pub(crate) fn say_goodbye(&mut self) {
-        self.control.extend_from_slice(&goodbye());
+        let close = ControlFrame::close(CloseCode::NORMAL, "", Some(MASK));
+        self.control.extend_from_slice(close.raw());
     }
 
     /// Takes in what has come.
@@ -127,7 +133,8 @@ impl Client {
                 return Err(error).context("cannot connect");
             }
             self.phase = Phase::Opening(Vec::new());
-            self.control.extend_from_slice(kit.target.opening().request());
+            self.control
+                .extend_from_slice(kit.target.opening().request());
             return Ok(());
         }
         while ready.readable && !self.has_ended() {

@@ -31,7 +31,9 @@ impl Target {
         tls: impl FnOnce() -> anyhow::Result<Arc<ClientConfig>>,
         sources: u32,
     ) -> anyhow::Result<Self> {
-        let (scheme, rest) = url.split_once("://").context("a URL begins with ws:// or wss://")?;
+        let (scheme, rest) = url
+            .split_once("://")
+            .context("a URL begins with ws:// or wss://")?;
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
@@ -96,7 +98,8 @@ impl Target {
             socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())?;
         }
         match socket.connect(&self.address.into()) {
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
+            Err(error)
+                if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
             result => result?,
         }
         Ok(socket.into())
@@ -149,6 +152,9 @@ mod tests {
     fn sources_are_all_different_and_none_is_the_usual_one() {
         let all: HashSet<Ipv4Addr> = (0..65_024).map(loopback).collect();
         assert_eq!(all.len(), 65_024);
-        assert!(all.iter().all(|ip| ip.is_loopback() && *ip != Ipv4Addr::LOCALHOST));
+        assert!(
+            all.iter()
+                .all(|ip| ip.is_loopback() && *ip != Ipv4Addr::LOCALHOST)
+        );
     }
 }

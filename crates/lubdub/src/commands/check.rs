@@ -1,9 +1,31 @@
-//! `lubdub check`: a summary of a configuration that is right.
+//! `lubdub check`: a summary of a configuration without mistakes, and what will not do in it.
 
-use crate::config::{self, Config};
+use crate::config::Config;
+use crate::output;
+
+/// What becomes of warnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnWarning {
+    /// They are told.
+    Tell,
+    /// They make the configuration a wrong one.
+    Deny,
+}
+
+/// Tells of `config` in short, and warns of what will not do in it.
+pub(crate) fn check(config: &Config, on_warning: OnWarning) -> anyhow::Result<()> {
+    let warnings = &config.warnings;
+    if !warnings.is_empty() {
+        match on_warning {
+            OnWarning::Tell => output::complain(warnings),
+            OnWarning::Deny => return Err(warnings.clone().into()),
+        }
+    }
+    Ok(output::print(&summary(config))?)
+}
 
 /// What `config` says, in short.
-pub(crate) fn summary(config: &Config) -> String {
+fn summary(config: &Config) -> String {
     let settings = &config.settings;
     let mut lines = vec!["ok".to_owned()];
     for listener in &settings.listeners {
@@ -54,12 +76,5 @@ pub(crate) fn summary(config: &Config) -> String {
         "up to {} pairs, {} workers",
         settings.limits.pairs, settings.workers
     ));
-
-    let warnings = config::advice(settings);
-    lines.extend(
-        warnings
-            .into_iter()
-            .map(|warning| format!("warning: {warning}")),
-    );
     lines.join("\n") + "\n"
 }

@@ -63,6 +63,23 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Wrong> {
     }
 }
 
+/// A duration of whole milliseconds as [`parse`] reads it.
+pub(crate) fn written(duration: Duration) -> String {
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    for (unit, scale) in UNITS {
+        if rest >= scale {
+            text += &format!("{}{unit}", rest / scale);
+            rest %= scale;
+        }
+    }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
+}
+
 /// Splits where `inside` ends to hold.
 fn split(text: &str, inside: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !inside(c)).unwrap_or(text.len()))
@@ -90,6 +107,14 @@ mod tests {
         assert_eq!(millis("1d2h3m4s5ms"), 93_784_005);
         assert_eq!(millis("365d"), 31_536_000_000);
         assert_eq!(millis("0s"), 0);
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for text in ["1ms", "5s", "1m30s", "2h", "1d2h3m4s5ms", "365d", "0s"] {
+            assert_eq!(written(parse(text).unwrap()), text);
+        }
+        assert_eq!(written(Duration::from_secs(60)), "1m");
     }
 
     #[test]

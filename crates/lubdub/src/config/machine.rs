@@ -31,6 +31,15 @@ impl Machine {
         }
     }
 
+    /// How many descriptors can be open with so many pairs and handshakes in flight. A handshake
+    /// can hold as many as a pair: the client's, and the upstream's before it is one.
+    pub(crate) fn needed(pairs: usize, handshakes: NonZeroUsize) -> u64 {
+        let connections = (pairs as u64).saturating_add(handshakes.get() as u64);
+        connections
+            .saturating_mul(PER_PAIR)
+            .saturating_add(RESERVE + ADMIN)
+    }
+
     /// How many pairs the file limit carries.
     pub(crate) fn pairs(&self) -> usize {
         let pairs = self.files.saturating_sub(RESERVE + ADMIN) / PER_PAIR;

@@ -1,10 +1,10 @@
 //! Configuration: from files, variables and flags to typed settings, or to every mistake in them.
 //!
 //! The way of a value: [`layers`] merges what was set and remembers where, [`schema`] refuses what
-//! no key is declared for, [`implied`] adds the defaults and what need not be said, [`raw`] gives it the shape of
-//! the program, and [`resolve`] reads it. What the keys are is declared once, in [`keys`].
+//! no key is declared for, [`implied`] adds the defaults and what need not be said, [`raw`] gives it
+//! the shape of the program, [`resolve`] reads it, and [`lint`] doubts it. What the keys are is
+//! declared once, in [`keys`].
 
-mod advice;
 mod choice;
 mod duration;
 mod error;
@@ -12,6 +12,7 @@ mod implied;
 mod keys;
 mod layers;
 mod leaf;
+mod lint;
 mod machine;
 mod name;
 mod origin;
@@ -26,21 +27,24 @@ mod size;
 mod token;
 mod tree;
 mod url;
+mod warning;
 
 use std::net::SocketAddr;
 
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
-pub(crate) use advice::advice;
-pub(crate) use duration::parse as parse_duration;
-pub(crate) use error::Mistakes;
+pub(crate) use duration::{parse as parse_duration, written};
+pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use layers::{FileSource, FlagValue, Sources};
 pub(crate) use machine::Machine;
 pub(crate) use origin::Origin;
+pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
 pub(crate) use token::Token;
+pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
+pub(crate) use warning::Warnings;
 
 use raw::Raw;
 use tree::Table;
@@ -54,6 +58,8 @@ pub(crate) struct Config {
     pub admin: Option<AdminSettings>,
     /// What is logged and how.
     pub log: LogSettings,
+    /// What will not do in practice.
+    pub warnings: Warnings,
     /// Every key that is in effect, with its origin.
     effective: Table,
 }
@@ -92,15 +98,11 @@ pub(crate) enum LogFormat {
 /// # Errors
 /// Every mistake that can be found.
 pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mistakes> {
-    let mut tree = layers::merge(sources)?;
     let mut mistakes = Mistakes::default();
-    schema::check(&mut tree, &mut mistakes);
-    implied::complete(&mut tree);
-    let raw: Raw = tree
-        .read()
-        .expect("whatever is not declared has been taken out");
+    let (tree, raw) = read(sources, &mut mistakes)?;
     match resolve::resolve(&raw, machine, &mut mistakes) {
         Some(resolved) if mistakes.is_empty() => Ok(Config {
+            warnings: lint::find(&raw, &resolved, machine),
             settings: resolved.settings,
             admin: resolved.admin,
             log: resolved.log,
@@ -108,6 +110,28 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
         }),
         _ => Err(mistakes),
     }
+}
+
+/// Where `sources` put the admin listener; `None` if it is off. Whatever else is wrong or missing
+/// in them is left alone: the flags of the process that listens there are not known here.
+///
+/// # Errors
+/// If this cannot be said.
+pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mistakes> {
+    let (_, raw) = read(sources, &mut Mistakes::default())?;
+    let mut mistakes = Mistakes::default();
+    resolve::admin_address(&raw, &mut mistakes).ok_or(mistakes)
+}
+
+/// What `sources` set, with what is implied, as a tree and in the shape of the program.
+fn read(sources: &Sources, mistakes: &mut Mistakes) -> Result<(Table, Raw), Mistakes> {
+    let mut tree = layers::merge(sources)?;
+    schema::check(&mut tree, mistakes);
+    implied::complete(&mut tree);
+    let raw = tree
+        .read()
+        .expect("whatever is not declared has been taken out");
+    Ok((tree, raw))
 }
 
 // === impl Config ===

@@ -10,6 +10,10 @@ const MAX: usize = 32;
 pub(crate) const RULE: &str =
     "a name is at most 32 of a-z, 0-9 and single underscores, beginning with a letter";
 
+/// The one name that a route cannot have, for messages.
+pub(crate) const TAKEN: &str =
+    "this name stands in metrics for requests that reach no route; choose another";
+
 /// Whether `name` matches `[a-z][a-z0-9]*(_[a-z0-9]+)*` and is not too long.
 pub(crate) fn is_name(name: &str) -> bool {
     let is_word = |word: &str| {

@@ -2,6 +2,8 @@
 //!
 //! What is refused is also taken out, so that the rest can be read and all mistakes are found.
 
+use lubdub_metrics::NO_ROUTE;
+
 use super::error::{Mistake, Mistakes, Wrong};
 use super::keys::{self, Found};
 use super::leaf::{Leaf, Scalar};
@@ -58,13 +60,16 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
             true
         }
         (Found::Named, Tree::Table(table)) => {
-            let is_name = path.last().is_some_and(|segment| name::is_name(segment));
-            if is_name {
-                check_table(table, path, mistakes);
-            } else {
-                refuse(&Tree::Table(table.clone()), path, name::RULE, mistakes);
+            let wrong = match segments[..] {
+                ["route", NO_ROUTE] => Some(name::TAKEN),
+                [.., name] if !name::is_name(name) => Some(name::RULE),
+                _ => None,
+            };
+            match wrong {
+                Some(wrong) => refuse(&Tree::Table(table.clone()), path, wrong, mistakes),
+                None => check_table(table, path, mistakes),
             }
-            is_name
+            wrong.is_none()
         }
         (Found::Table | Found::Named, Tree::Leaf(leaf)) => {
             let [first, ..] = keys::children(&segments)[..] else {

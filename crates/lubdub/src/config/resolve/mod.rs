@@ -7,6 +7,7 @@ mod route;
 mod terms;
 mod upstream;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Limits, Settings};
@@ -62,6 +63,12 @@ pub(crate) fn resolve(raw: &Raw, machine: &Machine, mistakes: &mut Mistakes) -> 
         admin: admin?,
         log: log?,
     })
+}
+
+/// Where the admin listener is to be, the inner `None` for nowhere. `None` if that is wrong, which is
+/// then noted.
+pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<SocketAddr>> {
+    process::admin_address(&raw.admin, mistakes)
 }
 
 /// Reads a value that is there because it has a default.

@@ -1,5 +1,7 @@
 //! The admin listener and the log.
 
+use std::net::SocketAddr;
+
 use super::super::error::Mistakes;
 use super::super::token::Token;
 use super::super::{AdminSettings, LogSettings, raw, read};
@@ -7,7 +9,7 @@ use super::{optional, take};
 
 /// The inner `None` says that there is no admin listener.
 pub(super) fn admin(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<AdminSettings>> {
-    let address = take(&raw.address, read::address_or_off, mistakes);
+    let address = admin_address(raw, mistakes);
     let token = |value: &_| Token::from_file(&read::file(value)?);
     let token = optional(&raw.token_file, token, mistakes);
     let hosts = take(&raw.hosts, read::hosts, mistakes);
@@ -17,6 +19,14 @@ pub(super) fn admin(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<
         token,
         hosts,
     }))
+}
+
+/// Only where it listens.
+pub(super) fn admin_address(
+    raw: &raw::Admin,
+    mistakes: &mut Mistakes,
+) -> Option<Option<SocketAddr>> {
+    take(&raw.address, read::address_or_off, mistakes)
 }
 
 /// What is logged and how.

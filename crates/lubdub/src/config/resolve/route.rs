@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lubdub_metrics::NO_ROUTE;
 use lubdub_proxy::settings::{Route, Upstream};
 
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
 use super::super::raw::{self, Terms};
-use super::super::{read, schema};
+use super::super::{name, read, schema};
 use super::upstream::Upstreams;
 use super::{optional, take, terms};
 
@@ -23,6 +24,13 @@ pub(super) fn resolve(
         mistakes.about(
             "route",
             "there is no route: with several upstreams they must be set",
+        );
+    }
+    // One that was set has been refused; this one would be the only upstream's.
+    if raw.contains_key(NO_ROUTE) {
+        mistakes.about(
+            format!("upstream.{NO_ROUTE}"),
+            format!("would have a route of its name, but {}", name::TAKEN),
         );
     }
     let routes: Vec<_> = raw

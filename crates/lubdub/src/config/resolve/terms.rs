@@ -3,9 +3,13 @@
 use lubdub_keepalive::{PerSide, Policy};
 use lubdub_proxy::settings::{CloseCodes, Terms, ToClientCodes, ToUpstreamCodes};
 
-use super::super::error::Mistakes;
+use super::super::error::{Mistakes, Wrong};
+use super::super::leaf::Scalar;
 use super::super::{raw, read};
 use super::take;
+
+/// The largest control frame's payload (RFC 6455 5.5).
+const MIN_FRAME: u64 = lubdub_wire::Payload::MAX_LEN as u64;
 
 /// Reads terms.
 pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms> {
@@ -31,7 +35,7 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
     let close = take(&waits.close, read::duration, mistakes);
     let data_idle = take(&waits.data_idle, read::duration_or_off, mistakes);
     let lifetime = take(&waits.lifetime, read::duration_or_off, mistakes);
-    let frame_bytes = take(&raw.frame_bytes, read::size_or_off, mistakes);
+    let frame_bytes = take(&raw.frame_bytes, frame_bytes, mistakes);
     Some(Terms {
         keepalive: PerSide {
             client: client?,
@@ -54,6 +58,17 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
         lifetime: lifetime?,
         frame_bytes: frame_bytes?,
     })
+}
+
+/// A bound that control frames cannot break: the pongs to lubdub's own pings are some.
+fn frame_bytes(value: &Scalar) -> Result<Option<u64>, Wrong> {
+    match read::size_or_off(value)? {
+        Some(bytes) if bytes < MIN_FRAME => Err(Wrong(format!(
+            "must be at least {MIN_FRAME}, what control frames may have, pongs to lubdub's own \
+             pings among them, or \"off\""
+        ))),
+        bytes => Ok(bytes),
+    }
 }
 
 fn policy(raw: &raw::Side, mistakes: &mut Mistakes) -> Option<Policy> {

@@ -1,6 +1,7 @@
 //! The configuration as a whole: from sources to settings.
 
 mod declaration;
+mod warnings;
 
 use std::time::Duration;
 
@@ -187,6 +188,60 @@ fn routes_must_differ_and_name_their_upstream() {
     assert_eq!(
         mistakes(&two),
         ["route: there is no route: with several upstreams they must be set"]
+    );
+}
+
+#[test]
+fn no_route_can_have_the_name_that_metrics_give_to_none() {
+    let wrong = "this name stands in metrics for requests that reach no route; choose another";
+    assert_eq!(
+        mistakes(&[("route.none.path_prefix", "/x")]),
+        [format!("route.none (--set): {wrong}")]
+    );
+    let sources = flags(&[
+        ("listen.a.address", "127.0.0.1:0"),
+        ("upstream.none.url", "ws://b"),
+    ]);
+    let mistakes = load(&sources, &MACHINE).unwrap_err().to_string();
+    assert!(
+        mistakes.ends_with(&format!(
+            "upstream.none: would have a route of its name, but {wrong}"
+        )),
+        "{mistakes}"
+    );
+    assert!(with(&[("route.none_at_all.path_prefix", "/x")]).is_ok());
+}
+
+#[test]
+fn a_bound_of_frames_spares_control_frames() {
+    let key = "limits.frame_bytes";
+    let mistakes = mistakes(&[(key, "124"), ("route.b.limits.frame_bytes", "64B")]);
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(
+        mistakes[0]
+            .starts_with("limits.frame_bytes = 124 (--set): must be at least 125, what control"),
+        "{mistakes:?}"
+    );
+    assert!(with(&[(key, "125")]).is_ok());
+}
+
+#[test]
+fn the_admin_address_is_known_whatever_else_is_wrong() {
+    let address = |keys: &[(&str, &str)]| admin_address(&flags(keys));
+    let found = address(&[
+        ("admin.address", "10.0.0.1:1"),
+        ("log.level", "loud"),
+        ("x", "y"),
+    ]);
+    assert_eq!(found, Ok("10.0.0.1:1".parse().ok()));
+    assert_eq!(address(&[]), Ok("127.0.0.1:9901".parse().ok()));
+    assert_eq!(address(&[("admin.address", "off")]), Ok(None));
+    let mistakes = address(&[("admin.address", "here")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        mistakes.contains("admin.address = \"here\" (--set)"),
+        "{mistakes}"
     );
 }
 

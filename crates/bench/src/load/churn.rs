@@ -1,0 +1,192 @@
+//! Short sessions: connect, handshake, one echo, close, and again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::client::{Client, Kit};
+use super::meter::{Meter, Observed};
+use super::target::Target;
+use crate::accounting::Pid;
+use crate::latency::{Latencies, Quantiles};
+use crate::poller::{Poller, Ready, until};
+use crate::progress::Progress;
+
+/// How often the clock is looked at when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+/// How long no session may end.
+const STALL: Duration = Duration::from_secs(10);
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Churn {
+    /// How many sessions there are at a time.
+    pub connections: usize,
+    /// How long the one message of a session is.
+    pub bytes: usize,
+    /// What is not counted at the beginning.
+    pub warm_up: Duration,
+    /// What is counted.
+    pub duration: Duration,
+    /// Whose processor time is counted.
+    pub proxy: Option<Pid>,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ChurnReport {
+    /// How many sessions there were at a time.
+    pub connections: usize,
+    /// How many sessions began and ended well.
+    pub sessions: u64,
+    /// How many of them each second.
+    pub sessions_per_second: f64,
+    /// From the connect to the end.
+    pub duration: Quantiles,
+    /// The proxy's processor time for one session.
+    pub cpu_us_per_session: Option<f64>,
+    /// What else was seen.
+    pub observed: Observed,
+}
+
+/// A session under way.
+#[derive(Debug)]
+struct Session {
+    client: Client,
+    began: Instant,
+    stage: Stage,
+}
+
+/// What a session has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It sends its message as soon as it is open.
+    Speaking,
+    /// Its Close is on the way.
+    Leaving,
+}
+
+// === impl Churn ===
+
+impl Churn {
+    /// Does it.
+    pub(crate) fn run(
+        &self,
+        target: Target,
+        mut progress: Progress,
+    ) -> anyhow::Result<ChurnReport> {
+        let mut run = Run {
+            kit: Kit::new(target, self.bytes),
+            poller: Poller::new()?,
+            sessions: Vec::with_capacity(self.connections),
+            ready: Vec::new(),
+            begun: 0,
+            ended: 0,
+            last: Instant::now(),
+            durations: Latencies::new(),
+        };
+        for token in 0..self.connections {
+            let session = run.begin(token)?;
+            run.sessions.push(session);
+        }
+
+        let warm = Instant::now() + self.warm_up;
+        while Instant::now() < warm {
+            run.step()?;
+        }
+        let meter = Meter::start(self.proxy)?;
+        run.ended = 0;
+        run.durations.clear();
+        let end = meter.began() + self.duration;
+        loop {
+            let now = Instant::now();
+            if now >= end {
+                break;
+            }
+            run.step()?;
+            progress.show(|| format!("{} s to go", until(end, now).as_secs()));
+        }
+        let observed = meter.stop()?;
+        anyhow::ensure!(run.ended > 0, "no session ended");
+        Ok(ChurnReport {
+            connections: self.connections,
+            sessions: run.ended,
+            sessions_per_second: run.ended as f64 / observed.seconds,
+            duration: run.durations.quantiles(),
+            cpu_us_per_session: observed.cpu_us_per(run.ended),
+            observed,
+        })
+    }
+}
+
+/// A run under way.
+#[derive(Debug)]
+struct Run {
+    kit: Kit,
+    poller: Poller,
+    sessions: Vec<Session>,
+    ready: Vec<Ready>,
+    begun: u64,
+    ended: u64,
+    last: Instant,
+    durations: Latencies,
+}
+
+// === impl Run ===
+
+impl Run {
+    /// Begins a session.
+    fn begin(&mut self, token: usize) -> anyhow::Result<Session> {
+        let began = Instant::now();
+        let mut client = Client::connect(&self.kit, self.begun, &self.poller, token)?;
+        client.set_due(1);
+        self.begun += 1;
+        Ok(Session {
+            client,
+            began,
+            stage: Stage::Speaking,
+        })
+    }
+
+    /// Waits for something to happen, and does what it asks for.
+    fn step(&mut self) -> anyhow::Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.poller.wait(&mut ready, Some(TICK))?;
+        for &ready in &ready {
+            self.drive(ready)
+                .with_context(|| format!("after {} sessions", self.begun))?;
+        }
+        self.ready = ready;
+        anyhow::ensure!(
+            self.last.elapsed() < STALL,
+            "no session has ended for {STALL:?}"
+        );
+        Ok(())
+    }
+
+    fn drive(&mut self, ready: Ready) -> anyhow::Result<()> {
+        let session = &mut self.sessions[ready.token];
+        let client = &mut session.client;
+        client.hear(ready, &mut self.kit)?;
+        if client.has_ended() {
+            anyhow::ensure!(
+                client.inbox().closed(),
+                "a session was ended before its Close"
+            );
+            let now = Instant::now();
+            self.durations.record(now - session.began);
+            self.ended += 1;
+            self.last = now;
+            // The old socket is dropped, and with it what epoll knows of it.
+            let next = self.begin(ready.token)?;
+            self.sessions[ready.token] = next;
+            return Ok(());
+        }
+        if session.stage == Stage::Speaking && client.inbox().echoes() == 1 {
+            session.stage = Stage::Leaving;
+            client.say_goodbye();
+        }
+        client.speak(&mut self.kit, &self.poller, ready.token)
+    }
+}

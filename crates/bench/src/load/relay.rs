@@ -1,0 +1,310 @@
+//! Messages there and back, as fast as they return or at a fixed rate.
+//!
+//! At a fixed rate the time of a message runs from when it was to be sent, not from when it was:
+//! else a proxy that stops for a while would be asked nothing while it stops, and look fast
+//! (*coordinated omission*).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::client::Kit;
+use super::fleet::Fleet;
+use super::meter::{Meter, Observed};
+use super::target::Target;
+use crate::accounting::Pid;
+use crate::latency::{Latencies, Quantiles};
+use crate::poller::{Alarm, until};
+use crate::progress::Progress;
+
+/// The number under which the alarm is watched.
+const ALARM: usize = usize::MAX;
+/// How long the echoes of a run at a fixed rate may be late at its end.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often the clock is looked at when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+/// How many bytes are a GiB.
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relay {
+    /// How many connections send.
+    pub connections: usize,
+    /// How many more are open and do not send.
+    pub idle: usize,
+    /// How long a message is.
+    pub bytes: usize,
+    /// How many messages of a connection are under way at a time.
+    pub in_flight: u64,
+    /// Messages per second over all connections, whatever comes back.
+    pub rate: Option<f64>,
+    /// What is not counted at the beginning.
+    pub warm_up: Duration,
+    /// What is counted.
+    pub duration: Duration,
+    /// How many handshakes are under way at a time.
+    pub at_once: usize,
+    /// Whose processor time is counted.
+    pub proxy: Option<Pid>,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RelayReport {
+    /// How many connections sent.
+    pub connections: usize,
+    /// How many more were open.
+    pub idle: usize,
+    /// The length of a message.
+    pub bytes: usize,
+    /// How many of each connection were under way at a time.
+    pub in_flight: u64,
+    /// The fixed rate, in echoes per second.
+    pub rate: Option<f64>,
+    /// How many messages came back.
+    pub echoes: u64,
+    /// How many came back each second.
+    pub echoes_per_second: f64,
+    /// How many the proxy relayed each second: an echo is relayed twice.
+    pub messages_per_second: f64,
+    /// From a message's sending to its echo.
+    pub latency: Quantiles,
+    /// The proxy's processor time for one message in one direction.
+    pub cpu_us_per_message: Option<f64>,
+    /// The same outside of the kernel.
+    pub user_us_per_message: Option<f64>,
+    /// The proxy's processor time for a GiB of payload in one direction.
+    pub cpu_seconds_per_gib: Option<f64>,
+    /// What else was seen.
+    pub observed: Observed,
+}
+
+/// When messages are sent.
+#[derive(Debug)]
+enum Pace {
+    /// As soon as there is room: the times at which those under way were sent, by connection.
+    Closed {
+        in_flight: u64,
+        sent: Vec<VecDeque<Instant>>,
+    },
+    /// By a schedule that starts at an instant: message `i` is that of connection `i % connections`.
+    Open {
+        start: Instant,
+        gap: f64,
+        scheduled: u64,
+        alarm: Alarm,
+    },
+}
+
+// === impl Relay ===
+
+impl Relay {
+    /// Does it.
+    pub(crate) fn run(
+        &self,
+        target: Target,
+        mut progress: Progress,
+    ) -> anyhow::Result<RelayReport> {
+        let kit = Kit::new(target, self.bytes);
+        let count = self.connections + self.idle;
+        let mut run = Run {
+            fleet: Fleet::open(kit, count, self.at_once, &mut progress)?,
+            connections: self.connections,
+            latencies: Latencies::new(),
+            echoes: 0,
+            counted_from: None,
+            ready: Vec::new(),
+            pace: Pace::Closed {
+                in_flight: self.in_flight,
+                sent: vec![VecDeque::with_capacity(self.in_flight as usize); self.connections],
+            },
+        };
+        if let Some(rate) = self.rate {
+            let alarm = Alarm::new(&run.fleet.poller, ALARM)?;
+            alarm.set(Duration::ZERO)?;
+            run.pace = Pace::Open {
+                start: Instant::now(),
+                gap: 1.0 / rate,
+                scheduled: 0,
+                alarm,
+            };
+        }
+        run.begin()?;
+
+        let warm = Instant::now() + self.warm_up;
+        while Instant::now() < warm {
+            run.step()?;
+        }
+        let meter = Meter::start(self.proxy)?;
+        run.echoes = 0;
+        run.latencies.clear();
+        run.counted_from = Some(meter.began());
+        let end = meter.began() + self.duration;
+        loop {
+            let now = Instant::now();
+            if now >= end {
+                break;
+            }
+            run.step()?;
+            progress.show(|| format!("{} s to go", until(end, now).as_secs()));
+        }
+        let echoes = run.echoes;
+        let observed = meter.stop()?;
+        run.finish()?;
+
+        anyhow::ensure!(echoes > 0, "no message came back");
+        let messages = echoes * 2;
+        let cpu_us_per_message = observed.cpu_us_per(messages);
+        let gib = messages as f64 * self.bytes as f64 / GIB;
+        Ok(RelayReport {
+            connections: self.connections,
+            idle: self.idle,
+            bytes: self.bytes,
+            in_flight: self.in_flight,
+            rate: self.rate,
+            echoes,
+            echoes_per_second: echoes as f64 / observed.seconds,
+            messages_per_second: messages as f64 / observed.seconds,
+            latency: run.latencies.quantiles(),
+            cpu_us_per_message,
+            user_us_per_message: (observed.proxy)
+                .map(|usage| usage.user_seconds * 1e6 / messages as f64),
+            cpu_seconds_per_gib: (observed.proxy)
+                .filter(|_| self.bytes > 0)
+                .map(|usage| usage.cpu_seconds / gib),
+            observed,
+        })
+    }
+}
+
+/// A run under way.
+#[derive(Debug)]
+struct Run {
+    fleet: Fleet,
+    connections: usize,
+    pace: Pace,
+    latencies: Latencies,
+    echoes: u64,
+    /// Echoes of messages that were to be sent before this are not timed.
+    counted_from: Option<Instant>,
+    ready: Vec<crate::poller::Ready>,
+}
+
+// === impl Run ===
+
+impl Run {
+    /// Sends the first messages, where they do not follow a schedule.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        for token in 0..self.connections {
+            if let Pace::Closed { in_flight, sent } = &mut self.pace {
+                self.fleet.clients[token].set_due(*in_flight);
+                sent[token].extend((0..*in_flight).map(|_| Instant::now()));
+            }
+            self.fleet.speak(token)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something to happen, and does what it asks for.
+    fn step(&mut self) -> anyhow::Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.fleet.poller.wait(&mut ready, Some(TICK))?;
+        for &ready in &ready {
+            if ready.token == ALARM {
+                self.on_alarm()?;
+                continue;
+            }
+            let before = self.fleet.clients[ready.token].inbox().echoes();
+            self.fleet.hear(ready)?;
+            anyhow::ensure!(
+                !self.fleet.clients[ready.token].has_ended(),
+                "connection {} was ended",
+                ready.token
+            );
+            self.on_echoes(ready.token, before);
+            self.fleet.speak(ready.token)?;
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    /// Times the echoes of a connection from number `before` on, and makes the next messages due.
+    fn on_echoes(&mut self, token: usize, before: u64) {
+        let client = &mut self.fleet.clients[token];
+        let echoes = client.inbox().echoes();
+        if echoes == before {
+            return;
+        }
+        let now = Instant::now();
+        for number in before..echoes {
+            let sent = match &mut self.pace {
+                Pace::Closed { sent, .. } => {
+                    let first = sent[token].pop_front();
+                    sent[token].push_back(now);
+                    first.expect("as many are kept as are under way")
+                }
+                Pace::Open { start, gap, .. } => {
+                    let place = number * self.connections as u64 + token as u64;
+                    *start + Duration::from_secs_f64(place as f64 * *gap)
+                }
+            };
+            if self.counted_from.is_some_and(|from| sent >= from) {
+                self.latencies.record(now.saturating_duration_since(sent));
+            }
+        }
+        self.echoes += echoes - before;
+        if let Pace::Closed { in_flight, .. } = self.pace {
+            client.set_due(echoes + in_flight);
+        }
+    }
+
+    /// Sends what is due by the schedule.
+    fn on_alarm(&mut self) -> anyhow::Result<()> {
+        loop {
+            let Pace::Open {
+                start,
+                gap,
+                scheduled,
+                alarm,
+            } = &mut self.pace
+            else {
+                return Ok(());
+            };
+            let next = *start + Duration::from_secs_f64(*scheduled as f64 * *gap);
+            let now = Instant::now();
+            if next > now {
+                return Ok(alarm.set(next - now)?);
+            }
+            let token = (*scheduled % self.connections as u64) as usize;
+            *scheduled += 1;
+            let client = &mut self.fleet.clients[token];
+            client.set_due(client.due() + 1);
+            self.fleet.speak(token)?;
+        }
+    }
+
+    /// Waits for the echoes that a schedule has left under way; they count as late ones.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let Pace::Open { alarm, .. } = &self.pace else {
+            return Ok(());
+        };
+        alarm.set(GRACE * 2)?;
+        let limit = Instant::now() + GRACE;
+        let missing = |run: &Self| -> u64 {
+            (run.fleet.clients.iter())
+                .map(|client| client.due() - client.inbox().echoes())
+                .sum()
+        };
+        while missing(self) > 0 {
+            anyhow::ensure!(
+                Instant::now() < limit,
+                "{} echoes are still missing {GRACE:?} after the end",
+                missing(self)
+            );
+            self.step()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! Every mode against the echo backend itself, with no proxy between them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::accounting::Pid;
+use crate::backend::Backend;
+use crate::load::{Churn, Hold, Kind, Relay, Target};
+use crate::progress::Progress;
+use crate::tls::{self, Certificate};
+
+/// How long each mode runs.
+const DURATION: Duration = Duration::from_millis(500);
+
+/// A backend that echoes until the tests end; plain, or with a certificate.
+fn backend(certificate: Option<&Certificate>) -> SocketAddr {
+    let tls = certificate.map(|files| tls::server(&files.cert, &files.key).unwrap());
+    let backend = Backend::bind("127.0.0.1:0".parse().unwrap(), tls).unwrap();
+    let address = backend.address().unwrap();
+    std::thread::spawn(|| backend.run());
+    address
+}
+
+fn plain(address: SocketAddr) -> Target {
+    Target::new(&format!("ws://{address}/"), || unreachable!(), 0).unwrap()
+}
+
+fn relay() -> Relay {
+    Relay {
+        connections: 8,
+        idle: 2,
+        bytes: 125,
+        in_flight: 3,
+        rate: None,
+        warm_up: Duration::ZERO,
+        duration: DURATION,
+        at_once: 4,
+        proxy: Some(own_pid()),
+    }
+}
+
+fn own_pid() -> Pid {
+    std::process::id()
+}
+
+#[test]
+fn messages_come_back() {
+    let report = relay().run(plain(backend(None)), Progress::off()).unwrap();
+    assert!(report.echoes > 8 * 3);
+    assert!(report.latency.p50_us > 0.0);
+    assert!(report.latency.p50_us <= report.latency.p999_us);
+    assert!(report.cpu_us_per_message.unwrap() > 0.0);
+    assert!(report.observed.seconds >= DURATION.as_secs_f64());
+}
+
+#[test]
+fn messages_larger_than_any_buffer_come_back() {
+    let relay = Relay {
+        bytes: 3 << 20,
+        connections: 2,
+        in_flight: 2,
+        ..relay()
+    };
+    let report = relay.run(plain(backend(None)), Progress::off()).unwrap();
+    assert!(report.cpu_seconds_per_gib.unwrap() > 0.0);
+}
+
+#[test]
+fn a_schedule_is_kept_and_every_message_of_it_is_echoed() {
+    let relay = Relay {
+        rate: Some(2000.0),
+        ..relay()
+    };
+    let report = relay.run(plain(backend(None)), Progress::off()).unwrap();
+    // A busy machine may be late, but it cannot be ahead of the schedule by more than a start.
+    assert!(report.echoes_per_second < 2300.0, "{report:?}");
+}
+
+#[test]
+fn sessions_come_and_go_and_the_backend_keeps_none() {
+    let address = backend(None);
+    let churn = Churn {
+        connections: 4,
+        bytes: 10,
+        warm_up: Duration::ZERO,
+        duration: DURATION,
+        proxy: None,
+    };
+    let target = Target::new(&format!("ws://{address}/"), || unreachable!(), 8).unwrap();
+    let report = churn.run(target, Progress::off()).unwrap();
+    assert!(report.sessions > 0);
+    assert_eq!(report.cpu_us_per_session, None);
+}
+
+#[test]
+fn idle_connections_stay() {
+    let address = backend(None);
+    let hold = Hold {
+        kind: Kind::Idle,
+        connections: 100,
+        bytes: 125,
+        at_once: 100,
+        settle: DURATION,
+        duration: DURATION,
+        proxy: Some(own_pid()),
+        backend: Some(address),
+    };
+    let target = Target::new(&format!("ws://{address}/"), || unreachable!(), 16).unwrap();
+    let report = hold.run(target, Progress::off()).unwrap();
+    assert_eq!((report.lost, report.pings_to_backend), (0, Some(0)));
+    assert!(report.memory_after.is_some());
+}
+
+#[test]
+fn tls_is_spoken_and_its_certificate_checked() {
+    let directory = std::env::temp_dir().join(format!("lubdub-bench-{}", own_pid()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let files = Certificate::make(&directory).unwrap();
+    let address = backend(Some(&files));
+    let target = |config| Target::new(&format!("wss://{address}/"), || config, 0);
+
+    let relay = Relay {
+        bytes: 100_000,
+        ..relay()
+    };
+    let trusting = target(tls::client(&files.cert)).unwrap();
+    assert!(relay.run(trusting, Progress::off()).unwrap().echoes > 0);
+
+    Certificate::make(&directory).unwrap();
+    let other = target(tls::client(&files.cert)).unwrap();
+    let refused = relay.run(other, Progress::off()).unwrap_err();
+    assert!(
+        format!("{refused:#}").contains("certificate"),
+        "{refused:#}"
+    );
+    std::fs::remove_dir_all(&directory).unwrap();
+}

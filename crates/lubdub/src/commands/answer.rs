@@ -1,0 +1,66 @@
+//! What an HTTP answer says, in a line.
+
+use std::time::Duration;
+
+use http::Response;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+/// The longest part of a body that is looked at, in bytes, and how long it is waited for.
+const MOST: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest line that is shown, in characters.
+const WIDTH: usize = 160;
+
+/// Status and first line of the body, as in "403 Forbidden: no such room".
+pub(super) async fn in_a_line(answer: Response<Incoming>) -> String {
+    let status = answer.status();
+    let body = beginning(answer.into_body()).await;
+    match first_line(&String::from_utf8_lossy(&body)) {
+        Some(line) => format!("{status}: {line}"),
+        None => status.to_string(),
+    }
+}
+
+/// As much of `body` as comes soon.
+async fn beginning(body: Incoming) -> Vec<u8> {
+    let mut body = Limited::new(body, MOST);
+    let mut bytes = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, async {
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Ok(data) = frame.into_data() {
+                bytes.extend_from_slice(&data);
+            }
+            if bytes.contains(&b'\n') {
+                return;
+            }
+        }
+    })
+    .await;
+    bytes
+}
+
+/// The first line with something in it, fit for a terminal.
+fn first_line(text: &str) -> Option<String> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let shown = line.chars().map(|c| if c.is_control() { ' ' } else { c });
+    Some(shown.take(WIDTH).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_fit_for_a_terminal() {
+        assert_eq!(
+            first_line("\n  no \u{1b}[31mred\r\nmore"),
+            Some("no  [31mred".to_owned())
+        );
+        assert_eq!(first_line(" \n"), None);
+        assert_eq!(
+            first_line(&"x".repeat(1000)).map(|line| line.len()),
+            Some(WIDTH)
+        );
+    }
+}

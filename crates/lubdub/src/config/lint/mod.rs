@@ -1,0 +1,138 @@
+//! What will not do in practice: the one table of what `lubdub check` warns of.
+//!
+//! A rule looks at a configuration that has no mistake. Each has a section of its name in
+//! docs/topics/checks.md, and is silent about the defaults.
+
+mod ends;
+mod heartbeat;
+mod process;
+
+use lubdub_proxy::settings;
+
+use super::leaf::Leaf;
+use super::machine::Machine;
+use super::origin::Origin;
+use super::raw::{self, Raw};
+use super::resolve::Resolved;
+use super::warning::Warnings;
+
+/// One kind of warning.
+struct Rule {
+    /// Its name.
+    slug: &'static str,
+    /// Looks for it.
+    find: fn(&Subject<'_>, &mut Findings<'_>),
+}
+
+/// All of them, in the order in which they are explained.
+static RULES: [Rule; 13] = [
+    rule("interval-long", heartbeat::interval_long),
+    rule("interval-short", heartbeat::interval_short),
+    rule("interval-off", heartbeat::interval_off),
+    rule("lapse-slow", heartbeat::lapse_slow),
+    rule("boundary-wait-long", heartbeat::boundary_wait_long),
+    rule("write-stall-off", heartbeat::write_stall_off),
+    rule("close-1014", ends::bad_gateway),
+    rule("close-1000", ends::normal),
+    rule("drain-short", ends::drain_short),
+    rule("upstream-unused", process::upstream_unused),
+    rule("files-short", process::files_short),
+    rule("admin-open", process::admin_open),
+    rule("admin-public", process::admin_public),
+];
+
+/// What rules look at: what was set, and what it means.
+struct Subject<'a> {
+    raw: &'a Raw,
+    resolved: &'a Resolved,
+    machine: &'a Machine,
+    /// The terms of every route.
+    terms: Vec<Terms<'a>>,
+}
+
+/// The terms of a route.
+struct Terms<'a> {
+    set: raw::Terms,
+    meant: &'a settings::Terms,
+}
+
+/// What a rule has found.
+struct Findings<'a> {
+    slug: &'static str,
+    warnings: &'a mut Warnings,
+}
+
+/// Everything that an operator should know about a configuration that `raw` was resolved to.
+pub(super) fn find(raw: &Raw, resolved: &Resolved, machine: &Machine) -> Warnings {
+    let base = raw.terms();
+    // Routes are resolved in the order of their names.
+    let routes = raw.route.values().zip(&resolved.settings.routes);
+    let terms = routes
+        .map(|(set, meant)| Terms {
+            set: set.terms(&base),
+            meant: &meant.terms,
+        })
+        .collect();
+    let subject = Subject {
+        raw,
+        resolved,
+        machine,
+        terms,
+    };
+    let mut warnings = Warnings::default();
+    for Rule { slug, find } in &RULES {
+        find(
+            &subject,
+            &mut Findings {
+                slug,
+                warnings: &mut warnings,
+            },
+        );
+    }
+    warnings
+}
+
+const fn rule(slug: &'static str, find: fn(&Subject<'_>, &mut Findings<'_>)) -> Rule {
+    Rule { slug, find }
+}
+
+/// A value that is there because it has a default.
+fn leaf(leaf: &Option<Leaf>) -> &Leaf {
+    leaf.as_ref()
+        .expect("what was resolved has a value for every key with a default")
+}
+
+/// Of values that do not go together, the first that somebody has set.
+fn blamed<const N: usize>(leaves: [&Option<Leaf>; N]) -> &Leaf {
+    let leaves = leaves.map(leaf);
+    leaves
+        .into_iter()
+        .find(|leaf| leaf.origin != Origin::Default)
+        .unwrap_or(leaves[0])
+}
+
+// === impl Findings ===
+
+impl Findings<'_> {
+    /// Warns of `leaf`.
+    fn warn(&mut self, leaf: &Leaf, reason: impl Into<String>) {
+        self.warnings.push(self.slug, leaf, reason.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_warning_is_explained_and_nothing_else_is() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/topics/checks.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let explained: Vec<_> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .collect();
+        let known: Vec<_> = RULES.iter().map(|rule| rule.slug).collect();
+        assert_eq!(explained, known);
+    }
+}

@@ -1,0 +1,126 @@
+//! What the process cannot carry, what nobody uses, and who can look in.
+
+use std::net::IpAddr;
+
+use super::super::leaf::Scalar;
+use super::{Findings, Machine, Subject, leaf};
+
+/// Where an address can be reached from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// This machine.
+    Loopback,
+    /// A private network, or whatever the machine is connected to.
+    Network,
+    /// The internet.
+    Public,
+}
+
+pub(super) fn upstream_unused(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    let routes = &subject.resolved.settings.routes;
+    for (name, upstream) in &subject.raw.upstream {
+        if !routes.iter().any(|route| *route.upstream.name == **name) {
+            findings.warn(leaf(&upstream.url), "no route leads to this upstream");
+        }
+    }
+}
+
+pub(super) fn files_short(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    let set = leaf(&subject.raw.limits.pairs);
+    // "auto" promises no number.
+    if let Scalar::Text(_) = set.value {
+        return;
+    }
+    let limits = &subject.resolved.settings.limits;
+    let (needed, files) = (
+        Machine::needed(limits.pairs, limits.handshakes),
+        subject.machine.files,
+    );
+    if needed > files {
+        findings.warn(
+            set,
+            format!(
+                "with limits.handshakes = {} it can take {needed} file descriptors, and the limit \
+                 is {files}: new connections then wait until others end",
+                limits.handshakes
+            ),
+        );
+    }
+}
+
+pub(super) fn admin_open(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    let Some(admin) = &subject.resolved.admin else {
+        return;
+    };
+    if reach(admin.address.ip()) == Reach::Network && admin.token.is_none() {
+        findings.warn(
+            leaf(&subject.raw.admin.address),
+            "/metrics is open to whoever can reach this address, and without admin.token_file \
+             what is behind it answers nobody but this machine",
+        );
+    }
+}
+
+pub(super) fn admin_public(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    let Some(admin) = &subject.resolved.admin else {
+        return;
+    };
+    if reach(admin.address.ip()) == Reach::Public {
+        findings.warn(
+            leaf(&subject.raw.admin.address),
+            "is an address of the internet: /metrics is open to everybody, and a token is sent to \
+             it in clear text",
+        );
+    }
+}
+
+fn reach(address: IpAddr) -> Reach {
+    let address = address.to_canonical();
+    if address.is_loopback() {
+        return Reach::Loopback;
+    }
+    let is_of_a_network = address.is_unspecified()
+        || match address {
+            IpAddr::V4(address) => {
+                // 100.64.0.0/10 is the network behind a carrier's NAT (RFC 6598).
+                let is_shared = matches!(address.octets(), [100, 64..=127, ..]);
+                address.is_private() || address.is_link_local() || is_shared
+            }
+            IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+        };
+    if is_of_a_network {
+        Reach::Network
+    } else {
+        Reach::Public
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_of_this_machine_of_a_network_or_of_the_internet() {
+        for (address, expected) in [
+            ("127.0.0.1", Reach::Loopback),
+            ("127.9.9.9", Reach::Loopback),
+            ("::1", Reach::Loopback),
+            ("::ffff:127.0.0.1", Reach::Loopback),
+            ("0.0.0.0", Reach::Network),
+            ("::", Reach::Network),
+            ("10.0.0.1", Reach::Network),
+            ("172.31.0.1", Reach::Network),
+            ("192.168.0.1", Reach::Network),
+            ("169.254.0.1", Reach::Network),
+            ("100.64.0.1", Reach::Network),
+            ("fd00::1", Reach::Network),
+            ("fe80::1", Reach::Network),
+            ("100.63.0.1", Reach::Public),
+            ("172.32.0.1", Reach::Public),
+            ("203.0.113.1", Reach::Public),
+            ("2001:db8::1", Reach::Public),
+        ] {
+            assert_eq!(reach(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+}

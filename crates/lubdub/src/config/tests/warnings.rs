@@ -1,0 +1,235 @@
+//! Each warning where it has to be, and none just beside it.
+
+use super::*;
+
+/// The warnings about what [`with`] makes of `more`: kind and key.
+fn warned(more: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+    with(more)
+        .unwrap()
+        .warnings
+        .iter()
+        .map(|warning| (warning.slug, warning.key.clone()))
+        .collect()
+}
+
+/// Asserts that `more` is warned of as `slug` at `key`, and of nothing else.
+#[track_caller]
+fn expect_warning(slug: &'static str, key: &str, more: &[(&str, &str)]) {
+    assert_eq!(warned(more), [(slug, key.to_owned())], "{more:?}");
+}
+
+#[track_caller]
+fn expect_none(more: &[(&str, &str)]) {
+    assert_eq!(warned(more), [], "{more:?}");
+}
+
+const CLIENT_INTERVAL: &str = "keepalive.client.interval";
+const CLIENT_TIMEOUT: &str = "keepalive.client.timeout";
+const UPSTREAM_INTERVAL: &str = "keepalive.upstream.interval";
+const UPSTREAM_TIMEOUT: &str = "keepalive.upstream.timeout";
+const CLIENT_WAIT: &str = "keepalive.client.boundary_wait";
+
+#[test]
+fn the_defaults_have_none() {
+    expect_none(&[]);
+}
+
+#[test]
+fn a_warning_names_key_value_origin_reason_and_page() {
+    let config = with(&[("timeouts.write_stall", "off")]).unwrap();
+    assert_eq!(
+        config.warnings.to_string(),
+        "the configuration has a warning\n  \
+         timeouts.write_stall = \"off\" (--set): a peer that stops reading but answers at times \
+         keeps its pair, and what is buffered for it, for ever\n    \
+         see docs/topics/checks.md#write-stall-off"
+    );
+}
+
+#[test]
+fn what_routes_inherit_is_warned_of_once_and_their_own_by_its_own_key() {
+    let two = [("route.x.path_prefix", "/x"), ("route.y.path_prefix", "/y")];
+    let inherited = [&two[..], &[(CLIENT_INTERVAL, "1m")]].concat();
+    expect_warning("interval-long", CLIENT_INTERVAL, &inherited);
+
+    let own = "route.y.keepalive.client.interval";
+    let of_one = [&two[..], &[(own, "1m")]].concat();
+    expect_warning("interval-long", own, &of_one);
+    // Nobody is left to whom the wrong value applies.
+    let overridden = [
+        (CLIENT_INTERVAL, "1m"),
+        ("route.b.keepalive.client.interval", "30s"),
+    ];
+    expect_none(&overridden);
+}
+
+#[test]
+fn intervals_that_lose_the_race_against_load_balancers() {
+    expect_warning(
+        "interval-long",
+        CLIENT_INTERVAL,
+        &[(CLIENT_INTERVAL, "55s")],
+    );
+    expect_warning(
+        "interval-long",
+        UPSTREAM_INTERVAL,
+        &[(UPSTREAM_INTERVAL, "1m")],
+    );
+    expect_none(&[(CLIENT_INTERVAL, "54s999ms")]);
+}
+
+#[test]
+fn intervals_that_cost_more_than_they_tell() {
+    expect_warning(
+        "interval-short",
+        CLIENT_INTERVAL,
+        &[(CLIENT_INTERVAL, "4s999ms")],
+    );
+    expect_warning(
+        "interval-short",
+        UPSTREAM_INTERVAL,
+        &[(UPSTREAM_INTERVAL, "10ms")],
+    );
+    expect_none(&[(CLIENT_INTERVAL, "5s")]);
+}
+
+#[test]
+fn sides_on_which_nothing_is_detected() {
+    expect_warning("interval-off", CLIENT_INTERVAL, &[(CLIENT_INTERVAL, "off")]);
+    let both = warned(&[(CLIENT_INTERVAL, "off"), (UPSTREAM_INTERVAL, "off")]);
+    assert_eq!(both.len(), 2, "{both:?}");
+    expect_none(&[(UPSTREAM_INTERVAL, "off"), ("timeouts.data_idle", "10m")]);
+}
+
+#[test]
+fn lapses_that_take_minutes() {
+    expect_warning(
+        "lapse-slow",
+        CLIENT_TIMEOUT,
+        &[(CLIENT_TIMEOUT, "2m30s1ms")],
+    );
+    expect_none(&[(CLIENT_TIMEOUT, "2m30s")]);
+    // Without pings the timeout says nothing.
+    expect_none(&[
+        (UPSTREAM_INTERVAL, "off"),
+        (UPSTREAM_TIMEOUT, "1h"),
+        ("timeouts.data_idle", "10m"),
+    ]);
+    let by_interval = warned(&[(CLIENT_INTERVAL, "3m")]);
+    assert!(
+        by_interval.contains(&("lapse-slow", CLIENT_INTERVAL.to_owned())),
+        "the value that somebody has set is named: {by_interval:?}"
+    );
+}
+
+#[test]
+fn waits_for_a_boundary_that_outlast_the_timeout() {
+    expect_warning(
+        "boundary-wait-long",
+        CLIENT_WAIT,
+        &[(CLIENT_WAIT, "30s1ms")],
+    );
+    expect_warning(
+        "boundary-wait-long",
+        CLIENT_TIMEOUT,
+        &[(CLIENT_TIMEOUT, "4s")],
+    );
+    expect_none(&[(CLIENT_WAIT, "30s")]);
+    expect_none(&[(CLIENT_WAIT, "off"), (CLIENT_TIMEOUT, "1s")]);
+}
+
+#[test]
+fn readers_that_may_stall_for_ever() {
+    let key = "timeouts.write_stall";
+    expect_warning("write-stall-off", key, &[(key, "off")]);
+    expect_none(&[(key, "1h")]);
+}
+
+#[test]
+fn a_code_that_a_common_library_refuses() {
+    for key in [
+        "close.to_client.upstream_lapsed",
+        "close.to_upstream.data_idle",
+    ] {
+        expect_warning("close-1014", key, &[(key, "1014")]);
+        expect_none(&[(key, "1013")]);
+    }
+}
+
+#[test]
+fn failures_that_are_told_as_a_normal_end() {
+    for key in [
+        "close.to_client.upstream_lapsed",
+        "close.to_client.upstream_stalled",
+        "close.to_client.drain",
+        "close.to_client.lifetime",
+        "close.to_upstream.client_lapsed",
+        "close.to_upstream.client_stalled",
+    ] {
+        expect_warning("close-1000", key, &[(key, "1000")]);
+        expect_none(&[(key, "1001")]);
+    }
+    expect_none(&[("close.to_client.data_idle", "1000")]);
+    expect_none(&[("close.to_upstream.drain", "1000")]);
+}
+
+#[test]
+fn drains_without_time_for_the_last_farewell() {
+    let (spread, timeout) = ("drain.spread", "drain.timeout");
+    expect_warning("drain-short", timeout, &[(spread, "20s"), (timeout, "24s")]);
+    expect_warning("drain-short", spread, &[(spread, "26s")]);
+    expect_warning(
+        "drain-short",
+        "timeouts.close",
+        &[("timeouts.close", "31s")],
+    );
+    expect_none(&[(spread, "25s")]);
+}
+
+#[test]
+fn upstreams_without_a_route() {
+    let two = [("upstream.c.url", "ws://c"), ("route.x.upstream", "b")];
+    expect_warning("upstream-unused", "upstream.c.url", &two);
+    expect_none(
+        &[
+            &two[..],
+            &[("route.y.upstream", "c"), ("route.y.host", "y")],
+        ]
+        .concat(),
+    );
+}
+
+#[test]
+fn pairs_and_handshakes_that_need_more_files_than_there_are() {
+    // 20000 files, 96 of them for all else, two for each of the 512 handshakes.
+    expect_warning("files-short", "limits.pairs", &[("limits.pairs", "9441")]);
+    expect_none(&[("limits.pairs", "9440")]);
+    expect_none(&[("limits.pairs", "9441"), ("limits.handshakes", "511")]);
+    expect_none(&[("limits.pairs", "auto"), ("limits.handshakes", "1000")]);
+}
+
+#[test]
+fn admin_listeners_beyond_loopback() {
+    let key = "admin.address";
+    for open in ["0.0.0.0:9901", "[::]:9901", "10.0.0.1:9901"] {
+        expect_warning("admin-open", key, &[(key, open)]);
+    }
+    expect_warning("admin-public", key, &[(key, "203.0.113.1:9901")]);
+    for closed in ["127.0.0.1:9902", "[::1]:9901", "off"] {
+        expect_none(&[(key, closed)]);
+    }
+    // What is public by design is no matter for a warning.
+    expect_none(&[("listen.a.address", "203.0.113.1:8080")]);
+}
+
+#[test]
+fn a_token_is_enough_within_a_network_but_not_on_the_internet() {
+    let file = std::env::temp_dir().join(format!("lubdub-token-{}", std::process::id()));
+    std::fs::write(&file, "s3cret").unwrap();
+    let token = ("admin.token_file", file.to_str().unwrap());
+    let within = warned(&[("admin.address", "0.0.0.0:9901"), token]);
+    let beyond = warned(&[("admin.address", "203.0.113.1:9901"), token]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(within, []);
+    assert_eq!(beyond, [("admin-public", "admin.address".to_owned())]);
+}

@@ -1,0 +1,12 @@
+//! The program as its operators meet it: real runs with an environment of their own.
+
+mod certificates;
+mod file;
+mod healthcheck;
+mod mistakes;
+mod pages;
+mod printed;
+mod probe;
+mod program;
+mod usage;
+mod warnings;

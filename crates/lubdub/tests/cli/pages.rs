@@ -1,0 +1,59 @@
+//! What is made of the one definition of the command line: completions and manual pages.
+
+use super::program::{Lubdub, USAGE};
+
+const COMMANDS: [&str; 8] = [
+    "run",
+    "demo",
+    "check",
+    "config",
+    "probe",
+    "healthcheck",
+    "completions",
+    "man",
+];
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Lubdub::new("completions")
+            .run(&["completions", shell])
+            .expect_ok();
+        for word in COMMANDS.into_iter().chain(["deny-warnings", "subprotocol"]) {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+    let outcome = Lubdub::new("completions").run(&["completions", "csh"]);
+    assert_eq!(outcome.code, USAGE);
+}
+
+#[test]
+fn the_manual_names_every_command_and_has_a_page_for_each() {
+    let page = Lubdub::new("man").run(&["man"]).expect_ok();
+    assert!(page.contains(".TH lubdub 1"), "{page}");
+    for command in COMMANDS {
+        assert!(
+            page.contains(&format!("lubdub\\-{command}(1)")),
+            "{command}"
+        );
+        let own = Lubdub::new("man").run(&["man", command]).expect_ok();
+        assert!(own.contains(&format!(".TH lubdub-{command} 1")), "{own}");
+    }
+    let nested = Lubdub::new("man")
+        .run(&["man", "config", "effective"])
+        .expect_ok();
+    assert!(nested.contains(".TH lubdub-config-effective 1"), "{nested}");
+
+    let unknown = Lubdub::new("man").run(&["man", "nothing"]);
+    assert_eq!(unknown.code, Some(1));
+    assert_eq!(unknown.stderr, "lubdub: there is no command nothing\n");
+}
+
+#[test]
+fn help_knows_every_command_and_how_to_begin() {
+    let help = Lubdub::new("help").run(&["--help"]).expect_ok();
+    for command in COMMANDS {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+    }
+    assert!(help.contains("lubdub --listen 0.0.0.0:8080 --upstream ws://127.0.0.1:9000"));
+}

@@ -1,0 +1,254 @@
+//! `lubdub probe` against backends that answer pings rightly, wrongly, sometimes and never.
+
+mod backend;
+
+use std::net::SocketAddr;
+
+use lubdub_proxy::tls;
+use rustls_pki_types::PrivateKeyDer;
+
+use self::backend::Manner;
+use super::program::{Lubdub, Outcome, USAGE};
+
+/// A probe of `manner` with `args`.
+fn probe(test: &str, manner: Manner, args: &[&str]) -> Outcome {
+    probe_at(test, &format!("ws://{}", backend::start(manner)), args)
+}
+
+fn probe_at(test: &str, url: &str, args: &[&str]) -> Outcome {
+    let args = [&["probe", url, "--interval", "10ms"], args].concat();
+    Lubdub::new(test).run(&args)
+}
+
+impl Outcome {
+    /// Asserts that the probe failed, with all of these in what it printed.
+    #[track_caller]
+    fn expect_failed_probe(self, words: &[&str]) {
+        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
+        assert_eq!(self.stderr, "", "{}", self.stdout);
+        self.expect_words(words);
+    }
+
+    #[track_caller]
+    fn expect_words(&self, words: &[&str]) {
+        for words in words {
+            assert!(
+                self.stdout.contains(words),
+                "no {words:?} in\n{}",
+                self.stdout
+            );
+        }
+    }
+
+    /// Asserts that there was no probe, and these words of why.
+    #[track_caller]
+    fn expect_no_probe(self, words: &str) {
+        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
+        assert_eq!(self.stdout, "");
+        assert!(
+            self.stderr.contains(words),
+            "no {words:?} in {}",
+            self.stderr
+        );
+    }
+}
+
+#[test]
+fn right_pongs_are_a_good_probe() {
+    let outcome = probe("probe_right", Manner::Right, &["--count", "3"]);
+    assert_eq!(
+        (outcome.code, &*outcome.stderr),
+        (Some(0), ""),
+        "{}",
+        outcome.stdout
+    );
+    outcome.expect_words(&[
+        "connected to 127.0.0.1:",
+        "\nping 1: pong after ",
+        "\nping 2: pong after ",
+        "\nping 3: pong after ",
+        "\n3 pings: 3 answered, 0 lost, 0 with a wrong payload, 0 coalesced\n",
+        "\nround trip: min ",
+        "\nverdict: this backend answers pings. The defaults fit",
+    ]);
+    assert!(!outcome.stdout.contains("ping 4"), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("meanwhile"), "{}", outcome.stdout);
+}
+
+#[test]
+fn five_pings_are_the_default() {
+    let outcome = probe("probe_default", Manner::Right, &[]);
+    outcome.expect_words(&["\n5 pings: 5 answered"]);
+}
+
+#[test]
+fn wrong_payloads_are_seen_and_lead_to_another_enforce() {
+    probe("probe_wrong", Manner::Wrong, &["--count", "2"]).expect_failed_probe(&[
+        "ping 1: pong after ",
+        " ms, with a wrong payload\n",
+        "\n2 pings: 0 answered, 0 lost, 2 with a wrong payload, 0 coalesced\n",
+        "not with their payload",
+        "keepalive.upstream.enforce = \"always\"",
+        "\"learned\" would never take hold",
+    ]);
+    probe(
+        "probe_half_wrong",
+        Manner::WrongFromTheSecond,
+        &["--count", "2"],
+    )
+    .expect_failed_probe(&[
+        "\n2 pings: 1 answered, 0 lost, 1 with a wrong payload",
+        "some with another payload",
+    ]);
+}
+
+#[test]
+fn silence_is_lost_and_leads_to_another_enforce() {
+    let args = ["--count", "2", "--timeout", "500ms"];
+    probe("probe_never", Manner::Never, &args).expect_failed_probe(&[
+        "\nping 1: no pong within 500ms\nping 2: no pong within 500ms\n",
+        "\n2 pings: 0 answered, 2 lost, 0 with a wrong payload, 0 coalesced\n",
+        "does not answer pings (none within 500ms). Set keepalive.upstream.enforce = \"never\"",
+    ]);
+    probe("probe_chatty", Manner::Chatty, &args).expect_failed_probe(&[
+        "\nmeanwhile: 2 data frames\n",
+        "signs of life with evidence = \"any\"",
+    ]);
+}
+
+#[test]
+fn a_ping_that_is_forgotten_among_others_is_coalesced_or_lost() {
+    // The pong to the third stands for the second, unless the second was given up before.
+    let outcome = probe("probe_forgets", Manner::ForgetsOne, &["--count", "3"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    outcome.expect_words(&["ping 2: no pong, but the one to ping 3 stands for it\n"]);
+
+    let args = ["--count", "2", "--timeout", "2s"];
+    probe("probe_forgets_last", Manner::ForgetsOne, &args).expect_failed_probe(&[
+        "\nping 2: no pong within 2s\n",
+        "\n2 pings: 1 answered, 1 lost",
+        "left 1 of 2 without a pong within 2s",
+    ]);
+}
+
+#[test]
+fn a_backend_that_answers_only_the_latest_is_a_good_one() {
+    let outcome = probe("probe_latest", Manner::LatestOfThree, &["--count", "6"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    outcome.expect_words(&[
+        "ping 1: no pong, but the one to ping 3 stands for it\n",
+        "ping 5: no pong, but the one to ping 6 stands for it\n",
+        "\n6 pings: 2 answered, 0 lost, 0 with a wrong payload, 4 coalesced\n",
+        "RFC 6455 5.5.3 allows",
+    ]);
+}
+
+#[test]
+fn what_the_server_says_meanwhile_is_counted_and_its_pings_are_answered() {
+    let outcome = probe("probe_talks", Manner::Talks, &["--count", "1"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    outcome.expect_words(&["\nmeanwhile: 2 data frames, 1 pings of the server's own\n"]);
+}
+
+#[test]
+fn an_end_by_the_server_is_told_with_its_code() {
+    probe("probe_closes", Manner::Closes, &[]).expect_failed_probe(&[
+        "\nthe server closed with 1008\n",
+        "verdict: none: this backend answered pings before its connection ended",
+    ]);
+    probe("probe_hangs_up", Manner::HangsUp, &[]).expect_failed_probe(&[
+        "\nthe connection broke: the server ended it without a Close\n",
+        "verdict: none",
+    ]);
+}
+
+#[test]
+fn a_refused_handshake_is_told_with_status_and_first_line() {
+    probe("probe_refused", Manner::Picky, &[])
+        .expect_no_probe("lubdub: the handshake was refused: 403 Forbidden: no such room\n");
+    probe("probe_bad_accept", Manner::BadAccept, &[])
+        .expect_no_probe("no right Sec-WebSocket-Accept; lubdub answers 502 then");
+}
+
+#[test]
+fn path_query_header_and_subprotocol_reach_the_backend() {
+    let url = format!("ws://{}/room?x=1", backend::start(Manner::Picky));
+    let outcome = probe_at(
+        "probe_picky",
+        &url,
+        &[
+            "--header",
+            "Origin: https://a.example",
+            "--subprotocol",
+            "talk",
+            "--subprotocol",
+            "chat",
+        ],
+    );
+    assert_eq!(
+        outcome.code,
+        Some(0),
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
+    outcome.expect_words(&[", subprotocol chat\n"]);
+}
+
+#[test]
+fn tls_is_checked_against_the_authority_that_is_named() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let config = tls::server_config(vec![made.cert.der().clone()], key).expect("a TLS server");
+    let port = backend::start_tls(Manner::Right, config).port();
+    let url = format!("wss://localhost:{port}/");
+    let probe = |test, args: &[&str]| {
+        let args = [&["probe", &url, "--interval", "10ms"], args].concat();
+        Lubdub::new(test)
+            .file("ca.pem", &made.cert.pem())
+            .file("other.pem", &other_certificate())
+            .run(&args)
+    };
+    let outcome = probe("probe_tls", &["--ca", "ca.pem"]);
+    assert_eq!(
+        outcome.code,
+        Some(0),
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
+    probe("probe_tls_other", &["--ca", "other.pem"]).expect_no_probe(&format!(
+        "no TLS with localhost:{port}: invalid peer certificate"
+    ));
+    probe("probe_tls_none", &["--ca", "none.pem"]).expect_no_probe("--ca none.pem: cannot be read");
+}
+
+fn other_certificate() -> String {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    made.cert.pem()
+}
+
+#[test]
+fn nobody_there_is_told() {
+    // No other test binds this address, so that nobody takes the port meanwhile.
+    let listener = std::net::TcpListener::bind("127.0.0.78:0").expect("a port");
+    let address: SocketAddr = listener.local_addr().expect("an address");
+    drop(listener);
+    probe_at("probe_nobody", &format!("ws://{address}"), &[])
+        .expect_no_probe(&format!("cannot connect to {address}: "));
+}
+
+#[test]
+fn what_cannot_be_probed_is_wrong_usage() {
+    for args in [
+        &[][..],
+        &["tcp://h"],
+        &["ws://h#x"],
+        &["ws://h", "--count", "0"],
+        &["ws://h", "--timeout", "0s"],
+        &["ws://h", "--header", "Upgrade: x"],
+    ] {
+        let outcome = Lubdub::new("probe_usage").run(&[&["probe"], args].concat());
+        assert_eq!(outcome.code, USAGE, "{args:?}: {}", outcome.stderr);
+    }
+}

@@ -1,0 +1,524 @@
+"""The cases: what is done to a link or a process, what must happen, and by when.
+
+A case is a function of a `World` that has not been built. It returns how late each survivor was told,
+in seconds, or how long whatever it measures took; it raises `Fault` if anything is not as it must be.
+"""
+
+import collections
+import dataclasses
+import json
+import signal
+import time
+from typing import Callable
+
+from evidence import Arrivals, Control, Log, Metrics, books
+from world import CLIENT, ROUTER, UPSTREAM, must, until
+
+CONTROL = Control()
+# A survivor is told no later than this after the deadline, plus what a sleep in this very process was
+# late at the time.
+ALLOWED = 0.1
+# The log line of a ping is written a moment after the clock was read for it.
+EARLY = 0.005
+PAIRS = range(10)
+CODES = {CLIENT: 1001, UPSTREAM: 1011}
+CASES = {}
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    must: str
+    by: str
+    measures: str
+    # Runs of it that may go on at the same time.
+    together: int
+    run: Callable
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a run measured: seconds, and the control sleep's worst lateness meanwhile."""
+
+    seconds: list = dataclasses.field(default_factory=list)
+    control: float = 0.0
+    facts: dict = dataclasses.field(default_factory=dict)
+
+
+def case(name, must, by, measures="late", together=4):
+    def register(run):
+        CASES[name] = Case(name, must, by, measures, together, run)
+        return run
+
+    return register
+
+
+class Scene:
+    """lubdub between clients and a backend, with pairs that have all been heard from."""
+
+    def __init__(self, world, pairs=PAIRS, over=1.0, **settings):
+        self.world = world
+        self.pairs = pairs
+        self.backend = world.start_backend()
+        self.lubdub = world.start_lubdub(**settings)
+        self.clients = world.start_clients()
+        self.connect(pairs, over)
+        until(lambda: all(pongs > 0 for pongs in self.pongs()), 10, "every side has answered a ping")
+        self.began = time.monotonic()
+
+    def connect(self, pairs, over=0.0, seconds=20):
+        self.clients.tell(do="connect", pairs=list(pairs), over=over)
+        self.clients.wait("open", pairs, seconds)
+        self.backend.wait("open", pairs, seconds)
+
+    def endpoints(self, side):
+        return self.clients if side == CLIENT else self.backend
+
+    def listed(self):
+        return json.loads(self.lubdub.get("/api/v1/pairs?limit=1000"))["pairs"]
+
+    def pongs(self):
+        return [pair[side]["pongs_received"] for pair in self.listed() for side in (CLIENT, UPSTREAM)]
+
+    def at_random(self):
+        """Waits, so that faults do not always come at the same point of the heartbeat."""
+        time.sleep(self.world.chance.uniform(0, self.lubdub.interval))
+
+    def converse(self, word, pairs=None, seconds=1):
+        """A text of each client comes back from its backend. Returns the longest round trip."""
+        pairs = self.pairs if pairs is None else pairs
+        said = time.monotonic()
+        self.clients.tell(do="say", pairs=list(pairs), text=word)
+
+        def heard():
+            return {e["pair"]: e["t"] for e in list(self.clients.events) if e.get("text") == word}
+
+        until(lambda: set(heard()) >= set(pairs), seconds, f"{word!r} comes back on every pair")
+        return max(heard().values()) - said
+
+    def part(self, pairs=None):
+        """The clients say farewell, and the pairs end."""
+        pairs = self.pairs if pairs is None else pairs
+        self.clients.tell(do="close", pairs=list(pairs), code=1000)
+        for endpoints in (self.backend, self.clients):
+            for pair, close in endpoints.wait("close", pairs).items():
+                must(close["code"] == 1000, f"pair {pair} got a Close {close['code']}, not 1000")
+        self.clients.wait("eof", pairs)
+
+    def finish(self, closed, warnings=(), **counts):
+        """The books are right, lubdub had nothing else to say, and it goes when it is told to."""
+        books(self.lubdub, closed, **counts)
+        self.lubdub.signal(signal.SIGTERM)
+        code = until(lambda: [c] if (c := self.lubdub.process.poll()) is not None else None, 5, "lubdub ends")
+        must(code == [0], f"lubdub ended with {code}")
+        alarms = [line["message"] for line in Log(self.lubdub).alarms()]
+        must(sorted(set(alarms)) == sorted(warnings), f"lubdub warned of {alarms}")
+
+
+def told(scene, lost, fault, deadlines):
+    """The survivors have a Close with the right code, in time and not too early."""
+    survivors = scene.endpoints(UPSTREAM if lost == CLIENT else CLIENT)
+    code = CODES[CLIENT] if lost == CLIENT else CODES[UPSTREAM]
+    allowed = scene.lubdub.interval + scene.lubdub.timeout
+    closes = survivors.wait("close", scene.pairs, seconds=fault - time.monotonic() + allowed + 5)
+    deadlines = deadlines()
+    outcome = Outcome()
+    for pair in scene.pairs:
+        at, has = closes[pair]["t"], closes[pair]["code"]
+        must(has == code, f"pair {pair}: the survivor got {has}, not {code}")
+        late = at - deadlines[pair]
+        control = CONTROL.worst(deadlines[pair], at)
+        outcome.seconds.append(late)
+        outcome.control = max(outcome.control, control)
+        must(late >= -EARLY, f"pair {pair}: told {-late * 1000:.1f} ms before the deadline")
+        must(
+            late <= ALLOWED + control,
+            f"pair {pair}: told {late * 1000:.1f} ms after the deadline; a sleep was {control * 1000:.1f} ms late",
+        )
+        since = at - fault
+        must(since <= allowed + ALLOWED + control, f"pair {pair}: told {since:.3f} s after the fault")
+    survivors.wait("eof", scene.pairs)
+    return outcome
+
+
+def lapse(world, lost, diagnosis, breaks):
+    """Breaks one side of all pairs: it lapses in every one, and every survivor is told."""
+    world.build()
+    scene = Scene(world)
+    scene.at_random()
+    fault = time.monotonic()
+    breaks(world, scene)
+
+    def deadlines():
+        log = Log(scene.lubdub)
+        ids = log.ids()
+        opened = scene.clients.seen("open")
+        return {
+            pair: log.deadline(ids[opened[pair]["port"]], lost, scene.lubdub.timeout)
+            for pair in scene.pairs
+        }
+
+    outcome = told(scene, lost, fault, deadlines)
+    scene.finish({f"{lost}_lapsed": len(PAIRS)}, lapses={(lost, diagnosis): len(PAIRS)})
+    return outcome
+
+
+def lapse_case(name, lost, diagnosis, what, breaks):
+    survivor, code = ("backend", 1001) if lost == CLIENT else ("client", 1011)
+
+    @case(
+        name,
+        f"{what}: every pair's {survivor} gets a Close {code}, the lapse is put down to `{diagnosis}`",
+        "100 ms after the deadline of the oldest unanswered ping",
+    )
+    def run(world):
+        return lapse(world, lost, diagnosis, breaks)
+
+
+for side in (CLIENT, UPSTREAM):
+    lapse_case(
+        f"drop-{side}", side, "network", f"packets to and from the {side} are dropped",
+        lambda world, scene, side=side: world.drop(side),
+    )
+    lapse_case(
+        f"drop-to-{side}", side, "network", f"only packets to the {side} are dropped",
+        lambda world, scene, side=side: world.drop(side, from_side=False),
+    )
+    lapse_case(
+        f"drop-from-{side}", side, "network", f"only packets from the {side} are dropped",
+        lambda world, scene, side=side: world.drop(side, to_side=False),
+    )
+    lapse_case(
+        f"unplug-{side}", side, "network", f"the link of the {side} goes down at its far end",
+        lambda world, scene, side=side: world.unplug(side),
+    )
+    lapse_case(
+        f"disable-{side}", side, "network", f"the link of the {side} goes down at the proxy's end",
+        lambda world, scene, side=side: world.disable(side),
+    )
+    lapse_case(
+        f"stop-{side}", side, "application", f"SIGSTOP for the {side}",
+        lambda world, scene, side=side: scene.endpoints(side).stop(),
+    )
+
+
+# --- lubdub itself stands still
+
+
+def stopped(world, seconds):
+    world.build()
+    scene = Scene(world, pairs=range(500), over=2.0, level="info")
+    scene.at_random()
+    scene.lubdub.signal(signal.SIGSTOP)
+    time.sleep(seconds)
+    resumed = scene.lubdub.signal(signal.SIGCONT)
+    scene.converse("back", seconds=10)
+    back = max(e["t"] for e in scene.clients.events if e.get("text") == "back") - resumed
+    time.sleep(3 * (scene.lubdub.interval + scene.lubdub.timeout))
+    must(len(scene.listed()) == 500, f"{len(scene.listed())} of 500 pairs are left")
+    scene.converse("still", seconds=10)
+    scene.part()
+    scene.finish({"client_closed": 500})
+    return Outcome([back], CONTROL.worst(resumed, resumed + back))
+
+
+for seconds in (3, 10):
+
+    @case(
+        f"stop-lubdub-{seconds}s",
+        f"SIGSTOP for lubdub itself, SIGCONT after {seconds} s, 500 pairs: none ends, and all converse again",
+        "within 6 s after it; no limit of its own",
+        measures="all pairs have conversed",
+        together=2,
+    )
+    def run(world, seconds=seconds):
+        return stopped(world, seconds)
+
+
+@case(
+    "hiccups",
+    "lubdub is stopped 20 times for 50 to 900 ms, interval 200 ms, timeout 500 ms, 100 pairs: none ends",
+    "ever",
+    measures="a conversation afterwards",
+    together=2,
+)
+def hiccups(world):
+    world.build()
+    scene = Scene(world, pairs=range(100), interval="200ms", timeout="500ms", level="info")
+    for _ in range(20):
+        scene.lubdub.signal(signal.SIGSTOP)
+        time.sleep(world.chance.uniform(0.05, 0.9))
+        scene.lubdub.signal(signal.SIGCONT)
+        time.sleep(world.chance.uniform(0.05, 0.6))
+    time.sleep(2)
+    took = scene.converse("well", seconds=5)
+    scene.part()
+    scene.finish({"client_closed": 100})
+    return Outcome([took])
+
+
+@case(
+    "stop-lubdub-drop-client",
+    "lubdub is stopped for 3 s and packets of the client are dropped meanwhile: its lapse is not forgiven",
+    "100 ms after SIGCONT, or the ping written after it, plus a whole timeout",
+)
+def stopped_and_lost(world):
+    world.build()
+    scene = Scene(world)
+    scene.at_random()
+    scene.lubdub.signal(signal.SIGSTOP)
+    world.drop(CLIENT)
+    time.sleep(3)
+    resumed = scene.lubdub.signal(signal.SIGCONT)
+
+    def deadlines():
+        log = Log(scene.lubdub)
+        ids = log.ids()
+        timeout = scene.lubdub.timeout
+        opened = scene.clients.seen("open")
+        return {
+            pair: max(resumed + timeout, log.deadline(ids[opened[pair]["port"]], CLIENT, timeout))
+            for pair in scene.pairs
+        }
+
+    outcome = told(scene, CLIENT, resumed, deadlines)
+    scene.finish({"client_lapsed": len(PAIRS)}, lapses={(CLIENT, "network"): len(PAIRS)})
+    return outcome
+
+
+# --- links that are bad, not dead
+
+
+def lossy(world, timeout):
+    """A router on the way to the clients loses 20 % of the packets each way for 60 s."""
+    world.build(client_link="router")
+    witness = Arrivals(world)
+    scene = Scene(world, timeout=timeout)
+    world.lose(20)
+    time.sleep(60)
+    lost = world.lost()
+    world.mend(ROUTER)
+    must(lost > 100, f"only {lost} packets were lost")
+    log = Log(scene.lubdub)
+    lapsed = log.of("pair ended")
+    for end in lapsed:
+        must(end["cause"] == "client_lapsed", f"pair {end['pair']} ended: {end['cause']}")
+        ping = log.deadline(end["pair"], CLIENT, 0)
+        arrived = witness.between(int(end["client"].rsplit(":", 1)[1]), ping, end["t"] - EARLY)
+        must(not arrived, f"pair {end['pair']} lapsed, but {len(arrived)} segments of the client arrived")
+    left = set(scene.pairs) - set(scene.backend.seen("close"))
+    must(len(left) == len(scene.pairs) - len(lapsed), f"{len(lapsed)} lapses, but {len(left)} pairs are left")
+    scene.converse("after all", pairs=left, seconds=30)
+    scene.part(left)
+    pongs = Log(scene.lubdub).of("pong received", side=CLIENT)
+    counts = collections.Counter((CLIENT, end["diagnosis"]) for end in lapsed)
+    closed = {"client_closed": len(left), "client_lapsed": len(lapsed)}
+    scene.finish({cause: n for cause, n in closed.items() if n}, lapses=dict(counts))
+    worst = max(line["rtt_us"] for line in pongs) / 1e6
+    facts = {"packets lost": lost, "pings answered": len(pongs), "lapsed": dict(counts) or 0}
+    return Outcome([worst], facts=facts)
+
+
+@case(
+    "loss",
+    "20 % of the packets of the clients are lost each way for 60 s, timeout 30 s as by default: nobody lapses",
+    "ever",
+    measures="the longest round trip of a ping",
+    together=10,
+)
+def loss(world):
+    outcome = lossy(world, "30s")
+    must(outcome.facts["lapsed"] == 0, f"lapsed: {outcome.facts['lapsed']}")
+    return outcome
+
+
+@case(
+    "loss-impatient",
+    "the same with timeout 5 s: nobody lapses of whom a single byte arrived at the proxy's interface since "
+    "the oldest unanswered ping (a pong that is lost three times is more than 5 s on its way)",
+    "ever",
+    measures="the longest round trip of a ping",
+    together=10,
+)
+def loss_impatient(world):
+    return lossy(world, "5s")
+
+
+@case(
+    "delay",
+    "300 ms of delay each way, give or take 100 ms: nobody lapses, and the metrics show the round trip",
+    "ever",
+    measures="the longest round trip of a ping",
+    together=10,
+)
+def delay(world):
+    world.build(client_link="tun")
+    world.build_delay(300, 100)
+    scene = Scene(world)
+    time.sleep(20)
+    scene.converse("far away", seconds=5)
+    metrics = Metrics(scene.lubdub)
+    mean = {
+        side: metrics.total("ping_rtt_seconds_sum", side=side) / metrics.total("ping_rtt_seconds_count", side=side)
+        for side in (CLIENT, UPSTREAM)
+    }
+    must(0.55 <= mean[CLIENT] <= 0.7, f"the mean round trip to the client is {mean[CLIENT]:.3f} s")
+    must(mean[UPSTREAM] <= 0.05, f"the mean round trip to the upstream is {mean[UPSTREAM]:.3f} s")
+    shown = [pair[CLIENT]["last_rtt_seconds"] for pair in scene.listed()]
+    must(all(0.39 <= rtt <= 0.95 for rtt in shown), f"the list of pairs shows {shown}")
+    scene.part()
+    trips = [line["rtt_us"] / 1e6 for line in Log(scene.lubdub).of("pong received", side=CLIENT)]
+    scene.finish({"client_closed": len(PAIRS)})
+    return Outcome([max(trips)], facts={"mean round trip s": round(mean[CLIENT], 3)})
+
+
+def slow(world, queue):
+    """One client behind a modem, with 2 MiB on their way to it."""
+    world.build(client_link="router")
+    world.throttle(ROUTER, "rt0", "56kbit", queue)
+    world.throttle(CLIENT, "cl0", "56kbit", queue)
+    scene = Scene(world, pairs=range(1))
+    scene.backend.tell(do="stream", pairs=[0], size=2 * 1024 * 1024)
+    for _ in range(45):
+        time.sleep(1)
+        must(len(scene.listed()) == 1, "the pair of a healthy client has ended")
+    pings, received = scene.clients.tally()[0]
+    must(received > 45 * 56_000 / 8 / 2, f"only {received} bytes came through")
+    must(received < 2 * 1024 * 1024, "there was nothing left on its way")
+    trips = [line["rtt_us"] / 1e6 for line in Log(scene.lubdub).of("pong received", side=CLIENT)]
+    fault = time.monotonic()
+    world.drop(CLIENT)
+    close = scene.backend.wait("close", scene.pairs, seconds=20)[0]
+    must(close["code"] == 1001, f"the backend got a Close {close['code']}, not 1001")
+    after = close["t"] - fault
+    control = CONTROL.worst(fault, close["t"])
+    # One timeout may be given for what was acknowledged before the fault, then one more runs.
+    must(after <= 2 * scene.lubdub.timeout + ALLOWED + control, f"told {after:.3f} s after the fault")
+    scene.finish({"client_lapsed": 1}, lapses={(CLIENT, "network"): 1})
+    facts = {"bytes through": received, "longest round trip s": round(max(trips), 1), "pings": pings}
+    return Outcome([after], control, facts)
+
+
+for name, queue, what in (
+    ("slow-link", "1mb", "with a queue that takes all that comes"),
+    ("slow-link-dropping", "16kb", "with a queue of 16 kB that overflows"),
+):
+
+    @case(
+        name,
+        f"a 56 kbit/s link {what}, 2 MiB on their way: neither lapsed nor stalled in 45 s; then all packets "
+        "are dropped: lapsed",
+        "two timeouts and 100 ms after the packets stop",
+        measures="after the packets stopped",
+        together=10,
+    )
+    def run(world, queue=queue):
+        return slow(world, queue)
+
+
+# --- the backend dies
+
+
+def killed(world, cause, event, before):
+    world.build()
+    scene = Scene(world)
+    scene.at_random()
+    before(scene)
+    fault = time.monotonic()
+    scene.backend.kill()
+    ended = scene.clients.wait(event, scene.pairs)
+    outcome = Outcome([ended[pair]["t"] - fault for pair in scene.pairs])
+    outcome.control = CONTROL.worst(fault, fault + max(outcome.seconds))
+    must(
+        max(outcome.seconds) <= ALLOWED + outcome.control,
+        f"the last client was told {max(outcome.seconds) * 1000:.1f} ms after",
+    )
+    must(not scene.clients.seen("close"), "a client got a Close that no endpoint sent")
+
+    scene.clients.tell(do="connect", pairs=[100], over=0)
+    refused = scene.clients.wait("refused", [100])[100]
+    must(refused["status"] == 502, f"without a backend a handshake was answered {refused['status']}")
+    scene.backend = world.start_backend()
+    scene.connect([101])
+    scene.converse("new", pairs=[101])
+    metrics = Metrics(scene.lubdub)
+    must(metrics.total("handshakes_total", outcome="connect_failed") == 1, "connect_failed is not 1")
+    scene.part([101])
+    scene.finish({cause: len(PAIRS), "client_closed": 1}, warnings=["handshake failed"])
+    return outcome
+
+
+@case(
+    "kill-backend",
+    "SIGKILL for an idle backend: its FINs are passed on as FINs; a handshake is answered 502; once it is "
+    "restarted, 101",
+    "100 ms after the signal",
+    measures="after the signal",
+)
+def killed_idle(world):
+    return killed(world, "upstream_eof", "eof", lambda scene: None)
+
+
+@case(
+    "kill-backend-unread",
+    "SIGKILL for a backend with unread bytes: its RSTs are passed on as RSTs; then as above",
+    "100 ms after the signal",
+    measures="after the signal",
+)
+def killed_busy(world):
+    def before(scene):
+        scene.backend.stop()
+        scene.clients.tell(do="say", pairs=list(scene.pairs), text="unread")
+        time.sleep(0.1)
+
+    return killed(world, "upstream_reset", "reset", before)
+
+
+# --- no file descriptors
+
+
+@case(
+    "descriptors",
+    "lubdub has no file descriptor left for 5 s: four new clients wait, lubdub warns once and does not spin, "
+    "live pairs converse; when four pairs end, the four are let in",
+    "500 ms after descriptors came free",
+    measures="after descriptors came free",
+)
+def descriptors(world):
+    world.build()
+    scene = Scene(world)
+    waiting, leaving, staying = range(100, 104), PAIRS[:4], PAIRS[4:]
+    limit = until(lambda: steady(scene.lubdub.files), 5, "the number of descriptors is steady")
+    scene.lubdub.limit_files(limit)
+    scene.clients.tell(do="connect", pairs=list(waiting), over=0)
+    scene.clients.wait("connected", waiting)
+    used = scene.lubdub.cpu()
+    longest = 0.0
+    for n in range(5):
+        time.sleep(1)
+        longest = max(longest, scene.converse(f"live {n}"))
+    used = scene.lubdub.cpu() - used
+    must(used <= 0.5, f"lubdub used {used:.2f} s of processor time in 5 s")
+    must(not scene.clients.seen("open", waiting), "a client was let in without a descriptor")
+    must(not scene.clients.seen("refused", waiting), "a client was refused that could have waited")
+    scene.part(leaving)
+    free = max(seen["t"] for seen in scene.clients.wait("eof", leaving).values())
+    ended = scene.clients.wait("open", waiting)
+    outcome = Outcome([seen["t"] - free for seen in ended.values()])
+    outcome.facts = {"processor s of 5": round(used, 2), "longest round trip ms": round(longest * 1000, 1)}
+    outcome.control = CONTROL.worst(free, free + max(outcome.seconds))
+    must(max(outcome.seconds) <= 0.5 + outcome.control, f"let in {max(outcome.seconds):.3f} s after")
+    scene.lubdub.limit_files(20_000)
+    scene.converse("all", pairs=[*staying, *waiting])
+    scene.part([*staying, *waiting])
+    alarms = Log(scene.lubdub).alarms()
+    must(len(alarms) == 1, f"it warned {len(alarms)} times")
+    must("cannot accept" in alarms[0]["message"], f"it warned of {alarms[0]['message']!r}")
+    scene.finish({"client_closed": len(PAIRS) + len(waiting)}, warnings=[alarms[0]["message"]])
+    return outcome
+
+
+def steady(count):
+    before = count()
+    time.sleep(0.3)
+    return before if count() == before else None
