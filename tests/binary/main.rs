@@ -1,1 +1,133 @@
-//! Being written.
+//! The real program, as a process: signals, the admin listener, and a stall of the whole process.
+
+use std::time::Duration;
+
+use lubdub_testkit::binary::Binary;
+use lubdub_testkit::ms;
+use lubdub_testkit::peer::{Peer, Upstream};
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+async fn pair(lubdub: &Binary, upstreams: &Upstream) -> (Peer, Peer) {
+    tokio::join!(lubdub.dial().websocket(), upstreams.accept_websocket())
+}
+
+#[tokio::test]
+async fn a_signal_drains_and_the_program_ends_well() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let upstreams = Upstream::listen();
+        let mut lubdub = Binary::start(&upstreams, &[]).await;
+        let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+        client.send_text("hello").await;
+        upstream.expect_text("hello").await;
+        lubdub.signal(signal);
+        client.expect_close(1012).await;
+        upstream.expect_close(1001).await;
+        client.close(1012, "").await;
+        upstream.close(1001, "").await;
+        client.expect_eof().await;
+        upstream.expect_eof().await;
+        drop((client, upstream));
+        assert_eq!(lubdub.expect_exit().await.code(), Some(0));
+        let ended = lubdub.expect_logged("pair ended").await;
+        assert_eq!(ended["cause"], "drain");
+        assert_eq!((&ended["client_frames"], &ended["upstream_frames"]), (&1.into(), &0.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let upstreams = Upstream::listen();
+    let mut lubdub = Binary::start(&upstreams, &["timeouts.close=30s"]).await;
+    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    lubdub.signal(Signal::TERM);
+    // Neither end answers, so that the drain would take long.
+    client.expect_close(1012).await;
+    upstream.expect_close(1001).await;
+    lubdub.signal(Signal::TERM);
+    let began = Instant::now();
+    assert_eq!(lubdub.expect_exit().await.code(), Some(1));
+    assert!(began.elapsed() < ms(1000), "after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_admin_listener_tells_what_is_going_on() {
+    let upstreams = Upstream::listen();
+    let settings = ["keepalive.client.interval=20ms", "drain.delay=500ms"];
+    let mut lubdub = Binary::start(&upstreams, &settings).await;
+    assert_eq!(lubdub.admin("/livez").await.0, 200);
+    assert_eq!(lubdub.admin("/readyz").await.0, 200);
+    assert_eq!(lubdub.admin("/nothing").await.0, 404);
+
+    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    client.answer_next_pings(3).await;
+    client.answer_pings();
+    client.send_text("hello").await;
+    upstream.expect_text("hello").await;
+
+    let scrape = lubdub.scrape().await;
+    let near = |value: f64, expected: f64| (value - expected).abs() < 0.5;
+    assert!(near(scrape.sum("lubdub_pairs", &[]), 1.0));
+    assert!(near(scrape.sum("lubdub_draining", &[]), 0.0));
+    assert!(scrape.sum("lubdub_pongs_received_total", &[("side", "client")]) >= 3.0);
+    assert!(scrape.sum("process_open_fds", &[]) > 0.0);
+
+    let (status, body) = lubdub.admin("/api/v1/pairs").await;
+    assert_eq!(status, 200, "{body}");
+    let list: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(list["total"], 1);
+    let shown = &list["pairs"][0];
+    assert_eq!(shown["client"]["address"], client.address().to_string());
+    assert_eq!(shown["upstream"]["address"], upstreams.address().to_string());
+    assert_eq!((&shown["client"]["frames"], &shown["upstream"]["frames"]), (&1.into(), &0.into()));
+    let (status, one) = lubdub.admin(&format!("/api/v1/pairs/{}", shown["id"])).await;
+    assert_eq!(status, 200, "{one}");
+
+    lubdub.signal(Signal::TERM);
+    lubdub.expect_logged("draining").await;
+    assert_eq!(lubdub.admin("/readyz").await.0, 503);
+    assert_eq!(lubdub.admin("/livez").await.0, 200);
+    assert!(near(lubdub.scrape().await.sum("lubdub_draining", &[]), 1.0));
+    client.expect_close(1012).await;
+    drop((client, upstream));
+    assert_eq!(lubdub.expect_exit().await.code(), Some(0));
+}
+
+/// Whatever stops the process (a debugger, a suspended machine), its pairs are not to blame.
+#[tokio::test]
+async fn no_pair_dies_of_a_stall_of_lubdubs() {
+    const PAIRS: usize = 20;
+    let upstreams = Upstream::listen();
+    let settings = [
+        "keepalive.client.interval=1s",
+        "keepalive.client.timeout=1s",
+        "keepalive.upstream.interval=1s",
+        "keepalive.upstream.timeout=1s",
+    ];
+    let lubdub = Binary::start(&upstreams, &settings).await;
+    let mut peers = JoinSet::new();
+    for _ in 0..PAIRS {
+        let (client, upstream) = pair(&lubdub, &upstreams).await;
+        for mut peer in [client, upstream] {
+            peers.spawn(async move {
+                peer.answer_next_pings(3).await;
+                peer
+            });
+        }
+    }
+    // Some pings are under way, and some are due while nobody can send them.
+    sleep(ms(900)).await;
+    lubdub.signal(Signal::STOP);
+    sleep(Duration::from_secs(3)).await;
+    lubdub.signal(Signal::CONT);
+    let mut alive = Vec::new();
+    while let Some(peer) = peers.join_next().await {
+        alive.push(peer.expect("it was pinged three times"));
+    }
+    let scrape = lubdub.scrape().await;
+    let counted = |name: &str| scrape.sum(name, &[]);
+    assert!((counted("lubdub_pairs") - PAIRS as f64).abs() < 0.5);
+    assert!(counted("lubdub_lapses_total") < 0.5, "nobody is given up");
+    assert_eq!(alive.len(), 2 * PAIRS);
+}

@@ -131,7 +131,7 @@ class Control:
     STEP = 0.005
 
     def __init__(self):
-        self.late = collections.deque(maxlen=200_000)
+        self.late = collections.deque(maxlen=20_000)
         threading.Thread(target=self.sleep, daemon=True).start()
 
     def sleep(self):

@@ -1,6 +1,7 @@
 """Runs the cases, each in worlds of its own, and says how they went: `faults.py --help`."""
 
 import argparse
+import collections
 import concurrent.futures
 import os
 import random
@@ -122,9 +123,18 @@ def summary(case, outcomes, problems):
     text = f"{verdict}  {case.name}: {len(outcomes)} of {len(outcomes) + len(problems)} runs"
     if outcomes:
         text += f", worst {worst(outcomes)} ms {case.measures} (control {control(outcomes)} ms)"
-    for facts in (outcome.facts for outcome in outcomes if outcome.facts):
-        text += f"\n        {', '.join(f'{name} {value}' for name, value in facts.items())}"
+    for name, (least, most) in facts(outcomes).items():
+        text += f"; {name} {least}" + (f" to {most}" if most != least else "")
     return "\n      ".join([text, *problems])
+
+
+def facts(outcomes):
+    """The least and the most of each."""
+    all_of = collections.defaultdict(list)
+    for outcome in outcomes:
+        for name, value in outcome.facts.items():
+            all_of[name].append(value)
+    return {name: (min(values), max(values)) for name, values in all_of.items()}
 
 
 def row(case, outcomes, problems):

@@ -20,7 +20,10 @@ PYTHON = str(WORK / "venv" / "bin" / "python")
 NPM = WORK / "npm"
 NODE = str(NPM / "node_modules" / "node" / "bin" / "node")
 
+# What a program's lines end with.
 END = None
+# Everything that was started and not ended yet.
+live = set()
 
 
 class Tally:
@@ -70,6 +73,7 @@ class Process:
             errors="replace",
         )
         self.pid = self._child.pid
+        live.add(self)
         self._pump = threading.Thread(target=self._copy, daemon=True)
         self._pump.start()
 
@@ -129,6 +133,13 @@ class Process:
                 self._child.kill()
         self._child.wait(15)
         self._pump.join(5)
+        live.discard(self)
+
+
+def stop_all():
+    """Ends what an interruption left running."""
+    for process in list(live):
+        process.stop()
 
 
 class Lubdub(Process):

@@ -1,1 +1,5 @@
-//! Being written.
+//! What is no upgrade: requests and answers pass, streamed both ways, whatever they are about.
+
+mod bodies;
+mod connections;
+mod heads;

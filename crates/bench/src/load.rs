@@ -9,7 +9,7 @@ mod relay;
 mod target;
 
 pub(crate) use churn::{Churn, ChurnReport};
-pub(crate) use hold::{Hold, HoldReport, Kind};
+pub(crate) use hold::{Hold, HoldReport, Kind, counters};
 pub(crate) use meter::Observed;
 pub(crate) use relay::{Relay, RelayReport};
 pub(crate) use target::Target;

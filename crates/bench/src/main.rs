@@ -99,8 +99,8 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
             let found = |target| hold.run(target, Progress::on_terminal());
             tell(&args.load, |target| Ok(Report::Heartbeat(found(target)?)))
         }
-        Command::Compare(_) => Ok(()),
-        Command::Page(_) => Ok(()),
+        Command::Compare(args) => compare::run(&args),
+        Command::Page(args) => compare::write_page_again(&args.out),
     }
 }
 

@@ -303,6 +303,13 @@ impl Heartbeat {
 
     // --- getters
 
+    /// When the ping was written that runs the clock of `side`; `None` while no clock runs.
+    #[must_use]
+    pub fn clock_since(&self, side: Side) -> Option<Instant> {
+        let since = self.pulses[side].clock_since()?;
+        Some(since.instant(self.opened))
+    }
+
     /// How alive `side` is.
     #[must_use]
     pub fn vitals(&self, side: Side) -> Vitals {

@@ -128,6 +128,11 @@ impl Pulse {
         Some(self.scheduled())
     }
 
+    /// When the ping was written that runs the clock.
+    pub(crate) fn clock_since(&self) -> Option<Moment> {
+        Some(self.deadline?.since)
+    }
+
     /// Until when the side has to give a sign of life; `None` if it owes none, or while it is not
     /// read.
     pub(crate) fn deadline(&self) -> Option<Moment> {

@@ -17,6 +17,8 @@ pub(crate) struct Admission {
     routes: Vec<Option<Arc<Semaphore>>>,
     sources: Option<Arc<Sources>>,
     handshakes: Arc<Semaphore>,
+    clients: Arc<Semaphore>,
+    upstreams: Arc<Semaphore>,
 }
 
 /// Why a pair is not let in.
@@ -40,7 +42,15 @@ pub(crate) struct PairPermit {
 
 /// A handshake's place; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct HandshakeSlot(#[allow(dead_code)] OwnedSemaphorePermit);
+pub(crate) struct HandshakeSlot {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A socket's place within what the file limit carries; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct SocketPermit {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// Pairs by source.
 #[derive(Debug)]
@@ -74,6 +84,8 @@ impl Admission {
                 })
             }),
             handshakes: semaphore(limits.handshakes.get()),
+            clients: semaphore(limits.sockets.get()),
+            upstreams: semaphore(limits.sockets.get()),
         }
     }
 
@@ -98,7 +110,23 @@ impl Admission {
     /// Waits for a place for one more handshake.
     pub(crate) async fn handshake(&self) -> HandshakeSlot {
         let permit = Arc::clone(&self.handshakes).acquire_owned().await;
-        HandshakeSlot(permit.expect("the semaphore of handshakes is never closed"))
+        HandshakeSlot {
+            _permit: permit.expect("the semaphore of handshakes is never closed"),
+        }
+    }
+
+    /// Waits for a place for one more connection of a client.
+    pub(crate) async fn client(&self) -> SocketPermit {
+        let permit = Arc::clone(&self.clients).acquire_owned().await;
+        SocketPermit {
+            _permit: permit.expect("the semaphore of clients is never closed"),
+        }
+    }
+
+    /// A place for one more connection to an upstream, if there is one.
+    pub(crate) fn upstream(&self) -> Option<SocketPermit> {
+        let permit = Arc::clone(&self.upstreams).try_acquire_owned().ok()?;
+        Some(SocketPermit { _permit: permit })
     }
 }
 
@@ -172,6 +200,7 @@ mod tests {
             pairs,
             pairs_per_source: per_source,
             handshakes: NonZeroUsize::MIN,
+            sockets: NonZeroUsize::MIN,
             head_bytes: 65_536,
         };
         Admission::new(&limits, &RouteTable::new(vec![Arc::new(route)]))

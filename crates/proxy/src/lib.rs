@@ -8,6 +8,7 @@ mod admission;
 mod front;
 mod http;
 mod leg;
+mod patience;
 mod proxy;
 pub mod registry;
 pub mod route;

@@ -37,10 +37,12 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) forwarded: Forwarded,
     pub(crate) drain: Drain,
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) registry: Arc<Registry>,
     /// No new pairs, and connections end with the exchange under way.
     pub(crate) draining: CancellationToken,
+    /// The time for that is over.
+    pub(crate) cutting: CancellationToken,
     /// Connections and pairs.
     pub(crate) tasks: TaskTracker,
     metrics: Arc<Metrics>,
@@ -120,7 +122,7 @@ impl Proxy {
             acceptors.push(acceptor);
         }
         let shared = Arc::new(Shared {
-            admission: Admission::new(&settings.limits, &routes),
+            admission: Arc::new(Admission::new(&settings.limits, &routes)),
             routes,
             timeouts: settings.timeouts,
             limits: settings.limits,
@@ -128,6 +130,7 @@ impl Proxy {
             drain: settings.drain,
             registry: Arc::default(),
             draining: CancellationToken::new(),
+            cutting: CancellationToken::new(),
             tasks: TaskTracker::new(),
             metrics: Arc::clone(metrics),
         });
@@ -171,13 +174,17 @@ impl Proxy {
         self.shared.metrics.set_draining(true);
         info!(pairs = self.shared.registry.len(), "draining");
         sleep(delay).await;
+        // Whoever is still let in meets a proxy that drains, and is told so.
+        self.shared.draining.cancel();
         self.stop.cancel();
         self.acceptors.close();
-        self.acceptors.wait().await;
-        self.shared.draining.cancel();
         self.shared.registry.order_all(Order::Drain);
         self.shared.tasks.close();
-        if timeout(limit, self.shared.tasks.wait()).await.is_ok() {
+        let everyone = async {
+            self.acceptors.wait().await;
+            self.shared.tasks.wait().await;
+        };
+        if timeout(limit, everyone).await.is_ok() {
             info!("drained");
             return Drained::Clean;
         }
@@ -186,6 +193,7 @@ impl Proxy {
             pairs = left,
             "the drain timeout is over; the pairs that are left are cut"
         );
+        self.shared.cutting.cancel();
         self.shared.registry.order_all(Order::Cut);
         // What is not a pair (a plain exchange, a handshake) ends with its worker.
         let _ = timeout(Self::AFTER_CUT, self.shared.tasks.wait()).await;

@@ -157,6 +157,9 @@ pub struct Limits {
     pub pairs_per_source: Option<usize>,
     /// Handshakes in flight; the excess waits in the accept queue.
     pub handshakes: NonZeroUsize,
+    /// Connections of clients at a time, and as many to upstreams, pairs included: what the file
+    /// limit carries. The excess waits in the accept queue.
+    pub sockets: NonZeroUsize,
     /// The largest request head, in bytes.
     pub head_bytes: usize,
 }

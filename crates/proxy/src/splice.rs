@@ -42,7 +42,7 @@ use self::link::Look;
 use self::outlet::{CloseSlot, PingSlot, Watched};
 use self::tally::Tally;
 use self::timer::Timer;
-use crate::admission::PairPermit;
+use crate::admission::{PairPermit, SocketPermit};
 use crate::leg::Leg;
 use crate::registry::{Order, Registration};
 use crate::settings::Terms;
@@ -63,10 +63,16 @@ pub(crate) struct NewPair {
     pub(crate) entropy: Entropy,
     /// Uniform in [0, 1): spreads lifetimes and farewells.
     pub(crate) chance: f64,
-    /// Its place within the limits.
-    pub(crate) permit: PairPermit,
-    /// Its weight on its worker.
-    pub(crate) load: Load,
+    pub(crate) places: Places,
+}
+
+/// What a pair takes up of the limits and of its worker; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) _pair: PairPermit,
+    pub(crate) _client: Option<SocketPermit>,
+    pub(crate) _upstream: SocketPermit,
+    pub(crate) _load: Load,
 }
 
 /// A pair, from its 101 to its end.
@@ -86,8 +92,7 @@ pub(crate) struct Splice {
     metrics: Arc<PairMetrics>,
     registration: Registration,
     _open: PairGauge,
-    _permit: PairPermit,
-    _load: Load,
+    _places: Places,
 }
 
 /// The pair's own deadlines, beside those of the heartbeat and the outlets.
@@ -112,11 +117,22 @@ enum Pumped {
     More,
 }
 
+/// Whether a side that is about to be called dead has been heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// Its socket has nothing more to read.
+    All,
+    /// There is more to come.
+    Some,
+}
+
 // === impl Splice ===
 
 impl Splice {
     /// Reads from one side before the other has its turn.
     const READS_A_TURN: usize = 8;
+    /// Turns of one side that is heard before it is called dead, before others have theirs.
+    const TURNS_A_HEARING: usize = 8;
 
     pub(crate) fn new(pair: NewPair) -> Self {
         let opened = pair.registration.entry().opened;
@@ -150,13 +166,15 @@ impl Splice {
             _open: pair.metrics.open(),
             metrics: pair.metrics,
             registration: pair.registration,
-            _permit: pair.permit,
-            _load: pair.load,
+            _places: pair.places,
         }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Pumped {
-        self.timer.on_wake(now);
+        let stalled = self.timer.on_wake(now);
+        if let Some(stalled) = stalled {
+            self.excuse(stalled, now);
+        }
         self.follow_orders(now);
         if let Some(early) = self.early.take() {
             for side in Side::BOTH {
@@ -168,11 +186,17 @@ impl Splice {
         }
         let mut pumped = Pumped::Idle;
         for side in Side::BOTH {
+            self.set_ask_kernel(side, stalled.is_some());
             if self.pump(cx, side, now, scratch) == Pumped::More {
                 pumped = Pumped::More;
             }
+            self.set_ask_kernel(side, false);
         }
-        self.judge(cx, now, scratch);
+        if self.hear_all(cx, now, scratch) == Heard::All {
+            self.judge(now);
+        } else {
+            pumped = Pumped::More;
+        }
         for side in Side::BOTH {
             self.place(cx, side, now);
             self.drain(cx, side, now);
@@ -189,15 +213,42 @@ impl Splice {
         pumped
     }
 
-    /// Looks at what time has brought.
-    fn judge(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) {
+    /// Time during which the process stood still was nobody's: the pair's own deadlines move by
+    /// it, as those of the heartbeat do.
+    fn excuse(&mut self, stalled: Duration, now: Instant) {
+        debug!(pair = self.id(), late_ms = millis(stalled), "late wake-up");
+        self.deadlines.data += stalled;
+        if let Some(closing) = &mut self.deadlines.closing {
+            *closing += stalled;
+        }
         for side in Side::BOTH {
-            if self.heart.lapse_due(side, now) {
-                // The runtime may not have looked at the socket since the pong arrived.
+            self.ends[side].outlet.excuse(stalled, now);
+        }
+    }
+
+    /// Before a side is called dead, the kernel itself is asked for what it has sent: the runtime
+    /// may not have looked at the socket since the pong arrived.
+    fn hear_all(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Heard {
+        for side in Side::BOTH {
+            let mut turns = 0..Self::TURNS_A_HEARING;
+            while self.heart.lapse_due(side, now) {
+                if turns.next().is_none() {
+                    return Heard::Some;
+                }
                 self.set_ask_kernel(side, true);
-                self.pump(cx, side, now, scratch);
+                let pumped = self.pump(cx, side, now, scratch);
                 self.set_ask_kernel(side, false);
+                if pumped == Pumped::Idle {
+                    break;
+                }
             }
+        }
+        Heard::All
+    }
+
+    /// Looks at what time has brought.
+    fn judge(&mut self, now: Instant) {
+        for side in Side::BOTH {
             if self.heart.lapse_due(side, now) && self.look_at_link(side) == Look::Moving {
                 self.heart.handle_link_progress(side, now);
             }
@@ -242,26 +293,31 @@ impl Splice {
         else {
             return;
         };
-        if let Some(at) = outlet.stall_deadline(write_stall).filter(|at| *at <= now) {
-            if now - at > Heartbeat::LATE {
-                outlet.forgive(now);
-            } else if outlet.look(leg.socket(), now) == Watched::Stalled {
-                self.on_stall(side, now);
-            }
+        let due = outlet.stall_deadline(write_stall);
+        if due.is_some_and(|at| at <= now) && outlet.look(leg.socket(), now) == Watched::Stalled {
+            self.on_stall(side, now);
         }
-        let close = self.terms.close;
-        match self.ends[side].outlet.close {
-            // The frame that it waits for will not end in time.
-            CloseSlot::Owed { give_up, .. } if give_up <= now => self.cut(side, Ending::Reset),
-            // The endpoint did not answer the Close.
-            CloseSlot::Passed { at, .. } if self.fate.is_by_lubdub() && at + close <= now => {
-                self.cut(side, Ending::Close);
-            }
-            CloseSlot::Empty
-            | CloseSlot::Owed { .. }
-            | CloseSlot::Placed { .. }
-            | CloseSlot::Passed { .. } => {}
+        if self.farewell_deadline(side).is_some_and(|at| at <= now) {
+            self.cut(
+                side,
+                match self.ends[side].outlet.close {
+                    // It was told, and did not answer.
+                    CloseSlot::Passed { .. } => Ending::Close,
+                    // The frame did not end in time, or the Close behind it found no room.
+                    CloseSlot::Empty | CloseSlot::Owed { .. } | CloseSlot::Placed { .. } => {
+                        Ending::Reset
+                    }
+                },
+            );
         }
+    }
+
+    /// Until when a side has time for its part in the end that lubdub makes.
+    fn farewell_deadline(&self, side: Side) -> Option<Instant> {
+        let outlet = &self.ends[side].outlet;
+        outlet
+            .farewell_deadline(&self.terms)
+            .filter(|_| self.fate.is_by_lubdub())
     }
 
     /// The next moment at which time alone brings something.
@@ -285,13 +341,7 @@ impl Splice {
                 continue;
             };
             consider(outlet.stall_deadline(self.terms.write_stall));
-            match outlet.close {
-                CloseSlot::Owed { give_up, .. } => consider(Some(give_up)),
-                CloseSlot::Passed { at, .. } if self.fate.is_by_lubdub() => {
-                    consider(Some(at + self.terms.close));
-                }
-                CloseSlot::Empty | CloseSlot::Placed { .. } | CloseSlot::Passed { .. } => {}
-            }
+            consider(self.farewell_deadline(side));
             if let PingSlot::Owed {
                 frame_boundary_from,
                 ..

@@ -1,22 +1,27 @@
 //! Connecting to an upstream.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
+use crate::admission::{Admission, SocketPermit};
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
+use crate::patience::within;
 use crate::settings::Upstream;
 use crate::socket::Socket;
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
+    #[error("no file descriptor is left for it")]
+    NoRoom,
     #[error("not connected within {0:?}")]
     TimedOut(Duration),
     #[error("cannot resolve {0}: {1}")]
@@ -31,49 +36,73 @@ pub(crate) enum ConnectError {
     Tls(SocketAddr, #[source] io::Error),
 }
 
-/// Connects to an upstream, TLS included, in `within`.
+/// A connection to an upstream.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) leg: Leg,
+    pub(crate) address: SocketAddr,
+    pub(crate) permit: SocketPermit,
+}
+
+/// Name resolution blocks a thread each time, for as long as the system's resolver likes.
+static LOOKUPS: Semaphore = Semaphore::const_new(64);
+
+/// Connects to an upstream, TLS included, in `limit`.
 pub(crate) async fn connect(
     upstream: &Upstream,
-    within: Duration,
-) -> Result<(Leg, SocketAddr), ConnectError> {
-    timeout(within, connect_any(upstream, within))
+    limit: Duration,
+    admission: &Admission,
+) -> Result<Connected, ConnectError> {
+    let permit = admission.upstream().ok_or(ConnectError::NoRoom)?;
+    let (leg, address) = within(limit, connect_any(upstream, limit))
         .await
-        .unwrap_or(Err(ConnectError::TimedOut(within)))
+        .unwrap_or(Err(ConnectError::TimedOut(limit)))?;
+    Ok(Connected {
+        leg,
+        address,
+        permit,
+    })
 }
 
 /// Tries one address after the other, each with its share of the time that is left, so that one
 /// black hole does not use it all.
 async fn connect_any(
     upstream: &Upstream,
-    within: Duration,
+    limit: Duration,
 ) -> Result<(Leg, SocketAddr), ConnectError> {
-    let until = Instant::now() + within;
-    let addresses: Vec<SocketAddr> = lookup_host((&*upstream.host, upstream.port))
-        .await
-        .map_err(|error| ConnectError::Resolve(Arc::clone(&upstream.host), error))?
-        .collect();
+    let until = Instant::now() + limit;
+    let addresses = resolve(upstream).await?;
     let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.host));
     for (index, &address) in addresses.iter().enumerate() {
-        let now = Instant::now();
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-        let share = until.saturating_duration_since(now) / left;
-        match timeout_at(now + share, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return secure(upstream, address, tcp).await,
-            Ok(Err(error)) => failure = ConnectError::Connect(address, error),
-            Err(_) => failure = ConnectError::TimedOut(share),
-        }
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        failure = match within(share, connect_one(upstream, address)).await {
+            Ok(Ok(leg)) => return Ok((leg, address)),
+            Ok(Err(error)) => error,
+            Err(_) => ConnectError::TimedOut(limit),
+        };
     }
     Err(failure)
 }
 
-async fn secure(
-    upstream: &Upstream,
-    address: SocketAddr,
-    tcp: TcpStream,
-) -> Result<(Leg, SocketAddr), ConnectError> {
-    let socket = Socket::new(tcp).map_err(|error| ConnectError::Connect(address, error))?;
+async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>, ConnectError> {
+    if let Ok(ip) = upstream.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, upstream.port)]);
+    }
+    let _turn = LOOKUPS.acquire().await;
+    lookup_host((&*upstream.host, upstream.port))
+        .await
+        .map(Iterator::collect)
+        .map_err(|error| ConnectError::Resolve(Arc::clone(&upstream.host), error))
+}
+
+async fn connect_one(upstream: &Upstream, address: SocketAddr) -> Result<Leg, ConnectError> {
+    let socket = TcpStream::connect(address)
+        .await
+        .and_then(Socket::new)
+        .map_err(|error| ConnectError::Connect(address, error))?;
     let Some(config) = &upstream.tls else {
-        return Ok((Leg::Plain(socket), address));
+        return Ok(Leg::Plain(socket));
     };
     let name = ServerName::try_from(upstream.host.to_string())
         .map_err(|_| ConnectError::Name(Arc::clone(&upstream.host)))?;
@@ -83,5 +112,5 @@ async fn secure(
         })
         .await
         .map_err(|error| ConnectError::Tls(address, error))?;
-    Ok((Leg::Tls(Box::new(tls.into())), address))
+    Ok(Leg::Tls(Box::new(tls.into())))
 }

@@ -42,6 +42,8 @@ pub(crate) struct Load(Arc<AtomicUsize>);
 impl Workers {
     pub(crate) fn start(count: NonZeroUsize, shared: &Arc<Shared>) -> io::Result<Self> {
         let stop = CancellationToken::new();
+        // Should a later worker fail to start, the earlier ones must not wait for ever.
+        let unless_all_start = stop.clone().drop_guard();
         let mut workers = Vec::with_capacity(count.get());
         let mut threads = Vec::with_capacity(count.get());
         for n in 0..count.get() {
@@ -50,14 +52,19 @@ impl Workers {
                 runtime: runtime.handle().clone(),
                 load: Arc::default(),
                 shared: Arc::clone(shared),
-                plain: PlainClients::new(&shared.routes),
+                plain: PlainClients::new(&shared.routes, &shared.admission),
             }));
             let stop = stop.clone();
             let thread = thread::Builder::new()
                 .name(format!("lubdub-worker-{n}"))
-                .spawn(move || runtime.block_on(stop.cancelled()))?;
+                .spawn(move || {
+                    runtime.block_on(stop.cancelled());
+                    // A name resolution that hangs must not keep the process from its end.
+                    runtime.shutdown_background();
+                })?;
             threads.push(thread);
         }
+        unless_all_start.disarm();
         Ok(Self {
             workers,
             threads,

@@ -99,6 +99,11 @@ impl Peer {
         self.mouth.send(bytes.as_ref()).await;
     }
 
+    /// Says these bytes, if the connection still takes them; whether it did.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.mouth.try_send(bytes.as_ref()).await.is_ok()
+    }
+
     /// Says these bytes one at a time, each in a segment of its own, with a pause before each.
     pub async fn trickle(&mut self, bytes: &[u8], pause: Duration) {
         for byte in bytes {
@@ -121,7 +126,7 @@ impl Peer {
     /// Sends a text message, if the connection still takes it; whether it did.
     pub async fn try_send_text(&mut self, text: &str) -> bool {
         let bytes = self.encode(&Frame::text(text));
-        self.mouth.try_send(&bytes).await.is_ok()
+        self.try_send(bytes).await
     }
 
     /// Sends a PING.

@@ -66,6 +66,7 @@ impl ProxyBox {
                 pairs: 1000,
                 pairs_per_source: None,
                 handshakes: NonZeroUsize::new(512).expect("512 is not 0"),
+                sockets: NonZeroUsize::new(9000).expect("9000 is not 0"),
                 head_bytes: 64 * 1024,
             },
             drain: Drain {

@@ -1,16 +1,25 @@
 """Autobahn against an echo, directly and through lubdub: every case has to come out the same."""
 
+import collections
 import concurrent.futures
 import json
 import os
 
 from harness import HERE, LOGS, PYTHON, WORK, Lubdub, Process
 
-PYTHON27 = os.environ.get("PYTHON27", "python2.7")
-FAST = ["1.*", "2.*", "3.*", "5.*", "7.*"]
-ALL = ["*"]
-# Name of a run -> interval of lubdub's pings to both sides.
-RUNS = {"direct": None, "ping-1s": "1s", "ping-10ms": "10ms"}
+PYTHON27 = os.environ.get("PYTHON27")
+# Groups of cases, each run and compared before the next one begins, and how long a group may take (s).
+QUICK = (("1.*", "2.*", "3.*", "5.*", "7.*"),)
+FULL = (
+    ("1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*"),
+    ("9.*", "10.*"),
+    *((f"12.{part}.*",) for part in range(1, 6)),
+    *((f"13.{part}.*",) for part in range(1, 8)),
+)
+LIMIT = 1200
+# Name of a run: interval of lubdub's pings to both sides.
+DIRECT = "direct"
+RUNS = {DIRECT: None, "ping-1s": "1s", "ping-10ms": "10ms"}
 # What must be the same.
 COMPARED = (
     "behavior",
@@ -27,40 +36,46 @@ COMPARED = (
 
 
 def run(tally, fast):
-    cases = FAST if fast else ALL
-    limit = 300 if fast else 3600
-    jobs = [(role, name) for name in RUNS for role in ("client", "server")]
-    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as pool:
-        futures = {job: pool.submit(ROLES[job[0]], job[1], cases, limit) for job in jobs}
-    for role in ROLES:
-        results = {}
-        for name in RUNS:
-            with tally.guard(f"autobahn fuzzing {role}, {name}: runs to its end"):
-                results[name] = futures[role, name].result()
-        for name in RUNS:
-            if name != "direct" and name in results and "direct" in results:
-                compare(tally, f"autobahn fuzzing {role}, {name}", results["direct"], results[name])
+    if not PYTHON27:
+        tally.case("autobahn", "the suite needs a Python 2.7, and none was found: name one in PYTHON27")
+        return
+    counts = {(role, name): collections.Counter() for role in ROLES for name in RUNS}
+    for group in QUICK if fast else FULL:
+        run_group(tally, group, counts)
+    for (role, name), count in counts.items():
+        behaviours = ", ".join(f"{number} {behaviour}" for behaviour, number in sorted(count.items()))
+        print(f"      autobahn fuzzing {role}, {name}: {count.total()} cases, {behaviours}", flush=True)
+
+
+def run_group(tally, group, counts):
+    title = " ".join(group)
+    results = {}
+    with concurrent.futures.ThreadPoolExecutor(len(counts)) as pool:
+        futures = {job: pool.submit(ROLES[job[0]], job[1], group) for job in counts}
+    for (role, name), future in futures.items():
+        with tally.guard(f"autobahn fuzzing {role}, {name}: {title} runs to its end"):
+            results[role, name] = future.result()
+            counts[role, name].update(case["behavior"] for case in results[role, name].values())
+    for role, name in results:
+        if name != DIRECT and (role, DIRECT) in results:
+            compare(tally, f"autobahn fuzzing {role}, {name}", results[role, DIRECT], results[role, name])
 
 
 def compare(tally, title, direct, through):
-    wanted = sorted(direct.keys() | through.keys(), key=lambda case: [int(part) for part in case.split(".")])
-    counts = {}
-    for case in wanted:
-        problem = None
+    for case in sorted(direct.keys() | through.keys(), key=lambda case: [int(part) for part in case.split(".")]):
         if case not in direct or case not in through:
             problem = "ran only " + ("directly" if case in direct else "through lubdub")
         else:
-            counts[through[case]["behavior"]] = counts.get(through[case]["behavior"], 0) + 1
-            # Where any outcome is allowed, what arrives before the end differs from one direct run to the next.
-            informational = direct[case]["behavior"] == "INFORMATIONAL"
-            differences = [
-                f"{field} {direct[case][field]!r} became {through[case][field]!r}"
-                for field in (COMPARED if informational else (*COMPARED, "received"))
-                if direct[case][field] != through[case][field]
-            ]
-            problem = "; ".join(differences)[:600]
+            problem = "; ".join(differences(direct[case], through[case]))[:600]
         tally.case(f"{title}, case {case}", problem)
-    print(f"      {title}: {', '.join(f'{count} {behaviour}' for behaviour, count in sorted(counts.items()))}")
+
+
+def differences(direct, through):
+    # Where any outcome is allowed, what arrives before the end differs from one direct run to the next.
+    informational = direct["behavior"] == "INFORMATIONAL"
+    for field in COMPARED if informational else (*COMPARED, "received"):
+        if direct[field] != through[field]:
+            yield f"{field} {direct[field]!r} became {through[field]!r}"
 
 
 def fuzzer(name, *arguments):
@@ -72,23 +87,23 @@ def echo(name, *arguments):
     return Process(name, [PYTHON, str(HERE / "autobahn_cases" / "echo.py"), *arguments])
 
 
-def fuzzing_client(name, cases, limit):
+def fuzzing_client(name, cases):
     """The suite is the client, websockets the echo server."""
     out = fresh(f"autobahn-client-{name}")
     with echo(f"{out.stem}-echo", "server") as server, in_front(out.stem, server.port(), RUNS[name]) as url:
         with fuzzer(f"{out.stem}-fuzzer", "client", str(out), url, *cases) as client:
-            client.wait(limit)
+            client.wait(LIMIT)
             return json.loads(out.read_text())
 
 
-def fuzzing_server(name, cases, limit):
+def fuzzing_server(name, cases):
     """The suite is the server, websockets the echo client."""
     out = fresh(f"autobahn-server-{name}")
     with fuzzer(f"{out.stem}-fuzzer", "server", str(out), *cases) as server:
         port, count = server.wait_for(lambda line: line.startswith("listening ") and line.split()[1:])
         with in_front(out.stem, port, RUNS[name]) as url:
             with echo(f"{out.stem}-echo", "client", url, count) as client:
-                code = client.wait(limit)
+                code = client.wait(LIMIT)
                 if code != 0:
                     raise RuntimeError(f"the echo client ended with {code}, see {client.log.name}")
                 return json.loads(out.read_text())

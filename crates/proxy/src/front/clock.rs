@@ -13,9 +13,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::leg::Leg;
+use crate::patience::{SECOND_CHANCE, is_late};
 use crate::settings::FrontTimeouts;
 
 /// The clock of one connection. All of it happens on one thread; the atomics are for the
@@ -32,6 +34,8 @@ pub(crate) struct Clock {
     exchanges: AtomicU32,
     /// How long the exchange under way may be silent, in milliseconds; `NEVER` for any time.
     exchange_idle: AtomicU64,
+    /// What the connection is doing has changed, and so have its deadlines.
+    changed: Notify,
 }
 
 /// What took too long.
@@ -74,6 +78,7 @@ impl Clock {
             heard: AtomicBool::new(false),
             exchanges: AtomicU32::new(0),
             exchange_idle: AtomicU64::new(NEVER),
+            changed: Notify::new(),
         }
     }
 
@@ -87,7 +92,35 @@ impl Clock {
         self.head.store(NEVER, Relaxed);
         self.exchange_idle.store(NEVER, Relaxed);
         self.exchanges.fetch_add(1, Relaxed);
+        self.changed.notify_waiters();
         Exchange(Arc::clone(self))
+    }
+
+    /// Until a request has been answered and none is coming in: then nobody is wronged if the
+    /// connection ends.
+    pub(crate) async fn at_rest(&self) {
+        loop {
+            let changed = self.changed.notified();
+            let no_head = self.head.load(Relaxed) == NEVER;
+            if self.heard.load(Relaxed) && self.is_idle() && no_head {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Until neither side has said anything for `idle`.
+    pub(crate) async fn silence(&self, idle: Option<Duration>) {
+        let Some(idle) = idle else {
+            return std::future::pending().await;
+        };
+        loop {
+            let until = self.after(self.active.load(Relaxed), idle);
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
     }
 
     /// No request is being answered.
@@ -97,27 +130,41 @@ impl Clock {
 
     /// Until something takes too long.
     pub(crate) async fn watch(&self, timeouts: &FrontTimeouts) -> Expired {
+        let mut excused = None;
         loop {
-            let (deadline, expired) = self.deadline(timeouts);
-            match deadline {
-                Some(at) if at <= Instant::now() => return expired,
-                Some(at) => tokio::time::sleep_until(at).await,
-                // Nothing runs now; an exchange without a limit may end.
-                None => sleep(Duration::from_secs(1)).await,
+            let changed = self.changed.notified();
+            match self.deadline(timeouts) {
+                // The process stood still: what was waited for may be there by now.
+                (Some(at), _) if is_late(at) && excused != Some(at) => {
+                    excused = Some(at);
+                    sleep(SECOND_CHANCE).await;
+                }
+                (Some(at), expired) if at <= Instant::now() => return expired,
+                (Some(at), _) => tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = changed => {}
+                },
+                // An exchange without a limit: nothing runs until it has ended.
+                (None, _) => changed.await,
             }
         }
     }
 
+    fn after(&self, millis: u64, wait: Duration) -> Instant {
+        self.opened + Duration::from_millis(millis) + wait
+    }
+
     fn deadline(&self, timeouts: &FrontTimeouts) -> (Option<Instant>, Expired) {
-        let after =
-            |millis: u64, wait: Duration| self.opened + Duration::from_millis(millis) + wait;
         if !self.heard.load(Relaxed) {
             let since = self.active.load(Relaxed);
-            return (Some(after(since, timeouts.first_byte)), Expired::FirstByte);
+            return (
+                Some(self.after(since, timeouts.first_byte)),
+                Expired::FirstByte,
+            );
         }
         let head = self.head.load(Relaxed);
         if head != NEVER {
-            return (Some(after(head, timeouts.request_head)), Expired::Head);
+            return (Some(self.after(head, timeouts.request_head)), Expired::Head);
         }
         let idle = if self.is_idle() {
             timeouts.http_idle
@@ -128,7 +175,7 @@ impl Clock {
             }
         };
         let active = self.active.load(Relaxed);
-        (idle.map(|idle| after(active, idle)), Expired::Idle)
+        (idle.map(|idle| self.after(active, idle)), Expired::Idle)
     }
 
     fn on_read(&self) {
@@ -137,6 +184,7 @@ impl Clock {
         self.heard.store(true, Relaxed);
         if self.is_idle() && self.head.load(Relaxed) == NEVER {
             self.head.store(now, Relaxed);
+            self.changed.notify_waiters();
         }
     }
 
@@ -156,6 +204,7 @@ impl Exchange {
     pub(crate) fn limit_idle(&self, idle: Option<Duration>) {
         let millis = idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(NEVER));
         self.0.exchange_idle.store(millis.unwrap_or(NEVER), Relaxed);
+        self.0.changed.notify_waiters();
     }
 }
 
@@ -163,6 +212,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.0.on_write();
         self.0.exchanges.fetch_sub(1, Relaxed);
+        self.0.changed.notify_waiters();
     }
 }
 

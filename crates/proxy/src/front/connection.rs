@@ -10,14 +10,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lubdub_metrics::{ListenerMetrics, Outcome, PairMetrics};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::clock::{Clock, Expired, Watched};
-use crate::admission::HandshakeSlot;
+use crate::admission::{HandshakeSlot, SocketPermit};
 use crate::http::service;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
+use crate::patience::within;
 use crate::settings::Listener;
 use crate::socket::Socket;
 use crate::worker::{Load, Worker};
@@ -31,6 +32,16 @@ pub(crate) struct Entrance {
     pub(crate) routes: Vec<Arc<PairMetrics>>,
 }
 
+/// A connection that was just accepted.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) tcp: TcpStream,
+    pub(crate) peer: SocketAddr,
+    /// `None` for one that was taken out of the accept queue of a listener that closes.
+    pub(crate) slot: Option<HandshakeSlot>,
+    pub(crate) permit: Option<SocketPermit>,
+}
+
 /// What the requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -39,6 +50,7 @@ pub(crate) struct Connection {
     pub(crate) worker: Arc<Worker>,
     pub(crate) clock: Arc<Clock>,
     slot: Mutex<Option<HandshakeSlot>>,
+    permit: Mutex<Option<SocketPermit>>,
     _load: Load,
 }
 
@@ -61,27 +73,29 @@ const SLOT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends or is upgraded.
 pub(crate) async fn serve(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    slot: HandshakeSlot,
+    newcomer: Newcomer,
     entrance: Arc<Entrance>,
     worker: Arc<Worker>,
     load: Load,
 ) {
+    let peer = newcomer.peer;
     let connection = Arc::new(Connection {
         peer,
         _load: load,
         entrance,
         worker,
         clock: Arc::new(Clock::new()),
-        slot: Mutex::new(Some(slot)),
+        slot: Mutex::new(newcomer.slot),
+        permit: Mutex::new(newcomer.permit),
     });
-    match connection.open(tcp).await {
+    match connection.open(newcomer.tcp).await {
         Ok(leg) => connection.serve_http(leg).await,
         Err(unserved) => {
             debug!(%peer, listener = %connection.entrance.listener.name, reason = %unserved, "connection not served");
             let outcome = match unserved {
                 Unserved::FirstByte | Unserved::TlsTimeout => Outcome::RequestTimeout,
+                // Health checks of load balancers connect and go.
+                Unserved::Tls(error) if is_gone(&error) => Outcome::ClientGone,
                 Unserved::Tls(_) => Outcome::BadRequest,
                 Unserved::Socket(_) => Outcome::ClientGone,
             };
@@ -96,6 +110,28 @@ impl Connection {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Makes sure that a handshake has its slot: a client that was slow, or asked for something
+    /// else first, has given it back.
+    pub(crate) async fn take_slot(&self) {
+        let has_slot = self
+            .slot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        if !has_slot {
+            let slot = self.worker.shared().admission.handshake().await;
+            *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
+        }
+    }
+
+    /// The client's socket goes on as a leg of a pair, and takes its place with it.
+    pub(crate) fn take_permit(&self) -> Option<SocketPermit> {
+        self.permit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
     /// Waits for the first byte, and sets up TLS if the listener speaks it.
     async fn open(&self, tcp: TcpStream) -> Result<Leg, Unserved> {
         let timeouts = self.worker.shared().timeouts;
@@ -104,7 +140,7 @@ impl Connection {
         let patience = SLOT_PATIENCE.min(timeouts.first_byte);
         if timeout(patience, socket.readable()).await.is_err() {
             self.release_slot();
-            timeout(timeouts.first_byte - patience, socket.readable())
+            within(timeouts.first_byte - patience, socket.readable())
                 .await
                 .map_err(|_| Unserved::FirstByte)??;
         }
@@ -120,7 +156,7 @@ impl Connection {
             Ok(accepted) => accepted,
             Err(_) => {
                 self.release_slot();
-                timeout(timeouts.tls - patience, accept)
+                within(timeouts.tls - patience, accept)
                     .await
                     .map_err(|_| Unserved::TlsTimeout)?
             }
@@ -146,18 +182,24 @@ impl Connection {
                 .with_upgrades()
         );
         let mut expired = pin!(self.clock.watch(&shared.timeouts));
-        let mut patience = pin!(tokio::time::sleep(SLOT_PATIENCE));
+        let mut patience = pin!(sleep(SLOT_PATIENCE));
         let mut has_slot = true;
-        let mut draining = pin!(shared.draining.cancelled());
-        let mut told = false;
+        // A connection that has not said anything yet still gets its one answer.
+        let mut drained = pin!(async {
+            shared.draining.cancelled().await;
+            self.clock.at_rest().await;
+        });
         loop {
             tokio::select! {
+                // What the client has sent goes before what time says.
+                biased;
                 ended = served.as_mut() => {
                     if let Err(error) = ended {
                         self.on_error(&error);
                     }
                     return;
                 }
+                () = drained.as_mut() => return,
                 expired = expired.as_mut() => {
                     debug!(peer = %self.peer, listener = %self.entrance.listener.name, ?expired, "connection timed out");
                     if expired != Expired::Idle {
@@ -169,13 +211,6 @@ impl Connection {
                     has_slot = false;
                     if self.clock.is_idle() {
                         self.release_slot();
-                    }
-                }
-                () = draining.as_mut(), if !told => {
-                    told = true;
-                    // An answer under way says `Connection: close`, and ends the connection so.
-                    if self.clock.is_idle() {
-                        return;
                     }
                 }
             }
@@ -192,6 +227,14 @@ impl Connection {
                 .increment(1);
         }
     }
+}
+
+/// The client ended the connection, rather than say something wrong.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// hyper refuses smaller buffers.

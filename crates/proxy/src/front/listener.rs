@@ -1,19 +1,17 @@
 //! One listening socket: it hands each connection to the worker that has the fewest.
 
-use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::connection::{self, Entrance};
-use crate::admission::HandshakeSlot;
+use super::connection::{self, Entrance, Newcomer};
 use crate::worker::Workers;
 
 /// A bound socket that accepts connections for one listener.
@@ -65,76 +63,87 @@ impl Acceptor {
     /// reset connections that the clients believe to have.
     pub(crate) async fn run(self, workers: Arc<Workers>, stop: CancellationToken) {
         let mut starved = false;
-        loop {
-            let slot = tokio::select! {
-                slot = workers.shared().admission.handshake() => slot,
-                () = stop.cancelled() => break,
-            };
-            let accepted = tokio::select! {
-                accepted = poll_fn(|cx| self.poll_accept(cx)) => accepted,
-                () = stop.cancelled() => break,
-            };
+        while let Some(accepted) = stop.run_until_cancelled(self.accept(&workers)).await {
             match accepted {
-                Ok((tcp, peer)) => {
+                Ok(newcomer) => {
                     starved = false;
-                    self.hand_over(tcp, peer, slot, &workers);
+                    self.hand_over(newcomer, &workers);
                 }
-                Err(error) if is_about_one_connection(&error) => {
-                    debug!(listener = %self.name(), %error, "a connection went before it was accepted");
-                }
-                Err(error) => {
+                Err(error) if is_starvation(&error) => {
                     if !std::mem::replace(&mut starved, true) {
                         warn!(listener = %self.name(), %error, "cannot accept; live pairs go on, new connections wait");
                     }
                     tokio::time::sleep(Self::PAUSE).await;
                 }
+                Err(error) => {
+                    debug!(listener = %self.name(), %error, "a connection went before it was accepted");
+                }
             }
         }
-        loop {
+        // No more than the queue held: others may be coming as fast as these are taken.
+        for _ in 0..Self::BACKLOG {
             match self.socket.get_ref().accept() {
-                Ok((tcp, peer)) => {
-                    let slot = workers.shared().admission.handshake().await;
-                    self.hand_over(tcp, peer, slot, &workers);
+                Ok((tcp, peer)) => self.hand_over(
+                    Newcomer {
+                        tcp,
+                        peer,
+                        slot: None,
+                        permit: None,
+                    },
+                    &workers,
+                ),
+                Err(error)
+                    if is_starvation(&error) || error.kind() == io::ErrorKind::WouldBlock =>
+                {
+                    return;
                 }
-                Err(error) if is_about_one_connection(&error) => {}
-                Err(_) => return,
+                Err(_) => {}
             }
         }
     }
 
-    fn hand_over(&self, tcp: TcpStream, peer: SocketAddr, slot: HandshakeSlot, workers: &Workers) {
+    /// Waits for a connection, and for the room to serve it: until there is some, it stays in the
+    /// accept queue.
+    async fn accept(&self, workers: &Workers) -> io::Result<Newcomer> {
+        let admission = &workers.shared().admission;
+        loop {
+            // Not before somebody is there: an idle listener must not hold another's last place.
+            let mut ready = self.socket.readable().await?;
+            let slot = admission.handshake().await;
+            let permit = admission.client().await;
+            match ready.try_io(|socket| socket.get_ref().accept()) {
+                Ok(Ok((tcp, peer))) => {
+                    return Ok(Newcomer {
+                        tcp,
+                        peer,
+                        slot: Some(slot),
+                        permit: Some(permit),
+                    });
+                }
+                Ok(Err(error)) => return Err(error),
+                // Somebody was, and has gone.
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    fn hand_over(&self, newcomer: Newcomer, workers: &Workers) {
         let worker = workers.least_loaded();
         worker.spawn(connection::serve(
-            tcp,
-            peer,
-            slot,
+            newcomer,
             Arc::clone(&self.entrance),
             Arc::clone(worker),
             // Counted here, not when the worker gets to it: a burst must not all go to one.
             worker.load(),
         ));
     }
-
-    fn poll_accept(
-        &self,
-        cx: &mut std::task::Context<'_>,
-    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        loop {
-            let mut ready = std::task::ready!(self.socket.poll_read_ready(cx))?;
-            if let Ok(accepted) = ready.try_io(|socket| socket.get_ref().accept()) {
-                return Poll::Ready(accepted);
-            }
-        }
-    }
 }
 
-/// Errors that accept(2) passes on from the connection itself; the next one may be well.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
+/// Errors that are about the process or the host: accepting again at once would spin. All others
+/// that accept(2) lists come from the connection itself, and the next one may be well.
+fn is_starvation(error: &io::Error) -> bool {
+    let starvation = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| starvation.contains(&Errno::from_raw_os_error(code)))
 }

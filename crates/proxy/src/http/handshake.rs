@@ -17,24 +17,24 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use lubdub_keepalive::{Entropy, PerSide};
 use lubdub_metrics::{Outcome, PairMetrics};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::body::Answer;
-use super::headers::strip_connection_options;
+use super::headers::{strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
 use super::upgrade::{self, BadSwitch};
-use crate::admission::PairPermit;
+use crate::admission::SocketPermit;
 use crate::front::clock::{Exchange, Watched};
 use crate::front::connection::Connection;
 use crate::leg::Leg;
+use crate::patience::within;
 use crate::registry::Order;
 use crate::route::RouteIndex;
 use crate::settings::Route;
-use crate::splice::{NewPair, Splice};
+use crate::splice::{NewPair, Places, Splice};
 use crate::upstream::{self, ConnectError};
-use crate::worker::Load;
 
 /// A handshake under way: counted once, however it ends.
 struct Handshake {
@@ -60,26 +60,27 @@ enum Failed {
 struct Answered {
     response: Response<Incoming>,
     upstream: SocketAddr,
+    permit: SocketPermit,
 }
 
 /// A pair whose client has still to take its 101.
-struct Engaged {
-    client: OnUpgrade,
-    upstream: OnUpgrade,
-    addresses: PerSide<SocketAddr>,
+pub(super) struct Engaged {
+    response: Response<()>,
+    leg: OnUpgrade,
+    upstream: SocketAddr,
     handshake: Handshake,
-    permit: PairPermit,
-    load: Load,
+    places: Places,
     route: Arc<Route>,
 }
 
-/// Takes an upgrade to the upstream and brings back its answer.
+/// Takes an upgrade to the upstream and brings back its answer: a 101 as a pair to be, anything
+/// else as it is.
 pub(super) async fn upgrade(
     connection: &Arc<Connection>,
     index: RouteIndex,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
     exchange: Exchange,
-) -> Response<Answer> {
+) -> Result<Engaged, Response<Answer>> {
     let shared = connection.worker.shared();
     let route = Arc::clone(&shared.routes[index]);
     let mut handshake = Handshake {
@@ -88,35 +89,35 @@ pub(super) async fn upgrade(
         outcome: None,
     };
     if shared.draining.is_cancelled() {
-        return handshake.refuse(Outcome::Draining);
+        return Err(handshake.refuse(Outcome::Draining));
     }
-    let permit = match shared.admission.pair(index, connection.peer.ip()) {
+    // As long as an answer may take, another handshake's end may be waited for.
+    if within(route.terms.answer, connection.take_slot())
+        .await
+        .is_err()
+    {
+        return Err(handshake.refuse(Outcome::AtCapacity));
+    }
+    let pair = match shared.admission.pair(index, connection.peer.ip()) {
         Ok(permit) => permit,
-        Err(refused) => return handshake.refuse(refused.outcome()),
+        Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
-    let client = hyper::upgrade::on(&mut request);
     let key = upgrade::key(request.headers());
     match ask(connection, &route, &handshake, request, &key).await {
-        Ok(Answered {
-            mut response,
-            upstream,
-        }) if response.status() == 101 => {
-            let engaged = Engaged {
-                client,
-                upstream: hyper::upgrade::on(&mut response),
-                addresses: PerSide {
-                    client: connection.peer,
-                    upstream,
-                },
+        Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(Engaged {
+                leg: hyper::upgrade::on(&mut answered.response),
+                response: answered.response.map(|_| ()),
+                upstream: answered.upstream,
                 handshake,
-                permit,
-                load: connection.worker.load(),
+                places: Places {
+                    _pair: pair,
+                    _client: connection.take_permit(),
+                    _upstream: answered.permit,
+                    _load: connection.worker.load(),
+                },
                 route,
-            };
-            let worker = Arc::clone(&connection.worker);
-            let connection = Arc::clone(connection);
-            worker.spawn(engaged.join(connection));
-            switch(response)
+            })
         }
         Ok(Answered { response, .. }) => {
             handshake.outcome = Some(Outcome::Refused);
@@ -124,17 +125,15 @@ pub(super) async fn upgrade(
             let (mut parts, body) = response.into_parts();
             strip_connection_options(&mut parts.headers);
             parts.version = Version::HTTP_11;
-            and_close(Response::from_parts(
-                parts,
-                Answer::Relayed {
-                    body,
-                    _exchange: exchange,
-                },
-            ))
+            let relayed = Answer::Relayed {
+                body,
+                _exchange: exchange,
+            };
+            Err(and_close(Response::from_parts(parts, relayed)))
         }
         Err(failed) => {
             warn!(peer = %connection.peer, route = %route.name, upstream = %route.upstream.name, reason = %failed, "handshake failed");
-            handshake.refuse(failed.outcome())
+            Err(handshake.refuse(failed.outcome()))
         }
     }
 }
@@ -147,7 +146,7 @@ async fn ask(
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
-    let websocket = request.headers().get(UPGRADE).cloned();
+    let websocket = websocket_token(request.headers());
     strip_connection_options(request.headers_mut());
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -158,7 +157,8 @@ async fn ask(
     tell_origin(connection, &mut request);
 
     let began = Instant::now();
-    let (leg, upstream) = upstream::connect(&route.upstream, route.terms.connect).await?;
+    let admission = &connection.worker.shared().admission;
+    let connected = upstream::connect(&route.upstream, route.terms.connect, admission).await?;
     let took = began.elapsed();
     handshake
         .metrics
@@ -169,7 +169,7 @@ async fn ask(
     let answer = async {
         let (mut sender, conn) = http1::Builder::new()
             .preserve_header_case(true)
-            .handshake(TokioIo::new(leg))
+            .handshake(TokioIo::new(connected.leg))
             .await?;
         connection.worker.spawn(async move {
             if let Err(error) = conn.with_upgrades().await {
@@ -180,20 +180,24 @@ async fn ask(
             .send_request(request.map(|_| Empty::<Bytes>::new()))
             .await
     };
-    let response = timeout(route.terms.answer, answer)
+    let response = within(route.terms.answer, answer)
         .await
         .map_err(|_| Failed::AnswerTimeout)?
         .map_err(Failed::Nonsense)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::check(&response, key)?;
     }
-    Ok(Answered { response, upstream })
+    Ok(Answered {
+        response,
+        upstream: connected.address,
+        permit: connected.permit,
+    })
 }
 
 /// The 101 as the client gets it.
-fn switch(response: Response<Incoming>) -> Response<Answer> {
-    let (mut parts, _) = response.into_parts();
-    let websocket = parts.headers.get(UPGRADE).cloned();
+fn switch(response: Response<()>) -> Response<Answer> {
+    let (mut parts, ()) = response.into_parts();
+    let websocket = websocket_token(&parts.headers);
     strip_connection_options(&mut parts.headers);
     parts
         .headers
@@ -206,14 +210,25 @@ fn switch(response: Response<Incoming>) -> Response<Answer> {
 }
 
 impl Engaged {
-    /// Waits until the client has its 101, and lets the pair begin.
-    async fn join(mut self, connection: Arc<Connection>) {
-        let both = async { tokio::try_join!(self.client, self.upstream) };
-        let joined = timeout(self.route.terms.answer, both).await;
-        let (client, upstream) = match joined {
+    /// The 101 for the client. When it has it, the pair begins.
+    pub(super) fn switch(
+        mut self,
+        client: OnUpgrade,
+        connection: &Arc<Connection>,
+    ) -> Response<Answer> {
+        let response = switch(std::mem::take(&mut self.response));
+        connection
+            .worker
+            .spawn(self.join(client, Arc::clone(connection)));
+        response
+    }
+
+    async fn join(mut self, client: OnUpgrade, connection: Arc<Connection>) {
+        let both = async { tokio::try_join!(client, self.leg) };
+        let (client, upstream) = match within(self.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
-                debug!(peer = %self.addresses.client, %error, "client went before its 101");
+                debug!(peer = %connection.peer, %error, "client went before its 101");
                 return;
             }
             Err(_) => return,
@@ -230,13 +245,15 @@ impl Engaged {
         let registration = shared.registry.register(
             Arc::clone(&connection.entrance.listener.name),
             Arc::clone(&self.route.name),
-            self.addresses.client,
-            self.addresses.upstream,
+            connection.peer,
+            self.upstream,
             Instant::now().into_std(),
         );
-        debug!(pair = registration.entry().id.0, peer = %self.addresses.client, route = %self.route.name, "pair opened");
+        debug!(pair = registration.entry().id.0, peer = %connection.peer, route = %self.route.name, "pair opened");
         // Whoever came while the drain was being ordered hears of it here.
-        if shared.draining.is_cancelled() {
+        if shared.cutting.is_cancelled() {
+            registration.entry().order(Order::Cut);
+        } else if shared.draining.is_cancelled() {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];
@@ -258,8 +275,7 @@ impl Engaged {
             handshake: took,
             entropy: Entropy::from_bytes(entropy),
             chance: f64::from(u32::from_ne_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0),
-            permit: self.permit,
-            load: self.load,
+            places: self.places,
         });
         // A task of its own, so that nothing of the handshake stays with the pair.
         connection.worker.spawn(splice);
@@ -302,6 +318,7 @@ impl Failed {
     fn outcome(&self) -> Outcome {
         match self {
             Self::Connect(ConnectError::TimedOut(_)) => Outcome::ConnectTimeout,
+            Self::Connect(ConnectError::NoRoom) => Outcome::AtCapacity,
             Self::Connect(_) => Outcome::ConnectFailed,
             Self::AnswerTimeout => Outcome::AnswerTimeout,
             Self::Nonsense(_) | Self::BadSwitch(_) => Outcome::BadAnswer,

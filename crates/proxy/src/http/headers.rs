@@ -1,11 +1,14 @@
 //! Which header fields go no further than one connection (RFC 9110 7.6.1).
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    UPGRADE,
+};
 
 /// "Intermediaries SHOULD remove or replace fields that are known to require removal before
 /// forwarding, whether or not they appear as a connection-option". Transfer-Encoding and Trailer
 /// stay: hyper frames the forwarded body anew and reads them for it; Upgrade is dealt with apart.
-const KNOWN: [&str; 2] = ["proxy-connection", "keep-alive"];
+const KNOWN: [&str; 3] = ["proxy-connection", "keep-alive", "te"];
 
 /// "Intermediaries MUST parse a received Connection header field before a message is forwarded
 /// and, for each connection-option in this field, remove any header or trailer field(s) from the
@@ -19,11 +22,7 @@ pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
         .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
         .collect();
     for option in options {
-        let keep = [
-            http::header::HOST,
-            http::header::CONTENT_LENGTH,
-            http::header::TRANSFER_ENCODING,
-        ];
+        let keep = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING];
         if !keep.contains(&option) {
             headers.remove(option);
         }
@@ -33,6 +32,18 @@ pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
     }
     headers.remove(CONNECTION);
     headers.remove(UPGRADE);
+    // RFC 9112 6.3: "If a message is received with both a Transfer-Encoding and a Content-Length
+    // header field, the Transfer-Encoding overrides the Content-Length", and "an intermediary that
+    // chooses to forward the message MUST first remove the received Content-Length field".
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+}
+
+/// The one `websocket` among the protocols that an Upgrade field names, in its own spelling.
+pub(super) fn websocket_token(headers: &HeaderMap) -> Option<HeaderValue> {
+    let token = tokens(headers, &UPGRADE).find(|token| token.eq_ignore_ascii_case("websocket"))?;
+    HeaderValue::from_str(token).ok()
 }
 
 /// Whether a list field contains a token, whatever its case.
@@ -89,6 +100,20 @@ mod tests {
         map.append(CONNECTION, HeaderValue::from_static("host, content-length"));
         strip_connection_options(&mut map);
         assert_eq!(map, headers(&lines));
+    }
+
+    #[test]
+    fn chunked_overrides_a_length() {
+        let mut map = headers(&[("transfer-encoding", "chunked"), ("content-length", "5")]);
+        strip_connection_options(&mut map);
+        assert_eq!(map, headers(&[("transfer-encoding", "chunked")]));
+    }
+
+    #[test]
+    fn of_several_protocols_only_websocket_goes_on() {
+        let map = headers(&[("upgrade", "h2c"), ("upgrade", "foo/1, WebSocket")]);
+        assert_eq!(websocket_token(&map).unwrap(), "WebSocket");
+        assert_eq!(websocket_token(&headers(&[("upgrade", "h2c")])), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use crate::admission::{Admission, SocketPermit};
 use crate::leg::Leg;
 use crate::route::{RouteIndex, RouteTable};
 use crate::settings::Route;
@@ -28,11 +29,17 @@ type PlainClient = Client<Connector, Incoming>;
 
 /// Connects to the upstream of one route, whatever the URI says.
 #[derive(Debug, Clone)]
-struct Connector(Arc<Route>);
+struct Connector {
+    route: Arc<Route>,
+    admission: Arc<Admission>,
+}
 
 /// A connection in the pool.
 #[derive(Debug)]
-struct Pooled(TokioIo<Leg>);
+struct Pooled {
+    io: TokioIo<Leg>,
+    _permit: SocketPermit,
+}
 
 impl PlainClients {
     /// How long an unused connection is kept: under the idle limits of common backends (nginx
@@ -40,14 +47,21 @@ impl PlainClients {
     /// lost; those that are lost before a byte of the request was sent are tried again.
     const POOL_IDLE: Duration = Duration::from_secs(30);
 
-    pub(crate) fn new(routes: &RouteTable) -> Self {
+    /// Unused connections kept for a route: each is a file descriptor.
+    const POOL_SIZE: usize = 32;
+
+    pub(crate) fn new(routes: &RouteTable, admission: &Arc<Admission>) -> Self {
         let client = |route: &Arc<Route>| {
             Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(Self::POOL_IDLE)
+                .pool_max_idle_per_host(Self::POOL_SIZE)
                 .pool_timer(TokioTimer::new())
                 .http1_preserve_header_case(true)
                 .set_host(false)
-                .build(Connector(Arc::clone(route)))
+                .build(Connector {
+                    route: Arc::clone(route),
+                    admission: Arc::clone(admission),
+                })
         };
         Self(routes.iter().map(client).collect())
     }
@@ -81,10 +95,14 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let route = Arc::clone(&self.0);
+        let Self { route, admission } = self.clone();
         Box::pin(async move {
-            let (leg, _) = upstream::connect(&route.upstream, route.terms.connect).await?;
-            Ok(Pooled(TokioIo::new(leg)))
+            let limit = route.terms.connect;
+            let connected = upstream::connect(&route.upstream, limit, &admission).await?;
+            Ok(Pooled {
+                io: TokioIo::new(connected.leg),
+                _permit: connected.permit,
+            })
         })
     }
 }
@@ -101,7 +119,7 @@ impl Read for Pooled {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
@@ -111,19 +129,19 @@ impl Write for Pooled {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.io.is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -131,6 +149,6 @@ impl Write for Pooled {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use http::header::HOST;
-use http::uri::PathAndQuery;
+use http::header::{HOST, TE, UPGRADE};
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use lubdub_metrics::Outcome;
+use tokio::io::AsyncWriteExt as _;
 use tracing::warn;
 
 use super::body::Answer;
 use super::forwarded::Origin;
-use super::headers::strip_connection_options;
+use super::headers::{has_token, strip_connection_options};
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
@@ -27,6 +30,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Answer>, hyper::Error> {
     let exchange = connection.clock.begin();
     let asked = upgrade::asked(&request);
+    let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &mut request) {
         Ok(route) => route,
         Err(outcome) => {
@@ -36,23 +40,38 @@ pub(crate) async fn answer(
             }
             return Ok(match asked {
                 Asked::Plain => refusal(outcome),
-                Asked::WebSocket | Asked::WebSocketWithBody => and_close(refusal(outcome)),
+                Asked::WebSocket | Asked::WebSocketWithBody => {
+                    finish(&connection, client);
+                    and_close(refusal(outcome))
+                }
             });
         }
     };
     let response = match asked {
-        Asked::WebSocket => handshake::upgrade(&connection, route, request, exchange).await,
+        Asked::WebSocket => match handshake::upgrade(&connection, route, request, exchange).await {
+            Ok(engaged) => return Ok(engaged.switch(client, &connection)),
+            Err(refused) => {
+                connection.release_slot();
+                finish(&connection, client);
+                refused
+            }
+        },
         Asked::WebSocketWithBody => {
+            connection.release_slot();
+            finish(&connection, client);
             let metrics = &connection.entrance.routes[route.0];
             metrics.handshake(Outcome::BadRequest).increment(1);
             and_close(refusal(Outcome::BadRequest))
         }
         Asked::Plain => {
             connection.release_slot();
+            if request.headers().contains_key(UPGRADE) {
+                finish(&connection, client);
+            }
             relay(&connection, route, request, exchange).await
         }
     };
-    if connection.worker.shared().draining.is_cancelled() && response.status() != 101 {
+    if connection.worker.shared().draining.is_cancelled() {
         return Ok(and_close(response));
     }
     Ok(response)
@@ -71,28 +90,53 @@ fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<Ro
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Outcome::BadRequest)?;
         request.headers_mut().insert(HOST, host);
     }
+    let shared = connection.worker.shared();
     // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
     // request message that lacks a Host header field and to any request message that contains
     // more than one Host header field line or a Host header field with an invalid field value."
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().map_err(|_| Outcome::BadRequest)?,
-        (None, None) if request.version() < Version::HTTP_11 => "",
-        _ => return Err(Outcome::BadRequest),
+        (Some(host), None) => host.to_str().ok().filter(|host| is_host(host)),
+        (None, None) if request.version() < Version::HTTP_11 => Some(""),
+        _ => None,
     };
+    let host = host.ok_or(Outcome::BadRequest)?;
     // Empty before an authority's path, `*` with OPTIONS: neither is a path to be routed by.
     let target = request.uri().path_and_query().cloned();
-    let target = target
-        .filter(|target| target.path().starts_with('/'))
-        .unwrap_or(PathAndQuery::from_static("/"));
-    let route = connection
-        .worker
-        .shared()
-        .routes
-        .find(host, target.path())
-        .ok_or(Outcome::NoRoute)?;
+    let target = target.unwrap_or(PathAndQuery::from_static("/"));
+    let path = if target.path().starts_with('/') {
+        target.path()
+    } else {
+        "/"
+    };
+    let route = shared.routes.find(host, path).ok_or(Outcome::NoRoute)?;
+    if host.is_empty() && !request.headers().contains_key(HOST) {
+        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
+        let upstream = &shared.routes[route].upstream;
+        let authority = format!("{}:{}", upstream.host, upstream.port);
+        let host = HeaderValue::from_str(&authority).map_err(|_| Outcome::BadRequest)?;
+        request.headers_mut().insert(HOST, host);
+    }
     *request.uri_mut() = Uri::from(target);
     Ok(route)
+}
+
+/// Whether this is what a Host field may hold: `uri-host [ ":" port ]`, or nothing (RFC 9110
+/// 7.2). User information has no business there, and would be passed on.
+fn is_host(host: &str) -> bool {
+    host.is_empty() || (!host.contains('@') && host.parse::<Authority>().is_ok())
+}
+
+/// hyper leaves a connection on which an upgrade was asked for to whoever may want it, even after
+/// an answer other than 101. It is ended here, so that the answer gets there (see
+/// [`Watched`](crate::front::clock::Watched)).
+fn finish(connection: &Connection, client: OnUpgrade) {
+    connection.worker.spawn(async move {
+        if let Ok(mut upgraded) = client.await.map(TokioIo::new) {
+            // Whoever has gone needs no end.
+            let _ = upgraded.shutdown().await;
+        }
+    });
 }
 
 /// What goes to the upstream beside what the client said.
@@ -119,12 +163,30 @@ async fn relay(
 ) -> Response<Answer> {
     let shared = connection.worker.shared();
     exchange.limit_idle(shared.routes[route].terms.http_idle);
+    let trailers = has_token(request.headers(), &TE, "trailers");
     strip_connection_options(request.headers_mut());
+    if trailers {
+        // This much lubdub can promise for itself: trailers pass.
+        request
+            .headers_mut()
+            .insert(TE, HeaderValue::from_static("trailers"));
+    }
     tell_origin(connection, &mut request);
     // What the client speaks with lubdub is not what lubdub speaks with the upstream.
     *request.version_mut() = Version::HTTP_11;
     let plain_clients: &plain::PlainClients = &connection.worker.plain;
-    match plain_clients.send(route, request).await {
+    let silence = connection
+        .clock
+        .silence(shared.routes[route].terms.http_idle);
+    let sent = tokio::select! {
+        biased;
+        sent = plain_clients.send(route, request) => sent,
+        () = silence => {
+            warn!(peer = %connection.peer, route = %shared.routes[route].name, "plain request not answered in time");
+            return refusal(Outcome::AnswerTimeout);
+        }
+    };
+    match sent {
         Ok(response) => {
             let (mut parts, body) = response.into_parts();
             if parts.status == 101 {
@@ -147,6 +209,7 @@ async fn relay(
             warn!(peer = %connection.peer, upstream = %upstream.name, %reason, "plain request failed");
             refusal(match find::<ConnectError>(&error) {
                 Some(ConnectError::TimedOut(_)) => Outcome::ConnectTimeout,
+                Some(ConnectError::NoRoom) => Outcome::AtCapacity,
                 Some(_) => Outcome::ConnectFailed,
                 None => Outcome::BadAnswer,
             })

@@ -22,6 +22,8 @@ pub(super) struct End {
     pub(super) outlet: Outlet,
     /// Not read, because the other side is slow.
     pub(super) paused: bool,
+    /// A Close came from this side.
+    pub(super) said_close: bool,
     /// The own ping that runs this side's clock.
     pub(super) ping_mark: Option<PingMark>,
     /// What was relayed of this side's frames, once the rest is thrown away.
@@ -66,6 +68,7 @@ impl End {
             input: Input::Open,
             outlet: Outlet::default(),
             paused: false,
+            said_close: false,
             ping_mark: None,
             relayed: None,
         }

@@ -17,15 +17,16 @@ use super::{Splice, tally};
 
 impl Splice {
     /// An endpoint's Close was passed on, or came in answer to lubdub's.
-    pub(super) fn on_close(&mut self, from: Side, payload: &Payload) {
+    pub(super) fn on_close(&mut self, from: Side, payload: &Payload, now: Instant) {
         let to = from.other();
         self.see_close(CloseSender::Side(from), Close::parse(payload).code);
+        self.ends[from].said_close = true;
         self.heart.handle_closing();
         self.drop_pings();
         self.fate.by_endpoint(fate::closed(from));
         let outlet = &mut self.ends[to].outlet;
         if outlet.may_add() {
-            outlet.close_placed(Author::Endpoint);
+            outlet.close_placed(Author::Endpoint, now);
         }
         // "Until its Close or end, then the socket is shut down": lubdub's Close was answered.
         let by_lubdub = self.fate.is_by_lubdub();
@@ -38,6 +39,11 @@ impl Splice {
     /// A side said that it will send no more.
     pub(super) fn on_fin(&mut self, cx: &mut Context<'_>, from: Side) {
         let to = from.other();
+        if self.ends[from].outlet.is_broken() {
+            // A write met the reset first, and this is how the reading learns of it.
+            let error = io::ErrorKind::ConnectionReset.into();
+            return self.on_reset(from, &error);
+        }
         self.ends[from].input = Input::Ended;
         self.heart.handle_closing();
         self.drop_pings();
@@ -145,6 +151,13 @@ impl Splice {
     /// The endpoints' closing handshake did not come to its end in time.
     pub(super) fn on_close_timeout(&mut self) {
         self.deadlines.closing = None;
+        for side in Side::BOTH {
+            if self.ends[side].leg.is_some() && self.ends[side].outlet.is_broken() {
+                // Its reset was met in writing, and reading has brought nothing since.
+                let error = io::ErrorKind::ConnectionReset.into();
+                return self.on_reset(side, &error);
+            }
+        }
         let closed = |side: Side| self.ends[side].outlet.is_closed_by(Author::Endpoint);
         let complete = closed(Side::Client) && closed(Side::Upstream);
         if !complete {
@@ -170,6 +183,7 @@ impl Splice {
                 // What it sent before it broke is still to be read, but not for ever.
                 let until = now + self.terms.close;
                 self.heart.handle_closing();
+                self.drop_pings();
                 self.deadlines.closing.get_or_insert(until);
             }
         }

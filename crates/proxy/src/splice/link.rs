@@ -1,8 +1,6 @@
 //! What the kernel knows about the way to a side, asked when a deadline is reached: a slow link is
 //! not a dead one.
 
-use std::time::Instant;
-
 use lubdub_metrics::Diagnosis;
 
 use crate::socket::Socket;
@@ -10,7 +8,6 @@ use crate::socket::Socket;
 /// The own ping that runs a side's clock, as it stands in the kernel's books.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PingMark {
-    written: Instant,
     /// Bytes that the kernel had taken with the ping's last.
     end: u64,
     /// Bytes that were acknowledged when we last looked.
@@ -27,21 +24,11 @@ pub(super) enum Look {
 }
 
 impl PingMark {
-    /// The mark after a ping was written: an older ping goes on running the clock unless the side
-    /// gave a sign of life since.
-    pub(super) fn after_ping(
-        earlier: Option<Self>,
-        last_life: Instant,
-        socket: &Socket,
-        now: Instant,
-    ) -> Self {
-        match earlier {
-            Some(mark) if mark.written >= last_life => mark,
-            _ => Self {
-                written: now,
-                end: socket.taken(),
-                acknowledged: socket.acknowledged().unwrap_or_default(),
-            },
+    /// The mark of a ping that was just written, and whose clock starts with it.
+    pub(super) fn of(socket: &Socket) -> Self {
+        Self {
+            end: socket.taken(),
+            acknowledged: socket.acknowledged().unwrap_or_default(),
         }
     }
 

@@ -15,6 +15,7 @@ use lubdub_wire::CloseCode;
 use tokio::io::AsyncWrite;
 
 use crate::leg::Leg;
+use crate::settings::Terms;
 use crate::socket::Socket;
 
 /// What goes to one side.
@@ -56,7 +57,11 @@ pub(super) enum CloseSlot {
     /// lubdub's own, to be placed at the first frame boundary, or given up then.
     Owed { code: CloseCode, give_up: Instant },
     /// In the stream; so many bytes of the backlog are left up to its end.
-    Placed { by: Author, ahead: usize },
+    Placed {
+        by: Author,
+        ahead: usize,
+        at: Instant,
+    },
     /// The socket took it.
     Passed { by: Author, at: Instant },
 }
@@ -96,7 +101,7 @@ struct StallWatch {
     taken: u64,
     /// Bytes that the peer had acknowledged a little later: asking at once would cost a system
     /// call for every backlog that is gone in a moment.
-    acknowledged: Option<u64>,
+    acknowledged: Option<(u64, Instant)>,
 }
 
 /// What a look at a side that takes nothing finds.
@@ -164,10 +169,23 @@ impl Outlet {
     /// When to look whether a side that takes nothing is stalled.
     pub(super) fn stall_deadline(&self, write_stall: Option<Duration>) -> Option<Instant> {
         let watch = self.watch.as_ref()?;
+        let (all, part) = (write_stall?, write_stall? / FIRST_LOOK);
         Some(match watch.acknowledged {
-            None => watch.since + write_stall? / FIRST_LOOK,
-            Some(_) => watch.since + write_stall?,
+            None => watch.since + part,
+            // Counted from that look, so that a late first one leaves time for a second.
+            Some((_, at)) => at + (all - part),
         })
+    }
+
+    /// Until when a Close has to be placed, taken and answered.
+    pub(super) fn farewell_deadline(&self, terms: &Terms) -> Option<Instant> {
+        match self.close {
+            CloseSlot::Owed { give_up, .. } => Some(give_up),
+            // It is for `write_stall` to judge a backlog, unless that is off.
+            CloseSlot::Placed { at, .. } if terms.write_stall.is_none() => Some(at + terms.close),
+            CloseSlot::Passed { at, .. } => Some(at + terms.close),
+            CloseSlot::Empty | CloseSlot::Placed { .. } => None,
+        }
     }
 
     // --- putting bytes in
@@ -214,10 +232,11 @@ impl Outlet {
     }
 
     /// The Close that was put last has its place.
-    pub(super) fn close_placed(&mut self, by: Author) {
+    pub(super) fn close_placed(&mut self, by: Author, now: Instant) {
         self.close = CloseSlot::Placed {
             by,
             ahead: self.backlog.len(),
+            at: now,
         };
     }
 
@@ -289,21 +308,26 @@ impl Outlet {
             return Watched::Waiting;
         };
         let acknowledged = socket.acknowledged().unwrap_or_default();
-        match watch.acknowledged.replace(acknowledged) {
+        match watch.acknowledged.replace((acknowledged, now)) {
             None => Watched::Waiting,
-            Some(before) if acknowledged.saturating_sub(before) >= PROGRESS => {
-                watch.since = now;
+            Some((before, _)) if acknowledged.saturating_sub(before) >= PROGRESS => {
                 Watched::Waiting
             }
             Some(_) => Watched::Stalled,
         }
     }
 
-    /// Starts the stall clock anew: after a stall of the process the peer had no chance.
-    pub(super) fn forgive(&mut self, now: Instant) {
+    /// Moves what runs by the time that the process stood still: the peer had no chance.
+    pub(super) fn excuse(&mut self, stalled: Duration, now: Instant) {
         if let Some(watch) = &mut self.watch {
             watch.since = now;
             watch.acknowledged = None;
+        }
+        match &mut self.close {
+            CloseSlot::Empty => {}
+            CloseSlot::Owed { give_up: at, .. }
+            | CloseSlot::Placed { at, .. }
+            | CloseSlot::Passed { at, .. } => *at += stalled,
         }
     }
 
@@ -325,7 +349,7 @@ impl Outlet {
             self.ping = PingSlot::Empty;
             drained.ping_written = true;
         }
-        if let CloseSlot::Placed { by, ahead: 0 } = self.close {
+        if let CloseSlot::Placed { by, ahead: 0, .. } = self.close {
             self.close = CloseSlot::Passed { by, at: now };
             drained.ended = true;
         }

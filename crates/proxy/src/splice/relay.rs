@@ -11,7 +11,7 @@ use tracing::{debug, trace};
 use super::end::{End, Input, Read};
 use super::fate::CloseSender;
 use super::link::PingMark;
-use super::outlet::{Author, CloseSlot, PingSlot};
+use super::outlet::{Author, CloseSlot, Fin, PingSlot};
 use super::{Pumped, Splice, inject, micros, tally};
 
 impl Splice {
@@ -54,13 +54,13 @@ impl Splice {
             return;
         }
         let to = from.other();
-        if !self.ends[to].outlet.accepts() && self.ends[from].relayed.is_none() {
-            let relayed = *self.ends[from].scanner.frames();
-            self.ends[from].relayed = Some(Box::new(relayed));
-        }
         let data_before = self.data_frames(from);
         let mut rest = input;
         loop {
+            if !self.ends[to].outlet.accepts() && self.ends[from].relayed.is_none() {
+                let relayed = *self.ends[from].scanner.frames();
+                self.ends[from].relayed = Some(Box::new(relayed));
+            }
             let stop = self.wanted_boundary(to, now);
             let step = self.ends[from].scanner.scan(rest, stop);
             let relayed = step.residue.len() + step.forward.len();
@@ -72,7 +72,7 @@ impl Splice {
                 Event::Exhausted => break,
                 Event::Boundary => self.place(cx, to, now),
                 Event::Ping(payload) => self.on_foreign_ping(from, &payload),
-                Event::Close(payload) => self.on_close(from, &payload),
+                Event::Close(payload) => self.on_close(from, &payload, now),
                 Event::Pong(pong) => self.on_pong(cx, from, &pong, now),
                 Event::TooBig(header) => {
                     debug!(side = %from, bytes = header.payload_len, "frame too big");
@@ -123,10 +123,10 @@ impl Splice {
         };
         let drained = outlet.drain(cx, leg, now);
         if drained.ping_written {
-            let last_life = self.heart.vitals(side).last_life;
-            let mark = PingMark::after_ping(*ping_mark, last_life, leg.socket(), now);
-            *ping_mark = Some(mark);
             let delay = self.heart.handle_ping_written(side, now);
+            if self.heart.clock_since(side) == Some(now) {
+                *ping_mark = Some(PingMark::of(leg.socket()));
+            }
             let metrics = tally::heartbeat(&self.metrics.route, side);
             metrics.pings_sent.increment(1);
             metrics.ping_delay.record(delay);
@@ -196,7 +196,11 @@ impl Splice {
         }
         if let CloseSlot::Owed { code, .. } = self.ends[to].outlet.close {
             self.put(cx, to, &inject::close(to, code), &[]);
-            self.ends[to].outlet.close_placed(Author::Lubdub);
+            self.ends[to].outlet.close_placed(Author::Lubdub, now);
+            if self.ends[to].said_close {
+                // It said farewell while this Close waited for its place.
+                self.ends[to].outlet.fin = Fin::Owed;
+            }
             self.see_close(CloseSender::Lubdub, Some(code.get()));
         } else if let PingSlot::Owed { payload, .. } = self.ends[to].outlet.ping {
             self.heart.handle_ping_placed(to);
@@ -206,7 +210,9 @@ impl Splice {
     }
 
     pub(super) fn on_foreign_ping(&mut self, from: Side, payload: &Payload) {
-        self.tally.from[from].foreign_pings += 1;
+        if self.ends[from.other()].outlet.accepts() {
+            self.tally.from[from].foreign_pings += 1;
+        }
         self.heart.handle_foreign_ping(from.other(), payload);
     }
 
@@ -218,6 +224,7 @@ impl Splice {
         now: Instant,
     ) {
         let to = from.other();
+        let answered = self.heart.vitals(from).pongs_received;
         match self.heart.handle_pong(from, &pong.payload(), now) {
             PongVerdict::Foreign => {
                 if self.put(cx, to, pong.raw(), &[]) {
@@ -230,8 +237,9 @@ impl Splice {
                     self.tally.from[from].swallowed_pongs += 1;
                 }
                 let metrics = tally::heartbeat(&self.metrics.route, from);
+                let answered = self.heart.vitals(from).pongs_received - answered;
+                metrics.pongs_received.increment(answered);
                 if let Some(rtt) = rtt {
-                    metrics.pongs_received.increment(1);
                     metrics.ping_rtt.record(rtt);
                     debug!(pair = self.registration.entry().id.0, side = %from, rtt_us = micros(rtt), "pong received");
                 }

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use lubdub_keepalive::Heartbeat;
 use tokio::time::{Sleep, sleep_until};
 
 /// A sleep that is moved rather than made anew.
@@ -40,10 +41,10 @@ impl Timer {
         }
     }
 
-    /// The armed wake-up has come if `now` is past it.
-    pub(super) fn on_wake(&mut self, now: Instant) {
-        if self.armed.is_some_and(|armed| armed <= now) {
-            self.armed = None;
-        }
+    /// The armed wake-up has come if `now` is past it. Returns by how much it was late, if that is
+    /// so much that the process must have stood still.
+    pub(super) fn on_wake(&mut self, now: Instant) -> Option<Duration> {
+        let armed = self.armed.take_if(|armed| *armed <= now)?;
+        Some(now - armed).filter(|late| *late > Heartbeat::LATE)
     }
 }

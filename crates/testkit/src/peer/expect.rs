@@ -129,6 +129,34 @@ impl Peer {
         async move { self.take(len, &expected).await }
     }
 
+    /// All bytes up to the end of the stream, which comes in order.
+    #[track_caller]
+    pub fn expect_all(&mut self) -> impl Future<Output = Vec<u8>> {
+        let expected = self.expected("the end of the stream, behind whatever");
+        async move {
+            loop {
+                match self.next().await {
+                    Some(Heard::Frame(_)) => {}
+                    Some(Heard::Fin(_)) => return self.ears.heard().to_vec(),
+                    other => expected.not(&other),
+                }
+            }
+        }
+    }
+
+    /// So many bytes, which are not kept.
+    #[track_caller]
+    pub fn discard(&mut self, len: usize) -> impl Future<Output = ()> {
+        let expected = self.expected(format!("{len} bytes"));
+        async move {
+            let mut left = len;
+            while left > 0 {
+                left -= self.take(left.min(16 * 1024), &expected).await.len();
+                self.ears.forget();
+            }
+        }
+    }
+
     /// The head of an HTTP message.
     #[track_caller]
     pub fn expect_head(&mut self) -> impl Future<Output = Head> {
@@ -147,6 +175,32 @@ impl Peer {
             }
             let body = self.take(head.content_length().unwrap_or(0), &expected).await;
             (head, String::from_utf8_lossy(&body).into_owned())
+        }
+    }
+
+    /// A chunked body (RFC 9112 7.1) without trailers, to its end.
+    #[track_caller]
+    pub fn expect_chunks(&mut self) -> impl Future<Output = String> {
+        let expected = self.expected("a chunked body");
+        async move {
+            let mut body = Vec::new();
+            loop {
+                let chunk = self.chunk(&expected).await;
+                if chunk.is_empty() {
+                    return String::from_utf8_lossy(&body).into_owned();
+                }
+                body.extend(chunk);
+            }
+        }
+    }
+
+    /// One chunk of a chunked body; empty at its end.
+    #[track_caller]
+    pub fn expect_chunk(&mut self) -> impl Future<Output = String> {
+        let expected = self.expected("a chunk");
+        async move {
+            let chunk = self.chunk(&expected).await;
+            String::from_utf8_lossy(&chunk).into_owned()
         }
     }
 
@@ -266,6 +320,20 @@ impl Peer {
                 expected.but(format!("there is only \"{}\"", self.ears.unseen().escape_ascii()))
             }
         }
+    }
+
+    async fn chunk(&mut self, expected: &Expected) -> Vec<u8> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.extend(self.take(1, expected).await);
+        }
+        let digits = String::from_utf8_lossy(&line);
+        let Ok(len) = usize::from_str_radix(digits.trim_end(), 16) else {
+            expected.but(format!("{digits:?} came for its length"));
+        };
+        let mut chunk = self.take(len + 2, expected).await;
+        chunk.truncate(len);
+        chunk
     }
 
     async fn take(&mut self, len: usize, expected: &Expected) -> Vec<u8> {

@@ -93,6 +93,19 @@ impl Upstream {
         upstream
     }
 
+    /// Checks that lubdub connects, and does not finish its TLS handshake.
+    ///
+    /// # Panics
+    /// If it does finish it.
+    pub async fn expect_no_handshake(&self) {
+        let (tcp, _) = timeout(PATIENCE, self.listener.accept())
+            .await
+            .expect("lubdub connects to the upstream in time")
+            .expect("a listening socket accepts");
+        let acceptor = self.tls.as_ref().expect("this upstream speaks TLS");
+        assert!(acceptor.accept(tcp).await.is_err(), "lubdub trusts this upstream");
+    }
+
     /// Checks that lubdub makes no connection for so long.
     ///
     /// # Panics

@@ -41,7 +41,7 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "NAME", value_parser = subprotocol)]
     subprotocol: Vec<String>,
 
-    /// Send this header field as well, such as 'Origin: https://example.com'; repeatable
+    /// Send this header field as well, such as 'Authorization: Bearer TOKEN'; repeatable
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = field)]
     headers: Vec<(HeaderName, HeaderValue)>,
 

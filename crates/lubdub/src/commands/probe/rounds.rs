@@ -223,6 +223,7 @@ impl<S: AsyncRead + AsyncWrite> Rounds<'_, S> {
         let timeout = self.probe.timeout;
         let _ = tokio::time::timeout(timeout, self.writer.write_frame(frame))
             .await
+            .ok()
             .with_context(|| {
                 format!("the server took no bytes for {}", config::written(timeout))
             })?;
@@ -272,7 +273,7 @@ fn tell(pong: &Pong) -> anyhow::Result<()> {
             "ping {ping}: pong after {}, too late\n",
             verdict::millis(*rtt)
         ),
-        Pong::Unasked => "a pong that answers nothing\n".to_owned(),
+        Pong::Unasked => "an unsolicited pong\n".to_owned(),
     };
     Ok(output::print(&line)?)
 }

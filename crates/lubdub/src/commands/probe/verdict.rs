@@ -28,27 +28,32 @@ pub(super) fn describe(outcome: &Outcome, probe: &Probe) -> String {
     }
     lines.push(String::new());
     lines.push(format!(
-        "{sent} pings: {right} answered, {lost} lost, {wrong} with a wrong payload, {coalesced} coalesced"
+        "pings: {sent} sent, {right} answered, {lost} lost, {wrong} with a wrong payload, {coalesced} coalesced"
     ));
     if let Some(Rtt { min, avg, max }) = rtt {
         let [min, avg, max] = [min, avg, max].map(millis);
         lines.push(format!("round trip: min {min}, avg {avg}, max {max}"));
     }
     let meanwhile = [
-        (outcome.meanwhile.data_frames, "data frames"),
-        (outcome.meanwhile.pings, "pings of the server's own"),
-        (u64::from(unasked), "pongs that answer nothing"),
+        counted(outcome.meanwhile.data_frames, "data frame"),
+        counted(outcome.meanwhile.pings, "foreign ping"),
+        counted(u64::from(unasked), "unsolicited pong"),
     ];
-    let meanwhile: Vec<_> = meanwhile
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
+    let meanwhile: Vec<_> = meanwhile.into_iter().flatten().collect();
     if !meanwhile.is_empty() {
         lines.push(format!("meanwhile: {}", meanwhile.join(", ")));
     }
     lines.push(format!("verdict: {}", verdict(outcome, probe)));
     lines.join("\n") + "\n"
+}
+
+/// So many of what `one` is called; `None` if there are none.
+fn counted(count: u64, one: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{count} {one}s")),
+    }
 }
 
 /// A round trip as people read it.

@@ -41,7 +41,7 @@ pub(super) fn normal(subject: &Subject<'_>, findings: &mut Findings<'_>) {
             match purpose {
                 Purpose::Return => findings.warn(
                     leaf,
-                    "says that all is done, and many clients do not connect again after it",
+                    "says that all is done, and some clients do not connect again after it",
                 ),
                 Purpose::Report => findings.warn(
                     leaf,

@@ -8,6 +8,7 @@ mod terms;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Limits, Settings};
@@ -131,6 +132,8 @@ fn limits(raw: &raw::Limits, machine: &Machine, mistakes: &mut Mistakes) -> Opti
         pairs: pairs?,
         pairs_per_source: pairs_per_source?,
         handshakes: handshakes?,
+        // A pair is one connection on either side.
+        sockets: NonZeroUsize::new(machine.pairs())?,
         head_bytes: head_bytes?,
     })
 }

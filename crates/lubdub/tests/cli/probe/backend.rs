@@ -119,15 +119,12 @@ fn greet(mut request: Request<Incoming>, manner: Manner) -> Result<Response<Body
     }
     let (mut response, upgraded) = upgrade(&mut request)?;
     let headers = response.headers_mut();
-    match manner {
-        Manner::BadAccept => {
-            let other = HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-            headers.insert(SEC_WEBSOCKET_ACCEPT, other);
-        }
-        Manner::Picky => {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("chat"));
-        }
-        _ => {}
+    if manner == Manner::BadAccept {
+        let other = HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        headers.insert(SEC_WEBSOCKET_ACCEPT, other);
+    }
+    if manner == Manner::Picky {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("chat"));
     }
     tokio::spawn(answer(upgraded, manner));
     Ok(response.map(Either::Left))
@@ -142,7 +139,7 @@ async fn answer(upgraded: UpgradeFut, manner: Manner) -> Result<(), WebSocketErr
         match frame.opcode {
             OpCode::Ping => pings += 1,
             OpCode::Close => return Ok(()),
-            _ => continue,
+            OpCode::Pong | OpCode::Text | OpCode::Binary | OpCode::Continuation => continue,
         }
         let own = || Frame::pong(Payload::Borrowed(b"here"));
         let pong = || Frame::pong(Payload::Owned(frame.payload.to_vec()));

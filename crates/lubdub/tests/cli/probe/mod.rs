@@ -67,7 +67,7 @@ fn right_pongs_are_a_good_probe() {
         "\nping 1: pong after ",
         "\nping 2: pong after ",
         "\nping 3: pong after ",
-        "\n3 pings: 3 answered, 0 lost, 0 with a wrong payload, 0 coalesced\n",
+        "\npings: 3 sent, 3 answered, 0 lost, 0 with a wrong payload, 0 coalesced\n",
         "\nround trip: min ",
         "\nverdict: this backend answers pings. The defaults fit",
     ]);
@@ -78,7 +78,7 @@ fn right_pongs_are_a_good_probe() {
 #[test]
 fn five_pings_are_the_default() {
     let outcome = probe("probe_default", Manner::Right, &[]);
-    outcome.expect_words(&["\n5 pings: 5 answered"]);
+    outcome.expect_words(&["\npings: 5 sent, 5 answered"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn wrong_payloads_are_seen_and_lead_to_another_enforce() {
     probe("probe_wrong", Manner::Wrong, &["--count", "2"]).expect_failed_probe(&[
         "ping 1: pong after ",
         " ms, with a wrong payload\n",
-        "\n2 pings: 0 answered, 0 lost, 2 with a wrong payload, 0 coalesced\n",
+        "\npings: 2 sent, 0 answered, 0 lost, 2 with a wrong payload, 0 coalesced\n",
         "not with their payload",
         "keepalive.upstream.enforce = \"always\"",
         "\"learned\" would never take hold",
@@ -97,7 +97,7 @@ fn wrong_payloads_are_seen_and_lead_to_another_enforce() {
         &["--count", "2"],
     )
     .expect_failed_probe(&[
-        "\n2 pings: 1 answered, 0 lost, 1 with a wrong payload",
+        "\npings: 2 sent, 1 answered, 0 lost, 1 with a wrong payload",
         "some with another payload",
     ]);
 }
@@ -107,7 +107,7 @@ fn silence_is_lost_and_leads_to_another_enforce() {
     let args = ["--count", "2", "--timeout", "500ms"];
     probe("probe_never", Manner::Never, &args).expect_failed_probe(&[
         "\nping 1: no pong within 500ms\nping 2: no pong within 500ms\n",
-        "\n2 pings: 0 answered, 2 lost, 0 with a wrong payload, 0 coalesced\n",
+        "\npings: 2 sent, 0 answered, 2 lost, 0 with a wrong payload, 0 coalesced\n",
         "does not answer pings (none within 500ms). Set keepalive.upstream.enforce = \"never\"",
     ]);
     probe("probe_chatty", Manner::Chatty, &args).expect_failed_probe(&[
@@ -126,7 +126,7 @@ fn a_ping_that_is_forgotten_among_others_is_coalesced_or_lost() {
     let args = ["--count", "2", "--timeout", "2s"];
     probe("probe_forgets_last", Manner::ForgetsOne, &args).expect_failed_probe(&[
         "\nping 2: no pong within 2s\n",
-        "\n2 pings: 1 answered, 1 lost",
+        "\npings: 2 sent, 1 answered, 1 lost",
         "left 1 of 2 without a pong within 2s",
     ]);
 }
@@ -138,7 +138,7 @@ fn a_backend_that_answers_only_the_latest_is_a_good_one() {
     outcome.expect_words(&[
         "ping 1: no pong, but the one to ping 3 stands for it\n",
         "ping 5: no pong, but the one to ping 6 stands for it\n",
-        "\n6 pings: 2 answered, 0 lost, 0 with a wrong payload, 4 coalesced\n",
+        "\npings: 6 sent, 2 answered, 0 lost, 0 with a wrong payload, 4 coalesced\n",
         "RFC 6455 5.5.3 allows",
     ]);
 }
@@ -147,7 +147,7 @@ fn a_backend_that_answers_only_the_latest_is_a_good_one() {
 fn what_the_server_says_meanwhile_is_counted_and_its_pings_are_answered() {
     let outcome = probe("probe_talks", Manner::Talks, &["--count", "1"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
-    outcome.expect_words(&["\nmeanwhile: 2 data frames, 1 pings of the server's own\n"]);
+    outcome.expect_words(&["\nmeanwhile: 2 data frames, 1 foreign ping\n"]);
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! Heads: what passes, what is rewritten, and what goes no further than one connection.
+
+use lubdub_testkit::http::{Head, Request};
+use lubdub_testkit::peer::Upstream;
+use lubdub_testkit::proxy::ProxyBox;
+
+/// A request as the upstream gets it; it answers with nothing.
+async fn as_it_arrives(request: &[u8]) -> Head {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.send(request).await;
+    let mut upstream = upstreams.accept().await;
+    let head = upstream.expect_head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+    head
+}
+
+#[tokio::test]
+async fn a_get_arrives_as_the_client_made_it() {
+    let request = Request::get("/a/../b?q=%20&q").field("X-OwN", "1").field("Cookie", "c=d");
+    let head = as_it_arrives(&request.encode()).await;
+    assert_eq!(head.first_line, "GET /a/../b?q=%20&q HTTP/1.1");
+    for line in ["Host: lubdub.example", "X-OwN: 1", "Cookie: c=d"] {
+        assert!(head.has_line(line), "no {line:?} in {head:#?}");
+    }
+    assert_eq!(head.field("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(head.fields.len(), 3 + 3, "{head:#?}");
+}
+
+#[tokio::test]
+async fn an_absolute_target_becomes_a_path_and_a_host() {
+    let request = Request::get("http://real.example:81/x?y=1");
+    let head = as_it_arrives(&request.encode()).await;
+    assert_eq!(head.first_line, "GET /x?y=1 HTTP/1.1");
+    assert_eq!(head.field("host"), Some("real.example:81"));
+}
+
+#[tokio::test]
+async fn what_connection_names_goes_no_further() {
+    let request = Request::get("/")
+        .field("Connection", "X-Hop, keep-alive")
+        .field("X-Hop", "secret")
+        .field("Keep-Alive", "timeout=5")
+        .field("Proxy-Connection", "keep-alive")
+        .field("X-End", "kept");
+    let head = as_it_arrives(&request.encode()).await;
+    for name in ["connection", "x-hop", "keep-alive", "proxy-connection"] {
+        assert_eq!(head.field(name), None, "{head:#?}");
+    }
+    assert_eq!(head.field("x-end"), Some("kept"));
+}
+
+#[tokio::test]
+async fn an_upgrade_to_anything_else_is_a_plain_request() {
+    let request = Request::get("/")
+        .field("Connection", "Upgrade, HTTP2-Settings")
+        .field("Upgrade", "h2c")
+        .field("HTTP2-Settings", "AAMAAABkAAQAAP__");
+    let head = as_it_arrives(&request.encode()).await;
+    for name in ["connection", "upgrade", "http2-settings"] {
+        assert_eq!(head.field(name), None, "{head:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_the_last_century_is_served() {
+    let head = as_it_arrives(b"GET /old HTTP/1.0\r\n\r\n").await;
+    assert_eq!(head.first_line, "GET /old HTTP/1.1");
+}
+
+#[tokio::test]
+async fn an_answer_arrives_as_the_upstream_made_it() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream
+        .send(
+            "HTTP/1.1 418 I'm a teapot\r\n\
+             X-TeApOt: short\r\n\
+             Connection: X-Hop\r\n\
+             X-Hop: secret\r\n\
+             Content-Length: 5\r\n\
+             \r\n\
+             stout",
+        )
+        .await;
+    let (head, body) = client.expect_answer(418).await;
+    assert_eq!(body, "stout");
+    assert!(head.has_line("X-TeApOt: short"), "{head:#?}");
+    assert_eq!(head.field("x-hop"), None);
+}
+
+#[tokio::test]
+async fn a_request_that_no_route_covers_is_answered_and_the_connection_goes_on() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.host = Some("here.example".to_owned()))
+        .start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    client.expect_answer(404).await;
+    client.ask(&Request::get("/").without("host").field("Host", "here.example")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+}
