@@ -36,6 +36,7 @@ impl Progress {
     }
 
     /// No line at all.
+    #[cfg(test)]
     pub(crate) fn off() -> Self {
         Self { state: State::Off }
     }

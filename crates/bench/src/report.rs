@@ -26,12 +26,33 @@ pub(crate) enum Report {
 // === impl Report ===
 
 impl Report {
+    /// The messages' report, of any size.
+    pub(crate) fn relayed(&self) -> Option<&RelayReport> {
+        match self {
+            Self::Relay(report) | Self::Bulk(report) => Some(report),
+            Self::Churn(_) | Self::Idle(_) | Self::Heartbeat(_) => None,
+        }
+    }
+
+    /// The sessions' report.
+    pub(crate) fn churned(&self) -> Option<&ChurnReport> {
+        match self {
+            Self::Churn(report) => Some(report),
+            Self::Relay(_) | Self::Bulk(_) | Self::Idle(_) | Self::Heartbeat(_) => None,
+        }
+    }
+
+    /// The report of connections that stayed.
+    pub(crate) fn held(&self) -> Option<&HoldReport> {
+        match self {
+            Self::Idle(report) | Self::Heartbeat(report) => Some(report),
+            Self::Relay(_) | Self::Bulk(_) | Self::Churn(_) => None,
+        }
+    }
+
     /// How many connections were ended while they should have stayed.
     pub(crate) fn lost(&self) -> u64 {
-        match self {
-            Self::Relay(_) | Self::Bulk(_) | Self::Churn(_) => 0,
-            Self::Idle(report) | Self::Heartbeat(report) => report.lost,
-        }
+        self.held().map_or(0, |report| report.lost)
     }
 
     /// What was seen besides.

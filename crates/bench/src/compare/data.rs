@@ -158,10 +158,7 @@ impl Data {
                 peer,
             };
             let rates: Vec<f64> = (self.series(series))
-                .filter_map(|measurement| match &measurement.report {
-                    Report::Relay(report) => Some(report.echoes_per_second),
-                    _ => None,
-                })
+                .filter_map(|measurement| Some(measurement.report.relayed()?.echoes_per_second))
                 .collect();
             Spread::of(&rates).map(|spread| spread.median)
         };

@@ -9,6 +9,7 @@ use super::peer::family;
 use super::plot;
 use super::scenario::{Bar, SCENARIOS, Scenario};
 use super::statistics::{Ratio, Spread};
+use crate::load::{HoldReport, RelayReport};
 use crate::report::Report;
 
 /// The number of workers that the bars are about.
@@ -197,73 +198,55 @@ fn section(page: &mut String, data: &Data, scenario: &Scenario) -> std::fmt::Res
     Ok(())
 }
 
-/// What else is worth a look.
+/// What else is worth a look: medians over the rounds.
 fn besides(data: &Data, series: Series<'_>) -> String {
-    let of = |value: fn(&Report) -> Option<f64>| {
-        let values: Vec<f64> = (data.series(series))
-            .filter_map(|measurement| value(&measurement.report))
-            .collect();
-        Spread::of(&values).map_or(f64::NAN, |spread| spread.median)
+    let relayed = |value: fn(&RelayReport) -> Option<f64>| {
+        median(data, series, |report| report.relayed().and_then(value))
     };
-    let relayed = |report: &Report| match report {
-        Report::Relay(report) | Report::Bulk(report) => Some(report.clone()),
-        _ => None,
-    };
-    let Some(report) = data.series(series).next().map(|m| &m.report) else {
+    let held =
+        |value: fn(&HoldReport) -> f64| median(data, series, |report| report.held().map(value));
+    let Some(first) = data.series(series).next().map(|m| &m.report) else {
         return String::new();
     };
-    match report {
-        Report::Relay(first) if first.rate.is_some() => format!(
-            "p50 {:.0} us, p99.9 {:.0} us at {:.0} echoes/s",
-            of(|report| match report {
-                Report::Relay(report) => Some(report.latency.p50_us),
-                _ => None,
-            }),
-            of(|report| match report {
-                Report::Relay(report) => Some(report.latency.p999_us),
-                _ => None,
-            }),
-            first.rate.unwrap_or(f64::NAN),
-        ),
-        Report::Relay(_) => format!(
-            "{:.0} messages/s, {:.2} us in user space, p99 {:.0} us",
-            of(|report| match report {
-                Report::Relay(report) => Some(report.messages_per_second),
-                _ => None,
-            }),
-            of(|report| match report {
-                Report::Relay(report) => report.user_us_per_message,
-                _ => None,
-            }),
-            of(|report| match report {
-                Report::Relay(report) => Some(report.latency.p99_us),
-                _ => None,
-            }),
-        ),
-        Report::Bulk(_) => {
-            let bytes = relayed(report).map_or(0, |report| report.bytes);
-            let rate = of(|report| match report {
-                Report::Bulk(report) => Some(report.messages_per_second),
-                _ => None,
-            });
-            format!("{:.0} MiB/s", rate * bytes as f64 / f64::from(1 << 20))
+    match first {
+        Report::Relay(first) => match first.rate {
+            Some(rate) => format!(
+                "p50 {:.0} us, p99.9 {:.0} us at {rate:.0} echoes/s",
+                relayed(|report| Some(report.latency.p50_us)),
+                relayed(|report| Some(report.latency.p999_us)),
+            ),
+            None => format!(
+                "{:.0} messages/s, {:.2} us in user space, p99 {:.0} us",
+                relayed(|report| Some(report.messages_per_second)),
+                relayed(|report| report.user_us_per_message),
+                relayed(|report| Some(report.latency.p99_us)),
+            ),
+        },
+        Report::Bulk(first) => {
+            let rate = relayed(|report| Some(report.messages_per_second));
+            let mebibytes = first.bytes as f64 / f64::from(1 << 20);
+            format!("{:.0} MiB/s", rate * mebibytes)
         }
         Report::Churn(_) => format!(
             "{:.0} sessions/s",
-            of(|report| match report {
-                Report::Churn(report) => Some(report.sessions_per_second),
-                _ => None,
-            })
+            median(data, series, |report| report
+                .churned()
+                .map(|report| report.sessions_per_second))
         ),
         Report::Idle(_) | Report::Heartbeat(_) => {
             let lost: u64 = data.series(series).map(|m| m.report.lost()).sum();
-            let storm = of(|report| match report {
-                Report::Idle(report) | Report::Heartbeat(report) => Some(report.storm_seconds),
-                _ => None,
-            });
+            let storm = held(|report| report.storm_seconds);
             format!("storm {storm:.1} s, {lost} lost")
         }
     }
+}
+
+/// The median of one result over the rounds.
+fn median(data: &Data, series: Series<'_>, value: impl Fn(&Report) -> Option<f64>) -> f64 {
+    let values: Vec<f64> = (data.series(series))
+        .filter_map(|measurement| value(&measurement.report))
+        .collect();
+    Spread::of(&values).map_or(f64::NAN, |spread| spread.median)
 }
 
 fn show_ratio(ratio: &Ratio) -> String {

@@ -38,13 +38,12 @@ pub(crate) async fn answer(
             if asked != Asked::Plain || outcome == Outcome::BadRequest {
                 connection.entrance.metrics.unrouted(outcome).increment(1);
             }
-            return Ok(match asked {
-                Asked::Plain => refusal(outcome),
-                Asked::WebSocket | Asked::WebSocketWithBody => {
-                    finish(&connection, client);
-                    and_close(refusal(outcome))
-                }
-            });
+            if asked == Asked::Plain && outcome == Outcome::NoRoute {
+                return Ok(refusal(outcome));
+            }
+            // Whoever does not know how to ask must not go on.
+            finish(&connection, client);
+            return Ok(and_close(refusal(outcome)));
         }
     };
     let response = match asked {
