@@ -22,6 +22,7 @@ SUITES = {
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--fast", action="store_true", help="fewer clients and only the quick sections of Autobahn")
+    parser.add_argument("--cases", help="Autobahn cases instead of all, such as '12.1.* 13.1.1'")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"all if none is named: {', '.join(SUITES)}")
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - SUITES.keys()
@@ -35,7 +36,7 @@ def main():
             if arguments.suites and name not in arguments.suites:
                 continue
             try:
-                importlib.import_module(module).run(tally, arguments.fast)
+                importlib.import_module(module).run(tally, arguments)
             except Exception as error:
                 tally.case(name, f"could not go on: {type(error).__name__}: {error}")
     finally:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real clients, real backends and the Autobahn test suite through lubdub: README.md says how and why.
 #
-#   run.sh [--fast] [autobahn|clients|socketio|plain_http|prometheus]...
+#   run.sh [--fast] [--cases PATTERNS] [autobahn|clients|socketio|plain_http|prometheus]...
 #
 # Installs what it needs under target/interop, by pip, npm and, where a program is missing and the user
 # is root, apt-get. LUBDUB names the lubdub to test, PYTHON27 a Python 2.7.
@@ -24,7 +24,7 @@ debian() { # PROGRAM PACKAGE: the package where the program is missing
     DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends "$2" >&2
 }
 
-# Does a directory hold what the file lists? Prints nothing; `keep` says so afterwards.
+# Was the directory made from this list? `keep` notes that it was.
 kept() { cmp --silent "$1" "$2/.interop"; }
 keep() { cp "$1" "$2/.interop"; }
 

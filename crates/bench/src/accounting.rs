@@ -148,7 +148,11 @@ fn tree(root: Pid) -> anyhow::Result<Vec<(Pid, Stat)>> {
     let mut at = 0;
     while at < tree.len() {
         let parent = tree[at].0;
-        tree.extend(all.extract_if(.., |_, stat| stat.parent == parent));
+        let children: Vec<Pid> = (all.iter())
+            .filter(|(_, stat)| stat.parent == parent)
+            .map(|(pid, _)| *pid)
+            .collect();
+        tree.extend(children.iter().filter_map(|pid| all.remove_entry(pid)));
         at += 1;
     }
     Ok(tree)

@@ -117,11 +117,10 @@ impl Backend {
         loop {
             let socket = match self.listener.accept() {
                 Ok((socket, _)) => socket,
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(()),
-                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => continue,
-                    _ => return Err(error).context("cannot accept"),
-                },
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // It was gone before its turn came.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
+                Err(error) => return Err(error).context("cannot accept"),
             };
             let connection = Connection::new(socket, self.tls.as_ref())?;
             let token = match self.free.pop() {

@@ -35,12 +35,15 @@ COMPARED = (
 )
 
 
-def run(tally, fast):
+def run(tally, options):
     if not PYTHON27:
         tally.case("autobahn", "the suite needs a Python 2.7, and none was found: name one in PYTHON27")
         return
     counts = {(role, name): collections.Counter() for role in ROLES for name in RUNS}
-    for group in QUICK if fast else FULL:
+    groups = QUICK if options.fast else FULL
+    if options.cases:
+        groups = (options.cases.split(),)
+    for group in groups:
         run_group(tally, group, counts)
     for (role, name), count in counts.items():
         behaviours = ", ".join(f"{number} {behaviour}" for behaviour, number in sorted(count.items()))

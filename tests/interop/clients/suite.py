@@ -31,6 +31,9 @@ CASES = (
 # The interface of the browser has no fragments, pings and pongs.
 STANDARD = ("fragments_sent", "ping_by_client", "pong_by_client")
 
+# What --fast leaves out.
+SLOW = ("undici", "aiohttp", "websocket-client")
+
 
 def python(name):
     return [PYTHON, str(HERE / "clients" / name)]
@@ -52,7 +55,7 @@ CLIENTS = (
 )
 
 
-def run(tally, fast):
+def run(tally, options):
     with (
         Process("clients-backend-python", [PYTHON, str(HERE / "backends" / "echo.py")]) as python_backend,
         Process("clients-backend-node", [NODE, str(NPM / "backends" / "echo.mjs")]) as node_backend,
@@ -62,7 +65,7 @@ def run(tally, fast):
         concurrent.futures.ThreadPoolExecutor(2) as pool,
     ):
         for client in CLIENTS:
-            if fast and client[0] in ("undici", "aiohttp", "websocket-client"):
+            if options.fast and client[0] in SLOW:
                 continue
             for done in [pool.submit(one, tally, lubdub, backend, *client) for backend in ("python", "node")]:
                 done.result()

@@ -17,7 +17,7 @@ LARGE = 256 << 20
 GROWTH = 16 << 20
 
 
-def run(tally, _fast):
+def run(tally, _options):
     with (
         tempfile.TemporaryDirectory(prefix="interop-") as scratch,
         Process("http-python", [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"], cwd=scratch) as files,

@@ -15,7 +15,7 @@ SCRAPES = 10
 LIMIT = 60
 
 
-def run(tally, _fast):
+def run(tally, _options):
     with (
         tempfile.TemporaryDirectory(prefix="interop-") as scratch,
         Process("prometheus-backend", [PYTHON, str(HERE / "backends" / "echo.py")]) as backend,

@@ -10,7 +10,7 @@ CASES = 6
 PAIRS = 6
 
 
-def run(tally, _fast):
+def run(tally, _options):
     with (
         Process("socketio-server", [NODE, str(NPM / "socketio" / "server.mjs")]) as server,
         Lubdub("socketio-lubdub", {"all": server.port()}, "200ms") as lubdub,

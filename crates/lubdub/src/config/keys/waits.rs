@@ -122,6 +122,7 @@ pub(super) static LIMITS: Section = Section {
             Preset::text("off"),
             "the largest frame payload, by its header",
         )
+        .more("At least 125, the size of a control frame: pongs must pass.")
         .per_route(),
     ],
 };
