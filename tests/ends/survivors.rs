@@ -14,7 +14,11 @@ use crate::LONG;
 #[tokio::test]
 async fn a_survivor_that_is_left_inside_a_frame_is_cut_and_told_nothing() {
     let proxy = ProxyBox::new().ping(Side::Client, ms(50), ms(100));
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let frame = client.encode(&Frame::text("never to be finished"));
     client.send(&frame[..10]).await;
     upstream.expect_bytes(&frame[..10]).await;
@@ -27,7 +31,11 @@ async fn a_survivor_that_is_left_inside_a_frame_is_cut_and_told_nothing() {
 #[tokio::test]
 async fn a_client_that_is_left_inside_a_frame_is_cut_and_told_nothing() {
     let proxy = ProxyBox::new().ping(Side::Upstream, ms(50), ms(100));
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let frame = upstream.encode(&Frame::text("never to be finished"));
     upstream.send(&frame[..10]).await;
     client.expect_bytes(&frame[..10]).await;
@@ -38,7 +46,11 @@ async fn a_client_that_is_left_inside_a_frame_is_cut_and_told_nothing() {
 #[tokio::test]
 async fn a_survivor_within_a_fragmented_message_is_told() {
     let proxy = ProxyBox::new().ping(Side::Client, ms(50), ms(100));
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     client.send_frame(&Frame::text("more to come").open()).await;
     assert_eq!(upstream.expect_frame().await.payload, b"more to come");
     upstream.expect_close(1001).await;
@@ -51,11 +63,17 @@ async fn what_the_survivor_still_says_does_not_destroy_its_close() {
     let proxy = ProxyBox::new()
         .ping(Side::Upstream, ms(50), ms(100))
         .terms(|terms| terms.close = LONG);
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     upstream.expect_reset_behind_frames().await;
     // A lot for lubdub to throw away, all of it before the client looks.
     for _ in 0..100 {
-        client.send_frame(&Frame::binary(vec![b'l'; 16 * 1024])).await;
+        client
+            .send_frame(&Frame::binary(vec![b'l'; 16 * 1024]))
+            .await;
     }
     client.expect_close(1011).await;
     client.close(1011, "").await;
@@ -69,7 +87,11 @@ async fn a_survivor_that_does_not_answer_its_close_is_waited_for_only_so_long() 
     let proxy = ProxyBox::new()
         .ping(Side::Client, ms(50), ms(100))
         .terms(|terms| terms.close = ms(200));
-    let Rig { proxy, client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     upstream.expect_close(1001).await;
     let told = Instant::now();
     upstream.expect_eof().await;
@@ -81,8 +103,11 @@ async fn a_survivor_that_does_not_answer_its_close_is_waited_for_only_so_long() 
 #[tokio::test]
 async fn the_close_stands_behind_the_backlog() {
     let proxy = ProxyBox::new().ping(Side::Client, ms(100), ms(200));
-    let Rig { proxy, mut client, mut upstream } =
-        Rig::open_with(proxy, &Upstream::tiny(), |dial| dial).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open_with(proxy, &Upstream::tiny(), |dial| dial).await;
     let mut sent = Vec::new();
     for n in 0..20_u8 {
         let frame = client.encode(&Frame::binary(vec![n; 4096]));

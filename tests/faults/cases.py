@@ -232,8 +232,8 @@ for seconds in (3, 10):
     @case(
         f"stop-lubdub-{seconds}s",
         f"SIGSTOP for lubdub itself, SIGCONT after {seconds} s, 500 pairs: none ends, and all converse again",
-        "within 6 s after it; no limit of its own",
-        measures="all pairs have conversed",
+        "in the 6 s after SIGCONT, three times interval + timeout",
+        measures="until all 500 had conversed",
         together=4,
     )
     def run(world, seconds=seconds):
@@ -243,8 +243,8 @@ for seconds in (3, 10):
 @case(
     "hiccups",
     "lubdub is stopped 20 times for 50 to 900 ms, interval 200 ms, timeout 500 ms, 100 pairs: none ends",
-    "ever",
-    measures="a conversation afterwards",
+    "until 2 s after the last",
+    measures="until all 100 had conversed",
     together=4,
 )
 def hiccups(world):
@@ -327,8 +327,8 @@ def lossy(world, timeout):
 @case(
     "loss",
     "20 % of the packets of the clients are lost each way for 60 s, timeout 30 s as by default: nobody lapses",
-    "ever",
-    measures="the longest round trip of a ping",
+    "at any time",
+    measures="for the longest round trip of a ping",
     together=20,
 )
 def loss(world):
@@ -341,8 +341,8 @@ def loss(world):
     "loss-impatient",
     "the same with timeout 5 s: nobody lapses of whom a single byte arrived at the proxy's interface since "
     "the oldest unanswered ping (a pong that is lost three times is more than 5 s on its way)",
-    "ever",
-    measures="the longest round trip of a ping",
+    "at any time",
+    measures="for the longest round trip of a ping",
     together=20,
 )
 def loss_impatient(world):
@@ -351,9 +351,9 @@ def loss_impatient(world):
 
 @case(
     "delay",
-    "300 ms of delay each way, give or take 100 ms: nobody lapses, and the metrics show the round trip",
-    "ever",
-    measures="the longest round trip of a ping",
+    "300 ms of delay each way, give or take 100 ms: nobody lapses in 20 s, and the metrics show the round trip",
+    "at any time",
+    measures="for the longest round trip of a ping",
     together=20,
 )
 def delay(world):

@@ -16,6 +16,8 @@ async fn refused(proxy: ProxyBox, request: &[u8], status: u16, outcome: &str) {
     let (head, _) = client.expect_answer(status).await;
     assert_eq!(head.field("connection"), Some("close"));
     client.expect_end().await;
+    // lubdub lingers behind its answer until the client is done.
+    drop(client);
     upstreams.expect_nobody(ms(20)).await;
     proxy.expect_outcome(outcome).await;
 }
@@ -23,9 +25,23 @@ async fn refused(proxy: ProxyBox, request: &[u8], status: u16, outcome: &str) {
 #[tokio::test]
 async fn an_upgrade_with_a_body_is_refused() {
     let sized = Request::upgrade("/").field("Content-Length", "5").encode();
-    refused(ProxyBox::new(), &[&sized[..], b"hello"].concat(), 400, "bad_request").await;
-    let chunked = Request::upgrade("/").field("Transfer-Encoding", "chunked").encode();
-    refused(ProxyBox::new(), &[&chunked[..], b"0\r\n\r\n"].concat(), 400, "bad_request").await;
+    refused(
+        ProxyBox::new(),
+        &[&sized[..], b"hello"].concat(),
+        400,
+        "bad_request",
+    )
+    .await;
+    let chunked = Request::upgrade("/")
+        .field("Transfer-Encoding", "chunked")
+        .encode();
+    refused(
+        ProxyBox::new(),
+        &[&chunked[..], b"0\r\n\r\n"].concat(),
+        400,
+        "bad_request",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -36,33 +52,48 @@ async fn an_upgrade_without_a_host_is_refused() {
 
 #[tokio::test]
 async fn an_upgrade_with_two_hosts_is_refused() {
-    let request = Request::upgrade("/").field("Host", "other.example").encode();
+    let request = Request::upgrade("/")
+        .field("Host", "other.example")
+        .encode();
     refused(ProxyBox::new(), &request, 400, "bad_request").await;
 }
 
 #[tokio::test]
 async fn what_is_not_http_is_refused() {
-    refused(ProxyBox::new(), b"\x16\x03\x01 this is not HTTP\r\n\r\n", 400, "bad_request").await;
+    refused(
+        ProxyBox::new(),
+        b"\x16\x03\x01 this is not HTTP\r\n\r\n",
+        400,
+        "bad_request",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn an_upgrade_that_no_route_covers_is_refused() {
     let proxy = ProxyBox::new().with(|proxy| proxy.host = Some("chat.example".to_owned()));
-    let request = Request::upgrade("/").without("host").field("Host", "other.example").encode();
+    let request = Request::upgrade("/")
+        .without("host")
+        .field("Host", "other.example")
+        .encode();
     refused(proxy, &request, 404, "no_route").await;
 }
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let proxy = ProxyBox::new().with(|proxy| proxy.limits.head_bytes = 16 * 1024);
-    let request = Request::upgrade("/").field("X-Large", &"x".repeat(20 * 1024)).encode();
+    let request = Request::upgrade("/")
+        .field("X-Large", &"x".repeat(20 * 1024))
+        .encode();
     refused(proxy, &request, 431, "bad_request").await;
 }
 
 #[tokio::test]
 async fn a_head_that_is_slow_is_not_waited_for() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().with(|proxy| proxy.timeouts.request_head = ms(300)).start(&upstreams);
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.timeouts.request_head = ms(300))
+        .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let began = Instant::now();
     // A byte now and then does not put it off.
@@ -74,14 +105,20 @@ async fn a_head_that_is_slow_is_not_waited_for() {
         tokio::time::sleep(ms(20)).await;
     }
     client.expect_end().await;
-    assert!((ms(300)..ms(1000)).contains(&began.elapsed()), "after {:?}", began.elapsed());
+    assert!(
+        (ms(300)..ms(2000)).contains(&began.elapsed()),
+        "after {:?}",
+        began.elapsed()
+    );
     proxy.expect_outcome("request_timeout").await;
 }
 
 #[tokio::test]
 async fn a_client_that_says_nothing_is_let_go() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().with(|proxy| proxy.timeouts.first_byte = ms(200)).start(&upstreams);
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.timeouts.first_byte = ms(200))
+        .start(&upstreams);
     let began = Instant::now();
     let mut client = proxy.dial().connect().await;
     client.expect_eof().await;
@@ -91,22 +128,28 @@ async fn a_client_that_says_nothing_is_let_go() {
 
 #[tokio::test]
 async fn there_is_no_room_for_more_pairs_than_allowed() {
-    let limits: [(fn(&mut ProxyBox), &str); 3] = [
-        (|proxy| proxy.limits.pairs = 1, "at_capacity"),
-        (|proxy| proxy.limits.pairs_per_source = Some(1), "limited"),
-        (|proxy| proxy.route_pairs = Some(1), "limited"),
+    let whole = ProxyBox::new().with(|proxy| proxy.limits.pairs = 1);
+    let of_source = ProxyBox::new().with(|proxy| proxy.limits.pairs_per_source = Some(1));
+    let of_route = ProxyBox::new().with(|proxy| proxy.route_pairs = Some(1));
+    let limits = [
+        (whole, "at_capacity"),
+        (of_source, "limited"),
+        (of_route, "limited"),
     ];
-    for (limit, outcome) in limits {
+    for (proxy, outcome) in limits {
         let upstreams = Upstream::listen();
-        let proxy = ProxyBox::new().with(limit).start(&upstreams);
-        let (client, upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        let proxy = proxy.start(&upstreams);
+        let (client, upstream) =
+            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
         let mut refused = proxy.dial().connect().await;
         refused.ask(&Request::upgrade("/")).await;
         let (head, _) = refused.expect_answer(503).await;
         assert!(head.field("retry-after").is_some(), "{head:?}");
         assert_eq!(head.field("connection"), Some("close"));
         refused.expect_eof().await;
-        proxy.expect_metric("handshakes_total", &[("outcome", outcome)], 1.0).await;
+        proxy
+            .expect_metric("handshakes_total", &[("outcome", outcome)], 1.0)
+            .await;
         drop((client, upstream));
         proxy.expect_no_pairs().await;
         tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
@@ -129,10 +172,13 @@ async fn who_was_about_to_ask_when_the_drain_began_is_told_to_come_back() {
         let (head, _) = client.expect_answer(503).await;
         assert!(head.field("retry-after").is_some(), "{head:?}");
         client.expect_end().await;
+        drop(client);
     };
     let (drained, ()) = tokio::join!(proxy.drain(), asks);
     assert_eq!(drained, Drained::Clean);
-    proxy.expect_metric("handshakes_total", &[("outcome", "draining")], 1.0).await;
+    proxy
+        .expect_metric("handshakes_total", &[("outcome", "draining")], 1.0)
+        .await;
 }
 
 #[tokio::test]

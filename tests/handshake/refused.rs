@@ -2,6 +2,7 @@
 //! its request can be taken for another.
 
 use lubdub_testkit::http::Request;
+use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 
@@ -11,7 +12,9 @@ async fn a_refusal_arrives_with_its_body_and_ends_the_connection() {
     let proxy = ProxyBox::new().start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let smuggled = Request::get("/admin").encode();
-    client.send([Request::upgrade("/").encode(), smuggled].concat()).await;
+    client
+        .send([Request::upgrade("/").encode(), smuggled].concat())
+        .await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
     upstream
@@ -30,7 +33,7 @@ async fn a_refusal_arrives_with_its_body_and_ends_the_connection() {
     client.expect_end().await;
     // Neither on this connection nor on another one.
     upstream.expect_eof().await;
-    upstreams.expect_nobody(lubdub_testkit::ms(50)).await;
+    upstreams.expect_nobody(ms(50)).await;
     proxy.expect_outcome("refused").await;
     proxy.expect_no_pairs().await;
 }
@@ -75,5 +78,5 @@ async fn a_redirect_is_the_clients_to_follow() {
     let (head, _) = client.expect_answer(302).await;
     assert_eq!(head.field("location"), Some("/elsewhere"));
     client.expect_eof().await;
-    upstreams.expect_nobody(lubdub_testkit::ms(50)).await;
+    upstreams.expect_nobody(ms(50)).await;
 }

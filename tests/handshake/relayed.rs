@@ -2,6 +2,7 @@
 
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::{ACCEPT, KEY, Request, SWITCHING};
+use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 
@@ -15,7 +16,10 @@ async fn the_request_arrives_as_the_client_made_it() {
         .field("Host", "chat.example:8080")
         .field("Origin", "https://Example.com")
         .field("Sec-WebSocket-Protocol", "graphql-ws, chat;v=1")
-        .field("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
+        .field(
+            "Sec-WebSocket-Extensions",
+            "permessage-deflate; client_max_window_bits",
+        )
         .field("Cookie", "a=b; c=\"d\"")
         .field("X-mIxEd-CaSe", "kept")
         .field("X-Twice", "one")
@@ -23,7 +27,10 @@ async fn the_request_arrives_as_the_client_made_it() {
     client.ask(&request).await;
     let mut upstream = upstreams.accept().await;
     let head = upstream.expect_head().await;
-    assert_eq!(head.first_line, "GET /chat/room%201?token=a%2Fb&x=1&x=2 HTTP/1.1");
+    assert_eq!(
+        head.first_line,
+        "GET /chat/room%201?token=a%2Fb&x=1&x=2 HTTP/1.1"
+    );
     for line in [
         "Host: chat.example:8080",
         "Upgrade: websocket",
@@ -75,7 +82,10 @@ async fn claims_of_a_trusted_proxy_are_added_to() {
         .field("X-Forwarded-Proto", "https");
     client.ask(&request).await;
     let head = upstreams.accept().await.expect_head().await;
-    assert_eq!(head.field("x-forwarded-for"), Some("203.0.113.9, 127.0.0.1"));
+    assert_eq!(
+        head.field("x-forwarded-for"),
+        Some("203.0.113.9, 127.0.0.1")
+    );
     assert_eq!(head.field("x-forwarded-proto"), Some("https"));
 }
 
@@ -117,8 +127,12 @@ async fn the_answer_arrives_as_the_upstream_made_it() {
     assert_eq!(head.field("connection"), Some("Upgrade"));
     assert_eq!(head.fields.len(), 8, "{head:#?}");
     proxy.expect_outcome("upgraded").await;
-    proxy.expect_metric("handshake_duration_seconds_count", &[], 1.0).await;
-    proxy.expect_metric("upstream_connect_duration_seconds_count", &[], 1.0).await;
+    proxy
+        .expect_metric("handshake_duration_seconds_count", &[], 1.0)
+        .await;
+    proxy
+        .expect_metric("upstream_connect_duration_seconds_count", &[], 1.0)
+        .await;
 }
 
 #[tokio::test]
@@ -143,10 +157,12 @@ async fn bytes_behind_the_request_wait_for_the_101_and_are_not_lost() {
     let proxy = ProxyBox::new().start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let early = client.encode(&Frame::text("early"));
-    client.send([Request::upgrade("/").encode(), early.clone()].concat()).await;
+    client
+        .send([Request::upgrade("/").encode(), early.clone()].concat())
+        .await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
-    upstream.expect_silence(lubdub_testkit::ms(50)).await;
+    upstream.expect_silence(ms(50)).await;
     upstream.send(SWITCHING).await;
     client.expect_switch().await;
     upstream.expect_raw(&early).await;

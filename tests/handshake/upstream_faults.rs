@@ -86,7 +86,9 @@ async fn an_upstream_that_does_not_connect_in_time() {
     {
         waiting.push(connected.expect("a place in the queue"));
     }
-    let proxy = ProxyBox::new().terms(|terms| terms.connect = ms(200)).start(&upstreams);
+    let proxy = ProxyBox::new()
+        .terms(|terms| terms.connect = ms(200))
+        .start(&upstreams);
     let began = Instant::now();
     fails(&proxy, 504, "connect_timeout").await;
     assert!(began.elapsed() >= ms(200));
@@ -95,7 +97,9 @@ async fn an_upstream_that_does_not_connect_in_time() {
 #[tokio::test]
 async fn an_upstream_that_does_not_answer_in_time() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().terms(|terms| terms.answer = ms(200)).start(&upstreams);
+    let proxy = ProxyBox::new()
+        .terms(|terms| terms.answer = ms(200))
+        .start(&upstreams);
     let silence = async {
         let mut upstream = upstreams.accept().await;
         upstream.expect_head().await;

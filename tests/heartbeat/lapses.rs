@@ -1,6 +1,7 @@
 //! Who is given up for being silent, when, and what the other end is told.
 
 use lubdub_keepalive::{Enforce, Evidence, Side};
+use lubdub_testkit::frame::Frame;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
 use lubdub_testkit::{eventually, ms};
@@ -10,10 +11,15 @@ use crate::{LONG, SHORT};
 
 #[tokio::test]
 async fn when_the_client_lapses_the_upstream_is_told_and_the_client_is_reset() {
-    let proxy = ProxyBox::new()
-        .ping(Side::Client, ms(50), SHORT)
-        .ping(Side::Upstream, ms(50), LONG);
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let proxy =
+        ProxyBox::new()
+            .ping(Side::Client, ms(50), SHORT)
+            .ping(Side::Upstream, ms(50), LONG);
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     upstream.answer_pings();
     let close = upstream.expect_close(1001).await;
     close.assert_well_made(true);
@@ -22,17 +28,26 @@ async fn when_the_client_lapses_the_upstream_is_told_and_the_client_is_reset() {
     drop(upstream);
     client.expect_reset_behind_frames().await;
     proxy.expect_ended("client_lapsed").await;
-    proxy.expect_metric("lapses_total", &[("side", "client")], 1.0).await;
-    proxy.expect_metric("lapses_total", &[("side", "upstream")], 0.0).await;
+    proxy
+        .expect_metric("lapses_total", &[("side", "client")], 1.0)
+        .await;
+    proxy
+        .expect_metric("lapses_total", &[("side", "upstream")], 0.0)
+        .await;
     proxy.expect_metric("pairs_opened_total", &[], 1.0).await;
 }
 
 #[tokio::test]
 async fn when_the_upstream_lapses_the_client_is_told_and_the_upstream_is_reset() {
-    let proxy = ProxyBox::new()
-        .ping(Side::Client, ms(50), LONG)
-        .ping(Side::Upstream, ms(50), SHORT);
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let proxy =
+        ProxyBox::new()
+            .ping(Side::Client, ms(50), LONG)
+            .ping(Side::Upstream, ms(50), SHORT);
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     client.answer_pings();
     let close = client.expect_close(1011).await;
     close.assert_well_made(false);
@@ -41,8 +56,12 @@ async fn when_the_upstream_lapses_the_client_is_told_and_the_upstream_is_reset()
     drop(client);
     upstream.expect_reset_behind_frames().await;
     proxy.expect_ended("upstream_lapsed").await;
-    proxy.expect_metric("lapses_total", &[("side", "upstream")], 1.0).await;
-    proxy.expect_metric("lapses_total", &[("side", "client")], 0.0).await;
+    proxy
+        .expect_metric("lapses_total", &[("side", "upstream")], 1.0)
+        .await;
+    proxy
+        .expect_metric("lapses_total", &[("side", "client")], 0.0)
+        .await;
 }
 
 #[tokio::test]
@@ -51,7 +70,11 @@ async fn the_survivor_of_a_lapse_is_not_pinged_any_more() {
         .ping(Side::Client, ms(50), SHORT)
         .ping(Side::Upstream, ms(10), LONG)
         .terms(|terms| terms.close = ms(300));
-    let Rig { proxy, client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     upstream.answer_pings();
     upstream.expect_close(1001).await;
     // It does not answer the Close, so lubdub waits for the length of many intervals.
@@ -65,7 +88,11 @@ async fn the_survivor_of_a_lapse_is_not_pinged_any_more() {
 async fn a_silent_side_is_dropped_at_its_deadline() {
     const TIMEOUT: std::time::Duration = ms(400);
     let proxy = ProxyBox::new().ping(Side::Client, ms(100), TIMEOUT);
-    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy: _proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     client.expect_ping().await;
     // It was written a moment before it was read.
     let read = Instant::now();
@@ -78,15 +105,26 @@ async fn a_silent_side_is_dropped_at_its_deadline() {
         Instant::now()
     };
     let (control, told) = tokio::join!(control, told);
-    assert!(told + ms(50) >= read + TIMEOUT, "{:?} after the ping", told - read);
+    assert!(
+        told + ms(50) >= read + TIMEOUT,
+        "{:?} after the ping",
+        told - read
+    );
     let late = told.saturating_duration_since(control);
-    assert!(late <= ms(100), "{late:?} later than a sleep of the same length");
+    assert!(
+        late <= ms(100),
+        "{late:?} later than a sleep of the same length"
+    );
 }
 
 #[tokio::test]
 async fn a_side_that_talks_and_never_pongs_is_alive() {
     let proxy = ProxyBox::new().ping(Side::Client, ms(50), SHORT);
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let opened = Instant::now();
     while opened.elapsed() < 4 * SHORT {
         client.send_text("busy").await;
@@ -103,13 +141,13 @@ async fn talk_is_no_sign_of_life_where_only_pongs_are() {
     let proxy = ProxyBox::new().policy(Side::Client, ms(50), SHORT, |policy| {
         policy.evidence = Evidence::Pong;
     });
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
-    let (_, mut mouth) = {
-        // Its ears are not needed: it never answers.
-        client.expect_ping().await;
-        client.split()
-    };
-    let text = mouth.encode(&lubdub_testkit::frame::Frame::text("busy"));
+    let Rig {
+        proxy,
+        client,
+        mut upstream,
+    } = Rig::open(proxy).await;
+    let (_ears, mut mouth) = client.split();
+    let text = mouth.encode(&Frame::text("busy"));
     let talk = async {
         while mouth.try_send(&text).await.is_ok() {
             sleep(ms(20)).await;
@@ -126,6 +164,7 @@ async fn talk_is_no_sign_of_life_where_only_pongs_are() {
     let ((), last) = tokio::join!(talk, listen);
     assert_eq!(last.payload, 1001_u16.to_be_bytes(), "{last:?}");
     upstream.close(1001, "").await;
+    drop(upstream);
     proxy.expect_ended("client_lapsed").await;
 }
 
@@ -134,18 +173,28 @@ async fn a_side_that_is_only_observed_is_never_dropped() {
     let proxy = ProxyBox::new().policy(Side::Upstream, ms(30), ms(60), |policy| {
         policy.enforce = Enforce::Never;
     });
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let of_side = [("side", "upstream")];
-    proxy.expect_metric("would_have_lapsed_total", &of_side, 1.0).await;
+    proxy
+        .expect_metric("would_have_lapsed_total", &of_side, 1.0)
+        .await;
     // The pinging goes on, and the silence is reported once.
     for _ in 0..20 {
         upstream.expect_ping().await;
     }
-    proxy.expect_metric("would_have_lapsed_total", &of_side, 1.0).await;
+    proxy
+        .expect_metric("would_have_lapsed_total", &of_side, 1.0)
+        .await;
     upstream.send_text("still here").await;
     client.expect_text("still here").await;
     // Another silence is another report.
-    proxy.expect_metric("would_have_lapsed_total", &of_side, 2.0).await;
+    proxy
+        .expect_metric("would_have_lapsed_total", &of_side, 2.0)
+        .await;
     proxy.expect_metric("lapses_total", &[], 0.0).await;
 }
 
@@ -154,21 +203,32 @@ async fn a_side_that_has_never_answered_is_not_dropped_where_that_is_learned() {
     let proxy = ProxyBox::new().policy(Side::Client, ms(30), ms(60), |policy| {
         policy.enforce = Enforce::Learned;
     });
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
-    proxy.expect_metric("would_have_lapsed_total", &[("side", "client")], 1.0).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
+    proxy
+        .expect_metric("would_have_lapsed_total", &[("side", "client")], 1.0)
+        .await;
     assert_eq!(proxy.registry().len(), 1);
     // From its first pong on it is known to answer.
     let ping = client.expect_ping().await;
     client.pong(ping).await;
     upstream.expect_close(1001).await;
     upstream.close(1001, "").await;
+    drop(upstream);
     proxy.expect_ended("client_lapsed").await;
 }
 
 #[tokio::test]
 async fn the_registry_tells_how_alive_each_side_is() {
     let proxy = ProxyBox::new().ping(Side::Client, ms(30), LONG);
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let [pair] = &proxy.registry().pairs()[..] else {
         panic!("there is one pair");
     };
@@ -179,7 +239,10 @@ async fn the_registry_tells_how_alive_each_side_is() {
     client.answer_next_pings(3).await;
     client.answer_pings();
     let status = |side| pair.status(side, Instant::now().into_std());
-    eventually("three pongs are known of", || status(Side::Client).pongs_received == 3).await;
+    eventually("three pongs are known of", || {
+        status(Side::Client).pongs_received == 3
+    })
+    .await;
     let of_client = status(Side::Client);
     assert!(of_client.last_rtt.is_some());
     assert_eq!((of_client.frames, of_client.bytes), (1, 11));

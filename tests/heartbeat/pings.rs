@@ -11,10 +11,15 @@ use crate::LONG;
 
 #[tokio::test]
 async fn both_sides_are_pinged_at_their_intervals() {
-    let proxy = ProxyBox::new()
-        .ping(Side::Client, ms(100), LONG)
-        .ping(Side::Upstream, ms(150), LONG);
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let proxy =
+        ProxyBox::new()
+            .ping(Side::Client, ms(100), LONG)
+            .ping(Side::Upstream, ms(150), LONG);
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let opened = Instant::now();
     let (of_client, of_upstream) = tokio::join!(
         async {
@@ -31,13 +36,26 @@ async fn both_sides_are_pinged_at_their_intervals() {
         },
     );
     for (interval, count, (first, span)) in [(ms(100), 5, of_client), (ms(150), 3, of_upstream)] {
-        assert!(first >= interval / 2 - ms(20), "the first came after {first:?}");
-        assert!(first <= interval + ms(100), "the first came after {first:?}");
+        assert!(
+            first >= interval / 2 - ms(20),
+            "the first came after {first:?}"
+        );
+        assert!(
+            first <= interval + ms(100),
+            "the first came after {first:?}"
+        );
         // Each one's delay on its way is part of the span; but the delays do not add up.
-        assert!(span >= interval * count - ms(50), "{count} more took {span:?}");
+        assert!(
+            span >= interval * count - ms(50),
+            "{count} more took {span:?}"
+        );
     }
-    assert!(proxy.metric("pings_sent_total", &[("side", "client")]) >= 6.0);
-    assert!(proxy.metric("pings_sent_total", &[("side", "upstream")]) >= 4.0);
+    proxy
+        .expect_at_least("pings_sent_total", &[("side", "client")], 6.0)
+        .await;
+    proxy
+        .expect_at_least("pings_sent_total", &[("side", "upstream")], 4.0)
+        .await;
 }
 
 #[tokio::test]
@@ -45,7 +63,11 @@ async fn own_pings_are_well_made() {
     let proxy = ProxyBox::new()
         .ping(Side::Client, ms(20), LONG)
         .ping(Side::Upstream, ms(20), LONG);
-    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy: _proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let mut payloads = Vec::new();
     let mut keys = Vec::new();
     for _ in 0..3 {
@@ -62,7 +84,10 @@ async fn own_pings_are_well_made() {
     payloads.sort();
     payloads.dedup();
     assert_eq!(payloads.len(), 6, "each carries something else");
-    assert!(keys[0] != keys[1] && keys[1] != keys[2], "each has a key of its own: {keys:?}");
+    assert!(
+        keys[0] != keys[1] && keys[1] != keys[2],
+        "each has a key of its own: {keys:?}"
+    );
 }
 
 #[tokio::test]
@@ -70,7 +95,11 @@ async fn a_ping_waits_for_the_end_of_a_message() {
     let proxy = ProxyBox::new()
         .ping(Side::Upstream, ms(30), LONG)
         .terms(|terms| terms.boundary_wait.upstream = Some(LONG));
-    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy: _proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     client.send_frame(&Frame::text("first, ").open()).await;
     assert_eq!(upstream.expect_frame().await.payload, b"first, ");
     // Several pings would have been due.
@@ -85,12 +114,20 @@ async fn a_ping_waits_for_the_end_of_a_message_only_so_long() {
     let proxy = ProxyBox::new()
         .ping(Side::Client, ms(30), LONG)
         .terms(|terms| terms.boundary_wait.client = Some(ms(150)));
-    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy: _proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     upstream.send_frame(&Frame::text("first, ").open()).await;
     let opened = Instant::now();
     assert_eq!(client.expect_frame().await.payload, b"first, ");
     client.expect_ping().await;
-    assert!(opened.elapsed() >= ms(150), "between fragments after {:?}", opened.elapsed());
+    assert!(
+        opened.elapsed() >= ms(150),
+        "between fragments after {:?}",
+        opened.elapsed()
+    );
     upstream.send_frame(&Frame::continuation("last")).await;
     assert_eq!(client.expect_frame().await.payload, b"last");
 }
@@ -100,7 +137,11 @@ async fn without_a_boundary_wait_a_ping_takes_the_first_gap_between_frames() {
     let proxy = ProxyBox::new()
         .ping(Side::Upstream, ms(30), LONG)
         .terms(|terms| terms.boundary_wait.upstream = None);
-    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy: _proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     client.send_frame(&Frame::text("first, ").open()).await;
     assert_eq!(upstream.expect_frame().await.payload, b"first, ");
     upstream.expect_ping().await;
@@ -111,7 +152,11 @@ async fn a_ping_never_stands_inside_a_frame() {
     let proxy = ProxyBox::new()
         .ping(Side::Upstream, ms(20), LONG)
         .terms(|terms| terms.boundary_wait.upstream = None);
-    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy: _proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     let frame = client.encode(&Frame::text("in two pieces"));
     let (front, back) = frame.split_at(9);
     client.send(front).await;
@@ -125,7 +170,11 @@ async fn a_ping_never_stands_inside_a_frame() {
 #[tokio::test]
 async fn an_idle_ping_is_counted_from_the_last_byte() {
     let proxy = ProxyBox::new().policy(Side::Client, ms(150), LONG, |p| p.mode = Mode::Idle);
-    let Rig { proxy, mut client, upstream: _upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        upstream: _upstream,
+    } = Rig::open(proxy).await;
     client.answer_next_pings(1).await;
     let mut last = Instant::now();
     let mut longest = ms(0);
@@ -137,19 +186,35 @@ async fn an_idle_ping_is_counted_from_the_last_byte() {
     }
     // On a machine so busy that this sleep took an interval, nothing can be said.
     if longest < ms(120) {
-        proxy.expect_metric("pings_sent_total", &[("side", "client")], 1.0).await;
+        proxy
+            .expect_metric("pings_sent_total", &[("side", "client")], 1.0)
+            .await;
     }
     client.expect_ping().await;
-    assert!(last.elapsed() >= ms(140), "{:?} after the last byte", last.elapsed());
+    assert!(
+        last.elapsed() >= ms(140),
+        "{:?} after the last byte",
+        last.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn a_side_that_is_not_to_be_pinged_is_not() {
     let proxy = ProxyBox::new().ping(Side::Client, ms(20), LONG);
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
     client.answer_next_pings(5).await;
     client.answer_pings();
-    client.send_text("the first thing that the upstream hears").await;
-    upstream.expect_text("the first thing that the upstream hears").await;
-    proxy.expect_metric("pings_sent_total", &[("side", "upstream")], 0.0).await;
+    client
+        .send_text("the first thing that the upstream hears")
+        .await;
+    upstream
+        .expect_text("the first thing that the upstream hears")
+        .await;
+    proxy
+        .expect_metric("pings_sent_total", &[("side", "upstream")], 0.0)
+        .await;
 }

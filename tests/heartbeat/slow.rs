@@ -15,12 +15,18 @@ async fn a_side_that_lubdub_does_not_read_is_not_called_dead() {
     let proxy = ProxyBox::new()
         .ping(Side::Client, ms(50), SHORT)
         .terms(|terms| terms.write_stall = None);
-    let Rig { proxy, mut client, mut upstream } =
-        Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
     // The upstream does not read. What the client could say is stuck behind what it has said.
     let sent = client.send_until_blocked(3 * SHORT).await;
     assert_eq!(proxy.registry().len(), 1);
-    assert!(proxy.metric("pings_sent_total", &[("side", "client")]) > 0.0, "the clock has run");
+    // Its clock has been running.
+    proxy
+        .expect_at_least("pings_sent_total", &[("side", "client")], 1.0)
+        .await;
     // Now it reads, and the client has a second in which to be heard.
     upstream.expect_len(sent).await;
     client.answer_pings();
@@ -38,28 +44,38 @@ async fn a_side_that_lubdub_does_not_read_is_not_called_dead() {
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_given_up_and_the_upstream_is_told() {
     let proxy = ProxyBox::new().terms(|terms| terms.write_stall = Some(ms(300)));
-    let Rig { proxy, mut client, mut upstream } =
-        Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
     let began = Instant::now();
     upstream.send_until_blocked(ms(50)).await;
     upstream.expect_close(1001).await;
     assert!(began.elapsed() >= ms(300), "after {:?}", began.elapsed());
     upstream.finish().await;
     proxy.expect_ended("client_stalled").await;
-    proxy.expect_metric("write_stalls_total", &[("side", "client")], 1.0).await;
+    proxy
+        .expect_metric("write_stalls_total", &[("side", "client")], 1.0)
+        .await;
     client.expect_reset_behind_frames().await;
 }
 
 #[tokio::test]
 async fn an_upstream_that_takes_nothing_is_given_up_and_the_client_is_told() {
     let proxy = ProxyBox::new().terms(|terms| terms.write_stall = Some(ms(300)));
-    let Rig { proxy, mut client, mut upstream } =
-        Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
     client.send_until_blocked(ms(50)).await;
     client.expect_close(1011).await;
     client.finish().await;
     proxy.expect_ended("upstream_stalled").await;
-    proxy.expect_metric("write_stalls_total", &[("side", "upstream")], 1.0).await;
+    proxy
+        .expect_metric("write_stalls_total", &[("side", "upstream")], 1.0)
+        .await;
     upstream.expect_reset_behind_frames().await;
 }
 
@@ -68,8 +84,11 @@ async fn a_slow_reader_is_not_a_stalled_one() {
     let proxy = ProxyBox::new()
         .ping(Side::Upstream, ms(100), LONG)
         .terms(|terms| terms.write_stall = Some(ms(300)));
-    let Rig { proxy, mut client, mut upstream } =
-        Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
     let sent = upstream.send_until_blocked(ms(50)).await;
     let mut read = 0;
     let began = Instant::now();

@@ -25,7 +25,9 @@ async fn a_sized_body_goes_up_as_it_comes() {
     upstream.expect_bytes("hello ").await;
     client.send("world").await;
     upstream.expect_bytes("world").await;
-    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .await;
     assert_eq!(client.expect_answer(200).await.1, "ok");
 }
 
@@ -44,12 +46,17 @@ async fn a_chunked_body_goes_up_as_it_comes() {
 #[tokio::test]
 async fn the_answer_to_a_head_has_a_length_and_no_body() {
     let (_proxy, mut client, mut upstream) = asked(&Request::new("HEAD", "/")).await;
-    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        .await;
     let head = client.expect_head().await;
     assert_eq!(head.content_length(), Some(1000));
     // The connection is at once good for the next request.
     client.ask(&Request::get("/next")).await;
-    assert_eq!(upstream.expect_head().await.first_line, "GET /next HTTP/1.1");
+    assert_eq!(
+        upstream.expect_head().await.first_line,
+        "GET /next HTTP/1.1"
+    );
 }
 
 #[tokio::test]
@@ -63,7 +70,9 @@ async fn server_sent_events_arrive_one_by_one() {
     assert_eq!(head.field("content-type"), Some("text/event-stream"));
     for n in 0..5 {
         let event = format!("data: {n}\n\n");
-        upstream.send(format!("{:x}\r\n{event}\r\n", event.len())).await;
+        upstream
+            .send(format!("{:x}\r\n{event}\r\n", event.len()))
+            .await;
         assert_eq!(client.expect_chunk().await, event);
     }
     // Who listens no more, takes the upstream's connection with him.
@@ -77,7 +86,9 @@ async fn a_large_download_is_never_piled_up() {
     let (_proxy, mut client, mut upstream) = asked(&Request::get("/")).await;
     let before = memory::resident();
     let give = async {
-        upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n")).await;
+        upstream
+            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"))
+            .await;
         let block = vec![b'd'; 64 * 1024];
         for _ in 0..SIZE / block.len() {
             upstream.send(&block).await;
@@ -102,7 +113,12 @@ async fn a_client_that_does_not_read_holds_back_the_upstream() {
     client.ask(&Request::get("/")).await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
-    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        .await;
     let taken = upstream.send_until_blocked(ms(200)).await;
-    assert!(taken < 8 * 1024 * 1024, "{taken} bytes were taken that nobody reads");
+    assert!(
+        taken < 8 * 1024 * 1024,
+        "{taken} bytes were taken that nobody reads"
+    );
 }

@@ -19,14 +19,20 @@ async fn a_connection_is_used_for_one_request_after_the_other() {
         if n > 0 {
             client.ask(&Request::get(&format!("/{n}"))).await;
         }
-        assert_eq!(upstream.expect_head().await.first_line, format!("GET /{n} HTTP/1.1"));
+        assert_eq!(
+            upstream.expect_head().await.first_line,
+            format!("GET /{n} HTTP/1.1")
+        );
         upstream.send(OK).await;
         client.expect_answer(200).await;
     }
     // Another client finds the upstream's connection in the pool.
     let mut other = proxy.dial().connect().await;
     other.ask(&Request::get("/other")).await;
-    assert_eq!(upstream.expect_head().await.first_line, "GET /other HTTP/1.1");
+    assert_eq!(
+        upstream.expect_head().await.first_line,
+        "GET /other HTTP/1.1"
+    );
 }
 
 #[tokio::test]
@@ -38,8 +44,16 @@ async fn pipelined_requests_are_answered_in_order() {
     client.send(requests.concat()).await;
     let mut upstream = upstreams.accept().await;
     for target in ["/first", "/second", "/third"] {
-        assert_eq!(upstream.expect_head().await.first_line, format!("GET {target} HTTP/1.1"));
-        upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}", target.len())).await;
+        assert_eq!(
+            upstream.expect_head().await.first_line,
+            format!("GET {target} HTTP/1.1")
+        );
+        upstream
+            .send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}",
+                target.len()
+            ))
+            .await;
         assert_eq!(client.expect_answer(200).await.1, target);
     }
 }
@@ -75,18 +89,26 @@ async fn an_idle_connection_is_let_go() {
     client.expect_answer(200).await;
     let answered = Instant::now();
     client.expect_eof().await;
-    assert!(answered.elapsed() >= ms(180), "after {:?}", answered.elapsed());
+    assert!(
+        answered.elapsed() >= ms(180),
+        "after {:?}",
+        answered.elapsed()
+    );
 }
 
 #[tokio::test]
 async fn an_exchange_in_which_nothing_happens_is_ended() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().terms(|terms| terms.http_idle = Some(ms(200))).start(&upstreams);
+    let proxy = ProxyBox::new()
+        .terms(|terms| terms.http_idle = Some(ms(200)))
+        .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
-    upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
     client.expect_head().await;
     // As long as something comes, it goes on.
     for _ in 0..5 {
@@ -119,7 +141,10 @@ async fn a_drain_lets_an_exchange_end_and_no_other_begin() {
         while proxy.dial().open().await.is_ok() {}
         upstream.send(OK).await;
         let (head, body) = client.expect_answer(200).await;
-        assert_eq!((head.field("connection"), body.as_str()), (Some("close"), "ok"));
+        assert_eq!(
+            (head.field("connection"), body.as_str()),
+            (Some("close"), "ok")
+        );
         client.expect_eof().await;
     };
     tokio::join!(proxy.drain(), exchange);

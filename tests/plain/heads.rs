@@ -19,7 +19,9 @@ async fn as_it_arrives(request: &[u8]) -> Head {
 
 #[tokio::test]
 async fn a_get_arrives_as_the_client_made_it() {
-    let request = Request::get("/a/../b?q=%20&q").field("X-OwN", "1").field("Cookie", "c=d");
+    let request = Request::get("/a/../b?q=%20&q")
+        .field("X-OwN", "1")
+        .field("Cookie", "c=d");
     let head = as_it_arrives(&request.encode()).await;
     assert_eq!(head.first_line, "GET /a/../b?q=%20&q HTTP/1.1");
     for line in ["Host: lubdub.example", "X-OwN: 1", "Cookie: c=d"] {
@@ -104,7 +106,13 @@ async fn a_request_that_no_route_covers_is_answered_and_the_connection_goes_on()
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;
     client.expect_answer(404).await;
-    client.ask(&Request::get("/").without("host").field("Host", "here.example")).await;
+    client
+        .ask(
+            &Request::get("/")
+                .without("host")
+                .field("Host", "here.example"),
+        )
+        .await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;

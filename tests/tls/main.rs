@@ -4,7 +4,7 @@ use lubdub_keepalive::Side;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::{eventually, ms};
+use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
@@ -18,9 +18,18 @@ struct Legs {
 }
 
 const EVERY_MIX: [Legs; 3] = [
-    Legs { client: true, upstream: false },
-    Legs { client: false, upstream: true },
-    Legs { client: true, upstream: true },
+    Legs {
+        client: true,
+        upstream: false,
+    },
+    Legs {
+        client: false,
+        upstream: true,
+    },
+    Legs {
+        client: true,
+        upstream: true,
+    },
 ];
 
 /// A pair over these legs.
@@ -34,17 +43,29 @@ async fn open(proxy: ProxyBox, legs: Legs) -> Rig {
         proxy.listener_tls = legs.client.then(|| certs.accepting());
         proxy.upstream_tls = legs.upstream.then(|| certs.connecting());
     });
-    let dial = |dial: Dial| if legs.client { dial.tls(certs.connecting()) } else { dial };
+    let dial = |dial: Dial| {
+        if legs.client {
+            dial.tls(certs.connecting())
+        } else {
+            dial
+        }
+    };
     Rig::open_with(proxy, &upstream, dial).await
 }
 
 #[tokio::test]
 async fn frames_and_heartbeats_pass_over_tls() {
     for legs in EVERY_MIX {
-        let proxy = ProxyBox::new()
-            .ping(Side::Client, ms(20), ms(1000))
-            .ping(Side::Upstream, ms(20), ms(1000));
-        let Rig { proxy, mut client, mut upstream } = open(proxy, legs).await.polite();
+        let proxy = ProxyBox::new().ping(Side::Client, ms(20), ms(1000)).ping(
+            Side::Upstream,
+            ms(20),
+            ms(1000),
+        );
+        let Rig {
+            proxy,
+            mut client,
+            mut upstream,
+        } = open(proxy, legs).await.polite();
         let large = Frame::binary(vec![b'l'; 1_000_000]);
         let (up, down) = (client.encode(&large), upstream.encode(&large));
         tokio::join!(client.send(&up), upstream.expect_raw(&up));
@@ -54,9 +75,12 @@ async fn frames_and_heartbeats_pass_over_tls() {
         tokio::join!(client.answer_next_pings(5), upstream.answer_next_pings(5));
         for side in Side::BOTH {
             let of_side = [("side", side.as_str())];
-            let what = format!("five pongs of the {side} are known of");
-            eventually(what, || proxy.metric("pongs_received_total", &of_side) >= 5.0).await;
-            assert!(proxy.metric("ping_rtt_seconds_count", &of_side) >= 1.0, "{legs:?} {side}");
+            proxy
+                .expect_at_least("pongs_received_total", &of_side, 5.0)
+                .await;
+            proxy
+                .expect_at_least("ping_rtt_seconds_count", &of_side, 1.0)
+                .await;
         }
         client.answer_pings();
         upstream.answer_pings();
@@ -74,12 +98,20 @@ async fn frames_and_heartbeats_pass_over_tls() {
 
 #[tokio::test]
 async fn a_lapse_is_told_over_tls() {
-    let legs = Legs { client: true, upstream: true };
+    let legs = Legs {
+        client: true,
+        upstream: true,
+    };
     let proxy = ProxyBox::new().ping(Side::Client, ms(50), ms(100));
-    let Rig { proxy, mut client, mut upstream } = open(proxy, legs).await;
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = open(proxy, legs).await;
     upstream.expect_close(1001).await;
     upstream.close(1001, "").await;
     upstream.expect_eof().await;
+    drop(upstream);
     proxy.expect_ended("client_lapsed").await;
     client.expect_reset_behind_frames().await;
 }
@@ -87,8 +119,15 @@ async fn a_lapse_is_told_over_tls() {
 #[tokio::test]
 async fn an_end_without_close_notify_is_an_end() {
     for side in Side::BOTH {
-        let legs = Legs { client: true, upstream: true };
-        let Rig { proxy, mut client, mut upstream } = open(ProxyBox::new(), legs).await;
+        let legs = Legs {
+            client: true,
+            upstream: true,
+        };
+        let Rig {
+            proxy,
+            mut client,
+            mut upstream,
+        } = open(ProxyBox::new(), legs).await;
         let (near, far) = match side {
             Side::Client => (&mut client, &mut upstream),
             Side::Upstream => (&mut upstream, &mut client),
@@ -143,8 +182,8 @@ async fn a_plain_client_of_a_tls_listener_is_refused() {
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
+    client.finish().await;
     proxy.expect_outcome("bad_request").await;
-    drop(client);
 }
 
 #[tokio::test]

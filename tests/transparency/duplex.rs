@@ -11,7 +11,7 @@ use lubdub_testkit::tap;
 use lubdub_wire::Opcode;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
 
 use crate::traffic::{LOOKALIKE, OWN_LEN, Speech, speech};
 
@@ -32,9 +32,11 @@ fn each_direction_carries_what_was_said_and_between_its_frames_own_pings() {
         .expect("a runtime");
     let _entered = runtime.enter();
     let upstreams = Upstream::listen();
-    let mut proxy = ProxyBox::new()
-        .ping(Side::Client, ms(10), ms(60_000))
-        .ping(Side::Upstream, ms(10), ms(60_000));
+    let mut proxy = ProxyBox::new().ping(Side::Client, ms(10), ms(60_000)).ping(
+        Side::Upstream,
+        ms(10),
+        ms(60_000),
+    );
     // One side waits for the ends of messages, the other one takes any gap.
     proxy.terms.boundary_wait.client = None;
     let proxy = proxy.start(&upstreams);
@@ -57,7 +59,11 @@ fn each_direction_carries_what_was_said_and_between_its_frames_own_pings() {
     if let Err(error) = ran {
         panic!("{error}");
     }
-    assert!(pings.get() > 100, "only {} pings were among all that", pings.get());
+    assert!(
+        pings.get() > 100,
+        "only {} pings were among all that",
+        pings.get()
+    );
     runtime.block_on(proxy.expect_metric("lapses_total", &[], 0.0));
 }
 
@@ -69,14 +75,21 @@ fn check(
     to_upstream: bool,
 ) -> Result<usize, TestCaseError> {
     let injected = tap::injected(&to.heard, &from.said).map_err(|untrue| {
-        let heard = to.heard[untrue.heard_at..].iter().take(40).copied().collect::<Vec<_>>();
+        let heard = to.heard[untrue.heard_at..]
+            .iter()
+            .take(40)
+            .copied()
+            .collect::<Vec<_>>();
         TestCaseError::fail(format!("{direction}: {untrue:?}; there: {heard:02x?}"))
     })?;
     for frame in &injected {
         frame.assert_well_made(to_upstream);
         prop_assert!(is_own(frame), "{direction}: not an own ping: {frame:?}");
     }
-    prop_assert!(to.own_pongs <= injected.len(), "{direction}: more pongs than pings");
+    prop_assert!(
+        to.own_pongs <= injected.len(),
+        "{direction}: more pongs than pings"
+    );
     Ok(injected.len())
 }
 
@@ -88,15 +101,30 @@ async fn converse(
 ) -> (Recording, Recording) {
     let (client, upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
     let (client, upstream) = (client.split(), upstream.split());
-    let both = tokio::join!(endpoint(client, of_client), endpoint(upstream, of_upstream));
+    let finished = Barrier::new(2);
+    let both = tokio::join!(
+        endpoint(client, of_client, &finished),
+        endpoint(upstream, of_upstream, &finished)
+    );
     proxy.expect_no_pairs().await;
     both
 }
 
-/// Says its speech and answers every ping, at once and in order, until the other end has finished.
-async fn endpoint((ears, mouth): (Ears, Mouth), speech: Speech) -> Recording {
+/// Says its speech and answers every ping, at once and in order, until both ends have finished.
+async fn endpoint(
+    (ears, mut mouth): (Ears, Mouth),
+    speech: Speech,
+    finished: &Barrier,
+) -> Recording {
     let (to_answer, pings) = mpsc::unbounded_channel();
-    let (heard, (said, own_pongs)) = tokio::join!(listen(ears, to_answer), talk(mouth, pings, speech));
+    let talk = async {
+        let said = talk(&mut mouth, pings, speech).await;
+        // Behind an end there are no own pings, and the other one may just have begun.
+        finished.wait().await;
+        mouth.finish().await;
+        said
+    };
+    let (heard, (said, own_pongs)) = tokio::join!(listen(ears, to_answer), talk);
     Recording {
         said,
         own_pongs,
@@ -119,7 +147,7 @@ async fn listen(mut ears: Ears, to_answer: mpsc::UnboundedSender<Seen>) -> Vec<u
 }
 
 async fn talk(
-    mut mouth: Mouth,
+    mouth: &mut Mouth,
     mut pings: mpsc::UnboundedReceiver<Seen>,
     speech: Speech,
 ) -> (Vec<u8>, usize) {
@@ -135,23 +163,24 @@ async fn talk(
             } else {
                 said.extend_from_slice(&pong);
             }
-            segments.say(&mut mouth, &pong).await;
+            segments.say(mouth, &pong).await;
         }
         let mut bytes = mouth.encode(frame);
         if n == last {
             bytes.truncate(bytes.len() - speech.cut.min(bytes.len() - 1));
         }
         said.extend_from_slice(&bytes);
-        segments.say(&mut mouth, &bytes).await;
+        segments.say(mouth, &bytes).await;
     }
-    segments.finish(&mut mouth).await;
-    mouth.finish().await;
+    segments.finish(mouth).await;
     (said, own_pongs)
 }
 
 fn is_own(frame: &Seen) -> bool {
     let payload = &frame.payload;
-    frame.header.opcode == Opcode::PING && payload.len() == OWN_LEN && !payload.starts_with(&LOOKALIKE)
+    frame.header.opcode == Opcode::PING
+        && payload.len() == OWN_LEN
+        && !payload.starts_with(&LOOKALIKE)
 }
 
 /// Cuts what is said into segments that have nothing to do with its frames.
@@ -187,7 +216,7 @@ impl Segments {
             self.next = self.sizes.next().unwrap_or(1);
             self.sent += 1;
             if self.sent.is_multiple_of(self.breath) {
-                tokio::time::sleep(ms(1)).await;
+                tokio::time::sleep(ms(2)).await;
             } else {
                 tokio::task::yield_now().await;
             }

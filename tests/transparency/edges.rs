@@ -1,8 +1,9 @@
 //! Where bytes are easily lost: one at a time, at the borders of the handshake, and in frames that
 //! announce more than there is.
 
-use lubdub_keepalive::Side;
+use lubdub_keepalive::{PerSide, Side};
 use lubdub_testkit::frame::{Frame, LengthForm, Seen};
+use lubdub_testkit::http::{Request, SWITCHING};
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
@@ -38,15 +39,26 @@ async fn bytes_that_trickle_in_over_many_intervals_arrive() {
     let proxy = ProxyBox::new()
         .ping(Side::Client, ms(10), ms(60_000))
         .ping(Side::Upstream, ms(10), ms(60_000))
-        .terms(|terms| terms.boundary_wait = lubdub_keepalive::PerSide::from_fn(|_| Some(ms(20))));
-    let Rig { proxy: _proxy, mut client, mut upstream } = Rig::open(proxy).await;
-    let up: Vec<u8> = frames().iter().flat_map(|frame| client.encode(frame)).collect();
-    let down: Vec<u8> = frames().iter().flat_map(|frame| upstream.encode(frame)).collect();
+        .terms(|terms| terms.boundary_wait = PerSide::from_fn(|_| Some(ms(20))));
+    let Rig {
+        proxy: _proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await;
+    let up: Vec<u8> = frames()
+        .iter()
+        .flat_map(|frame| client.encode(frame))
+        .collect();
+    let down: Vec<u8> = frames()
+        .iter()
+        .flat_map(|frame| upstream.encode(frame))
+        .collect();
     tokio::join!(client.trickle(&up, ms(1)), upstream.trickle(&down, ms(1)));
     tokio::join!(client.finish(), upstream.finish());
     for (peer, said, to_upstream) in [(&mut client, &down, false), (&mut upstream, &up, true)] {
         let heard = peer.expect_all().await;
-        let injected = tap::injected(&heard, said).expect("nothing but own pings between the frames");
+        let injected =
+            tap::injected(&heard, said).expect("nothing but own pings between the frames");
         assert!(!injected.is_empty(), "the trickle took many intervals");
         for frame in injected {
             frame.assert_well_made(to_upstream);
@@ -58,7 +70,11 @@ async fn bytes_that_trickle_in_over_many_intervals_arrive() {
 #[tokio::test]
 async fn a_frame_may_announce_more_than_there_can_be() {
     for side in Side::BOTH {
-        let Rig { proxy, client, upstream } = Rig::open(ProxyBox::new()).await;
+        let Rig {
+            proxy,
+            client,
+            upstream,
+        } = Rig::open(ProxyBox::new()).await;
         let (mut near, mut far) = match side {
             Side::Client => (client, upstream),
             Side::Upstream => (upstream, client),
@@ -73,7 +89,7 @@ async fn a_frame_may_announce_more_than_there_can_be() {
         near.send(&huge).await;
         far.expect_bytes(&huge).await;
         for _ in 0..100 {
-            near.send([b'h'; 10_000]).await;
+            near.send(vec![b'h'; 10_000]).await;
             far.discard(10_000).await;
         }
         near.reset();
@@ -86,8 +102,18 @@ async fn a_frame_may_announce_more_than_there_can_be() {
 
 #[tokio::test]
 async fn the_largest_length_of_all_is_relayed_too() {
-    let Rig { proxy, mut client, mut upstream } = Rig::open(ProxyBox::new()).await;
-    let huge = [&[0x89, 0xff][..], &[0xff; 8], &[1, 2, 3, 4], b"and its payload begins"].concat();
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(ProxyBox::new()).await;
+    let huge = [
+        &[0x89, 0xff][..],
+        &[0xff; 8],
+        &[1, 2, 3, 4],
+        b"and its payload begins",
+    ]
+    .concat();
     client.send(&huge).await;
     upstream.expect_bytes(&huge).await;
     client.finish().await;
@@ -98,16 +124,22 @@ async fn the_largest_length_of_all_is_relayed_too() {
 
 #[tokio::test]
 async fn early_bytes_of_both_ends_arrive() {
-    use lubdub_testkit::http::{Request, SWITCHING};
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
     let mut client = proxy.dial().connect().await;
-    let up: Vec<u8> = frames().iter().flat_map(|frame| client.encode(frame)).collect();
-    // As much as fits beside the request in what is read of a head at once.
-    client.send([Request::upgrade("/").encode(), up.clone()].concat()).await;
+    let up: Vec<u8> = frames()
+        .iter()
+        .flat_map(|frame| client.encode(frame))
+        .collect();
+    client
+        .send([Request::upgrade("/").encode(), up.clone()].concat())
+        .await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
-    let down: Vec<u8> = frames().iter().flat_map(|frame| upstream.encode(frame)).collect();
+    let down: Vec<u8> = frames()
+        .iter()
+        .flat_map(|frame| upstream.encode(frame))
+        .collect();
     upstream.send([SWITCHING.as_bytes(), &down].concat()).await;
     client.expect_switch().await;
     tokio::join!(client.expect_bytes(&down), upstream.expect_bytes(&up));
@@ -115,10 +147,16 @@ async fn early_bytes_of_both_ends_arrive() {
 
 #[tokio::test]
 async fn what_is_counted_is_what_was_relayed() {
-    let proxy = ProxyBox::new()
-        .ping(Side::Client, ms(10), ms(60_000))
-        .ping(Side::Upstream, ms(10), ms(60_000));
-    let Rig { proxy, mut client, mut upstream } = Rig::open(proxy).await.polite();
+    let proxy = ProxyBox::new().ping(Side::Client, ms(10), ms(60_000)).ping(
+        Side::Upstream,
+        ms(10),
+        ms(60_000),
+    );
+    let Rig {
+        proxy,
+        mut client,
+        mut upstream,
+    } = Rig::open(proxy).await.polite();
     let up = client.encode(&Frame::text("seven"));
     for _ in 0..7 {
         client.send(&up).await;
@@ -134,10 +172,25 @@ async fn what_is_counted_is_what_was_relayed() {
     let counted = |name: &str, labels: &[(&str, &str)]| scrape.sum(name, labels);
     let to_upstream = ("direction", "to_upstream");
     let near = |value: f64, expected: usize| (value - expected as f64).abs() < 0.5;
-    assert!(near(counted("lubdub_bytes_total", &[to_upstream]), 7 * up.len()));
+    assert!(near(
+        counted("lubdub_bytes_total", &[to_upstream]),
+        7 * up.len()
+    ));
     assert!(near(counted("lubdub_frames_total", &[to_upstream]), 7));
-    assert!(near(counted("lubdub_frames_total", &[to_upstream, ("opcode", "text")]), 7));
-    assert!(near(counted("lubdub_bytes_total", &[("direction", "to_client")]), 0));
-    assert!(near(counted("lubdub_frames_total", &[("direction", "to_client")]), 0));
-    assert!(counted("lubdub_pongs_received_total", &[]) > 0.0, "there was a heartbeat meanwhile");
+    assert!(near(
+        counted("lubdub_frames_total", &[to_upstream, ("opcode", "text")]),
+        7
+    ));
+    assert!(near(
+        counted("lubdub_bytes_total", &[("direction", "to_client")]),
+        0
+    ));
+    assert!(near(
+        counted("lubdub_frames_total", &[("direction", "to_client")]),
+        0
+    ));
+    assert!(
+        counted("lubdub_pongs_received_total", &[]) > 0.0,
+        "there was a heartbeat meanwhile"
+    );
 }

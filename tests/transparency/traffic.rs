@@ -26,8 +26,11 @@ pub(crate) const LOOKALIKE: [u8; 8] = *b"lookalik";
 
 pub(crate) fn speech() -> impl Strategy<Value = Speech> {
     let cut = prop_oneof![3 => Just(0), 1 => 1_usize..20];
-    let segments = vec(prop_oneof![1..4_usize, 1..200_usize, 1000..20_000_usize], 1..8);
-    (vec(frame(), 1..40), cut, segments, 1..20_usize).prop_map(|(frames, cut, segments, breath)| {
+    let segments = vec(
+        prop_oneof![1..4_usize, 1..200_usize, 1000..20_000_usize],
+        1..8,
+    );
+    (vec(frame(), 1..60), cut, segments, 1..8_usize).prop_map(|(frames, cut, segments, breath)| {
         Speech {
             frames,
             cut,
@@ -44,22 +47,24 @@ fn frame() -> impl Strategy<Value = Frame> {
         1 => Just(LengthForm::Sixteen),
         1 => Just(LengthForm::SixtyFour),
     ];
-    (opcode(), any::<bool>(), rsv, form, payload()).prop_map(|(opcode, fin, rsv, length, payload)| {
-        Frame {
+    (opcode(), any::<bool>(), rsv, form, payload()).prop_map(
+        |(opcode, fin, rsv, length, payload)| Frame {
             fin,
             rsv,
             opcode: Opcode::from_bits(opcode),
             length,
             payload,
-        }
-    })
+        },
+    )
 }
 
 /// Any of the sixteen but a Close, behind which there are no own pings.
 fn opcode() -> impl Strategy<Value = u8> {
     let close = Opcode::CLOSE.bits();
     prop_oneof![2 => 0..3_u8, 2 => 9..11_u8, 1 => 0..16_u8]
-        .prop_filter("a Close is the end of the pings", move |bits| *bits != close)
+        .prop_filter("a Close is the end of the pings", move |bits| {
+            *bits != close
+        })
 }
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {

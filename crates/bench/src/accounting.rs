@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,17 @@ struct Stat {
 impl Sample {
     /// What the process and its descendants have used so far.
     pub(crate) fn take(root: Pid) -> anyhow::Result<Self> {
+        Self::of(tree(root)?)
+    }
+
+    /// What this process alone has used so far: in a side-by-side run proxy and backend are its
+    /// children.
+    pub(crate) fn take_own() -> anyhow::Result<Self> {
+        let own = std::process::id();
+        Self::of(stat(own)?.map(|stat| (own, stat)))
+    }
+
+    fn of(processes: impl IntoIterator<Item = (Pid, Stat)>) -> anyhow::Result<Self> {
         let mut sample = Self {
             user_ticks: 0,
             system_ticks: 0,
@@ -60,27 +72,28 @@ impl Sample {
             voluntary_switches: 0,
             involuntary_switches: 0,
         };
-        for (pid, stat) in tree(root)? {
+        for (pid, stat) in processes {
             sample.user_ticks += stat.user_ticks;
             sample.system_ticks += stat.system_ticks;
             for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
-                let task = entry?.path();
-                let tid = task
-                    .file_name()
-                    .and_then(|name| name.to_str()?.parse().ok());
-                let schedstat = fs::read_to_string(task.join("schedstat"));
-                let status = fs::read_to_string(task.join("status"));
-                // A thread may end at any time.
-                let (Some(tid), Ok(schedstat), Ok(status)) = (tid, schedstat, status) else {
-                    continue;
-                };
-                let nanos = schedstat.split(' ').next().and_then(|ns| ns.parse().ok());
-                sample.threads.insert(tid, nanos.unwrap_or(0));
-                sample.voluntary_switches += number(&status, "voluntary_ctxt_switches:");
-                sample.involuntary_switches += number(&status, "nonvoluntary_ctxt_switches:");
+                sample.add_thread(&entry?.path());
             }
         }
         Ok(sample)
+    }
+
+    /// Adds what a thread has used, unless it has just ended.
+    fn add_thread(&mut self, task: &Path) {
+        let tid = (task.file_name()).and_then(|name| name.to_str()?.parse().ok());
+        let schedstat = fs::read_to_string(task.join("schedstat"));
+        let status = fs::read_to_string(task.join("status"));
+        let (Some(tid), Ok(schedstat), Ok(status)) = (tid, schedstat, status) else {
+            return;
+        };
+        let nanos = (schedstat.split(' ').next()).and_then(|nanos| nanos.parse().ok());
+        self.threads.insert(tid, nanos.unwrap_or(0));
+        self.voluntary_switches += number(&status, "voluntary_ctxt_switches:");
+        self.involuntary_switches += number(&status, "nonvoluntary_ctxt_switches:");
     }
 
     /// What was used from an earlier moment to this one.

@@ -106,13 +106,21 @@ impl Binary {
     /// If it does not end in time.
     pub async fn expect_exit(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.child.wait()).await;
-        ended.expect("the program ends in time").expect("its end can be waited for")
+        ended
+            .expect("the program ends in time")
+            .expect("its end can be waited for")
     }
 
     /// Asks its admin listener: the status and the body.
     pub async fn admin(&self, path: &str) -> (u16, String) {
         let mut client = Dial::to(self.admin).connect().await;
-        client.ask(&Request::get(path).without("host").field("Host", "localhost")).await;
+        client
+            .ask(
+                &Request::get(path)
+                    .without("host")
+                    .field("Host", "localhost"),
+            )
+            .await;
         let head = client.expect_head().await;
         let len = head.content_length().unwrap_or(0);
         let body = client.expect_len(len).await;
@@ -133,7 +141,10 @@ impl Binary {
 /// Where the program is: two levels above the test that runs, which is in `deps`.
 fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.parent().and_then(Path::parent).expect("a test is in deps");
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("a test is in deps");
     let path = profile.join("lubdub");
     assert!(
         path.exists(),
@@ -144,7 +155,9 @@ fn path() -> PathBuf {
 }
 
 fn address(line: &Value) -> SocketAddr {
-    let address = line["address"].as_str().and_then(|address| address.parse().ok());
+    let address = line["address"]
+        .as_str()
+        .and_then(|address| address.parse().ok());
     address.unwrap_or_else(|| panic!("no address in {line}"))
 }
 
@@ -160,7 +173,10 @@ impl Log {
             while let Ok(Some(line)) = stderr.next_line().await {
                 // What is not JSON is no log line but a complaint; it is kept all the same.
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                written.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+                written
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(value);
                 let _ = notify.send(());
             }
         });
@@ -171,7 +187,10 @@ impl Log {
         let mut changed = self.changed.clone();
         let found = timeout(PATIENCE, async {
             loop {
-                let line = self.lines().into_iter().find(|line| line["message"] == message);
+                let line = self
+                    .lines()
+                    .into_iter()
+                    .find(|line| line["message"] == message);
                 if line.is_some() || changed.changed().await.is_err() {
                     return line;
                 }
@@ -179,12 +198,18 @@ impl Log {
         });
         match found.await {
             Ok(Some(line)) => line,
-            Ok(None) => panic!("lubdub ended before it logged {message:?}: {:#?}", self.lines()),
+            Ok(None) => panic!(
+                "lubdub ended before it logged {message:?}: {:#?}",
+                self.lines()
+            ),
             Err(_) => panic!("lubdub has not logged {message:?}: {:#?}", self.lines()),
         }
     }
 
     fn lines(&self) -> Vec<Value> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -15,7 +15,6 @@ pub struct Certs {
     ca: CertificateDer<'static>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    ca_pem: String,
     chain_pem: String,
     key_pem: String,
 }
@@ -27,7 +26,8 @@ impl Certs {
         let key = || KeyPair::generate().expect("a key can be made");
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(authority, key()).expect("an authority signs itself");
+        let issuer =
+            CertifiedIssuer::self_signed(authority, key()).expect("an authority signs itself");
         let names = vec![NAME.to_owned(), "127.0.0.1".to_owned()];
         let leaf_key = key();
         let leaf = CertificateParams::new(names)
@@ -37,7 +37,6 @@ impl Certs {
             ca: issuer.der().clone(),
             chain: vec![leaf.der().clone()],
             key: PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into()),
-            ca_pem: issuer.pem(),
             chain_pem: leaf.pem(),
             key_pem: leaf_key.serialize_pem(),
         }
@@ -53,13 +52,8 @@ impl Certs {
     /// For whoever connects: trusts the authority and nobody else.
     #[must_use]
     pub fn connecting(&self) -> Arc<ClientConfig> {
-        lubdub_proxy::tls::client_config(Some(vec![self.ca.clone()])).expect("the authority is a root")
-    }
-
-    /// The authority's certificate, as a file would hold it.
-    #[must_use]
-    pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        lubdub_proxy::tls::client_config(Some(vec![self.ca.clone()]))
+            .expect("the authority is a root")
     }
 
     /// The certificate, as a file would hold it.

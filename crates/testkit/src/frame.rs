@@ -88,7 +88,10 @@ impl Frame {
     /// A Close.
     #[must_use]
     pub fn close(code: u16, reason: &str) -> Self {
-        Self::new(Opcode::CLOSE, [&code.to_be_bytes(), reason.as_bytes()].concat())
+        Self::new(
+            Opcode::CLOSE,
+            [&code.to_be_bytes(), reason.as_bytes()].concat(),
+        )
     }
 
     /// The same, but not the last of its message.
@@ -104,7 +107,9 @@ impl Frame {
         let masked = u8::from(mask.is_some()) << 7;
         let mut bytes = vec![u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode.bits()];
         match (self.length, u16::try_from(len)) {
-            (LengthForm::Minimal, Ok(short @ 0..=125)) => bytes.push(masked | short.to_be_bytes()[1]),
+            (LengthForm::Minimal, Ok(short @ 0..=125)) => {
+                bytes.push(masked | short.to_be_bytes()[1])
+            }
             (LengthForm::Minimal | LengthForm::Sixteen, Ok(short)) => {
                 bytes.push(masked | 126);
                 bytes.extend(short.to_be_bytes());
@@ -158,7 +163,11 @@ impl Seen {
         assert!(self.header.fin, "a fragment was injected: {self:?}");
         assert_eq!(self.header.rsv, 0, "{self:?}");
         assert!(self.payload.len() <= 125, "{self:?}");
-        assert_eq!(self.header.mask.is_some(), to_upstream, "masked or not: {self:?}");
+        assert_eq!(
+            self.header.mask.is_some(),
+            to_upstream,
+            "masked or not: {self:?}"
+        );
     }
 }
 
@@ -189,8 +198,15 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_seen() {
-        let forms = [LengthForm::Minimal, LengthForm::Sixteen, LengthForm::SixtyFour];
-        for (length, mask) in forms.into_iter().flat_map(|form| [(form, None), (form, Some(KEY))]) {
+        let forms = [
+            LengthForm::Minimal,
+            LengthForm::Sixteen,
+            LengthForm::SixtyFour,
+        ];
+        for (length, mask) in forms
+            .into_iter()
+            .flat_map(|form| [(form, None), (form, Some(KEY))])
+        {
             for len in [0, 1, 125, 126, 65_535, 65_536] {
                 let frame = Frame {
                     length,
@@ -200,7 +216,10 @@ mod tests {
                 let bytes = frame.encode(mask);
                 assert_eq!(Seen::decode(&bytes[..bytes.len() - 1]), None);
                 let seen = Seen::decode(&bytes).unwrap();
-                assert_eq!((seen.header.mask, seen.header.rsv, seen.header.fin), (mask, 5, false));
+                assert_eq!(
+                    (seen.header.mask, seen.header.rsv, seen.header.fin),
+                    (mask, 5, false)
+                );
                 assert_eq!(seen.payload, frame.payload);
                 assert_eq!(seen.raw, bytes);
             }

@@ -53,7 +53,10 @@ impl Head {
     /// All values of a field, by its name in any case.
     #[must_use]
     pub fn all(&self, name: &str) -> Vec<&str> {
-        let named = self.fields.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        let named = self
+            .fields
+            .iter()
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str()).collect()
     }
 
@@ -82,7 +85,11 @@ impl Head {
     /// If this is no status line.
     #[must_use]
     pub fn status(&self) -> u16 {
-        let code = self.first_line.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let code = self
+            .first_line
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok());
         code.unwrap_or_else(|| panic!("no status line: {:?}", self.first_line))
     }
 
@@ -142,7 +149,8 @@ impl Request {
     /// The same without a field.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.fields.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
+        self.fields
+            .retain(|(found, _)| !found.eq_ignore_ascii_case(name));
         self
     }
 

@@ -35,7 +35,10 @@ pub const fn ms(millis: u64) -> Duration {
 pub async fn eventually(what: impl Display, mut holds: impl FnMut() -> bool) {
     let began = tokio::time::Instant::now();
     while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what}: still not so after {PATIENCE:?}");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{what}: still not so after {PATIENCE:?}"
+        );
         tokio::time::sleep(ms(1)).await;
     }
 }

@@ -9,5 +9,7 @@ pub fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = resident.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.parse::<usize>().ok()).expect("VmRSS is in kB") * 1024
+    kib.and_then(|kib| kib.parse::<usize>().ok())
+        .expect("VmRSS is in kB")
+        * 1024
 }

@@ -67,7 +67,9 @@ impl Peer {
             Either::Right(tls) => tls.get_ref().0,
         };
         let address = tcp.local_addr().expect("a connected socket has an address");
-        let socket = SockRef::from(tcp).try_clone().expect("a descriptor can be duplicated");
+        let socket = SockRef::from(tcp)
+            .try_clone()
+            .expect("a descriptor can be duplicated");
         let (reading, writing) = tokio::io::split(stream);
         Self {
             role,

@@ -239,6 +239,13 @@ impl RunningProxy {
         eventually(what, || (self.metric(name, labels) - value).abs() < 0.5).await;
     }
 
+    /// Waits until a metric is at least so much: a frame may be read by an endpoint a moment before
+    /// it is counted.
+    pub async fn expect_at_least(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let what = format!("{name} with {labels:?} is at least {value}");
+        eventually(what, || self.metric(name, labels) >= value).await;
+    }
+
     /// Waits until the only pair that there was has ended, for this cause, and checks that nothing
     /// of it is left.
     ///
@@ -248,6 +255,12 @@ impl RunningProxy {
         self.expect_no_pairs().await;
         let causes = self.scrape().nonzero("lubdub_pairs_closed_total", "cause");
         assert_eq!(causes, [(cause.to_owned(), 1.0)], "why the pair ended");
+    }
+
+    /// Waits until there are so many pairs: a client may have its 101 a moment before its pair is
+    /// there.
+    pub async fn expect_pairs(&self, count: usize) {
+        eventually(format!("{count} pairs"), || self.registry().len() == count).await;
     }
 
     /// Waits until there are no pairs: none in the registry, and none in the gauge.
@@ -264,7 +277,8 @@ impl RunningProxy {
     /// # Panics
     /// If there were other outcomes.
     pub async fn expect_outcome(&self, outcome: &str) {
-        self.expect_metric("handshakes_total", &[("outcome", outcome)], 1.0).await;
+        self.expect_metric("handshakes_total", &[("outcome", outcome)], 1.0)
+            .await;
         let outcomes = self.scrape().nonzero("lubdub_handshakes_total", "outcome");
         assert_eq!(outcomes, [(outcome.to_owned(), 1.0)], "how handshakes went");
     }

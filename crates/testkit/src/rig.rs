@@ -30,6 +30,7 @@ impl Rig {
         let proxy = proxy.start(upstream);
         let dial = dial(proxy.dial());
         let (client, upstream) = tokio::join!(dial.websocket(), upstream.accept_websocket());
+        proxy.expect_pairs(1).await;
         Self {
             proxy,
             client,

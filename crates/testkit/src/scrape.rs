@@ -23,7 +23,9 @@ impl Scrape {
     /// If a line is no sample.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
         Self(lines.map(Sample::parse).collect())
     }
 
@@ -33,16 +35,28 @@ impl Scrape {
     /// If there is none: a typing error must not read as 0.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let mut matching = self.0.iter().filter(|sample| sample.is(name, labels)).peekable();
-        assert!(matching.peek().is_some(), "there is no {name} with {labels:?}");
+        let mut matching = self
+            .0
+            .iter()
+            .filter(|sample| sample.is(name, labels))
+            .peekable();
+        assert!(
+            matching.peek().is_some(),
+            "there is no {name} with {labels:?}"
+        );
         matching.map(|sample| sample.value).sum()
     }
 
     /// The series of `name` that are not 0, as the values of one of their labels.
     #[must_use]
     pub fn nonzero(&self, name: &str, label: &str) -> Vec<(String, f64)> {
-        let nonzero = self.0.iter().filter(|sample| sample.name == name && sample.value != 0.0);
-        nonzero.map(|sample| (sample.labels[label].clone(), sample.value)).collect()
+        let nonzero = self
+            .0
+            .iter()
+            .filter(|sample| sample.name == name && sample.value != 0.0);
+        nonzero
+            .map(|sample| (sample.labels[label].clone(), sample.value))
+            .collect()
     }
 }
 
@@ -55,10 +69,13 @@ impl Sample {
             None => (series, ""),
             Some((name, labels)) => (name, labels.strip_suffix('}').expect("braces are closed")),
         };
-        let labels = labels.split(',').filter(|label| !label.is_empty()).map(|label| {
-            let (name, value) = label.split_once('=').expect("a label has a value");
-            (name.to_owned(), value.trim_matches('"').to_owned())
-        });
+        let labels = labels
+            .split(',')
+            .filter(|label| !label.is_empty())
+            .map(|label| {
+                let (name, value) = label.split_once('=').expect("a label has a value");
+                (name.to_owned(), value.trim_matches('"').to_owned())
+            });
         Self {
             name: name.to_owned(),
             labels: labels.collect(),

@@ -40,10 +40,18 @@ pub fn injected(heard: &[u8], passed: &[u8]) -> Result<Vec<Seen>, Untrue> {
             continue;
         }
         let Some(frame) = Seen::decode(&heard[heard_at..]) else {
-            return Err(untrue(heard_at, passed_at, "neither what was said nor a whole frame"));
+            return Err(untrue(
+                heard_at,
+                passed_at,
+                "neither what was said nor a whole frame",
+            ));
         };
         if !frame.header.opcode.is_control() || frame.payload.len() > 125 {
-            return Err(untrue(heard_at, passed_at, "neither what was said nor a control frame"));
+            return Err(untrue(
+                heard_at,
+                passed_at,
+                "neither what was said nor a control frame",
+            ));
         }
         heard_at += frame.raw.len();
         injected.push(frame);
@@ -101,6 +109,12 @@ mod tests {
         inside.splice(3..3, Frame::ping("own").encode(None));
         assert!(injected(&inside, &said).is_err());
         // Data that nobody sent.
-        assert!(injected(&[said.clone(), Frame::text("x").encode(None)].concat(), &said).is_err());
+        assert!(
+            injected(
+                &[said.clone(), Frame::text("x").encode(None)].concat(),
+                &said
+            )
+            .is_err()
+        );
     }
 }

@@ -147,6 +147,7 @@ static RECIPES: [Recipe; 7] = [
         // With a heartbeat of its own, as lubdub has.
         args: &[
             "--binary",
+            "-q",
             "--exit-on-eof",
             "--ping-interval=30",
             "--ping-timeout=60",

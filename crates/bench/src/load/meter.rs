@@ -34,7 +34,7 @@ impl Meter {
     pub(crate) fn start(proxy: Option<Pid>) -> anyhow::Result<Self> {
         Ok(Self {
             proxy,
-            own_before: Sample::take(std::process::id())?,
+            own_before: Sample::take_own()?,
             proxy_before: proxy.map(Sample::take).transpose()?,
             began: Instant::now(),
         })
@@ -56,7 +56,7 @@ impl Meter {
             (Some(pid), Some(before)) => Some(Sample::take(pid)?.since(before)),
             _ => None,
         };
-        let own = Sample::take(std::process::id())?.since(&self.own_before);
+        let own = Sample::take_own()?.since(&self.own_before);
         Ok(Observed {
             seconds,
             proxy,

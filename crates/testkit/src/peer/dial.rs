@@ -59,7 +59,9 @@ impl Dial {
     /// # Panics
     /// If it cannot.
     pub async fn connect(self) -> Peer {
-        let connected = timeout(PATIENCE, self.open()).await.expect("a connection in time");
+        let connected = timeout(PATIENCE, self.open())
+            .await
+            .expect("a connection in time");
         connected.unwrap_or_else(|error| panic!("the client cannot connect: {error}"))
     }
 

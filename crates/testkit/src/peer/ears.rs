@@ -109,10 +109,10 @@ impl Ears {
     /// Reads once; `Some` at the end.
     async fn read(&mut self) -> Option<End> {
         if self.end.is_none() {
-            let mut buffer = [0; 16 * 1024];
-            match self.reading.read(&mut buffer).await {
+            self.heard.reserve(16 * 1024);
+            match self.reading.read_buf(&mut self.heard).await {
                 Ok(0) => self.end = Some(End::Fin),
-                Ok(n) => self.heard.extend_from_slice(&buffer[..n]),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                     self.end = Some(End::Reset);
                 }
@@ -125,6 +125,12 @@ impl Ears {
 
 impl std::fmt::Debug for Ears {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Ears({}, {} bytes heard, {:?})", self.role, self.heard.len(), self.end)
+        write!(
+            f,
+            "Ears({}, {} bytes heard, {:?})",
+            self.role,
+            self.heard.len(),
+            self.end
+        )
     }
 }

@@ -50,7 +50,9 @@ impl Peer {
     #[track_caller]
     pub fn expect_ping(&mut self) -> impl Future<Output = Vec<u8>> {
         let expected = self.expected("a PING");
-        self.expect(expected, |frame| frame.is_ping().then(|| frame.payload.clone()))
+        self.expect(expected, |frame| {
+            frame.is_ping().then(|| frame.payload.clone())
+        })
     }
 
     /// A PONG that carries this.
@@ -173,7 +175,9 @@ impl Peer {
             if head.status() != status {
                 expected.but(format!("{:?} came", head.first_line));
             }
-            let body = self.take(head.content_length().unwrap_or(0), &expected).await;
+            let body = self
+                .take(head.content_length().unwrap_or(0), &expected)
+                .await;
             (head, String::from_utf8_lossy(&body).into_owned())
         }
     }
@@ -316,9 +320,10 @@ impl Peer {
     async fn head(&mut self, expected: &Expected) -> Head {
         match timeout(PATIENCE, self.ears.head()).await {
             Ok(Some(head)) => head,
-            Ok(None) | Err(_) => {
-                expected.but(format!("there is only \"{}\"", self.ears.unseen().escape_ascii()))
-            }
+            Ok(None) | Err(_) => expected.but(format!(
+                "there is only \"{}\"",
+                self.ears.unseen().escape_ascii()
+            )),
         }
     }
 

@@ -54,9 +54,11 @@ impl Mouth {
     /// If that is not taken in time.
     pub async fn finish(&mut self) {
         let finished = timeout(PATIENCE, self.writing.shutdown()).await;
-        finished.expect("an end is taken in time").unwrap_or_else(|error| {
-            panic!("{} cannot end its stream: {error}", self.role);
-        });
+        finished
+            .expect("an end is taken in time")
+            .unwrap_or_else(|error| {
+                panic!("{} cannot end its stream: {error}", self.role);
+            });
     }
 
     /// The bytes of a frame as this peer sends it: masked if it is a client, each with another key.

@@ -103,7 +103,10 @@ impl Upstream {
             .expect("lubdub connects to the upstream in time")
             .expect("a listening socket accepts");
         let acceptor = self.tls.as_ref().expect("this upstream speaks TLS");
-        assert!(acceptor.accept(tcp).await.is_err(), "lubdub trusts this upstream");
+        assert!(
+            acceptor.accept(tcp).await.is_err(),
+            "lubdub trusts this upstream"
+        );
     }
 
     /// Checks that lubdub makes no connection for so long.
@@ -116,8 +119,13 @@ impl Upstream {
     }
 
     async fn next(&self) -> Peer {
-        let (tcp, _) = self.listener.accept().await.expect("a listening socket accepts");
-        tcp.set_nodelay(true).expect("a connected socket has options");
+        let (tcp, _) = self
+            .listener
+            .accept()
+            .await
+            .expect("a listening socket accepts");
+        tcp.set_nodelay(true)
+            .expect("a connected socket has options");
         match &self.tls {
             None => Peer::new(Role::Upstream, Either::Left(tcp)),
             Some(acceptor) => {
