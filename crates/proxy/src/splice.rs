@@ -7,10 +7,12 @@
 //! (RFC 6455 5.5.3) that pong is put in its place (docs/adr/0004).
 //!
 //! How a byte travels: [`Splice::pump`] reads it into the thread's scratch buffer, the side's
-//! scanner says which ranges go on, and the other side's [`Outlet`] writes them; what its socket
-//! does not take is kept, and until that is gone the source is not read. How a ping travels: the
-//! timer wakes the pair, [`Heartbeat::handle_timeout`] makes it due, [`Splice::place`] puts it at
-//! a boundary, [`Outlet::drain`] says when it was written, and [`Splice::on_pong`] takes its pong.
+//! scanner says which ranges go on, and the other side's [`Outlet`](outlet::Outlet) writes them;
+//! what its socket does not take is kept, and until that is gone the source is not read.
+//!
+//! How a ping travels: the timer wakes the pair, [`Heartbeat::handle_timeout`] makes it due,
+//! [`Splice::place`] puts it at a boundary, [`Outlet::drain`](outlet::Outlet::drain) says when it
+//! was written, and [`Splice::on_pong`] takes its pong.
 
 mod end;
 mod farewell;
