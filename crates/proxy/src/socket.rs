@@ -24,6 +24,27 @@ pub(crate) struct Socket {
     ask_kernel: bool,
 }
 
+/// What has arrived at a peer's kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Arrival {
+    /// Bytes without a gap before them.
+    pub(crate) acknowledged: u64,
+    /// Packets, those behind a gap included.
+    packets: u32,
+}
+
+impl Arrival {
+    /// About how many bytes have arrived since an earlier look.
+    pub(crate) fn since(&self, earlier: &Self) -> u64 {
+        /// While a gap is repaired only packets are counted, and one is taken for so many bytes.
+        const PACKET: u64 = 1024;
+        match self.acknowledged.saturating_sub(earlier.acknowledged) {
+            0 => u64::from(self.packets.wrapping_sub(earlier.packets)) * PACKET,
+            acknowledged => acknowledged,
+        }
+    }
+}
+
 impl Socket {
     /// Unsent bytes above which the kernel says that the socket is not writable: little is then
     /// queued ahead of a ping, while what is in flight is not limited.
@@ -45,10 +66,13 @@ impl Socket {
         self.taken
     }
 
-    /// Bytes that the peer's kernel has acknowledged; `None` if ours does not say.
-    pub(crate) fn acknowledged(&self) -> Option<u64> {
+    /// What has arrived at the peer's kernel; `None` if ours does not say.
+    pub(crate) fn arrival(&self) -> Option<Arrival> {
         let held = queue::unacknowledged(&self.tcp).ok()?;
-        Some(self.taken.saturating_sub(held))
+        Some(Arrival {
+            acknowledged: self.taken.saturating_sub(held),
+            packets: queue::delivered(&self.tcp).unwrap_or_default(),
+        })
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.

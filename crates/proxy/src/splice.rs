@@ -296,7 +296,9 @@ impl Splice {
             return;
         };
         let due = outlet.stall_deadline(write_stall);
-        if due.is_some_and(|at| at <= now) && outlet.look(leg.socket(), now) == Watched::Stalled {
+        if let (Some(all), true) = (write_stall, due.is_some_and(|at| at <= now))
+            && outlet.look(leg.socket(), all, now) == Watched::Stalled
+        {
             self.on_stall(side, now);
         }
         if self.farewell_deadline(side).is_some_and(|at| at <= now) {

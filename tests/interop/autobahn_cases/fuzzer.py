@@ -36,6 +36,7 @@ SEEN = (
     "failedByMe",
     "droppedByMe",
     "wasClean",
+    "wasNotCleanReason",
     "duration",
 )
 

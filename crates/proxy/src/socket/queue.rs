@@ -1,17 +1,22 @@
-//! What the kernel still holds of the bytes that it took.
+//! What the kernel knows of the bytes that it took: how many the peer has acknowledged, and how
+//! many packets have arrived there.
 //!
-//! The one place with unsafe code: no safe wrapper of this request exists among the dependencies,
-//! and without it a slow link cannot be told from a dead one (docs/adr/0009).
+//! The one place with unsafe code: no safe wrapper of these requests exists among the
+//! dependencies, and without them a slow link cannot be told from a dead one (docs/adr/0009).
 #![allow(unsafe_code)]
 
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::io;
 use rustix::ioctl::{self, Getter, Opcode};
 
 /// `SIOCOUTQ` of tcp(7): "Returns the amount of unsent data in the socket send queue", by which the
 /// kernel means all that is not acknowledged, sent or not.
 const SIOCOUTQ: Opcode = 0x5411;
+
+/// Where `tcpi_delivered` stands in `struct tcp_info` (linux/tcp.h, since Linux 4.18): packets that
+/// arrived, the selectively acknowledged ones included. The structure only ever grows at its end.
+const DELIVERED: std::ops::Range<usize> = 192..196;
 
 /// How many bytes the peer has not acknowledged.
 pub(super) fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
@@ -19,6 +24,29 @@ pub(super) fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
     // `Getter` with these parameters promises.
     let held = unsafe { ioctl::ioctl(socket, Getter::<SIOCOUTQ, i32>::new()) }?;
     Ok(u64::try_from(held).unwrap_or_default())
+}
+
+/// How many packets have arrived at the peer; 0 where the kernel is too old to say. While a lost
+/// one is repaired this grows and what is acknowledged does not.
+pub(super) fn delivered(socket: impl AsFd) -> io::Result<u32> {
+    let mut info = [0_u8; DELIVERED.end];
+    let mut len = libc::socklen_t::try_from(info.len()).unwrap_or_default();
+    // SAFETY: the kernel writes at most `len` bytes to `info`, which has as many, and then the
+    // number that it wrote to `len`; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let bytes = info[DELIVERED].try_into().unwrap_or_default();
+    Ok(u32::from_ne_bytes(bytes))
 }
 
 #[cfg(test)]
@@ -37,6 +65,21 @@ mod tests {
         near.write_all(&[7; 1000]).unwrap();
         far.read_exact(&mut [0; 1000]).unwrap();
         assert_eq!(unacknowledged(&near).unwrap(), 0);
+    }
+
+    #[test]
+    fn packets_that_arrived_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        near.set_nodelay(true).unwrap();
+        let before = delivered(&near).unwrap();
+        for _ in 0..10 {
+            near.write_all(&[7; 100]).unwrap();
+            far.read_exact(&mut [0; 100]).unwrap();
+        }
+        let arrived = delivered(&near).unwrap() - before;
+        assert!((9..=10).contains(&arrived), "{arrived} packets");
     }
 
     #[test]

@@ -3,15 +3,15 @@
 
 use lubdub_metrics::Diagnosis;
 
-use crate::socket::Socket;
+use crate::socket::{Arrival, Socket};
 
 /// The own ping that runs a side's clock, as it stands in the kernel's books.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PingMark {
     /// Bytes that the kernel had taken with the ping's last.
     end: u64,
-    /// Bytes that were acknowledged when we last looked.
-    acknowledged: u64,
+    /// What had arrived when we last looked.
+    arrived: Option<Arrival>,
 }
 
 /// What the kernel says of a side that has reached its deadline.
@@ -28,24 +28,22 @@ impl PingMark {
     pub(super) fn of(socket: &Socket) -> Self {
         Self {
             end: socket.taken(),
-            acknowledged: socket.acknowledged().unwrap_or_default(),
+            arrived: socket.arrival(),
         }
     }
 
     /// Looks at what the peer's kernel has acknowledged of the ping and of what is before it.
     pub(super) fn look(&mut self, socket: &Socket) -> Look {
-        let Some(acknowledged) = socket.acknowledged() else {
+        let Some(arrived) = socket.arrival() else {
             return Look::Silent(Diagnosis::Unknown);
         };
-        if acknowledged >= self.end {
+        if arrived.acknowledged >= self.end {
             // Its host is there and has the ping; it is the program that is silent.
             return Look::Silent(Diagnosis::Application);
         }
-        let before = std::mem::replace(&mut self.acknowledged, acknowledged);
-        if acknowledged > before {
-            Look::Moving
-        } else {
-            Look::Silent(Diagnosis::Network)
+        match self.arrived.replace(arrived) {
+            Some(before) if arrived.since(&before) > 0 => Look::Moving,
+            _ => Look::Silent(Diagnosis::Network),
         }
     }
 }

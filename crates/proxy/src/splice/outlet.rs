@@ -16,7 +16,7 @@ use tokio::io::AsyncWrite;
 
 use crate::leg::Leg;
 use crate::settings::Terms;
-use crate::socket::Socket;
+use crate::socket::{Arrival, Socket};
 
 /// What goes to one side.
 #[derive(Debug, Default)]
@@ -99,9 +99,10 @@ struct StallWatch {
     since: Instant,
     /// Bytes that the socket had taken by then.
     taken: u64,
-    /// Bytes that the peer had acknowledged a little later: asking at once would cost a system
-    /// call for every backlog that is gone in a moment.
-    acknowledged: Option<(u64, Instant)>,
+    /// What had arrived at the peer by then, or a little later: asking at once would cost system
+    /// calls for every backlog that is gone in a moment.
+    arrived: Option<Arrival>,
+    looked: Instant,
 }
 
 /// What a look at a side that takes nothing finds.
@@ -117,8 +118,8 @@ pub(super) enum Watched {
 /// taking a byte now and then.
 const PROGRESS: u64 = 1024;
 
-/// The first look at what is acknowledged comes after this part of the time allowed.
-const FIRST_LOOK: u32 = 10;
+/// How often a side that takes nothing is looked at within the time allowed.
+const LOOKS: u32 = 10;
 
 impl Outlet {
     // --- getters
@@ -166,14 +167,13 @@ impl Outlet {
         self.is_closed_by(Author::Endpoint) || self.is_closed_by(Author::Lubdub)
     }
 
-    /// When to look whether a side that takes nothing is stalled.
+    /// When to look next whether a side that takes nothing is stalled.
     pub(super) fn stall_deadline(&self, write_stall: Option<Duration>) -> Option<Instant> {
         let watch = self.watch.as_ref()?;
-        let (all, part) = (write_stall?, write_stall? / FIRST_LOOK);
-        Some(match watch.acknowledged {
-            None => watch.since + part,
-            // Counted from that look, so that a late first one leaves time for a second.
-            Some((_, at)) => at + (all - part),
+        let all = write_stall?;
+        Some(match watch.arrived {
+            None => watch.since + all / LOOKS,
+            Some(_) => (watch.looked + all / LOOKS).min(watch.since + all),
         })
     }
 
@@ -301,27 +301,37 @@ impl Outlet {
         drained
     }
 
-    /// Looks at a side that has taken nothing until its [`Outlet::stall_deadline`]. Bytes that its
-    /// kernel acknowledges are progress too: a slow link moves long before its socket has room.
-    pub(super) fn look(&mut self, socket: &Socket, now: Instant) -> Watched {
+    /// Looks at a side that has taken nothing, at its [`Outlet::stall_deadline`]. What arrives at
+    /// its kernel is progress too: a slow link moves long before its socket has room.
+    pub(super) fn look(&mut self, socket: &Socket, all: Duration, now: Instant) -> Watched {
         let Some(watch) = &mut self.watch else {
             return Watched::Waiting;
         };
-        let acknowledged = socket.acknowledged().unwrap_or_default();
-        match watch.acknowledged.replace((acknowledged, now)) {
-            None => Watched::Waiting,
-            Some((before, _)) if acknowledged.saturating_sub(before) >= PROGRESS => {
-                Watched::Waiting
-            }
-            Some(_) => Watched::Stalled,
+        let arrived = socket.arrival();
+        let progress = match (&watch.arrived, &arrived) {
+            (Some(before), Some(arrived)) => arrived.since(before) >= PROGRESS,
+            _ => false,
+        };
+        if watch.arrived.is_none() {
+            // However late this first look comes, there is time for a second.
+            let part = all / LOOKS;
+            watch.since = watch.since.max(now.checked_sub(part).unwrap_or(now));
+            watch.arrived = Some(arrived.unwrap_or_default());
+        } else if progress {
+            watch.since = now;
+            watch.arrived = arrived;
+        } else if now >= watch.since + all {
+            return Watched::Stalled;
         }
+        watch.looked = now;
+        Watched::Waiting
     }
 
     /// Moves what runs by the time that the process stood still: the peer had no chance.
     pub(super) fn excuse(&mut self, stalled: Duration, now: Instant) {
         if let Some(watch) = &mut self.watch {
             watch.since = now;
-            watch.acknowledged = None;
+            watch.arrived = None;
         }
         match &mut self.close {
             CloseSlot::Empty => {}
@@ -366,7 +376,8 @@ impl Outlet {
                 *watch = Some(StallWatch {
                     since: now,
                     taken,
-                    acknowledged: None,
+                    arrived: None,
+                    looked: now,
                 });
             }
         }

@@ -1,0 +1,19 @@
+"""An echo that knows nothing of lubdub and sends no pings: server.py PORT"""
+
+import asyncio
+import sys
+
+from websockets.asyncio.server import serve
+
+
+async def echo(websocket):
+    async for message in websocket:
+        await websocket.send(message)
+
+
+async def main():
+    async with serve(echo, None, int(sys.argv[1]), ping_interval=None) as server:
+        await server.serve_forever()
+
+
+asyncio.run(main())
