@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Is what is in deploy/ true to the program? Without building an image or starting a service:
+#
+#   tests/deploy/check.sh [--strict]
+#
+# LUBDUB names the binary if it is not target/debug/lubdub. A check whose tool is missing is skipped and
+# says so; with --strict that is a failure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+strict=
+case ${1-} in
+"") ;;
+--strict) strict=yes ;;
+*) echo "usage: $0 [--strict]" >&2; exit 64 ;;
+esac
+lubdub=${LUBDUB:-target/debug/lubdub}
+[ -x "$lubdub" ] || { echo "there is no $lubdub: make build" >&2; exit 1; }
+lubdub=$(realpath "$lubdub")
+# Nothing of the caller's own configuration.
+while read -r variable; do unset "$variable"; done < <(compgen -e | grep '^LUBDUB_' || true)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+pass() { passed=$((passed + 1)); printf 'ok       %s\n' "$1"; }
+fail() { failed=$((failed + 1)); printf 'FAILED   %s\n' "$1"; }
+skip() { skipped=$((skipped + 1)); printf 'SKIPPED  %s: %s\n' "$1" "$2"; }
+
+# TITLE COMMAND...: what it says is shown if it fails.
+try() {
+    local title=$1
+    shift
+    if "$@" >"$work/said" 2>&1; then pass "$title"; else fail "$title"; sed 's/^/         /' "$work/said"; fi
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# What ends with success and says something on the way has found something (systemd-analyze).
+silent() { "$@" >"$work/noise" 2>&1 && ! grep . "$work/noise"; }
+
+# --- configuration ---------------------------------------------------------------------------------
+
+# FILE [ANCHOR]...: no mistakes, and exactly these warnings (docs/topics/checks.md).
+configuration() {
+    local file=$1
+    shift
+    "$lubdub" check --config "$file" 2>"$work/warnings" || { cat "$work/warnings"; return 1; }
+    sed -n 's|.*docs/topics/checks\.md#||p' "$work/warnings" | sort >"$work/found"
+    diff <(printf '%s\n' "$@" | grep . | sort) "$work/found"
+}
+
+declare -A accepted=([deploy/compose/lubdub.toml]=admin-open)
+while read -r file; do
+    # shellcheck disable=SC2086 # one anchor a word
+    try "lubdub check $file" configuration "$file" ${accepted[$file]-}
+done < <(find deploy -name '*.toml' | sort)
+
+# The variables of a drop-in, with a directory of ours in place of the credentials'.
+drop_in() {
+    local file=$1 settings
+    mapfile -t settings < <(sed -n "s|^Environment=||p" "$file" | sed "s|%d|$work/credentials|")
+    [ "${#settings[@]}" -gt 0 ] && env "${settings[@]}" "$lubdub" check --config deploy/systemd/lubdub.toml
+}
+
+if has openssl; then
+    mkdir "$work/credentials"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
+        -keyout "$work/credentials/tls-key.pem" -out "$work/credentials/tls-cert.pem" 2>/dev/null
+    echo token >"$work/credentials/admin-token"
+    for file in deploy/systemd/lubdub.service.d/{tls,admin-token}.conf; do
+        try "lubdub takes the variables of $file" drop_in "$file"
+    done
+else
+    skip "the variables of deploy/systemd/lubdub.service.d" "openssl is missing"
+fi
+
+# --- systemd ---------------------------------------------------------------------------------------
+
+if has systemd-analyze; then
+    unit=$work/unit/lubdub.service
+    mkdir "$work/unit"
+    # The program need not be installed to be verified.
+    sed "s|/usr/local/bin/lubdub|$lubdub|" deploy/systemd/lubdub.service >"$unit"
+    try "systemd-analyze verify lubdub.service" silent systemd-analyze verify --man=no "$unit"
+    try "systemd-analyze security lubdub.service" \
+        systemd-analyze security --no-pager --offline=true --threshold=20 "$unit"
+    for file in deploy/systemd/lubdub.service.d/*.conf; do
+        mkdir -p "$unit.d"
+        cp "$file" "$unit.d"
+        try "systemd-analyze verify with $(basename "$file")" silent systemd-analyze verify --man=no "$unit"
+        rm -r "$unit.d"
+    done
+else
+    skip "lubdub.service" "systemd-analyze is missing (Debian: systemd)"
+fi
+
+# --- Prometheus ------------------------------------------------------------------------------------
+
+if has promtool; then
+    try "promtool check config" promtool check config deploy/prometheus/prometheus.yml
+    try "promtool check rules" promtool check rules deploy/prometheus/alerts.yml
+    try "promtool test rules" promtool test rules deploy/prometheus/alerts.test.yml
+else
+    skip "configuration and rules of Prometheus" "promtool is missing (Debian: prometheus)"
+fi
+
+# --- across files ----------------------------------------------------------------------------------
+
+if ! has python3; then
+    skip "facts across files" "python3 is missing"
+elif ! python3 -c 'import yaml' 2>/dev/null; then
+    skip "facts across files" "Python's yaml is missing (Debian: python3-yaml)"
+else
+    while read -r fact; do
+        try "$fact" python3 -B tests/deploy/facts.py "$lubdub" "$fact"
+    done < <(python3 -B tests/deploy/facts.py)
+    if has promtool; then
+        python3 -B tests/deploy/facts.py --rules >"$work/dashboard.yml"
+        try "promtool check rules with the queries of the dashboard" promtool check rules "$work/dashboard.yml"
+    else
+        skip "queries of the dashboard" "promtool is missing (Debian: prometheus)"
+    fi
+fi
+
+# --- Docker ----------------------------------------------------------------------------------------
+
+if has hadolint; then
+    try hadolint hadolint deploy/docker/Dockerfile deploy/compose/echo/Dockerfile
+else
+    skip hadolint "it is missing"
+fi
+if has docker && docker compose version >/dev/null 2>&1; then
+    try "docker compose config" docker compose -f deploy/compose/compose.yaml config --quiet
+else
+    skip "docker compose config" "docker compose is missing"
+fi
+
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ] && { [ -z "$strict" ] || [ "$skipped" = 0 ]; }

@@ -1,0 +1,322 @@
+"""What the files in deploy/ say of lubdub and of each other, held against the program and its documentation.
+
+    facts.py                 the names of all facts
+    facts.py LUBDUB FACT     checks one with this binary; an AssertionError says what is wrong
+    facts.py --rules         the queries of the dashboard as a Prometheus rule file
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+import yaml
+
+DEPLOY = pathlib.Path("deploy")
+DOCKERFILE = DEPLOY / "docker/Dockerfile"
+COMPOSE = DEPLOY / "compose/compose.yaml"
+DASHBOARD = DEPLOY / "grafana/lubdub.json"
+ALERTS = DEPLOY / "prometheus/alerts.yml"
+UNIT = DEPLOY / "systemd/lubdub.service"
+REFERENCE = pathlib.Path("docs/reference/metrics.md")
+
+# What Prometheus itself adds to every series, and to every scrape.
+TARGET_LABELS = {"job", "instance"}
+TARGET_METRICS = {"up": set()}
+FACTS = {}
+
+
+def fact(check):
+    FACTS[check.__doc__] = check
+    return check
+
+
+# --- what the documentation says ---------------------------------------------------------------------
+
+
+def reference():
+    """Labels of each series by its name, and the values of each label that has a closed list."""
+    text = REFERENCE.read_text()
+    series = {}
+    for name, about in re.findall(r"^### `(\w+)`\n(.*?)(?=^#)", text, re.M | re.S):
+        listed = re.search(r"^- Labels: (.*)$", about, re.M)
+        labels = set(re.findall(r"`(\w+)`", listed[1])) if listed else set()
+        if "- Type: histogram" in about:
+            series[f"{name}_bucket"] = labels | {"le"}
+            series[f"{name}_sum"] = series[f"{name}_count"] = labels
+        else:
+            series[name] = labels
+    values = {
+        label: set(re.findall(r"^\| `(\w+)` \|", about, re.M))
+        for label, about in re.findall(r"^### Values of `(\w+)`\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+    }
+    assert len(series) > 20 and len(values) >= 6, f"{REFERENCE} is not of the form that was expected"
+    return series, values
+
+
+def anchors(page):
+    """Anchors of the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", pathlib.Path(page).read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# --- what the files say ------------------------------------------------------------------------------
+
+
+def dashboard_queries():
+    dashboard = json.loads(DASHBOARD.read_text())
+    for panel in dashboard["panels"]:
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"]
+    for annotation in dashboard["annotations"]["list"]:
+        yield annotation["name"], annotation["expr"]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            query = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+            assert query, f"variable {variable['name']} is no label_values(SERIES, LABEL)"
+            yield variable["name"], f"count by ({query[2]}) ({query[1]})"
+
+
+def alerts():
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        yield from group["rules"]
+
+
+def unit_settings(path):
+    """Each setting of a unit with its last value."""
+    return dict(re.findall(r"^(\w+)=(.*)$", path.read_text(), re.M))
+
+
+def instructions(path):
+    """The instructions of a Dockerfile, one of each line."""
+    text = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", path.read_text(), flags=re.M))
+    return [tuple(line.split(None, 1)) for line in text.splitlines() if line.strip()]
+
+
+def seconds(text):
+    """A duration of lubdub's, of systemd's or of compose's."""
+    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+    parts = re.findall(r"(\d+)(ms|s|m|h)", text)
+    assert parts and "".join(map("".join, parts)) == text, f"{text!r} is no duration"
+    return sum(int(number) * units[unit] for number, unit in parts)
+
+
+def effective(lubdub, config):
+    """The configuration that is in effect with a file."""
+    said = subprocess.run([lubdub, "config", "effective", "--config", config], check=True, capture_output=True)
+    return tomllib.loads(said.stdout.decode())
+
+
+def longest_drain(lubdub, config):
+    drain = effective(lubdub, config)["drain"]
+    return seconds(drain["delay"]) + seconds(drain["timeout"])
+
+
+# --- the facts ---------------------------------------------------------------------------------------
+
+
+@fact
+def parses(_):
+    """every JSON, YAML and TOML file of deploy/ parses"""
+    read = {".json": json.loads, ".yml": yaml.safe_load, ".yaml": yaml.safe_load, ".toml": tomllib.loads}
+    files = [path for path in DEPLOY.rglob("*") if path.suffix in read]
+    assert len(files) >= 8, "there should be more files"
+    for path in files:
+        try:
+            assert read[path.suffix](path.read_text()), "it is empty"
+        except Exception as error:
+            raise AssertionError(f"{path}: {error}") from error
+
+
+def is_known(where, query, series, values):
+    """Every metric, label and label value of a query is in the reference."""
+    found = re.findall(r"\b((?:lubdub|process|up)(?:_\w+)?)\b(?:\{([^}]*)\})?", query)
+    assert found, f"{where}: there is no metric in {query}"
+    for name, matchers in found:
+        assert name in series, f"{where}: {name} is not in {REFERENCE}"
+        for label, pattern in re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"', matchers):
+            known = series[name] | TARGET_LABELS
+            assert label in known, f"{where}: {name} has no label {label}"
+            if "$" not in pattern and label in values:
+                for value in pattern.split("|"):
+                    assert value in values[label], f"{where}: {label} is never {value!r}"
+    labels = set().union(*(series[name] for name, _ in found)) | TARGET_LABELS
+    for grouping in re.findall(r"\bby \(([^)]*)\)", query):
+        for label in grouping.split(","):
+            assert label.strip() in labels, f"{where}: there is no label {label.strip()} to sum by"
+
+
+@fact
+def queries(_):
+    """every metric, label and label value in dashboard and alerts is in docs/reference/metrics.md"""
+    series, values = reference()
+    series |= TARGET_METRICS
+    for title, query in dashboard_queries():
+        is_known(f"dashboard, {title}", query, series, values)
+    for alert in alerts():
+        is_known(alert["alert"], alert["expr"], series, values)
+
+
+@fact
+def alerts_are_told(_):
+    """every alert is tested, documented, and says how bad it is"""
+    tests = (DEPLOY / "prometheus/alerts.test.yml").read_text()
+    for alert in alerts():
+        name = alert["alert"]
+        fires = re.search(rf"alertname: {name}\n +exp_alerts:\n", tests)
+        assert fires, f"no test expects {name}"
+        assert alert["labels"]["severity"] in {"warning", "critical"}, f"{name}: severity"
+        page, _, anchor = alert["annotations"]["runbook"].partition("#")
+        assert anchor == name.lower() and anchor in anchors(page), f"{name}: there is no {page}#{anchor}"
+
+
+@fact
+def dashboard(_):
+    """panels of the dashboard have names of their own, data and a place of their own"""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    for of in ("id", "title"):
+        every = [panel[of] for panel in panels]
+        assert len(set(every)) == len(every), f"an {of} is there twice"
+    taken = {}
+    for panel in panels:
+        assert panel["type"] == "row" or panel["targets"], f"{panel['title']} shows nothing"
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24, f"{panel['title']} is beyond the right edge"
+        for place in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
+            other = taken.setdefault(place, panel["title"])
+            assert other == panel["title"], f"{panel['title']} covers {other}"
+
+
+@fact
+def image(lubdub):
+    """the image runs lubdub by number, without a shell, and its health check is a command of lubdub's"""
+    lines = instructions(DOCKERFILE)
+    last = max(index for index, (name, _) in enumerate(lines) if name == "FROM")
+    assert ":" in lines[last][1] and not lines[last][1].endswith(":latest"), "the image is not pinned"
+    final = dict(lines[last:])
+    assert final["USER"] == "65532:65532", "not the nonroot user of distroless"
+    assert "RUN" not in final, "nothing can run in an image without a shell"
+    entry = json.loads(final["ENTRYPOINT"])
+    check = json.loads(re.search(r"\bCMD (\[.*\])", final["HEALTHCHECK"])[1])
+    assert check[:1] == entry and final["COPY"], "the health check is another program"
+    copied = [value.split()[-1] for name, value in lines[last:] if name == "COPY"]
+    assert entry[0] in copied, f"{entry[0]} is not in the image"
+    # It answers 1 where nobody listens; 64 would say that there is no such command.
+    asked = subprocess.run([lubdub, *check[1:], "--set", "admin.address=127.0.0.1:1"], capture_output=True)
+    assert asked.returncode == 1, f"{check}: exit code {asked.returncode}, {asked.stderr.decode()}"
+    timeout = seconds(re.search(r"--timeout=(\S+)", final["HEALTHCHECK"])[1])
+    own = re.search(r"--timeout .*?\[default: (\w+)\]", subprocess.run(
+        [lubdub, "healthcheck", "--help"], check=True, capture_output=True, text=True).stdout, re.S)[1]
+    assert seconds(own) < timeout, "docker would give up before lubdub does"
+
+
+@fact
+def image_context(_):
+    """what the image is built from is all of the workspace, by the oldest Rust"""
+    workspace = tomllib.loads(pathlib.Path("Cargo.toml").read_text())["workspace"]
+    lines = instructions(DOCKERFILE)
+    build = lines[: max(index for index, (name, _) in enumerate(lines) if name == "FROM")]
+    copied = {source for name, value in build if name == "COPY" for source in value.split()[:-1]}
+    needed = {"Cargo.toml", "Cargo.lock"} | {member.split("/")[0] for member in workspace["members"]}
+    assert copied == needed, f"copied are {sorted(copied)}, needed {sorted(needed)}"
+    kept = {line[1:] for line in pathlib.Path(".dockerignore").read_text().splitlines() if line.startswith("!")}
+    wanted = needed | {value for name, text in lines if name == "COPY" and "--from" not in text
+                       for value in text.split()[:-1]}
+    assert kept == wanted, f".dockerignore keeps {sorted(kept)}, the Dockerfile wants {sorted(wanted)}"
+    rust = workspace["package"]["rust-version"]
+    assert build[0][1].startswith(f"rust:{rust}-"), f"Cargo.toml says Rust {rust}, the image {build[0][1]}"
+    assert any("LUBDUB_REVISION=" in text for name, text in build if name == "RUN"), "the build is not told its revision"
+
+
+@fact
+def compose(lubdub):
+    """compose mounts files that are there, publishes on loopback, and names ports that are listened on"""
+    compose = yaml.safe_load(COMPOSE.read_text())
+    services = compose["services"]
+    for name, service in services.items():
+        assert ":" in service["image"] and not service["image"].endswith(":latest"), f"{name} is not pinned"
+        for mount in service.get("volumes", []):
+            source = mount.split(":")[0]
+            there = (COMPOSE.parent / source).exists() if source.startswith(".") else source in compose["volumes"]
+            assert there, f"{name}: there is no {source}"
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), f"{name} publishes {port} to everybody"
+    ours = services["lubdub"]
+    assert (COMPOSE.parent / ours["build"]["context"] / ours["build"]["dockerfile"]).exists()
+    mounts = dict(mount.split(":")[1::-1] for mount in ours["volumes"])
+    config = COMPOSE.parent / mounts[ours["environment"]["LUBDUB_CONFIG"]]
+    settings = effective(lubdub, config)
+    listens = settings["listen"]["public"]["address"].rpartition(":")[2]
+    assert ours["ports"][0].split(":")[2] == listens, "the published port is not listened on"
+    for name in ("clients", "frozen"):
+        assert f"ws://lubdub:{listens}/" in services[name]["command"], f"{name} connect elsewhere"
+    for upstream in settings["upstream"].values():
+        host, port = re.fullmatch(r"ws://(\w+):(\d+)", upstream["url"]).groups()
+        assert services[host]["command"][-1] == port, f"{host} does not listen on {port}"
+    scrape = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"][0]
+    admin = settings["admin"]["address"].rpartition(":")[2]
+    assert scrape["static_configs"][0]["targets"] == [f"lubdub:{admin}"], "Prometheus scrapes elsewhere"
+    assert scrape["job_name"] == "lubdub", "the alerts expect the job to be called lubdub"
+
+
+@fact
+def patience(lubdub):
+    """systemd and compose wait for longer than a drain takes"""
+    stop = seconds(unit_settings(UNIT)["TimeoutStopSec"])
+    drain = longest_drain(lubdub, DEPLOY / "systemd/lubdub.toml")
+    assert stop > drain + 1, f"TimeoutStopSec is {stop} s, a drain takes {drain} s"
+    grace = seconds(yaml.safe_load(COMPOSE.read_text())["services"]["lubdub"]["stop_grace_period"])
+    drain = longest_drain(lubdub, DEPLOY / "compose/lubdub.toml")
+    assert grace > drain + 1, f"stop_grace_period is {grace} s, a drain takes {drain} s"
+
+
+@fact
+def exit_codes(lubdub):
+    """systemd does not restart what lubdub calls a wrong command line or a wrong configuration"""
+    usage = subprocess.run([lubdub, "run", "--no-such-flag"], capture_output=True).returncode
+    mistake = subprocess.run([lubdub, "run", "--set", "listen.a.address=nowhere"], capture_output=True).returncode
+    prevented = {int(code) for code in unit_settings(UNIT)["RestartPreventExitStatus"].split()}
+    assert prevented == {usage, mistake}, f"the unit says {prevented}, lubdub {usage} and {mistake}"
+    run = unit_settings(UNIT)["ExecStart"].split()
+    known = subprocess.run([lubdub, *run[1:], "--help"], capture_output=True)
+    assert known.returncode == 0, f"lubdub does not know {run[1:]}"
+
+
+@fact
+def links(_):
+    """links of the pages about deployment lead somewhere"""
+    pages = ["SECURITY.md", "docs/topics/deploy.md", "docs/topics/threat-model.md"]
+    for page in map(pathlib.Path, pages):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, _, anchor = target.partition("#")
+            other = (page.parent / path) if path else page
+            assert other.exists(), f"{page}: there is no {path}"
+            assert not anchor or anchor in anchors(other), f"{page}: there is no {target}"
+
+
+def rules():
+    substitutes = {"$__rate_interval": "1m", "$job": "lubdub", "$instance": ".*", "$route": ".*"}
+    every = []
+    for index, (_, query) in enumerate(dashboard_queries()):
+        for variable, value in substitutes.items():
+            query = query.replace(variable, value)
+        every.append({"record": f"dashboard:{index}", "expr": query})
+    return yaml.safe_dump({"groups": [{"name": "dashboard", "rules": every}]})
+
+
+match sys.argv[1:]:
+    case []:
+        print("\n".join(FACTS))
+    case ["--rules"]:
+        print(rules(), end="")
+    case [program, name]:
+        try:
+            FACTS[name](program)
+        except AssertionError as wrong:
+            sys.exit(str(wrong) or "see above")
+    case _:
+        sys.exit(__doc__)
