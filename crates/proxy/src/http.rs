@@ -8,3 +8,4 @@ pub(crate) mod plain;
 mod refusal;
 pub(crate) mod service;
 mod upgrade;
+mod upload;

@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use super::upload::{Upload, upload};
 use crate::admission::{Admission, SocketPermit};
 use crate::leg::Leg;
 use crate::route::{RouteIndex, RouteTable};
@@ -25,7 +26,7 @@ use crate::upstream::{self, ConnectError};
 #[derive(Debug)]
 pub(crate) struct PlainClients(Vec<PlainClient>);
 
-type PlainClient = Client<Connector, Incoming>;
+type PlainClient = Client<Connector, Upload>;
 
 /// Connects to the upstream of one route, whatever the URI says.
 #[derive(Debug, Clone)]
@@ -81,7 +82,7 @@ impl PlainClients {
             .path_and_query
             .get_or_insert(PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
-        self.0[route.0].request(request).await
+        self.0[route.0].request(upload(request)).await
     }
 }
 

@@ -1,0 +1,99 @@
+//! The body of a plain request on its way to the upstream, and the client that waits to be told
+//! to send it.
+//!
+//! RFC 9110 10.1.1: a proxy that gets `Expect: 100-continue` forwards it, and the upstream's own
+//! 100 is what the client is told. hyper tells a client to continue as soon as somebody asks for
+//! the body, so nobody does until the upstream has said so: a client whose upload is refused then
+//! keeps it to itself.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{HeaderMap, Request, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep};
+
+/// A request's body, as it goes to the upstream.
+#[derive(Debug)]
+pub(super) struct Upload {
+    body: Incoming,
+    /// The upstream has not said yet whether it wants the body.
+    asked: Option<Asked>,
+}
+
+/// An upstream that was asked whether it wants the body.
+#[derive(Debug)]
+struct Asked {
+    said: oneshot::Receiver<()>,
+    /// "A client that sends a 100-continue expectation is not required to wait for any specific
+    /// length of time": many upstreams never answer one, and wait for the body themselves.
+    patience: Pin<Box<Sleep>>,
+}
+
+/// As long as common clients wait (curl: 1 s).
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Makes the request's body wait for the upstream's 100, if the client does.
+pub(super) fn upload(request: Request<Incoming>) -> Request<Upload> {
+    let expects = expects_continue(request.headers());
+    let mut request = request.map(|body| Upload { body, asked: None });
+    if expects {
+        let (say, said) = oneshot::channel();
+        let say = Mutex::new(Some(say));
+        hyper::ext::on_informational(&mut request, move |answer| {
+            if answer.status() == StatusCode::CONTINUE {
+                let say = say.lock().unwrap_or_else(PoisonError::into_inner).take();
+                // The body may be gone already, and with it the wish to know.
+                let _ = say.map(|say| say.send(()));
+            }
+        });
+        request.body_mut().asked = Some(Asked {
+            said,
+            patience: Box::pin(sleep(PATIENCE)),
+        });
+    }
+    request
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(asked) = &mut self.asked {
+            match Pin::new(&mut asked.said).poll(cx) {
+                Poll::Ready(Ok(())) => self.asked = None,
+                // A dropped sender is a request that was answered otherwise; the sleep ends it.
+                Poll::Ready(Err(_)) | Poll::Pending => {
+                    std::task::ready!(asked.patience.as_mut().poll(cx));
+                    self.asked = None;
+                }
+            }
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
