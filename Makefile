@@ -10,7 +10,8 @@ FUZZ_SECONDS ?= 20
 FUZZ_TARGETS := header scanner_splits heartbeat_ops
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke clean
+.PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \
+	simulate interop faults bench deploy-check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +61,22 @@ fuzz-%:
 
 cargo-%:
 	@command -v $@ >/dev/null || cargo install --locked $@
+
+simulate: export LUBDUB_SIM_CASES ?= 10000
+simulate: ## The heartbeat machine in many random worlds of virtual time: LUBDUB_SIM_CASES of each kind
+	cargo test $(LOCKED) --release --package lubdub-keepalive --test sim
+
+interop: build ## Real clients, backends and Autobahn through the real binary (tests/interop/README.md)
+	bash tests/interop/run.sh $(INTEROP_ARGS)
+
+faults: build ## Broken links and frozen processes, in network namespaces; needs root (docs/topics/faults.md)
+	bash tests/faults/run.sh $(FAULTS_ARGS)
+
+bench: ## lubdub beside nginx, HAProxy and Envoy, as far as they are installed (docs/reference/benchmarks.md)
+	cargo build $(LOCKED) --release --package lubdub --package lubdub-bench && target/release/lubdub-bench compare $(BENCH_ARGS)
+
+deploy-check: build ## Are the files in deploy/ true to the program?
+	bash tests/deploy/check.sh
 
 clean: ## Remove what was built
 	cargo clean && rm -rf fuzz/target
