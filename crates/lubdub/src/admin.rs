@@ -31,6 +31,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lubdub_metrics::Metrics;
 use lubdub_proxy::registry::{PairId, Registry};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use self::access::Access;
@@ -60,6 +61,8 @@ type Answer = Response<Full<Bytes>>;
 
 /// A client that does not send its request is let go of.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections at a time: as many file descriptors are kept for them (see `Machine::pairs`).
+const CONNECTIONS: usize = 32;
 /// Accepting again at once after an error (no file descriptor, say) would spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -86,7 +89,9 @@ impl Admin {
     }
 
     pub(crate) async fn serve(self) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
+            let place = Arc::clone(&places).acquire_owned().await;
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -97,6 +102,7 @@ impl Admin {
             };
             let state = Arc::clone(&self.state);
             tokio::spawn(async move {
+                let _place = place;
                 let service = service_fn(|request| {
                     let answer = state.answer(peer, &request);
                     async move { Ok::<_, Infallible>(answer) }

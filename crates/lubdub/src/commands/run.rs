@@ -22,10 +22,11 @@ pub(crate) struct Running {
     ready: Arc<Readiness>,
 }
 
-/// Signals that end the program.
+/// Signals that end the program, and one that must not.
 struct Ending {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 /// How often histogram samples are taken up; they pile up otherwise.
@@ -122,13 +123,19 @@ impl Ending {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => info!("told to stop by SIGTERM"),
-            _ = self.interrupt.recv() => info!("told to stop by SIGINT"),
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return info!("told to stop by SIGTERM"),
+                _ = self.interrupt.recv() => return info!("told to stop by SIGINT"),
+                // It ends a program that does not listen for it, pairs and all, and who sends it
+                // to a server means something else.
+                _ = self.hangup.recv() => warn!("SIGHUP is ignored: the configuration is read at start only"),
+            }
         }
     }
 }

@@ -48,7 +48,14 @@ pub(super) fn websocket_token(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Whether a list field contains a token, whatever its case.
 pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+    token_count(headers, name, token) > 0
+}
+
+/// How often a list field contains a token, whatever its case.
+pub(super) fn token_count(headers: &HeaderMap, name: &HeaderName, token: &str) -> usize {
+    tokens(headers, name)
+        .filter(|found| found.eq_ignore_ascii_case(token))
+        .count()
 }
 
 /// The elements of a list field (RFC 9110 5.6.1), over all its lines.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{HOST, TE, UPGRADE};
+use http::header::{HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::body::Answer;
 use super::forwarded::Origin;
-use super::headers::{has_token, strip_connection_options};
+use super::headers::{has_token, strip_connection_options, token_count};
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
@@ -88,6 +88,11 @@ fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<Ro
     if let Some(authority) = request.uri().authority() {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Outcome::BadRequest)?;
         request.headers_mut().insert(HOST, host);
+    }
+    // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once to a
+    // message body." Only one of the two would be undone here, and the next reader might undo both.
+    if token_count(request.headers(), &TRANSFER_ENCODING, "chunked") > 1 {
+        return Err(Outcome::BadRequest);
     }
     let shared = connection.worker.shared();
     // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
