@@ -14,6 +14,7 @@
 //! [`Splice::place`] puts it at a boundary, [`Outlet::drain`](outlet::Outlet::drain) says when it
 //! was written, and [`Splice::on_pong`] takes its pong.
 
+mod deadlines;
 mod end;
 mod farewell;
 mod fate;
@@ -33,15 +34,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lubdub_keepalive::{Entropy, Heartbeat, Output, PerSide, Side};
-use lubdub_metrics::{Cause, Diagnosis, PairGauge, PairMetrics};
+use lubdub_keepalive::{Entropy, Heartbeat, PerSide, Side};
+use lubdub_metrics::{Cause, PairGauge, PairMetrics};
 use lubdub_wire::FrameCounts;
-use tracing::debug;
 
+use self::deadlines::{Deadlines, Heard};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
-use self::link::Look;
-use self::outlet::{CloseSlot, PingSlot, Watched};
 use self::tally::Tally;
 use self::timer::Timer;
 use crate::admission::{PairPermit, SocketPermit};
@@ -97,19 +96,6 @@ pub(crate) struct Splice {
     _places: Places,
 }
 
-/// The pair's own deadlines, beside those of the heartbeat and the outlets.
-#[derive(Debug)]
-struct Deadlines {
-    /// Since when no data frame passed.
-    data: Instant,
-    lifetime: Option<Instant>,
-    /// When an ordered drain says farewell.
-    drain: Option<Instant>,
-    /// When the endpoints' closing handshake has to be over: absolute, from when the first Close
-    /// or FIN was passed on.
-    closing: Option<Instant>,
-}
-
 /// How a turn of reading went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pumped {
@@ -117,15 +103,6 @@ enum Pumped {
     Idle,
     /// There may be more, but others want a turn.
     More,
-}
-
-/// Whether a side that is about to be called dead has been heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    /// Its socket has nothing more to read.
-    All,
-    /// There is more to come.
-    Some,
 }
 
 // === impl Splice ===
@@ -215,194 +192,6 @@ impl Splice {
         pumped
     }
 
-    /// Time during which the process stood still was nobody's: the pair's own deadlines move by
-    /// it, as those of the heartbeat do.
-    fn excuse(&mut self, stalled: Duration, now: Instant) {
-        debug!(pair = self.id(), late_ms = millis(stalled), "late wake-up");
-        self.deadlines.data += stalled;
-        if let Some(closing) = &mut self.deadlines.closing {
-            *closing += stalled;
-        }
-        for side in Side::BOTH {
-            self.ends[side].outlet.excuse(stalled, now);
-        }
-    }
-
-    /// Before a side is called dead, the kernel itself is asked for what it has sent: the runtime
-    /// may not have looked at the socket since the pong arrived.
-    fn hear_all(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Heard {
-        for side in Side::BOTH {
-            let mut turns = 0..Self::TURNS_A_HEARING;
-            while self.heart.lapse_due(side, now) {
-                if turns.next().is_none() {
-                    return Heard::Some;
-                }
-                self.set_ask_kernel(side, true);
-                let pumped = self.pump(cx, side, now, scratch);
-                self.set_ask_kernel(side, false);
-                if pumped == Pumped::Idle {
-                    break;
-                }
-            }
-        }
-        Heard::All
-    }
-
-    /// Looks at what time has brought.
-    fn judge(&mut self, now: Instant) {
-        for side in Side::BOTH {
-            if self.heart.lapse_due(side, now) && self.look_at_link(side) == Look::Moving {
-                self.heart.handle_link_progress(side, now);
-            }
-        }
-        self.heart.handle_timeout(now);
-        while let Some(output) = self.heart.poll_output(now) {
-            self.on_heartbeat(output, now);
-        }
-        if self.deadlines.drain.is_some_and(|at| at <= now) {
-            self.deadlines.drain = None;
-            if self.is_open() {
-                self.end(Cause::Drain, None, now);
-            }
-        }
-        if self.is_open() {
-            if self.deadlines.lifetime.is_some_and(|at| at <= now) {
-                self.end(Cause::Lifetime, None, now);
-            } else if self.data_idle_deadline().is_some_and(|at| at <= now) {
-                self.end(Cause::DataIdle, None, now);
-            }
-        }
-        for side in Side::BOTH {
-            self.judge_outlet(side, now);
-        }
-        if self.deadlines.closing.is_some_and(|at| at <= now) {
-            self.on_close_timeout();
-        }
-        if self.tally.deadline().is_some_and(|at| at <= now) {
-            let frames = self.frames();
-            self.tally.flush(&self.metrics.route, &frames);
-        }
-    }
-
-    /// Looks at what time has brought for what goes to `side`.
-    fn judge_outlet(&mut self, side: Side, now: Instant) {
-        let write_stall = self.terms.write_stall;
-        let End {
-            leg: Some(leg),
-            outlet,
-            ..
-        } = &mut self.ends[side]
-        else {
-            return;
-        };
-        let due = outlet.stall_deadline(write_stall);
-        if let (Some(all), true) = (write_stall, due.is_some_and(|at| at <= now))
-            && outlet.look(leg.socket(), all, now) == Watched::Stalled
-        {
-            self.on_stall(side, now);
-        }
-        if self.farewell_deadline(side).is_some_and(|at| at <= now) {
-            self.cut(
-                side,
-                match self.ends[side].outlet.close {
-                    // It was told, and did not answer.
-                    CloseSlot::Passed { .. } => Ending::Close,
-                    // The frame did not end in time, or the Close behind it found no room.
-                    CloseSlot::Empty | CloseSlot::Owed { .. } | CloseSlot::Placed { .. } => {
-                        Ending::Reset
-                    }
-                },
-            );
-        }
-    }
-
-    /// Until when a side has time for its part in the end that lubdub makes.
-    fn farewell_deadline(&self, side: Side) -> Option<Instant> {
-        let outlet = &self.ends[side].outlet;
-        outlet
-            .farewell_deadline(&self.terms)
-            .filter(|_| self.fate.is_by_lubdub())
-    }
-
-    /// The next moment at which time alone brings something.
-    fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let mut next = self.heart.poll_timeout();
-        let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
-        consider(self.deadlines.drain);
-        consider(self.deadlines.closing);
-        consider(self.tally.deadline());
-        if self.is_open() {
-            consider(self.deadlines.lifetime);
-            consider(self.data_idle_deadline());
-        }
-        for side in Side::BOTH {
-            let End {
-                leg: Some(_),
-                outlet,
-                ..
-            } = &self.ends[side]
-            else {
-                continue;
-            };
-            consider(outlet.stall_deadline(self.terms.write_stall));
-            consider(self.farewell_deadline(side));
-            if let PingSlot::Owed {
-                frame_boundary_from,
-                ..
-            } = outlet.ping
-            {
-                // Past that moment it is the stream, not time, that the ping waits for.
-                consider(frame_boundary_from.filter(|at| *at > now));
-            }
-        }
-        next
-    }
-
-    fn on_heartbeat(&mut self, output: Output, now: Instant) {
-        match output {
-            Output::SendPing { side, payload } => {
-                self.ends[side].outlet.ping = PingSlot::Owed {
-                    payload,
-                    frame_boundary_from: Some(match self.terms.boundary_wait[side] {
-                        Some(wait) => now + wait,
-                        None => now,
-                    }),
-                };
-            }
-            Output::Lapsed { side, silent_for } => {
-                let diagnosis = match self.look_at_link(side) {
-                    Look::Silent(diagnosis) => diagnosis,
-                    Look::Moving => Diagnosis::Unknown,
-                };
-                tally::heartbeat(&self.metrics.route, side)
-                    .lapses(diagnosis)
-                    .increment(1);
-                self.fate.silent_for = Some(silent_for);
-                self.fate.diagnosis = Some(diagnosis);
-                debug!(pair = self.id(), %side, silent_ms = millis(silent_for), %diagnosis, "lapsed");
-                self.end(fate::lapsed(side), Some(side), now);
-            }
-            Output::WouldHaveLapsed { side, silent_for } => {
-                tally::heartbeat(&self.metrics.route, side)
-                    .would_have_lapsed
-                    .increment(1);
-                debug!(pair = self.id(), %side, silent_ms = millis(silent_for), "would have lapsed");
-            }
-        }
-    }
-
-    /// Asks the kernel about the ping that runs the clock of `side`.
-    fn look_at_link(&mut self, side: Side) -> Look {
-        match &mut self.ends[side] {
-            End {
-                leg: Some(leg),
-                ping_mark: Some(mark),
-                ..
-            } => mark.look(leg.socket()),
-            _ => Look::Silent(Diagnosis::Unknown),
-        }
-    }
-
     fn follow_orders(&mut self, now: Instant) {
         match self.registration.entry().ordered() {
             Order::None => {}
@@ -432,10 +221,6 @@ impl Splice {
 
     fn id(&self) -> u64 {
         self.registration.entry().id.0
-    }
-
-    fn data_idle_deadline(&self) -> Option<Instant> {
-        Some(self.deadlines.data + self.terms.data_idle?)
     }
 
     fn frames(&self) -> PerSide<FrameCounts> {
