@@ -11,7 +11,7 @@ FUZZ_TARGETS := header scanner_splits heartbeat_ops
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \
-	simulate interop faults bench deploy-check clean
+	simulate leaks interop faults bench deploy-check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +65,10 @@ cargo-%:
 simulate: export LUBDUB_SIM_CASES ?= 10000
 simulate: ## The heartbeat machine in many random worlds of virtual time: LUBDUB_SIM_CASES of each kind
 	cargo test $(LOCKED) --release --package lubdub-keepalive --test sim
+
+leaks: export LUBDUB_LEAK_PAIRS ?= 100000
+leaks: build ## LUBDUB_LEAK_PAIRS pairs through the real binary, ended in every way: what is left behind?
+	cargo test $(LOCKED) --package lubdub-tests --test leaks -- --nocapture
 
 interop: build ## Real clients, backends and Autobahn through the real binary (tests/interop/README.md)
 	bash tests/interop/run.sh $(INTEROP_ARGS)

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::PATIENCE;
 use crate::http::Request;
+use crate::memory::resident_of;
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
 
@@ -90,6 +91,25 @@ impl Binary {
     /// Waits for a line with this message, and returns the first.
     pub async fn expect_logged(&self, message: &str) -> Value {
         self.log.expect(message).await
+    }
+
+    /// How many file descriptors it has open.
+    ///
+    /// # Panics
+    /// If `/proc` does not tell.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.pid.as_raw_nonzero());
+        std::fs::read_dir(path).expect("it runs").count()
+    }
+
+    /// Bytes of it that are resident in memory.
+    ///
+    /// # Panics
+    /// If `/proc` does not tell.
+    #[must_use]
+    pub fn resident(&self) -> usize {
+        resident_of(&self.pid.as_raw_nonzero().to_string())
     }
 
     /// Sends it a signal.

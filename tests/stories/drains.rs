@@ -1,0 +1,111 @@
+//! Shutdowns that did not end, or ended somebody who was owed an answer.
+
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use lubdub_proxy::Drained;
+use lubdub_testkit::http::Request;
+use lubdub_testkit::ms;
+use lubdub_testkit::peer::Upstream;
+use lubdub_testkit::proxy::ProxyBox;
+use tokio::time::Instant;
+
+use crate::LONG;
+
+/// A listener that was being closed took what was in its accept queue only when a handshake had
+/// ended, and went on for as long as others came.
+#[tokio::test]
+async fn a_drain_under_load_ends_in_time() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .terms(|terms| terms.answer = LONG)
+        .with(|proxy| {
+            proxy.limits.handshakes = NonZeroUsize::MIN;
+            proxy.drain.timeout = ms(300);
+        })
+        .start(&upstreams);
+    let mut slow = proxy.dial().connect().await;
+    slow.ask(&Request::upgrade("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    let address = proxy.address();
+    // Until nobody listens any more.
+    let crowd = thread::spawn(move || {
+        let mut connected = Vec::new();
+        while let Ok(tcp) = TcpStream::connect(address) {
+            connected.push(tcp);
+        }
+        connected.len()
+    });
+    let began = Instant::now();
+    proxy.drain().await;
+    // After the timeout what was cut gets a second to notice it.
+    assert!(
+        (ms(300)..ms(3000)).contains(&began.elapsed()),
+        "after {:?}",
+        began.elapsed()
+    );
+    crowd.join().expect("the crowd goes home");
+}
+
+/// Who had connected and was still in the accept queue, was reset by the closing of the listener.
+#[tokio::test]
+async fn who_connected_just_before_a_drain_is_told_to_come_back() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.limits.handshakes = NonZeroUsize::MIN)
+        .start(&upstreams);
+    let mut slow = proxy.dial().connect().await;
+    slow.ask(&Request::upgrade("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    // There is no place for these: the kernel has accepted them, and lubdub has not.
+    let mut eager = proxy.dial().connect().await;
+    eager.ask(&Request::upgrade("/")).await;
+    let mut hesitant = proxy.dial().connect().await;
+    let comers = async {
+        eager.expect_answer(503).await;
+        eager.expect_eof().await;
+        hesitant.ask(&Request::upgrade("/")).await;
+        hesitant.expect_answer(503).await;
+        hesitant.expect_eof().await;
+        upstream
+            .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        slow.expect_answer(403).await;
+        drop((eager, hesitant, slow));
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), comers);
+    assert_eq!(drained, Drained::Clean);
+    proxy
+        .expect_metric("handshakes_total", &[("outcome", "draining")], 2.0)
+        .await;
+}
+
+/// An answer whose head had left before the drain could not say that the connection would end, so
+/// the connection was kept until the drain timeout.
+#[tokio::test]
+async fn a_connection_in_mid_answer_at_a_drain_ends_behind_its_answer() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.drain.timeout = LONG)
+        .start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
+        .await;
+    client.expect_head().await;
+    client.expect_bytes("first").await;
+    let exchange = async {
+        while proxy.dial().open().await.is_ok() {}
+        upstream.send(" last").await;
+        client.expect_bytes(" last").await;
+        client.expect_eof().await;
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), exchange);
+    assert_eq!(drained, Drained::Clean);
+}

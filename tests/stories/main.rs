@@ -1,0 +1,15 @@
+//! Faults that lubdub had: each test is named after the story of one, and fails without its mend.
+
+mod drains;
+mod ends;
+mod heads;
+mod places;
+mod refusals;
+mod stalls;
+mod uploads;
+mod waits;
+
+use std::time::Duration;
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(30);
