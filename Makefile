@@ -11,7 +11,7 @@ FUZZ_TARGETS := header scanner_splits heartbeat_ops
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \
-	simulate leaks interop faults bench deploy-check clean
+	simulate leaks conformance-control interop faults bench deploy-check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,6 +69,9 @@ simulate: ## The heartbeat machine in many random worlds of virtual time: LUBDUB
 leaks: export LUBDUB_LEAK_PAIRS ?= 100000
 leaks: build ## LUBDUB_LEAK_PAIRS pairs through the real binary, ended in every way: what is left behind?
 	cargo test $(LOCKED) --package lubdub-tests --test leaks -- --nocapture
+
+conformance-control: build ## The conformance kit against nginx and HAProxy, for comparison (docs/topics/transparency.md)
+	bash tests/conformance/control.sh
 
 interop: build ## Real clients, backends and Autobahn through the real binary (tests/interop/README.md)
 	bash tests/interop/run.sh $(INTEROP_ARGS)

@@ -79,7 +79,10 @@ fn pairs() -> usize {
     pairs.expect("LUBDUB_LEAK_PAIRS is a number")
 }
 
-#[expect(clippy::print_stdout, reason = "what was measured is for whoever ran it to read")]
+#[expect(
+    clippy::print_stdout,
+    reason = "what was measured is for whoever ran it to read"
+)]
 async fn nothing_is_left(settings: &[&str], endings: &[(Way, Who)], pairs: usize) {
     let upstreams = Upstream::listen();
     let mut lubdub = Binary::start(&upstreams, settings).await;

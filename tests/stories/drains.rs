@@ -1,15 +1,17 @@
 //! Shutdowns that did not end, or ended somebody who was owed an answer.
 
+use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
+use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 
 use lubdub_proxy::Drained;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
-use tokio::time::Instant;
+use lubdub_testkit::{PATIENCE, ms};
+use tokio::time::{Instant, timeout};
 
 use crate::LONG;
 
@@ -29,24 +31,30 @@ async fn a_drain_under_load_ends_in_time() {
     slow.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
-    let address = proxy.address();
-    // Until nobody listens any more.
+    let (began, address) = (Instant::now(), proxy.address());
+    let (leave, left) = mpsc::channel::<()>();
     let crowd = thread::spawn(move || {
-        let mut connected = Vec::new();
-        while let Ok(tcp) = TcpStream::connect(address) {
-            connected.push(tcp);
+        let mut latest = VecDeque::new();
+        // They come as fast as they can, until nobody listens any more; each stays for a while.
+        while let (Ok(tcp), Err(TryRecvError::Empty)) =
+            (TcpStream::connect(address), left.try_recv())
+        {
+            latest.push_back(tcp);
+            if latest.len() > 32 {
+                latest.pop_front();
+            }
         }
-        connected.len()
     });
-    let began = Instant::now();
-    proxy.drain().await;
+    let drained = timeout(PATIENCE, proxy.drain()).await;
+    drop(leave);
+    crowd.join().expect("the crowd goes home");
+    assert!(drained.is_ok(), "the drain goes on and on");
     // After the timeout what was cut gets a second to notice it.
     assert!(
         (ms(300)..ms(3000)).contains(&began.elapsed()),
         "after {:?}",
         began.elapsed()
     );
-    crowd.join().expect("the crowd goes home");
 }
 
 /// Who had connected and was still in the accept queue, was reset by the closing of the listener.
@@ -91,9 +99,14 @@ async fn a_connection_in_mid_answer_at_a_drain_ends_behind_its_answer() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.drain.timeout = LONG)
         .start(&upstreams);
+    let mut idle = proxy.dial().connect().await;
+    idle.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    idle.expect_answer(204).await;
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
@@ -101,7 +114,8 @@ async fn a_connection_in_mid_answer_at_a_drain_ends_behind_its_answer() {
     client.expect_head().await;
     client.expect_bytes("first").await;
     let exchange = async {
-        while proxy.dial().open().await.is_ok() {}
+        // A connection on which nothing goes on is let go of as soon as lubdub drains.
+        idle.expect_eof().await;
         upstream.send(" last").await;
         client.expect_bytes(" last").await;
         client.expect_eof().await;

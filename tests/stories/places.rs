@@ -138,9 +138,9 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     let metrics = Arc::new(Metrics::new(build, names).expect("names are told apart"));
     let proxy = Proxy::start(two_listeners(&upstreams), &metrics).expect("loopback has free ports");
     let mut pairs = Vec::new();
-    // Whichever of them is idle, the other has a client.
-    for _ in 0..2 {
-        for &(_, address) in proxy.addresses() {
+    // Whichever of them is idle, the other has one client after the other.
+    for &(_, address) in proxy.addresses() {
+        for _ in 0..3 {
             let client = Dial::to(address);
             pairs.push(tokio::join!(
                 client.websocket(),

@@ -99,7 +99,7 @@ impl Peer {
             if let Ok(heard) = timeout(quiet, self.polite_next()).await {
                 expected.not(&Some(heard));
             }
-            let part = self.ears.unseen().len() - before;
+            let part = self.ears.unseen().len().saturating_sub(before);
             if part > 0 {
                 expected.but(format!("{part} bytes of a frame came"));
             }

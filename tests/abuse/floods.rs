@@ -1,0 +1,1 @@
+//! Clients that take places and time, and those that come after them.
