@@ -54,7 +54,7 @@ answers! {
         => GoesDown("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
     a_body_where_there_is_none: To::Get,
         "HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nbody"
-        => GoesDown("HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\n");
+        => GoesDown("HTTP/1.1 304 Not Modified\r\n\r\n");
     two_lengths_that_differ: To::Get,
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok" => GoesDown(BAD_GATEWAY);
     a_length_that_is_none: To::Get,
@@ -87,13 +87,13 @@ answers! {
         "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
             Sec-WebSocket-Version: 8\r\nContent-Length: 0\r\n\r\nGET /second HTTP/1.1\r\n\r\n"
         => GoesDownLast("HTTP/1.1 426 Upgrade Required\r\n\
-            Sec-WebSocket-Version: 8\r\nContent-Length: 0\r\nconnection: close\r\n\r\n");
+            Sec-WebSocket-Version: 8\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     a_200_to_an_upgrade: To::Upgrade,
         "HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nContent-Length: 0\r\n\r\n"
         => GoesDownLast("HTTP/1.1 200 OK\r\n\
-            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nContent-Length: 0\r\n\
-            connection: close\r\n\r\n");
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+            Connection: close\r\nContent-Length: 0\r\n\r\n");
     a_101_with_a_wrong_accept: To::Upgrade,
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
             Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\nframes"

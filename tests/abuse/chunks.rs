@@ -1,7 +1,7 @@
 //! Chunks and what is behind them (RFC 9112 7.1). The head of such a request was good, so it may be on
 //! its way up when a chunk turns out to be none.
 
-use crate::stage::Fate::{CutOff, GoesUp, GoesUpLast};
+use crate::stage::Fate::{CutOff, GoesUp, GoesUpAndTakes};
 use crate::stage::requests;
 
 /// The head of every request here, as it is sent and as it arrives.
@@ -84,5 +84,10 @@ requests! {
     a_trailer_that_is_folded: chunked("0\r\nX-Sum: 6\r\n 7\r\n\r\n") => CutOff(body!(""));
     a_trailer_with_a_space_in_its_name: chunked("0\r\nX Sum: 6\r\n\r\n") => CutOff(body!(""));
     a_trailer_without_a_colon: chunked("0\r\nX-Sum\r\n\r\n") => CutOff(body!(""));
-    a_trailer_that_ends_in_a_line_feed: chunked("0\r\nX-Sum: 6\n\r\n\r\n") => CutOff(body!(""));
+    a_trailer_that_ends_in_a_line_feed:
+        chunked("0\r\nX-Sum: 6\n\r\n\r\n") => GoesUp(body!("0\r\n\r\n"));
+    /// hyper ends trailers at CRLF CRLF and nowhere else, and throws away what is between an end in LF
+    /// LF and that one: here, the second request.
+    trailers_that_end_in_two_line_feeds:
+        chunked("0\r\nX-Sum: 6\n\n") => GoesUpAndTakes(body!("0\r\n\r\n"));
 }

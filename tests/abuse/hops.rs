@@ -38,21 +38,23 @@ requests! {
         get("Connection: X-Forwarded-For\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n") => GoesUp(PLAIN);
     connection_names_what_is_no_name:
         get("Connection: (, X-A\r\nX-A: 1\r\n\r\n") => GoesUp(PLAIN);
+    connection_names_behind_a_byte_beyond_ascii:
+        get("Connection: \u{e4}, X-A\r\nX-A: 1\r\n\r\n") => GoesUp(PLAIN);
     connection_names_close:
         get("Connection: close, X-A\r\nX-A: 1\r\n\r\n") => GoesUpLast(PLAIN);
 
     connection_upgrade_without_an_upgrade: get("Connection: Upgrade\r\n\r\n") => GoesUp(PLAIN);
-    /// Connection does not name it, so it was for a hop before this one. What asked for an upgrade is
-    /// the last of its connection, whatever becomes of it.
+    /// RFC 9110 7.8: "A server MAY ignore a received Upgrade header field", and what is stripped cannot
+    /// be answered with a 101: what is behind such a request is a request to everyone.
     an_upgrade_without_connection_upgrade:
         get("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n")
-        => GoesUpLast("GET / HTTP/1.1\r\nHost: lubdub.example\r\nSec-WebSocket-Version: 13\r\n\r\n");
+        => GoesUp("GET / HTTP/1.1\r\nHost: lubdub.example\r\nSec-WebSocket-Version: 13\r\n\r\n");
     an_upgrade_to_http_2:
         get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n")
-        => GoesUpLast(PLAIN);
+        => GoesUp(PLAIN);
     an_upgrade_to_http_2_with_a_body:
         post("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc")
-        => GoesUpLast("POST / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: 3\r\n\r\nabc");
+        => GoesUp("POST / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: 3\r\n\r\nabc");
     connection_with_a_nul: get("Connection: X-A\0\r\n\r\n") => Refused(400);
 }
 

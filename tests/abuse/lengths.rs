@@ -1,7 +1,9 @@
 //! Where a body ends: Content-Length and Transfer-Encoding (RFC 9112 6).
 
+use lubdub_testkit::peer::Upstream;
+
 use crate::stage::Fate::{GoesUp, GoesUpLast, Refused};
-use crate::stage::{post, requests};
+use crate::stage::{SECOND, nobody_else, post, requests, silent, until_the_end};
 
 requests! {
     /// RFC 9112 6.3: "If a message is received without Transfer-Encoding and with an invalid
@@ -17,7 +19,8 @@ requests! {
         post("Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc")
         => GoesUp("POST / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: 3\r\n\r\nabc");
     two_lengths_that_are_the_same_number_written_otherwise:
-        post("Content-Length: 3\r\nContent-Length: 03\r\n\r\nabc") => Refused(400);
+        post("Content-Length: 3\r\nContent-Length: 03\r\n\r\nabc")
+        => GoesUp("POST / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: 3\r\n\r\nabc");
     a_length_with_a_plus: post("Content-Length: +3\r\n\r\nabc") => Refused(400);
     a_length_below_zero: post("Content-Length: -1\r\n\r\n") => Refused(400);
     a_length_in_hex: post("Content-Length: 0x3\r\n\r\nabc") => Refused(400);
@@ -56,7 +59,9 @@ requests! {
         => GoesUpLast("POST / HTTP/1.1\r\nHost: lubdub.example\r\n\
             Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     chunks_and_a_length_that_is_none:
-        post("Transfer-Encoding: chunked\r\nContent-Length: x\r\n\r\n0\r\n\r\n") => Refused(400);
+        post("Transfer-Encoding: chunked\r\nContent-Length: x\r\n\r\n0\r\n\r\n")
+        => GoesUpLast("POST / HTTP/1.1\r\nHost: lubdub.example\r\n\
+            Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
 
     /// RFC 9112 6.3: "If a Transfer-Encoding header field is present in a request and the chunked
     /// transfer coding is not the final encoding, the message body length cannot be determined
@@ -79,6 +84,9 @@ requests! {
     chunked_twice: post("Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n") => Refused(400);
     chunked_twice_in_two_lines:
         post("Transfer-Encoding: chunked\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n")
+        => Refused(400);
+    chunked_twice_behind_a_byte_beyond_ascii:
+        post("Transfer-Encoding: \u{e4}, chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
         => Refused(400);
     chunked_behind_another_coding:
         post("Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
@@ -125,4 +133,36 @@ requests! {
     a_length_with_an_underscore:
         post("Content_Length: 3\r\n\r\n")
         => GoesUp("POST / HTTP/1.1\r\nHost: lubdub.example\r\nContent_Length: 3\r\n\r\n");
+}
+
+/// RFC 9110 10.1.1: a client that is answered without a 100 may send its body all the same. Whether
+/// that still goes up or not: it is a body, though it reads like a request.
+#[tokio::test]
+async fn a_body_that_nobody_waited_for() {
+    let upstreams = Upstream::listen();
+    let proxy = silent().start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    let head = post(&format!(
+        "Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        SECOND.len()
+    ));
+    client.send(&head).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_bytes(&head).await;
+    upstream
+        .send("HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    client.expect_answer(417).await;
+    client.send(SECOND).await;
+    let heard = until_the_end(upstream).await;
+    let whole = [&head, SECOND].concat();
+    assert!(
+        whole.as_bytes().starts_with(&heard),
+        "the upstream heard \"{}\"",
+        heard.escape_ascii()
+    );
+    client.finish().await;
+    client.expect_end().await;
+    drop(client);
+    nobody_else(&proxy, &upstreams).await;
 }

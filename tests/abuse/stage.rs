@@ -1,18 +1,25 @@
 //! How a case is played: one request with another one behind it, and what becomes of both.
 
 use lubdub_proxy::settings::ForwardedStyle;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::PATIENCE;
+use lubdub_testkit::peer::{Heard, Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use tokio::time::timeout;
 
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fate {
     /// The client gets this status and the end of its connection; the upstream hears nothing.
     Refused(u16),
+    /// The client gets the end of its connection; the upstream hears nothing.
+    Dropped,
     /// The upstream hears exactly this, and then the second request as one of its own.
     GoesUp(&'static str),
     /// The upstream hears exactly this, and the client's connection ends behind the answer.
     GoesUpLast(&'static str),
+    /// The upstream hears exactly this; the second request was taken for a part of it, and nobody hears
+    /// of that.
+    GoesUpAndTakes(&'static str),
     /// The upstream hears the beginning of this and the end of its connection: a message that is not
     /// whole to any reader. The client gets a 502 and the end of its own.
     CutOff(&'static str),
@@ -86,6 +93,7 @@ pub(crate) async fn play(request: &[u8], fate: Fate) {
             assert_eq!(head.field("connection"), Some("close"), "{head:#?}");
             client.expect_eof().await;
         }
+        Fate::Dropped => client.expect_eof().await,
         Fate::GoesUp(arrives) => {
             hear(&upstreams, arrives, "first").await;
             expect_body(&mut client, "first").await;
@@ -97,9 +105,19 @@ pub(crate) async fn play(request: &[u8], fate: Fate) {
             expect_body(&mut client, "first").await;
             client.expect_eof().await;
         }
+        Fate::GoesUpAndTakes(arrives) => {
+            hear(&upstreams, arrives, "first").await;
+            expect_body(&mut client, "first").await;
+            client.finish().await;
+            client.expect_eof().await;
+        }
         Fate::CutOff(arrives) => {
-            let mut upstream = upstreams.accept().await;
-            upstream.expect_end_within(arrives).await;
+            let heard = until_the_end(upstreams.accept().await).await;
+            let heard = String::from_utf8_lossy(&heard);
+            assert!(
+                arrives.starts_with(&*heard),
+                "the upstream heard {heard:?}, not the beginning of {arrives:?}"
+            );
             client.expect_answer(502).await;
             client.expect_eof().await;
         }
@@ -151,12 +169,22 @@ async fn hear(upstreams: &Upstream, request: &str, answer: &str) {
     upstream.expect_eof().await;
 }
 
+/// All that comes on a connection, until it ends.
+pub(crate) async fn until_the_end(upstream: Peer) -> Vec<u8> {
+    let (mut ears, _mouth) = upstream.split();
+    let end = async { while let Heard::Frame(_) = ears.next().await {} };
+    timeout(PATIENCE, end)
+        .await
+        .expect("lubdub ends the connection to the upstream in time");
+    ears.heard().to_vec()
+}
+
 async fn expect_body(client: &mut Peer, body: &str) {
     assert_eq!(client.expect_answer(200).await.1, body);
 }
 
 /// The next who comes to the upstream is a client that was not there before.
-async fn nobody_else(proxy: &RunningProxy, upstreams: &Upstream) {
+pub(crate) async fn nobody_else(proxy: &RunningProxy, upstreams: &Upstream) {
     let mut control = proxy.dial().connect().await;
     control.send(CONTROL).await;
     hear(upstreams, CONTROL, "control").await;

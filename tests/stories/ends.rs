@@ -137,8 +137,8 @@ async fn a_close_that_crosses_one_that_is_waiting_is_answered_with_the_end() {
     proxy.expect_ended("drain").await;
 }
 
-/// A client whose upload had been paused was not read any more after the stalled upstream was
-/// gone, because nothing woke its pair, so its end was seen at `timeouts.close` only.
+/// A client that was held back was not read any more when the stalled upstream was gone: nothing
+/// woke its pair, and its end was seen when the pair next had counters to flush.
 #[tokio::test]
 async fn a_client_that_was_held_back_is_heard_again_when_the_stalled_upstream_is_gone() {
     let proxy = ProxyBox::new().terms(|terms| {
@@ -152,8 +152,11 @@ async fn a_client_that_was_held_back_is_heard_again_when_the_stalled_upstream_is
     } = Rig::open_with(proxy, &Upstream::tiny(), |dial| dial.tiny()).await;
     client.send_until_blocked(ms(50)).await;
     client.expect_close(1011).await;
+    let told = Instant::now();
     client.finish().await;
     client.expect_eof().await;
+    // The counters are flushed 10 s after the first byte.
+    assert!(told.elapsed() < ms(5000), "after {:?}", told.elapsed());
     proxy.expect_ended("upstream_stalled").await;
     drop(upstream);
 }

@@ -56,6 +56,18 @@ pub struct Upstream {
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
+impl Upstream {
+    /// `host:port`, with an IPv6 address in brackets.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 /// A share of the requests, the upstream that answers them, and the terms on which pairs live.
 #[derive(Debug, Clone)]
 pub struct Route {

@@ -146,3 +146,34 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EARLIER: Arrival = Arrival {
+        acknowledged: 5000,
+        packets: u32::MAX,
+    };
+
+    #[test]
+    fn what_has_arrived_is_what_was_acknowledged_since() {
+        let now = Arrival {
+            acknowledged: 5700,
+            packets: 0,
+        };
+        assert_eq!(now.since(&EARLIER), 700);
+        assert_eq!(EARLIER.since(&EARLIER), 0);
+    }
+
+    /// A slow link whose queue drops packets acknowledges nothing while it repairs the gap, and was
+    /// taken for a dead one.
+    #[test]
+    fn what_arrives_behind_a_gap_has_arrived() {
+        let repairing = Arrival {
+            packets: EARLIER.packets.wrapping_add(3),
+            ..EARLIER
+        };
+        assert_eq!(repairing.since(&EARLIER), 3 * 1024);
+    }
+}

@@ -38,7 +38,7 @@ use lubdub_keepalive::{Entropy, Heartbeat, PerSide, Side};
 use lubdub_metrics::{Cause, PairGauge, PairMetrics};
 use lubdub_wire::FrameCounts;
 
-use self::deadlines::{Deadlines, Heard};
+use self::deadlines::Deadlines;
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
 use self::tally::Tally;
@@ -110,8 +110,8 @@ enum Pumped {
 impl Splice {
     /// Reads from one side before the other has its turn.
     const READS_A_TURN: usize = 8;
-    /// Turns of one side that is heard before it is called dead, before others have theirs.
-    const TURNS_A_HEARING: usize = 8;
+    /// Turns of a side that is heard before it is called dead: 8 MiB, more than the kernel keeps.
+    const TURNS_A_HEARING: usize = 64;
 
     pub(crate) fn new(pair: NewPair) -> Self {
         let opened = pair.registration.entry().opened;
@@ -171,11 +171,8 @@ impl Splice {
             }
             self.set_ask_kernel(side, false);
         }
-        if self.hear_all(cx, now, scratch) == Heard::All {
-            self.judge(now);
-        } else {
-            pumped = Pumped::More;
-        }
+        self.hear_all(cx, now, scratch);
+        self.judge(now);
         for side in Side::BOTH {
             self.place(cx, side, now);
             self.drain(cx, side, now);

@@ -65,7 +65,7 @@ pub(crate) struct Exchange(Arc<Clock>);
 const NEVER: u64 = u64::MAX;
 
 /// How long a client may go on sending after the end of its connection was said.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 // === impl Clock ===
 
@@ -114,12 +114,17 @@ impl Clock {
         let Some(idle) = idle else {
             return std::future::pending().await;
         };
+        let mut excused = None;
         loop {
             let until = self.after(self.active.load(Relaxed), idle);
-            if until <= Instant::now() {
+            if is_late(until) && excused != Some(until) {
+                excused = Some(until);
+                sleep(SECOND_CHANCE).await;
+            } else if until <= Instant::now() {
                 return;
+            } else {
+                sleep_until(until).await;
             }
-            sleep_until(until).await;
         }
     }
 
@@ -178,11 +183,13 @@ impl Clock {
         (idle.map(|idle| self.after(active, idle)), Expired::Idle)
     }
 
-    fn on_read(&self) {
+    fn on_read(&self, bytes: &[u8]) {
         let now = self.now();
         self.active.store(now, Relaxed);
         self.heard.store(true, Relaxed);
-        if self.is_idle() && self.head.load(Relaxed) == NEVER {
+        // RFC 9112 2.2: an empty line before a request-line is to be ignored.
+        let begins = bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+        if begins && self.is_idle() && self.head.load(Relaxed) == NEVER {
             self.head.store(now, Relaxed);
             self.changed.notify_waiters();
         }
@@ -263,8 +270,9 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.leg).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.clock.on_read();
+        let bytes = &buf.filled()[before..];
+        if !bytes.is_empty() {
+            self.clock.on_read(bytes);
         }
         Poll::Ready(Ok(()))
     }

@@ -184,6 +184,7 @@ impl Connection {
         let mut expired = pin!(self.clock.watch(&shared.timeouts));
         let mut patience = pin!(sleep(SLOT_PATIENCE));
         let mut has_slot = true;
+        let mut told = false;
         // A connection that has not said anything yet still gets its one answer.
         let mut drained = pin!(async {
             shared.draining.cancelled().await;
@@ -199,7 +200,11 @@ impl Connection {
                     }
                     return;
                 }
-                () = drained.as_mut() => return,
+                // Not an end at once: what was answered may still be on its way.
+                () = drained.as_mut(), if !told => {
+                    told = true;
+                    served.as_mut().graceful_shutdown();
+                }
                 expired = expired.as_mut() => {
                     debug!(peer = %self.peer, listener = %self.entrance.listener.name, ?expired, "connection timed out");
                     if expired != Expired::Idle {

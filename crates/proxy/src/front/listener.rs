@@ -109,8 +109,8 @@ impl Acceptor {
         loop {
             // Not before somebody is there: an idle listener must not hold another's last place.
             let mut ready = self.socket.readable().await?;
-            let slot = admission.handshake().await;
             let permit = admission.client().await;
+            let slot = admission.handshake().await;
             match ready.try_io(|socket| socket.get_ref().accept()) {
                 Ok(Ok((tcp, peer))) => {
                     return Ok(Newcomer {
@@ -146,4 +146,34 @@ fn is_starvation(error: &io::Error) -> bool {
     error
         .raw_os_error()
         .is_some_and(|code| starvation.contains(&Errno::from_raw_os_error(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Errors of the network that accept(2) passes on were taken for starvation, and every listener
+    /// paused for each of them.
+    #[test]
+    fn what_is_wrong_with_one_connection_is_no_starvation() {
+        let starved = |errno: Errno| is_starvation(&io::Error::from(errno));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(starved(errno), "{errno:?}");
+        }
+        for errno in [
+            Errno::CONNABORTED,
+            Errno::CONNRESET,
+            Errno::HOSTUNREACH,
+            Errno::INTR,
+            Errno::NETDOWN,
+            Errno::NETUNREACH,
+            Errno::NOPROTOOPT,
+            Errno::OPNOTSUPP,
+            Errno::PERM,
+            Errno::PROTO,
+        ] {
+            assert!(!starved(errno), "{errno:?}");
+        }
+        assert!(!is_starvation(&io::ErrorKind::Other.into()));
+    }
 }

@@ -1,12 +1,14 @@
 //! Bodies of answers: the upstream's, streamed, or a line of lubdub's own.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::admission::SocketPermit;
 use crate::front::clock::Exchange;
 
 /// The body of an answer to a client.
@@ -20,7 +22,9 @@ pub(crate) enum Answer {
     Relayed {
         body: Incoming,
         /// Lasts until the body's end.
-        _exchange: Exchange,
+        _exchange: Arc<Exchange>,
+        /// The place of the connection that it comes from, where that is not in a pool.
+        _upstream: Option<SocketPermit>,
     },
 }
 

@@ -44,6 +44,9 @@ impl Forwarded {
             append(headers, X_FORWARDED_FOR, &peer.to_string());
             // A trusted peer has seen the client's end of it; we have only seen the peer's.
             for (name, value) in [(X_FORWARDED_PROTO, proto), (X_FORWARDED_HOST, origin.host)] {
+                if value.is_empty() {
+                    continue;
+                }
                 if let (false, Ok(value)) =
                     (headers.contains_key(&name), HeaderValue::from_str(value))
                 {

@@ -119,7 +119,9 @@ pub(super) async fn upgrade(
                 route,
             })
         }
-        Ok(Answered { response, .. }) => {
+        Ok(Answered {
+            response, permit, ..
+        }) => {
             handshake.outcome = Some(Outcome::Refused);
             exchange.limit_idle(route.terms.http_idle);
             let (mut parts, body) = response.into_parts();
@@ -127,7 +129,8 @@ pub(super) async fn upgrade(
             parts.version = Version::HTTP_11;
             let relayed = Answer::Relayed {
                 body,
-                _exchange: exchange,
+                _exchange: Arc::new(exchange),
+                _upstream: Some(permit),
             };
             Err(and_close(Response::from_parts(parts, relayed)))
         }

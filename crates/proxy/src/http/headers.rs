@@ -19,7 +19,7 @@ const KNOWN: [&str; 3] = ["proxy-connection", "keep-alive", "te"];
 /// change what the message is (and has been used to smuggle requests).
 pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
     let options: Vec<HeaderName> = tokens(headers, &CONNECTION)
-        .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
         .collect();
     for option in options {
         let keep = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING];
@@ -42,8 +42,8 @@ pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
 
 /// The one `websocket` among the protocols that an Upgrade field names, in its own spelling.
 pub(super) fn websocket_token(headers: &HeaderMap) -> Option<HeaderValue> {
-    let token = tokens(headers, &UPGRADE).find(|token| token.eq_ignore_ascii_case("websocket"))?;
-    HeaderValue::from_str(token).ok()
+    let token = tokens(headers, &UPGRADE).find(|token| token.eq_ignore_ascii_case(b"websocket"))?;
+    HeaderValue::from_bytes(token).ok()
 }
 
 /// Whether a list field contains a token, whatever its case.
@@ -54,18 +54,18 @@ pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
 /// How often a list field contains a token, whatever its case.
 pub(super) fn token_count(headers: &HeaderMap, name: &HeaderName, token: &str) -> usize {
     tokens(headers, name)
-        .filter(|found| found.eq_ignore_ascii_case(token))
+        .filter(|found| found.eq_ignore_ascii_case(token.as_bytes()))
         .count()
 }
 
-/// The elements of a list field (RFC 9110 5.6.1), over all its lines.
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+/// The elements of a list field (RFC 9110 5.6.1), over all its lines. As bytes: an element that is
+/// no text must not hide those beside it.
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers
         .get_all(name)
         .iter()
-        .filter_map(|value: &HeaderValue| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+        .flat_map(|value: &HeaderValue| value.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
         .filter(|token| !token.is_empty())
 }
 

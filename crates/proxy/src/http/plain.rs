@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::upload::{Upload, upload};
 use crate::admission::{Admission, SocketPermit};
+use crate::front::clock::Exchange;
 use crate::leg::Leg;
 use crate::route::{RouteIndex, RouteTable};
 use crate::settings::Route;
@@ -72,6 +73,7 @@ impl PlainClients {
         &self,
         route: RouteIndex,
         mut request: http::Request<Incoming>,
+        exchange: Arc<Exchange>,
     ) -> Result<http::Response<Incoming>, Error> {
         // The pool's key; the request itself says what its target and its Host field say.
         let mut parts = http::uri::Parts::default();
@@ -82,7 +84,7 @@ impl PlainClients {
             .path_and_query
             .get_or_insert(PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
-        self.0[route.0].request(upload(request)).await
+        self.0[route.0].request(upload(request, exchange)).await
     }
 }
 

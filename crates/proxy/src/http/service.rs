@@ -10,6 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use lubdub_metrics::Outcome;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::body::Answer;
@@ -18,7 +19,7 @@ use super::headers::{has_token, strip_connection_options, token_count};
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
-use crate::front::clock::Exchange;
+use crate::front::clock::{Exchange, LINGER};
 use crate::front::connection::Connection;
 use crate::route::RouteIndex;
 use crate::upstream::ConnectError;
@@ -79,7 +80,10 @@ pub(crate) async fn answer(
 /// Finds the route, and brings the request into the form in which it goes to the upstream: its
 /// target in origin form, its one Host field telling the authority.
 fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<RouteIndex, Outcome> {
-    if request.method() == Method::CONNECT {
+    // RFC 9112 3.2.3: "The "authority-form" of request-target is only used for CONNECT requests",
+    // and lubdub makes no tunnels.
+    let authority_form = request.uri().scheme().is_none() && request.uri().authority().is_some();
+    if request.method() == Method::CONNECT || authority_form {
         return Err(Outcome::BadRequest);
     }
     // RFC 9112 3.2.2: "When a proxy receives a request with an absolute-form of request-target,
@@ -114,13 +118,6 @@ fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<Ro
         "/"
     };
     let route = shared.routes.find(host, path).ok_or(Outcome::NoRoute)?;
-    if host.is_empty() && !request.headers().contains_key(HOST) {
-        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
-        let upstream = &shared.routes[route].upstream;
-        let authority = format!("{}:{}", upstream.host, upstream.port);
-        let host = HeaderValue::from_str(&authority).map_err(|_| Outcome::BadRequest)?;
-        request.headers_mut().insert(HOST, host);
-    }
     *request.uri_mut() = Uri::from(target);
     Ok(route)
 }
@@ -134,12 +131,15 @@ fn is_host(host: &str) -> bool {
 /// hyper leaves a connection on which an upgrade was asked for to whoever may want it, even after
 /// an answer other than 101. It is ended here, so that the answer gets there (see
 /// [`Watched`](crate::front::clock::Watched)).
-fn finish(connection: &Connection, client: OnUpgrade) {
+fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
+    // It keeps its place within the limits until it is closed.
+    let kept = Arc::clone(connection);
     connection.worker.spawn(async move {
         if let Ok(mut upgraded) = client.await.map(TokioIo::new) {
-            // Whoever has gone needs no end.
-            let _ = upgraded.shutdown().await;
+            // Whoever has gone needs no end, and whoever takes none gets none.
+            let _ = timeout(2 * LINGER, upgraded.shutdown()).await;
         }
+        drop(kept);
     });
 }
 
@@ -167,6 +167,7 @@ async fn relay(
 ) -> Response<Answer> {
     let shared = connection.worker.shared();
     exchange.limit_idle(shared.routes[route].terms.http_idle);
+    let exchange = Arc::new(exchange);
     let trailers = has_token(request.headers(), &TE, "trailers");
     strip_connection_options(request.headers_mut());
     if trailers {
@@ -176,6 +177,13 @@ async fn relay(
             .insert(TE, HeaderValue::from_static("trailers"));
     }
     tell_origin(connection, &mut request);
+    if !request.headers().contains_key(HOST) {
+        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
+        let authority = shared.routes[route].upstream.authority();
+        if let Ok(host) = HeaderValue::from_str(&authority) {
+            request.headers_mut().insert(HOST, host);
+        }
+    }
     // What the client speaks with lubdub is not what lubdub speaks with the upstream.
     *request.version_mut() = Version::HTTP_11;
     let plain_clients: &plain::PlainClients = &connection.worker.plain;
@@ -184,7 +192,7 @@ async fn relay(
         .silence(shared.routes[route].terms.http_idle);
     let sent = tokio::select! {
         biased;
-        sent = plain_clients.send(route, request) => sent,
+        sent = plain_clients.send(route, request, Arc::clone(&exchange)) => sent,
         () = silence => {
             warn!(peer = %connection.peer, route = %shared.routes[route].name, "plain request not answered in time");
             return refusal(Outcome::AnswerTimeout);
@@ -204,6 +212,7 @@ async fn relay(
                 Answer::Relayed {
                     body,
                     _exchange: exchange,
+                    _upstream: None,
                 },
             )
         }

@@ -8,8 +8,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,18 +20,23 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
+use crate::front::clock::Exchange;
+
 /// A request's body, as it goes to the upstream.
 #[derive(Debug)]
 pub(super) struct Upload {
     body: Incoming,
     /// The upstream has not said yet whether it wants the body.
     asked: Option<Asked>,
+    /// An exchange is not over while its upload goes on, be it answered already.
+    exchange: Option<Arc<Exchange>>,
 }
 
 /// An upstream that was asked whether it wants the body.
 #[derive(Debug)]
 struct Asked {
-    said: oneshot::Receiver<()>,
+    /// `None` once it has been answered in another way.
+    said: Option<oneshot::Receiver<()>>,
     /// "A client that sends a 100-continue expectation is not required to wait for any specific
     /// length of time": many upstreams never answer one, and wait for the body themselves.
     patience: Pin<Box<Sleep>>,
@@ -41,9 +46,13 @@ struct Asked {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes the request's body wait for the upstream's 100, if the client does.
-pub(super) fn upload(request: Request<Incoming>) -> Request<Upload> {
+pub(super) fn upload(request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<Upload> {
     let expects = expects_continue(request.headers());
-    let mut request = request.map(|body| Upload { body, asked: None });
+    let mut request = request.map(|body| Upload {
+        body,
+        asked: None,
+        exchange: Some(exchange),
+    });
     if expects {
         let (say, said) = oneshot::channel();
         let say = Mutex::new(Some(say));
@@ -55,7 +64,7 @@ pub(super) fn upload(request: Request<Incoming>) -> Request<Upload> {
             }
         });
         request.body_mut().asked = Some(Asked {
-            said,
+            said: Some(said),
             patience: Box::pin(sleep(PATIENCE)),
         });
     }
@@ -77,16 +86,20 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if let Some(asked) = &mut self.asked {
-            match Pin::new(&mut asked.said).poll(cx) {
-                Poll::Ready(Ok(())) => self.asked = None,
-                // A dropped sender is a request that was answered otherwise; the sleep ends it.
-                Poll::Ready(Err(_)) | Poll::Pending => {
-                    std::task::ready!(asked.patience.as_mut().poll(cx));
-                    self.asked = None;
-                }
+            let said = asked.said.as_mut().map(|said| Pin::new(said).poll(cx));
+            if let Some(Poll::Ready(Err(_))) = said {
+                asked.said = None;
             }
+            if !matches!(said, Some(Poll::Ready(Ok(())))) {
+                ready!(asked.patience.as_mut().poll(cx));
+            }
+            self.asked = None;
         }
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() {
+            self.exchange = None;
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

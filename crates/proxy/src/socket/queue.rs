@@ -12,7 +12,8 @@ use rustix::ioctl::{self, Getter, Opcode};
 
 /// `SIOCOUTQ` of tcp(7): "Returns the amount of unsent data in the socket send queue", by which the
 /// kernel means all that is not acknowledged, sent or not.
-const SIOCOUTQ: Opcode = 0x5411;
+/// It has the number of the terminal request `TIOCOUTQ`.
+const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
 
 /// Where `tcpi_delivered` stands in `struct tcp_info` (linux/tcp.h, since Linux 4.18): packets that
 /// arrived, the selectively acknowledged ones included. The structure only ever grows at its end.

@@ -25,42 +25,27 @@ pub(super) struct Deadlines {
     pub(super) closing: Option<Instant>,
 }
 
-/// Whether a side that is about to be called dead has been heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Its socket has nothing more to read.
-    All,
-    /// There is more to come.
-    Some,
-}
-
 impl Splice {
-    /// Time during which the process stood still was nobody's: the pair's own deadlines move by
-    /// it, as those of the heartbeat do.
+    /// After a stall of the process whatever runs starts anew, as the clocks of the heartbeat do:
+    /// nobody had a chance meanwhile.
     pub(super) fn excuse(&mut self, stalled: Duration, now: Instant) {
         debug!(pair = self.id(), late_ms = millis(stalled), "late wake-up");
-        self.deadlines.data += stalled;
+        self.deadlines.data = now;
         if let Some(closing) = &mut self.deadlines.closing {
-            *closing += stalled;
+            *closing = now + self.terms.close;
         }
         for side in Side::BOTH {
-            self.ends[side].outlet.excuse(stalled, now);
+            self.ends[side].outlet.excuse(self.terms.close, now);
         }
     }
 
     /// Before a side is called dead, the kernel itself is asked for what it has sent: the runtime
     /// may not have looked at the socket since the pong arrived.
-    pub(super) fn hear_all(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Instant,
-        scratch: &mut [u8],
-    ) -> Heard {
+    pub(super) fn hear_all(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) {
         for side in Side::BOTH {
-            let mut turns = 0..Self::TURNS_A_HEARING;
-            while self.heart.lapse_due(side, now) {
-                if turns.next().is_none() {
-                    return Heard::Some;
+            for _ in 0..Self::TURNS_A_HEARING {
+                if !self.heart.lapse_due(side, now) {
+                    break;
                 }
                 self.set_ask_kernel(side, true);
                 let pumped = self.pump(cx, side, now, scratch);
@@ -70,7 +55,6 @@ impl Splice {
                 }
             }
         }
-        Heard::All
     }
 
     /// Looks at what time has brought.

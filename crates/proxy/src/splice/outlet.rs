@@ -327,17 +327,16 @@ impl Outlet {
         Watched::Waiting
     }
 
-    /// Moves what runs by the time that the process stood still: the peer had no chance.
-    pub(super) fn excuse(&mut self, stalled: Duration, now: Instant) {
+    /// Starts anew what runs: while the process stood still the peer had no chance.
+    pub(super) fn excuse(&mut self, close: Duration, now: Instant) {
         if let Some(watch) = &mut self.watch {
             watch.since = now;
             watch.arrived = None;
         }
         match &mut self.close {
             CloseSlot::Empty => {}
-            CloseSlot::Owed { give_up: at, .. }
-            | CloseSlot::Placed { at, .. }
-            | CloseSlot::Passed { at, .. } => *at += stalled,
+            CloseSlot::Owed { give_up, .. } => *give_up = now + close,
+            CloseSlot::Placed { at, .. } | CloseSlot::Passed { at, .. } => *at = now,
         }
     }
 
@@ -398,5 +397,99 @@ fn taken(written: Poll<io::Result<usize>>) -> Taken {
         Poll::Ready(Ok(0) | Err(_)) => Taken::Failed,
         Poll::Ready(Ok(n)) => Taken::Some(n),
         Poll::Pending => Taken::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_secs(1);
+
+    /// A socket and its other end, and an outlet in which bytes wait for the socket since `now`.
+    async fn backed_up(now: Instant) -> (Socket, TcpStream, Outlet) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let mut outlet = Outlet::default();
+        outlet.backlog.extend_from_slice(b"waiting");
+        outlet.watch_progress(0, now);
+        (Socket::new(near).unwrap(), far, outlet)
+    }
+
+    /// Looks whenever it is time to, before `until`; the moments of all looks, after `began`, and
+    /// what the last of them found.
+    fn look_on(
+        outlet: &mut Outlet,
+        socket: &Socket,
+        began: Instant,
+        until: Duration,
+    ) -> (Vec<Duration>, Watched) {
+        let mut looks = Vec::new();
+        let mut found = Watched::Waiting;
+        while found == Watched::Waiting {
+            let at = outlet.stall_deadline(Some(STALL)).expect("bytes wait");
+            if at - began > until {
+                break;
+            }
+            looks.push(at - began);
+            found = outlet.look(socket, STALL, at);
+        }
+        (looks, found)
+    }
+
+    #[tokio::test]
+    async fn a_side_that_takes_nothing_is_looked_at_ten_times() {
+        let began = tokio::time::Instant::now().into_std();
+        let (socket, _far, mut outlet) = backed_up(began).await;
+        let (looks, found) = look_on(&mut outlet, &socket, began, 2 * STALL);
+        let tenths: Vec<_> = (1..=LOOKS).map(|n| STALL / LOOKS * n).collect();
+        assert_eq!((looks, found), (tenths, Watched::Stalled));
+    }
+
+    /// Two looks were all that there was, so that a stall behind some progress was found up to
+    /// twice as late as configured.
+    #[tokio::test]
+    async fn a_stall_behind_some_progress_is_found_in_time() {
+        let began = tokio::time::Instant::now().into_std();
+        let (mut socket, mut far, mut outlet) = backed_up(began).await;
+        let tenth = STALL / LOOKS;
+        let (_, found) = look_on(&mut outlet, &socket, began, 2 * tenth);
+        assert_eq!(found, Watched::Waiting);
+        // Between the second look and the third something arrives, and nothing after it.
+        let arriving = [7; 2 * PROGRESS as usize];
+        socket.write_all(&arriving).await.unwrap();
+        far.read_exact(&mut [0; 2 * PROGRESS as usize])
+            .await
+            .unwrap();
+        while socket.arrival().unwrap().acknowledged < 2 * PROGRESS {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let (looks, found) = look_on(&mut outlet, &socket, began, 3 * STALL);
+        assert_eq!(looks.last(), Some(&(3 * tenth + STALL)));
+        assert_eq!(found, Watched::Stalled);
+    }
+
+    /// The look that a stall of the process delayed was taken for the last one, and nobody had had
+    /// a chance before it.
+    #[tokio::test]
+    async fn a_first_look_that_comes_late_is_followed_by_others() {
+        let began = tokio::time::Instant::now().into_std();
+        let (socket, _far, mut outlet) = backed_up(began).await;
+        let late = began + 5 * STALL;
+        assert_eq!(outlet.look(&socket, STALL, late), Watched::Waiting);
+        let next = outlet.stall_deadline(Some(STALL));
+        assert_eq!(next, Some(late + STALL / LOOKS));
+        assert_eq!(
+            outlet.look(&socket, STALL, late + STALL / LOOKS),
+            Watched::Waiting
+        );
+        let (_, found) = look_on(&mut outlet, &socket, late, STALL);
+        assert_eq!(found, Watched::Stalled);
     }
 }

@@ -197,8 +197,8 @@ impl Splice {
         if let CloseSlot::Owed { code, .. } = self.ends[to].outlet.close {
             self.put(cx, to, &inject::close(to, code), &[]);
             self.ends[to].outlet.close_placed(Author::Lubdub, now);
-            if self.ends[to].said_close {
-                // It said farewell while this Close waited for its place.
+            if self.ends[to].said_close || self.ends[to].input == Input::Ended {
+                // It said farewell before this Close had its place: there is no answer to come.
                 self.ends[to].outlet.fin = Fin::Owed;
             }
             self.see_close(CloseSender::Lubdub, Some(code.get()));
