@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -68,13 +69,14 @@ impl PlainClients {
         Self(routes.iter().map(client).collect())
     }
 
-    /// Sends a request to the route's upstream. Its URI is in origin form.
+    /// Sends a request to the route's upstream. Its URI is in origin form. The answer comes with
+    /// whether the client was never told to send its body.
     pub(super) async fn send(
         &self,
         route: RouteIndex,
         mut request: http::Request<Incoming>,
         exchange: Arc<Exchange>,
-    ) -> Result<http::Response<Incoming>, Error> {
+    ) -> Result<(http::Response<Incoming>, bool), Error> {
         // The pool's key; the request itself says what its target and its Host field say.
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(Scheme::HTTP);
@@ -84,7 +86,9 @@ impl PlainClients {
             .path_and_query
             .get_or_insert(PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
-        self.0[route.0].request(upload(request, exchange)).await
+        let (request, unwanted) = upload(request, exchange);
+        let response = self.0[route.0].request(request).await?;
+        Ok((response, unwanted.load(Relaxed)))
     }
 }
 

@@ -199,7 +199,7 @@ async fn relay(
         }
     };
     match sent {
-        Ok(response) => {
+        Ok((response, unwanted)) => {
             let (mut parts, body) = response.into_parts();
             if parts.status == 101 {
                 // Nobody asked for another protocol.
@@ -207,14 +207,18 @@ async fn relay(
             }
             strip_connection_options(&mut parts.headers);
             parts.version = Version::HTTP_11;
-            Response::from_parts(
-                parts,
-                Answer::Relayed {
-                    body,
-                    _exchange: exchange,
-                    _upstream: None,
-                },
-            )
+            let relayed = Answer::Relayed {
+                body,
+                _exchange: exchange,
+                _upstream: None,
+            };
+            let response = Response::from_parts(parts, relayed);
+            // With its body unread the connection has no next request, and the client must know.
+            if unwanted {
+                and_close(response)
+            } else {
+                response
+            }
         }
         Err(error) => {
             let upstream = &shared.routes[route].upstream;

@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub(super) struct Upload {
 /// An upstream that was asked whether it wants the body.
 #[derive(Debug)]
 struct Asked {
+    /// Not to be sent for as long as this is true.
+    unwanted: Arc<AtomicBool>,
     /// `None` once it has been answered in another way.
     said: Option<oneshot::Receiver<()>>,
     /// "A client that sends a 100-continue expectation is not required to wait for any specific
@@ -45,9 +48,14 @@ struct Asked {
 /// As long as common clients wait (curl: 1 s).
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Makes the request's body wait for the upstream's 100, if the client does.
-pub(super) fn upload(request: Request<Incoming>, exchange: Arc<Exchange>) -> Request<Upload> {
+/// Makes the request's body wait for the upstream's 100, if the client does. The flag tells
+/// whether it still waits: then a final answer leaves it unread, and the connection with it.
+pub(super) fn upload(
+    request: Request<Incoming>,
+    exchange: Arc<Exchange>,
+) -> (Request<Upload>, Arc<AtomicBool>) {
     let expects = expects_continue(request.headers());
+    let unwanted = Arc::new(AtomicBool::new(expects));
     let mut request = request.map(|body| Upload {
         body,
         asked: None,
@@ -64,11 +72,12 @@ pub(super) fn upload(request: Request<Incoming>, exchange: Arc<Exchange>) -> Req
             }
         });
         request.body_mut().asked = Some(Asked {
+            unwanted: Arc::clone(&unwanted),
             said: Some(said),
             patience: Box::pin(sleep(PATIENCE)),
         });
     }
-    request
+    (request, unwanted)
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {
@@ -93,6 +102,7 @@ impl Body for Upload {
             if !matches!(said, Some(Poll::Ready(Ok(())))) {
                 ready!(asked.patience.as_mut().poll(cx));
             }
+            asked.unwanted.store(false, Relaxed);
             self.asked = None;
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
