@@ -2,6 +2,8 @@
 //! load generator, and side-by-side runs with other proxies. Never published; nothing of it is in
 //! lubdub.
 
+#![forbid(unsafe_code)]
+
 mod accounting;
 mod backend;
 mod cli;

@@ -1,5 +1,7 @@
 //! The program: command line, configuration, logging. What it proxies with is `lubdub_proxy`.
 
+#![forbid(unsafe_code)]
+
 mod admin;
 mod cli;
 mod commands;

@@ -5,6 +5,8 @@
 //! `upstream.expect_close(1001)`. Whatever is expected is waited for, for at most [`PATIENCE`], and
 //! what came instead is named where it did not come.
 
+#![forbid(unsafe_code)]
+
 pub mod binary;
 pub mod certs;
 pub mod frame;
