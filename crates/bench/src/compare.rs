@@ -209,19 +209,15 @@ impl Bench<'_> {
             || tls::client(&self.certificate.cert),
             SOURCES,
         )?;
-        machine::pin(&seating.others)?;
-        let report = scenario.run(
-            target,
-            &scenario::Circumstances {
-                duration: self.args.seconds,
-                proxy: proxy.child.id(),
-                backend: backend.address,
-                rate,
-            },
-            Progress::on_terminal(),
-        );
-        machine::pin(&(0..machine::cores()).collect::<Vec<_>>())?;
-        report
+        let circumstances = scenario::Circumstances {
+            duration: self.args.seconds,
+            proxy: proxy.child.id(),
+            backend: backend.address,
+            rate,
+        };
+        machine::on_cores(&seating.others, || {
+            scenario.run(target, &circumstances, Progress::on_terminal())
+        })?
     }
 }
 
@@ -251,7 +247,7 @@ impl Running {
     /// Starts a program on these cores, and waits until it listens.
     fn start(mut command: Command, cores: &[Core], address: SocketAddr) -> anyhow::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        let child = machine::on_cores(cores, || command.spawn())?;
+        let child = machine::on_cores(cores, || command.spawn())??;
         let mut running = Self { child, address };
         let limit = Instant::now() + START;
         while std::net::TcpStream::connect(address).is_err() {

@@ -1,7 +1,6 @@
 //! What the bench asks of the machine: cores to stay on, files to hold, and what it is.
 
 use std::fs;
-use std::io;
 
 use anyhow::Context;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -61,16 +60,14 @@ pub(crate) fn pin(cores: &[Core]) -> anyhow::Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot stay on the cores {cores:?}"))
 }
 
-/// Does something, which is to start a process, while on these cores.
-pub(crate) fn on_cores<T>(
-    cores: &[Core],
-    start: impl FnOnce() -> io::Result<T>,
-) -> anyhow::Result<T> {
+/// Does something while on these cores, and is back on those of before when it is done. A process
+/// that is started meanwhile stays there.
+pub(crate) fn on_cores<T>(cores: &[Core], work: impl FnOnce() -> T) -> anyhow::Result<T> {
     let before = sched_getaffinity(None)?;
     pin(cores)?;
-    let started = start();
+    let done = work();
     sched_setaffinity(None, &before)?;
-    Ok(started?)
+    Ok(done)
 }
 
 /// Raises the soft limit of open files to the hard one, and returns it.
@@ -79,4 +76,18 @@ pub(crate) fn raise_file_limit() -> anyhow::Result<u64> {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).context("cannot raise the limit of open files")?;
     Ok(limit.current.unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number of cores was asked for while on one of them, so that from the second measurement
+    /// on the proxy, its load and the backend shared a single core.
+    #[test]
+    fn work_on_one_core_leaves_the_others_usable() {
+        let before = cores();
+        let meanwhile = on_cores(&[0], cores).unwrap();
+        assert_eq!((meanwhile, cores()), (1, before));
+    }
 }
