@@ -55,6 +55,8 @@ pub struct Heartbeat {
     opened: Instant,
     /// The `now` of the latest call that was told one.
     woken: Moment,
+    /// When something is due next: looked at with every message, and therefore kept.
+    next: Moment,
     chance: Chance,
     stage: Stage,
     pulses: PerSide<Pulse>,
@@ -162,16 +164,19 @@ impl Heartbeat {
     #[must_use]
     pub fn new(policies: PerSide<Policy>, entropy: Entropy, now: Instant) -> Self {
         let mut chance = Chance::new(entropy.seed);
-        Self {
+        let mut heartbeat = Self {
             opened: now,
             woken: Moment::OPENED,
+            next: Moment::NEVER,
             pulses: PerSide::from_fn(|side| {
                 Pulse::new(policies[side], entropy.nonces[side], &mut chance)
             }),
             chance,
             stage: Stage::Beating,
             observed: PerSide::default(),
-        }
+        };
+        heartbeat.reschedule();
+        heartbeat
     }
 
     // --- input
@@ -179,7 +184,9 @@ impl Heartbeat {
     /// Bytes were read from `side` (from TLS: decrypted ones).
     pub fn handle_heard(&mut self, side: Side, now: Instant) {
         let now = self.on_wake(now);
-        self.pulses[side].heard(now);
+        if self.pulses[side].heard(now) {
+            self.reschedule();
+        }
     }
 
     /// The own ping owed to `side` took its place in the stream to it: what is forwarded from now
@@ -195,7 +202,9 @@ impl Heartbeat {
     /// been the answer, whatever its payload.
     pub fn handle_ping_written(&mut self, side: Side, now: Instant) -> Duration {
         let now = self.on_wake(now);
-        self.pulses[side].written(now, &mut self.chance)
+        let delay = self.pulses[side].written(now, &mut self.chance);
+        self.reschedule();
+        delay
     }
 
     /// An endpoint's ping was forwarded to `side`: it took its place in the stream.
@@ -208,7 +217,9 @@ impl Heartbeat {
     /// A whole PONG came from `side`.
     pub fn handle_pong(&mut self, side: Side, payload: &[u8], now: Instant) -> PongVerdict {
         let now = self.on_wake(now);
-        match self.pulses[side].pong(payload, now) {
+        let answer = self.pulses[side].pong(payload, now);
+        self.reschedule();
+        match answer {
             Answer::Own { reply, repair } => PongVerdict::Ours {
                 rtt: reply.rtt(),
                 repair,
@@ -224,6 +235,7 @@ impl Heartbeat {
             Reading::Paused => self.pulses[side].pause(now),
             Reading::Resumed => self.pulses[side].resume(now),
         }
+        self.reschedule();
     }
 
     /// The link to `side` is slow, not dead: the kernel still holds bytes of the ping that runs the
@@ -232,6 +244,7 @@ impl Heartbeat {
     pub fn handle_link_progress(&mut self, side: Side, now: Instant) {
         let now = self.on_wake(now);
         self.pulses[side].extend(now);
+        self.reschedule();
     }
 
     /// A FIN or a Close passed, in whichever direction: no more pings to either side, and the
@@ -239,6 +252,7 @@ impl Heartbeat {
     pub fn handle_closing(&mut self) {
         if self.stage == Stage::Beating {
             self.stage = Stage::Closing;
+            self.reschedule();
         }
     }
 
@@ -247,7 +261,7 @@ impl Heartbeat {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.next_wake()?.instant(self.opened))
+        (self.next < Moment::NEVER).then(|| self.next.instant(self.opened))
     }
 
     /// Whether the deadline of `side` has passed: [`handle_timeout`](Self::handle_timeout) would
@@ -266,13 +280,14 @@ impl Heartbeat {
         }
         if let Some(side) = self.lapsing(now) {
             self.stage = Stage::Lapsed(side);
-            return;
+        } else {
+            for side in Side::BOTH {
+                let pulse = &mut self.pulses[side];
+                self.observed[side] |= pulse.expire(now) == Expiry::Observed;
+                pulse.ring(now);
+            }
         }
-        for side in Side::BOTH {
-            let pulse = &mut self.pulses[side];
-            self.observed[side] |= pulse.expire(now) == Expiry::Observed;
-            pulse.ring(now);
-        }
+        self.reschedule();
     }
 
     // --- output
@@ -310,6 +325,12 @@ impl Heartbeat {
         Some(since.instant(self.opened))
     }
 
+    /// How long after the pair opened bytes were last read from `side`.
+    #[must_use]
+    pub fn heard_after(&self, side: Side) -> Duration {
+        self.pulses[side].last_heard().since(Moment::OPENED)
+    }
+
     /// How alive `side` is.
     #[must_use]
     pub fn vitals(&self, side: Side) -> Vitals {
@@ -342,26 +363,26 @@ impl Heartbeat {
             return now;
         }
         self.woken = now;
-        let late = self
-            .next_wake()
-            .is_some_and(|due| now.since(due) > Self::LATE);
-        if late {
+        debug_assert_eq!(self.next, self.next_wake(), "reschedule() was forgotten");
+        if now.since(self.next) > Self::LATE {
             for side in Side::BOTH {
                 self.pulses[side].rearm(now);
             }
+            self.reschedule();
         }
         now
     }
 
-    fn next_wake(&self) -> Option<Moment> {
+    /// To be called by whatever may have changed what is due when.
+    fn reschedule(&mut self) {
+        self.next = self.next_wake();
+    }
+
+    fn next_wake(&self) -> Moment {
         if self.stage != Stage::Beating {
-            return None;
+            return Moment::NEVER;
         }
-        Side::BOTH
-            .iter()
-            .flat_map(|&side| [self.pulses[side].ping_due(), self.pulses[side].deadline()])
-            .flatten()
-            .min()
+        self.pulses.client.next().min(self.pulses.upstream.next())
     }
 
     /// Of two sides past their deadlines, the one whose deadline was first.

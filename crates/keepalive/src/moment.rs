@@ -8,9 +8,15 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
+/// A time to wait, in the same unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span(u64);
+
 impl Moment {
     /// When the pair opened.
     pub(crate) const OPENED: Self = Self(0);
+    /// Later than every other.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
 
     /// `now`, in the life of a pair that opened at `opened`.
     pub(crate) fn of(now: Instant, opened: Instant) -> Self {
@@ -32,6 +38,20 @@ impl Add<Duration> for Moment {
 
     fn add(self, time: Duration) -> Self {
         Self(self.0.saturating_add(nanos(time)))
+    }
+}
+
+impl Add<Span> for Moment {
+    type Output = Self;
+
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(time: Duration) -> Self {
+        Self(nanos(time))
     }
 }
 

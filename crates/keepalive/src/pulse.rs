@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::chance::Chance;
 use crate::ledger::{Answer, Ledger, Reply, Written};
-use crate::moment::Moment;
+use crate::moment::{Moment, Span};
 use crate::payload::{Nonce, PingPayload};
 use crate::policy::{Enforce, Evidence, Mode, Policy};
 use crate::rtt::Rtt;
@@ -21,7 +21,7 @@ pub(crate) struct Pulse {
     own: OwnPing,
     /// The next ping is due `wait` after `base`.
     base: Moment,
-    wait: Duration,
+    wait: Span,
     last_heard: Moment,
     last_life: Moment,
     /// Own pings from this sequence number on were written after the last sign of life (or after
@@ -82,7 +82,7 @@ impl Pulse {
             answered: 0,
             own: OwnPing::Resting,
             base: Moment::OPENED,
-            wait: wait.unwrap_or_default(),
+            wait: wait.unwrap_or_default().into(),
             last_heard: Moment::OPENED,
             last_life: Moment::OPENED,
             mark: 0,
@@ -142,13 +142,28 @@ impl Pulse {
         }
     }
 
+    /// When something is due next.
+    pub(crate) fn next(&self) -> Moment {
+        let [ping, lapse] = [self.ping_due(), self.deadline()];
+        ping.unwrap_or(Moment::NEVER)
+            .min(lapse.unwrap_or(Moment::NEVER))
+    }
+
     // --- input
 
-    pub(crate) fn heard(&mut self, now: Moment) {
+    /// Returns whether that changed what is due when.
+    pub(crate) fn heard(&mut self, now: Moment) -> bool {
         self.last_heard = now;
         if self.policy.evidence == Evidence::Any {
-            self.on_life(now);
+            self.last_life = now;
+            self.observed = false;
+            // With every message of a busy side it is so that no ping waits for its pong.
+            if self.deadline.is_some() || self.mark != self.ledger.next() {
+                self.settle(now);
+                return true;
+            }
         }
+        self.policy.mode == Mode::Idle
     }
 
     pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> Answer {
@@ -179,7 +194,7 @@ impl Pulse {
         self.base = now;
         if let Some(interval) = self.policy.interval() {
             let least = interval.mul_f64(1.0 - self.policy.jitter().share());
-            self.wait = chance.between(least.min(interval), interval);
+            self.wait = chance.between(least.min(interval), interval).into();
         }
         match self.ledger.written(now) {
             Written::Excused => self.mark = self.ledger.next(),
@@ -304,7 +319,7 @@ impl Pulse {
         if self.ledger.is_full(self.mark) && self.scheduled() < now {
             // The one that was held back is due from now on: nobody was late for it.
             self.base = now;
-            self.wait = Duration::ZERO;
+            self.wait = Span::default();
         }
         self.mark = self.ledger.next();
         self.deadline = None;

@@ -46,7 +46,7 @@ pub struct PairEntry {
 /// them together may be of two moments.
 #[derive(Debug)]
 struct Status {
-    /// Milliseconds after `opened`.
+    /// Nanoseconds after `opened`.
     last_heard: AtomicU64,
     /// Microseconds; `u32::MAX` while there is none.
     last_rtt: AtomicU32,
@@ -166,7 +166,7 @@ impl PairEntry {
     #[must_use]
     pub fn status(&self, side: Side, now: Instant) -> SideStatus {
         let status = &self.status[side];
-        let heard = self.opened + Duration::from_millis(status.last_heard.load(Relaxed));
+        let heard = self.opened + Duration::from_nanos(status.last_heard.load(Relaxed));
         let rtt = status.last_rtt.load(Relaxed);
         SideStatus {
             silent_for: now.saturating_duration_since(heard),
@@ -178,18 +178,23 @@ impl PairEntry {
         }
     }
 
-    /// Publishes how alive a side is. Called by the pair's own task only.
-    pub(crate) fn publish(&self, side: Side, vitals: &Vitals, bytes: u64, frames: u64) {
+    /// Publishes how a side's heartbeat goes. Called by the pair's own task only.
+    pub(crate) fn publish_heartbeat(&self, side: Side, vitals: &Vitals) {
         let status = &self.status[side];
-        let heard = vitals.last_heard.saturating_duration_since(self.opened);
-        let heard = u64::try_from(heard.as_millis()).unwrap_or(u64::MAX);
-        status.last_heard.store(heard, Relaxed);
         if let Some(rtt) = vitals.rtt {
             let micros = u32::try_from(rtt.last().as_micros()).unwrap_or(u32::MAX - 1);
             status.last_rtt.store(micros, Relaxed);
         }
         status.pings_sent.store(vitals.pings_sent, Relaxed);
         status.pongs_received.store(vitals.pongs_received, Relaxed);
+    }
+
+    /// Publishes what came from a side, last so long after the pair opened. Called by the pair's
+    /// own task only, with every message.
+    pub(crate) fn publish_traffic(&self, side: Side, heard: Duration, bytes: u64, frames: u64) {
+        let status = &self.status[side];
+        let heard = u64::try_from(heard.as_nanos()).unwrap_or(u64::MAX);
+        status.last_heard.store(heard, Relaxed);
         status.bytes.store(bytes, Relaxed);
         status.frames.store(frames, Relaxed);
     }

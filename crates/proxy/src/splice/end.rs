@@ -74,6 +74,14 @@ impl End {
         }
     }
 
+    /// It is read, takes what it is sent, and is owed nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        self.leg.is_some()
+            && self.input == Input::Open
+            && !self.paused
+            && self.outlet.is_plain()
+    }
+
     /// The frames that were relayed from this side.
     pub(super) fn frames(&self) -> &FrameCounts {
         match &self.relayed {

@@ -129,6 +129,17 @@ impl Outlet {
         !self.backlog.is_empty()
     }
 
+    /// Nothing waits in it, and nothing stands in the way of what will come.
+    pub(super) fn is_plain(&self) -> bool {
+        self.backlog.is_empty()
+            && !self.unflushed
+            && matches!(self.ping, PingSlot::Empty)
+            && matches!(self.close, CloseSlot::Empty)
+            && self.fin == Fin::No
+            && !self.broken
+            && self.watch.is_none()
+    }
+
     /// Whether bytes from the other side are still to be relayed to this one. Behind an endpoint's
     /// own Close they are (the endpoint judges); behind lubdub's they must not be (RFC 6455 5.5.1).
     pub(super) fn accepts(&self) -> bool {

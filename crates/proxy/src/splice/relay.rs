@@ -54,7 +54,7 @@ impl Splice {
             return;
         }
         let to = from.other();
-        let data_before = self.data_frames(from);
+        let data_before = self.terms.data_idle.map(|_| self.data_frames(from));
         let mut rest = input;
         loop {
             if !self.ends[to].outlet.accepts() && self.ends[from].relayed.is_none() {
@@ -85,9 +85,11 @@ impl Splice {
             }
         }
         // A long frame counts as data for as long as it comes in.
-        let in_frame = !self.ends[from].scanner.at_frame_boundary();
-        if in_frame || self.data_frames(from) != data_before {
-            self.deadlines.data = now;
+        if let Some(before) = data_before {
+            let in_frame = !self.ends[from].scanner.at_frame_boundary();
+            if in_frame || self.data_frames(from) != before {
+                self.deadlines.data = now;
+            }
         }
         self.place(cx, to, now);
     }
@@ -121,6 +123,9 @@ impl Splice {
         else {
             return;
         };
+        if outlet.is_plain() {
+            return;
+        }
         let drained = outlet.drain(cx, leg, now);
         if drained.ping_written {
             let delay = self.heart.handle_ping_written(side, now);

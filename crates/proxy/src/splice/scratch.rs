@@ -6,11 +6,15 @@ use std::cell::RefCell;
 /// levels of the cache between the read and the write (docs/architecture.md).
 pub(super) const SCRATCH: usize = 16 * 1024;
 
+/// On pages of its own: the kernel copies into and out of aligned memory faster.
+#[repr(align(4096))]
+struct Buffer([u8; SCRATCH]);
+
 thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+    static BUFFER: RefCell<Box<Buffer>> = RefCell::new(Box::new(Buffer([0; SCRATCH])));
 }
 
 /// Lends the thread's buffer.
 pub(super) fn with_scratch<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
-    BUFFER.with_borrow_mut(|buffer| work(buffer))
+    BUFFER.with_borrow_mut(|buffer| work(&mut buffer.0))
 }

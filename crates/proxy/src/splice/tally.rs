@@ -37,6 +37,11 @@ impl Tally {
         self.flush_at
     }
 
+    /// Whether that moment is set: what is added until then goes with it.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.flush_at.is_some()
+    }
+
     /// Notes whether there is something to add.
     pub(super) fn observe(&mut self, now: Instant) {
         if self.flush_at.is_none() && self.from != self.flushed {

@@ -23,6 +23,16 @@ impl Timer {
         }
     }
 
+    /// Whether a wake-up is armed, and still to come at `now`.
+    pub(super) fn is_waiting(&self, now: Instant) -> bool {
+        self.armed.is_some_and(|armed| armed > now)
+    }
+
+    /// Whether the armed wake-up comes no later than `deadline`.
+    pub(super) fn covers(&self, deadline: Instant) -> bool {
+        self.armed.is_some_and(|armed| armed <= deadline)
+    }
+
     /// Arranges a wake-up at `deadline`, which lies in the future of the clock that the caller
     /// just read: the sleep itself is subject to the runtime's budget and may say "pending" for a
     /// deadline that has passed.
