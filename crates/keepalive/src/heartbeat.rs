@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
 use crate::ledger::{Answer, Ledger};
-use crate::moment::Moment;
+use crate::moment::{Moment, Span};
 use crate::payload::{Nonce, PingPayload};
 use crate::policy::Policy;
 use crate::pulse::{Expiry, Pulse};
@@ -58,6 +58,8 @@ pub struct Heartbeat {
     /// When something is due next: looked at with every message, and therefore kept.
     next: Moment,
     chance: Chance,
+    /// How far the origin of the grid lies before the pair's opening, if pings fall on one.
+    grid: Option<Span>,
     stage: Stage,
     pulses: PerSide<Pulse>,
     /// Sides whose lapse would have been enforced, to be reported.
@@ -172,11 +174,26 @@ impl Heartbeat {
                 Pulse::new(policies[side], entropy.nonces[side], &mut chance)
             }),
             chance,
+            grid: None,
             stage: Stage::Beating,
             observed: PerSide::default(),
         };
         heartbeat.reschedule();
         heartbeat
+    }
+
+    /// Lets the pings fall on a grid of moments that is common to all pairs with this origin, so
+    /// that one wake-up of the driver serves many of them: at most 10 ms apart, and never so that
+    /// a ping comes earlier than jitter allows.
+    #[must_use]
+    pub fn on_grid(mut self, origin: Instant) -> Self {
+        let phase = Span::between(origin, self.opened);
+        self.grid = Some(phase);
+        for side in Side::BOTH {
+            self.pulses[side].align(phase);
+        }
+        self.reschedule();
+        self
     }
 
     // --- input
@@ -203,6 +220,9 @@ impl Heartbeat {
     pub fn handle_ping_written(&mut self, side: Side, now: Instant) -> Duration {
         let now = self.on_wake(now);
         let delay = self.pulses[side].written(now, &mut self.chance);
+        if let Some(phase) = self.grid {
+            self.pulses[side].align(phase);
+        }
         self.reschedule();
         delay
     }
@@ -285,6 +305,15 @@ impl Heartbeat {
                 let pulse = &mut self.pulses[side];
                 self.observed[side] |= pulse.expire(now) == Expiry::Observed;
                 pulse.ring(now);
+            }
+            // Both sides' pings in one wake-up, where that is as well: half as many.
+            if Side::BOTH
+                .iter()
+                .any(|&side| self.pulses[side].is_ringing())
+            {
+                for side in Side::BOTH {
+                    self.pulses[side].ring_along(now);
+                }
             }
         }
         self.reschedule();

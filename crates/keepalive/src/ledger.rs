@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::moment::Moment;
 use crate::payload::{Nonce, PingPayload};
+use crate::stamps::Stamps;
 
 /// The pings of one side that are still of interest.
 #[derive(Debug)]
@@ -19,8 +20,7 @@ pub(crate) struct Ledger {
     next: u64,
     /// Own pings `oldest..next` are unanswered; at most [`Ledger::UNANSWERED`] of them.
     oldest: u64,
-    /// When own ping `n` was written, at `n % UNANSWERED`.
-    written: [Moment; Self::UNANSWERED],
+    written: Stamps,
     /// The ping that stands in the stream but whose last byte the socket has not taken yet.
     placed: Placed,
     /// The latest foreign ping of each gap between own pings, in stream order.
@@ -74,7 +74,7 @@ pub(crate) enum Answer {
 pub(crate) enum Reply {
     /// The round trip.
     Timed(Duration),
-    /// Nothing of the time: it came before its ping was known to be written.
+    /// Nothing of the time: it came before its ping was known to be written, or very long after.
     Untimed,
     /// Nothing: its ping had been answered, or given up, before.
     Late,
@@ -82,7 +82,7 @@ pub(crate) enum Reply {
 
 impl Ledger {
     /// At most so many own pings of a side are unanswered.
-    pub(crate) const UNANSWERED: usize = 16;
+    pub(crate) const UNANSWERED: usize = Stamps::COUNT;
 
     /// One gap more than there are unanswered own pings.
     const GAPS: usize = Self::UNANSWERED + 1;
@@ -96,7 +96,7 @@ impl Ledger {
             nonce,
             next: 0,
             oldest: 0,
-            written: [Moment::OPENED; Self::UNANSWERED],
+            written: Stamps::default(),
             placed: Placed::No,
             foreign: Vec::new(),
         }
@@ -131,7 +131,7 @@ impl Ledger {
     /// The last byte of the placed ping was taken by the socket.
     pub(crate) fn written(&mut self, now: Moment) -> Written {
         let placed = std::mem::replace(&mut self.placed, Placed::No);
-        self.written[Self::slot(self.next)] = now;
+        self.written.push(self.next, now);
         self.next += 1;
         if placed == Placed::Answered {
             self.oldest = self.next;
@@ -195,7 +195,7 @@ impl Ledger {
 
     fn own_pong(&mut self, sequence: u64, now: Moment) -> Answer {
         let reply = if sequence >= self.oldest {
-            Reply::Timed(now.since(self.written[Self::slot(sequence)]))
+            (self.written.age(sequence, self.next, now)).map_or(Reply::Untimed, Reply::Timed)
         } else {
             Reply::Late
         };
@@ -236,10 +236,6 @@ impl Ledger {
         if self.foreign.is_empty() {
             self.foreign = Vec::new();
         }
-    }
-
-    fn slot(sequence: u64) -> usize {
-        (sequence % Self::UNANSWERED as u64) as usize
     }
 }
 

@@ -19,6 +19,7 @@ mod policy;
 mod pulse;
 mod rtt;
 mod side;
+mod stamps;
 
 pub use heartbeat::{Entropy, Heartbeat, Output, PongVerdict, Reading, Vitals};
 pub use payload::PingPayload;

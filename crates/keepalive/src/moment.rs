@@ -27,6 +27,15 @@ impl Moment {
         opened + Duration::from_nanos(self.0)
     }
 
+    /// Microseconds since the pair opened.
+    pub(crate) fn micros(self) -> u64 {
+        self.0 / 1000
+    }
+
+    pub(crate) fn span_since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
     /// The time from `earlier` to here; none if that was later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -52,6 +61,28 @@ impl Add<Span> for Moment {
 impl From<Duration> for Span {
     fn from(time: Duration) -> Self {
         Self(nanos(time))
+    }
+}
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        Self::from_nanos(span.0)
+    }
+}
+
+impl Span {
+    /// How far `instant` lies behind `origin`.
+    pub(crate) fn between(origin: Instant, instant: Instant) -> Self {
+        Self(nanos(instant.saturating_duration_since(origin)))
+    }
+}
+
+impl Moment {
+    /// The last moment until here that is a multiple of `step` after an origin that lies `phase`
+    /// before the pair's opening.
+    pub(crate) fn rounded_down(self, step: Span, phase: Span) -> Self {
+        let beyond = self.0.wrapping_add(phase.0).checked_rem(step.0);
+        Self(self.0.saturating_sub(beyond.unwrap_or_default()))
     }
 }
 

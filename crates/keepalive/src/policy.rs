@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use crate::moment::Span;
+
 /// The heartbeat of one side: how often it is pinged and when its silence is a lapse.
 ///
 /// Built with [`Policy::try_new`]; a `Policy` in hand is always usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    interval: Option<Duration>,
-    timeout: Duration,
+    /// None if it is zero, which no interval is.
+    interval: Span,
+    timeout: Span,
     jitter: Jitter,
     /// From when the next ping is counted.
     pub mode: Mode,
@@ -103,8 +106,8 @@ impl Policy {
             return Err(InvalidPolicy::TooLong);
         }
         Ok(Self {
-            interval,
-            timeout,
+            interval: interval.unwrap_or_default().into(),
+            timeout: timeout.into(),
             jitter,
             mode: Mode::default(),
             evidence: Evidence::default(),
@@ -115,13 +118,13 @@ impl Policy {
     /// The time from one own ping to the next; `None` if this side is not pinged.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {
-        self.interval
+        (self.interval != Span::default()).then(|| self.interval.into())
     }
 
     /// The time that the side has for a sign of life after an own ping was written to it.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.timeout
+        self.timeout.into()
     }
 
     /// The share of the interval by which a ping may come early.
@@ -135,8 +138,8 @@ impl Default for Policy {
     /// The classic recipe: a ping every 30 s, and a read deadline of 60 s (30 + 30).
     fn default() -> Self {
         Self {
-            interval: Some(Duration::from_secs(30)),
-            timeout: Duration::from_secs(30),
+            interval: Duration::from_secs(30).into(),
+            timeout: Duration::from_secs(30).into(),
             jitter: Jitter::default(),
             mode: Mode::default(),
             evidence: Evidence::default(),

@@ -71,6 +71,11 @@ impl Pulse {
     /// "Never nearer than 1 s after reading resumes."
     const AFTER_PAUSE: Duration = Duration::from_secs(1);
 
+    /// The grid on which pings fall is this share of the time that jitter leaves them, and at most
+    /// [`Pulse::COARSEST`].
+    const STEPS: u32 = 10;
+    const COARSEST: Duration = Duration::from_millis(10);
+
     pub(crate) fn new(policy: Policy, nonce: Nonce, chance: &mut Chance) -> Self {
         let wait = policy
             .interval()
@@ -191,11 +196,6 @@ impl Pulse {
             OwnPing::Resting => Duration::ZERO,
         };
         self.own = OwnPing::Resting;
-        self.base = now;
-        if let Some(interval) = self.policy.interval() {
-            let least = interval.mul_f64(1.0 - self.policy.jitter().share());
-            self.wait = chance.between(least.min(interval), interval).into();
-        }
         match self.ledger.written(now) {
             Written::Excused => self.mark = self.ledger.next(),
             Written::Unanswered if self.deadline.is_none() => {
@@ -206,6 +206,10 @@ impl Pulse {
                 });
             }
             Written::Unanswered => {}
+        }
+        self.base = now;
+        if let Some(interval) = self.policy.interval() {
+            self.wait = chance.between(self.least(interval), interval).into();
         }
         delay
     }
@@ -232,6 +236,35 @@ impl Pulse {
         if let Some(due) = self.ping_due().filter(|due| *due <= now) {
             self.own = OwnPing::Due(due);
         }
+    }
+
+    /// A ping that may go out by now does, although it need not yet: it saves a wake-up.
+    pub(crate) fn ring_along(&mut self, now: Moment) {
+        let Some(interval) = self.policy.interval() else {
+            return;
+        };
+        let may = self.base + self.least(interval) <= now;
+        if may && self.policy.mode == Mode::Interval && self.ping_due().is_some() {
+            self.own = OwnPing::Due(now);
+        }
+    }
+
+    /// Moves the next ping onto the grid, unless that would be earlier than jitter allows.
+    pub(crate) fn align(&mut self, phase: Span) {
+        let Some(interval) = self.policy.interval() else {
+            return;
+        };
+        let least = self.least(interval);
+        let step = ((interval - least) / Self::STEPS).min(Self::COARSEST);
+        let aligned = (self.base + self.wait).rounded_down(step.into(), phase);
+        if aligned >= self.base + least {
+            self.wait = aligned.span_since(self.base);
+        }
+    }
+
+    /// Whether a ping is due, and waits to be handed out.
+    pub(crate) fn is_ringing(&self) -> bool {
+        matches!(self.own, OwnPing::Due(_))
     }
 
     /// Hands out the ping that is due, once.
@@ -283,6 +316,16 @@ impl Pulse {
             Expiry::None
         } else {
             Expiry::Observed
+        }
+    }
+
+    /// The next ping is due no earlier than this after its base.
+    fn least(&self, interval: Duration) -> Duration {
+        match self.ledger.next() {
+            0 => interval / 2,
+            _ => interval
+                .mul_f64(1.0 - self.policy.jitter().share())
+                .min(interval),
         }
     }
 

@@ -4,6 +4,7 @@
 //! and nothing hashes or compares a string. Not in here: when to count, which is the proxy's
 //! business.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use metrics::{Counter, Gauge, Histogram};
@@ -88,14 +89,12 @@ pub struct DirectionMetrics {
     pub frames: [Counter; OpcodeClass::ALL.len()],
 }
 
-/// One open pair in the gauge `lubdub_pairs`: counted for as long as this lives.
+/// One open pair and its metrics: counted in the gauge `lubdub_pairs` for as long as this lives.
 ///
 /// A drop guard, because a pair whose task panics would otherwise be open for ever.
 #[derive(Debug)]
 #[must_use = "the pair is counted as open only while this is held"]
-pub struct PairGauge {
-    pairs: Gauge,
-}
+pub struct OpenPair(Arc<PairMetrics>);
 
 /// Handshakes by outcome.
 #[derive(Debug)]
@@ -165,9 +164,10 @@ impl PairMetrics {
     }
 
     /// Counts a pair as opened, and as open until the guard is dropped.
-    pub fn open(&self) -> PairGauge {
+    pub fn open(self: &Arc<Self>) -> OpenPair {
         self.pairs_opened.increment(1);
-        PairGauge::new(self.pairs.clone())
+        self.pairs.increment(1);
+        OpenPair(Arc::clone(self))
     }
 }
 
@@ -250,18 +250,19 @@ impl DirectionMetrics {
     }
 }
 
-// === impl PairGauge ===
+// === impl OpenPair ===
 
-impl PairGauge {
-    fn new(pairs: Gauge) -> Self {
-        pairs.increment(1);
-        Self { pairs }
+impl Deref for OpenPair {
+    type Target = PairMetrics;
+
+    fn deref(&self) -> &PairMetrics {
+        &self.0
     }
 }
 
-impl Drop for PairGauge {
+impl Drop for OpenPair {
     fn drop(&mut self) {
-        self.pairs.decrement(1);
+        self.0.pairs.decrement(1);
     }
 }
 

@@ -20,7 +20,7 @@ mod reference;
 mod table;
 
 pub use handles::{
-    DirectionMetrics, ListenerMetrics, NO_ROUTE, PairGauge, PairMetrics, RouteMetrics, SideMetrics,
+    DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics, RouteMetrics, SideMetrics,
 };
 pub use labels::{Cause, Diagnosis, Label, OpcodeClass, Outcome, Value};
 pub use metrics::{Counter, Gauge, Histogram};

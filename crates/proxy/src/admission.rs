@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lubdub_metrics::Outcome;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::Semaphore;
 
 use crate::route::{RouteIndex, RouteTable};
 use crate::settings::Limits;
@@ -35,22 +35,27 @@ pub(crate) enum Refusal {
 /// A pair's place; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct PairPermit {
-    _process: OwnedSemaphorePermit,
-    _route: Option<OwnedSemaphorePermit>,
-    _source: Option<SourcePermit>,
+    _process: Permit,
+    _route: Option<Permit>,
+    _source: Option<Box<SourcePermit>>,
 }
 
 /// A handshake's place; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct HandshakeSlot {
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 /// A socket's place within what the file limit carries; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct SocketPermit {
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
+
+/// One place of a semaphore, in half of the room that the semaphore's own permit for any number of
+/// them takes: a pair holds several.
+#[derive(Debug)]
+struct Permit(Arc<Semaphore>);
 
 /// Pairs by source.
 #[derive(Debug)]
@@ -91,16 +96,13 @@ impl Admission {
 
     /// A place for one more pair.
     pub(crate) fn pair(&self, route: RouteIndex, source: IpAddr) -> Result<PairPermit, Refusal> {
-        let take = |of: &Arc<Semaphore>, refusal| match Arc::clone(of).try_acquire_owned() {
-            Ok(permit) => Ok(permit),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => Err(refusal),
-        };
+        let take = |of: &Arc<Semaphore>, refusal| Permit::try_of(of).ok_or(refusal);
         let of_route = self.routes[route.0].as_ref();
         Ok(PairPermit {
             _source: self
                 .sources
                 .as_ref()
-                .map(|all| all.take(source))
+                .map(|all| all.take(source).map(Box::new))
                 .transpose()?,
             _route: of_route.map(|all| take(all, Refusal::Route)).transpose()?,
             _process: take(&self.pairs, Refusal::Process)?,
@@ -109,24 +111,44 @@ impl Admission {
 
     /// Waits for a place for one more handshake.
     pub(crate) async fn handshake(&self) -> HandshakeSlot {
-        let permit = Arc::clone(&self.handshakes).acquire_owned().await;
         HandshakeSlot {
-            _permit: permit.expect("the semaphore of handshakes is never closed"),
+            _permit: Permit::of(&self.handshakes).await,
         }
     }
 
     /// Waits for a place for one more connection of a client.
     pub(crate) async fn client(&self) -> SocketPermit {
-        let permit = Arc::clone(&self.clients).acquire_owned().await;
         SocketPermit {
-            _permit: permit.expect("the semaphore of clients is never closed"),
+            _permit: Permit::of(&self.clients).await,
         }
     }
 
     /// A place for one more connection to an upstream, if there is one.
     pub(crate) fn upstream(&self) -> Option<SocketPermit> {
-        let permit = Arc::clone(&self.upstreams).try_acquire_owned().ok()?;
-        Some(SocketPermit { _permit: permit })
+        Some(SocketPermit {
+            _permit: Permit::try_of(&self.upstreams)?,
+        })
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    async fn of(semaphore: &Arc<Semaphore>) -> Self {
+        let permit = semaphore.acquire().await;
+        permit.expect("no semaphore is ever closed").forget();
+        Self(Arc::clone(semaphore))
+    }
+
+    fn try_of(semaphore: &Arc<Semaphore>) -> Option<Self> {
+        semaphore.try_acquire().ok()?.forget();
+        Some(Self(Arc::clone(semaphore)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
     }
 }
 

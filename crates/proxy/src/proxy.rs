@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::admission::Admission;
 use crate::front::connection::Entrance;
-use crate::front::listener::Acceptor;
+use crate::front::listener::{Acceptor, Bound};
 use crate::registry::{Order, Registry};
 use crate::route::RouteTable;
 use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits, Settings};
@@ -22,7 +22,7 @@ use crate::worker::Workers;
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
-    workers: Arc<Workers>,
+    workers: Workers,
     addresses: Vec<(Arc<str>, SocketAddr)>,
     /// Ends the accepting.
     stop: CancellationToken,
@@ -84,14 +84,13 @@ impl Proxy {
     /// How long connections that were cut get to notice it.
     const AFTER_CUT: Duration = Duration::from_secs(1);
 
-    /// Binds every listener and starts the workers. To be called within a Tokio runtime, which
-    /// accepts the connections; the pairs run on the workers' own.
+    /// Binds every listener and starts the workers, on whose threads everything runs.
     ///
     /// # Errors
     /// If an address cannot be bound or a thread not be started; then nothing is left running.
     pub fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
         let routes = RouteTable::new(settings.routes);
-        let mut acceptors = Vec::new();
+        let mut listeners = Vec::new();
         let mut addresses = Vec::new();
         for listener in settings.listeners {
             let unregistered = |name: &Arc<str>| StartError::Unregistered(Arc::clone(name));
@@ -112,14 +111,14 @@ impl Proxy {
                 address,
                 error,
             };
-            let acceptor = Acceptor::bind(Entrance {
+            let bound = Bound::new(Entrance {
                 listener,
                 metrics: of_listener,
                 routes: of_routes,
             })
             .map_err(bind)?;
-            addresses.push((Arc::clone(&name), acceptor.local_addr().map_err(bind)?));
-            acceptors.push(acceptor);
+            addresses.push((Arc::clone(&name), bound.local_addr().map_err(bind)?));
+            listeners.push(bound);
         }
         let shared = Arc::new(Shared {
             admission: Arc::new(Admission::new(&settings.limits, &routes)),
@@ -128,7 +127,7 @@ impl Proxy {
             limits: settings.limits,
             forwarded: settings.forwarded,
             drain: settings.drain,
-            registry: Arc::default(),
+            registry: Arc::new(Registry::new(tokio::time::Instant::now().into_std())),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -137,14 +136,18 @@ impl Proxy {
         let workers = Workers::start(settings.workers, &shared).map_err(StartError::Worker)?;
         let proxy = Self {
             shared,
-            workers: Arc::new(workers),
+            workers,
             addresses,
             stop: CancellationToken::new(),
             acceptors: TaskTracker::new(),
         };
-        for acceptor in acceptors {
-            let run = acceptor.run(Arc::clone(&proxy.workers), proxy.stop.clone());
-            proxy.acceptors.spawn(run);
+        let crew = proxy.workers.crew();
+        for (n, bound) in listeners.into_iter().enumerate() {
+            // Beside its pairs: a thread of its own would have to wake the worker's each time.
+            let runtime = crew.on_duty(n).runtime();
+            let acceptor = Acceptor::new(bound, runtime).map_err(StartError::Worker)?;
+            let run = acceptor.run(Arc::clone(crew), proxy.stop.clone());
+            runtime.spawn(proxy.acceptors.track_future(run));
         }
         Ok(proxy)
     }

@@ -15,8 +15,9 @@ use lubdub_keepalive::{PerSide, Side, Vitals};
 pub struct PairId(pub u64);
 
 /// All live pairs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Registry {
+    started: Instant,
     pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
     next: AtomicU64,
     open: AtomicUsize,
@@ -38,18 +39,18 @@ pub struct PairEntry {
     /// When the 101 was relayed.
     pub opened: Instant,
     status: PerSide<Status>,
+    /// The latest round trip in microseconds; `u32::MAX` while there is none.
+    rtt: PerSide<AtomicU32>,
     order: AtomicU8,
     waker: Mutex<Option<Waker>>,
 }
 
 /// What a pair's task publishes about a side. Read without a lock: each number is true, all of
 /// them together may be of two moments.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Status {
     /// Nanoseconds after `opened`.
     last_heard: AtomicU64,
-    /// Microseconds; `u32::MAX` while there is none.
-    last_rtt: AtomicU32,
     pings_sent: AtomicU64,
     pongs_received: AtomicU64,
     bytes: AtomicU64,
@@ -95,6 +96,21 @@ pub(crate) struct Registration {
 // === impl Registry ===
 
 impl Registry {
+    /// An empty one.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            started: now,
+            pairs: Mutex::default(),
+            next: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+        }
+    }
+
+    /// When it was made, before every pair.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// How many pairs are open.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -134,7 +150,8 @@ impl Registry {
             client,
             upstream,
             opened,
-            status: PerSide::from_fn(|_| Status::default()),
+            status: PerSide::default(),
+            rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
             order: AtomicU8::new(Order::None as u8),
             waker: Mutex::new(None),
         });
@@ -167,7 +184,7 @@ impl PairEntry {
     pub fn status(&self, side: Side, now: Instant) -> SideStatus {
         let status = &self.status[side];
         let heard = self.opened + Duration::from_nanos(status.last_heard.load(Relaxed));
-        let rtt = status.last_rtt.load(Relaxed);
+        let rtt = self.rtt[side].load(Relaxed);
         SideStatus {
             silent_for: now.saturating_duration_since(heard),
             last_rtt: (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into())),
@@ -183,7 +200,7 @@ impl PairEntry {
         let status = &self.status[side];
         if let Some(rtt) = vitals.rtt {
             let micros = u32::try_from(rtt.last().as_micros()).unwrap_or(u32::MAX - 1);
-            status.last_rtt.store(micros, Relaxed);
+            self.rtt[side].store(micros, Relaxed);
         }
         status.pings_sent.store(vitals.pings_sent, Relaxed);
         status.pongs_received.store(vitals.pongs_received, Relaxed);
@@ -230,6 +247,10 @@ impl PairEntry {
 // === impl Registration ===
 
 impl Registration {
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     pub(crate) fn entry(&self) -> &PairEntry {
         &self.entry
     }
@@ -239,20 +260,5 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.entry.id);
         self.registry.open.fetch_sub(1, Relaxed);
-    }
-}
-
-// === impl Status ===
-
-impl Default for Status {
-    fn default() -> Self {
-        Self {
-            last_heard: AtomicU64::new(0),
-            last_rtt: AtomicU32::new(u32::MAX),
-            pings_sent: AtomicU64::new(0),
-            pongs_received: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            frames: AtomicU64::new(0),
-        }
     }
 }

@@ -50,15 +50,26 @@ impl Socket {
     /// queued ahead of a ping, while what is in flight is not limited.
     const NOTSENT_LOWAT: u32 = 16 * 1024;
 
-    /// Prepares a connected socket for frames: small writes leave at once, and little is queued.
+    /// Prepares a socket for frames: small writes leave at once, and little is queued. What a
+    /// listener accepts is as it is itself.
+    pub(crate) fn prepare(socket: SockRef<'_>) -> io::Result<()> {
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_notsent_lowat(Self::NOTSENT_LOWAT)
+    }
+
+    /// A connected socket that is to be prepared.
     pub(crate) fn new(tcp: TcpStream) -> io::Result<Self> {
-        tcp.set_nodelay(true)?;
-        SockRef::from(&tcp).set_tcp_notsent_lowat(Self::NOTSENT_LOWAT)?;
-        Ok(Self {
+        Self::prepare(SockRef::from(&tcp))?;
+        Ok(Self::prepared(tcp))
+    }
+
+    /// A connected socket that is prepared.
+    pub(crate) fn prepared(tcp: TcpStream) -> Self {
+        Self {
             tcp,
             taken: 0,
             ask_kernel: false,
-        })
+        }
     }
 
     /// Bytes that the kernel has taken so far.
@@ -66,9 +77,14 @@ impl Socket {
         self.taken
     }
 
+    /// Bytes that the peer's kernel has not acknowledged; `None` if ours does not say.
+    pub(crate) fn unacknowledged(&self) -> Option<u64> {
+        queue::unacknowledged(&self.tcp).ok()
+    }
+
     /// What has arrived at the peer's kernel; `None` if ours does not say.
     pub(crate) fn arrival(&self) -> Option<Arrival> {
-        let held = queue::unacknowledged(&self.tcp).ok()?;
+        let held = self.unacknowledged()?;
         Some(Arrival {
             acknowledged: self.taken.saturating_sub(held),
             packets: queue::delivered(&self.tcp).unwrap_or_default(),

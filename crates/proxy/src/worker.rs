@@ -14,12 +14,18 @@ use tokio_util::sync::CancellationToken;
 use crate::http::plain::PlainClients;
 use crate::proxy::Shared;
 
-/// All workers of a proxy.
+/// The worker threads of a proxy; they end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    workers: Vec<Arc<Worker>>,
+    crew: Arc<Crew>,
     threads: Vec<JoinHandle<()>>,
     stop: CancellationToken,
+}
+
+/// Those who share the work, as each of them knows the others.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    workers: Vec<Arc<Worker>>,
     shared: Arc<Shared>,
 }
 
@@ -66,22 +72,17 @@ impl Workers {
         }
         unless_all_start.disarm();
         Ok(Self {
-            workers,
+            crew: Arc::new(Crew {
+                workers,
+                shared: Arc::clone(shared),
+            }),
             threads,
             stop,
-            shared: Arc::clone(shared),
         })
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    pub(crate) fn least_loaded(&self) -> &Arc<Worker> {
-        self.workers
-            .iter()
-            .min_by_key(|worker| worker.load.load(Relaxed))
-            .expect("there is at least one worker")
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        &self.crew
     }
 }
 
@@ -95,9 +96,34 @@ impl Drop for Workers {
     }
 }
 
+// === impl Crew ===
+
+impl Crew {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The worker for the `n`th of several duties.
+    pub(crate) fn on_duty(&self, n: usize) -> &Arc<Worker> {
+        &self.workers[n % self.workers.len()]
+    }
+
+    pub(crate) fn least_loaded(&self) -> &Arc<Worker> {
+        self.workers
+            .iter()
+            .min_by_key(|worker| worker.load.load(Relaxed))
+            .expect("there is at least one worker")
+    }
+}
+
 // === impl Worker ===
 
 impl Worker {
+    /// The runtime of its thread.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

@@ -186,11 +186,16 @@ impl FrameScanner {
         held
     }
 
-    /// How many frames there were: counted with their header, PONGs of at most 125 bytes when they
+    /// How many frames there were since the counts were last taken: counted with their header, PONGs of at most 125 bytes when they
     /// are whole.
     #[must_use]
     pub fn frames(&self) -> &FrameCounts {
         &self.counts
+    }
+
+    /// Those same counts, which start anew.
+    pub fn take_frames(&mut self) -> FrameCounts {
+        mem::take(&mut self.counts)
     }
 
     /// Scans from `input[at..]`, where a frame begins; all before it is to be forwarded.

@@ -331,7 +331,7 @@ fn metrics_are_shared_between_threads() {
     fn assert_shared<T: Send + Sync + 'static>() {}
     assert_shared::<Metrics>();
     assert_shared::<lubdub_metrics::PairMetrics>();
-    assert_shared::<lubdub_metrics::PairGauge>();
+    assert_shared::<lubdub_metrics::OpenPair>();
 
     let metrics = Arc::new(metrics());
     let threads: Vec<_> = (0..4)

@@ -35,6 +35,7 @@ pub(crate) struct Entrance {
 /// A connection that was just accepted.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
+    /// Non-blocking, and prepared as the listener is.
     pub(crate) tcp: TcpStream,
     pub(crate) peer: SocketAddr,
     /// `None` for one that was taken out of the accept queue of a listener that closes.
@@ -135,8 +136,7 @@ impl Connection {
     /// Waits for the first byte, and sets up TLS if the listener speaks it.
     async fn open(&self, tcp: TcpStream) -> Result<Leg, Unserved> {
         let timeouts = self.worker.shared().timeouts;
-        tcp.set_nonblocking(true)?;
-        let socket = Socket::new(tokio::net::TcpStream::from_std(tcp)?)?;
+        let socket = Socket::prepared(tokio::net::TcpStream::from_std(tcp)?);
         let patience = SLOT_PATIENCE.min(timeouts.first_byte);
         if timeout(patience, socket.readable()).await.is_err() {
             self.release_slot();

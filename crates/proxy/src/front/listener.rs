@@ -1,20 +1,30 @@
-//! One listening socket: it hands each connection to the worker that has the fewest.
+//! One listening socket: the worker that has it hands each connection to the one with the fewest.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::connection::{self, Entrance, Newcomer};
-use crate::worker::Workers;
+use crate::worker::Crew;
 
-/// A bound socket that accepts connections for one listener.
+/// A bound socket.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    socket: TcpListener,
+    entrance: Arc<Entrance>,
+}
+
+/// Accepts connections for one listener.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     // Not the runtime's own listener: that would register each connection with the acceptor's
@@ -23,14 +33,12 @@ pub(crate) struct Acceptor {
     entrance: Arc<Entrance>,
 }
 
-impl Acceptor {
+impl Bound {
     /// Connections that the kernel completes ahead of us: what waits for a handshake slot, waits
     /// there. The kernel caps it at `net.core.somaxconn`.
     const BACKLOG: i32 = 4096;
-    /// How long to let go of a listener for which the process has no file descriptor.
-    const PAUSE: Duration = Duration::from_millis(100);
 
-    pub(crate) fn bind(entrance: Entrance) -> io::Result<Self> {
+    pub(crate) fn new(entrance: Entrance) -> io::Result<Self> {
         let address = entrance.listener.address;
         let socket = Socket::new(
             Domain::for_address(address),
@@ -38,36 +46,51 @@ impl Acceptor {
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
+        crate::socket::Socket::prepare(SockRef::from(&socket))?;
         socket.bind(&address.into())?;
         socket.listen(Self::BACKLOG)?;
-        #[expect(
-            deprecated,
-            reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
-        )]
-        let socket = AsyncFd::new(socket.into())?;
         Ok(Self {
-            socket,
+            socket: socket.into(),
             entrance: Arc::new(entrance),
         })
     }
 
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.entrance.listener.name
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+impl Acceptor {
+    /// How long to let go of a listener for which the process has no file descriptor.
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    /// Has this runtime wait for connections.
+    pub(crate) fn new(bound: Bound, runtime: &Handle) -> io::Result<Self> {
+        let _within = runtime.enter();
+        #[expect(
+            deprecated,
+            reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
+        )]
+        let socket = AsyncFd::with_interest(bound.socket, Interest::READABLE)?;
+        Ok(Self {
+            socket,
+            entrance: bound.entrance,
+        })
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.get_ref().local_addr()
+    fn name(&self) -> &Arc<str> {
+        &self.entrance.listener.name
     }
 
     /// Accepts until `stop`, then what waits in the accept queue: closing the socket over it would
     /// reset connections that the clients believe to have.
-    pub(crate) async fn run(self, workers: Arc<Workers>, stop: CancellationToken) {
+    pub(crate) async fn run(self, crew: Arc<Crew>, stop: CancellationToken) {
         let mut starved = false;
-        while let Some(accepted) = stop.run_until_cancelled(self.accept(&workers)).await {
+        while let Some(accepted) = stop.run_until_cancelled(self.accept(&crew)).await {
             match accepted {
                 Ok(newcomer) => {
                     starved = false;
-                    self.hand_over(newcomer, &workers);
+                    self.hand_over(newcomer, &crew);
                 }
                 Err(error) if is_starvation(&error) => {
                     if !std::mem::replace(&mut starved, true) {
@@ -81,8 +104,8 @@ impl Acceptor {
             }
         }
         // No more than the queue held: others may be coming as fast as these are taken.
-        for _ in 0..Self::BACKLOG {
-            match self.socket.get_ref().accept() {
+        for _ in 0..Bound::BACKLOG {
+            match accept(self.socket.get_ref()) {
                 Ok((tcp, peer)) => self.hand_over(
                     Newcomer {
                         tcp,
@@ -90,7 +113,7 @@ impl Acceptor {
                         slot: None,
                         permit: None,
                     },
-                    &workers,
+                    &crew,
                 ),
                 Err(error)
                     if is_starvation(&error) || error.kind() == io::ErrorKind::WouldBlock =>
@@ -104,14 +127,14 @@ impl Acceptor {
 
     /// Waits for a connection, and for the room to serve it: until there is some, it stays in the
     /// accept queue.
-    async fn accept(&self, workers: &Workers) -> io::Result<Newcomer> {
-        let admission = &workers.shared().admission;
+    async fn accept(&self, crew: &Crew) -> io::Result<Newcomer> {
+        let admission = &crew.shared().admission;
         loop {
             // Not before somebody is there: an idle listener must not hold another's last place.
             let mut ready = self.socket.readable().await?;
             let permit = admission.client().await;
             let slot = admission.handshake().await;
-            match ready.try_io(|socket| socket.get_ref().accept()) {
+            match ready.try_io(|socket| accept(socket.get_ref())) {
                 Ok(Ok((tcp, peer))) => {
                     return Ok(Newcomer {
                         tcp,
@@ -127,8 +150,8 @@ impl Acceptor {
         }
     }
 
-    fn hand_over(&self, newcomer: Newcomer, workers: &Workers) {
-        let worker = workers.least_loaded();
+    fn hand_over(&self, newcomer: Newcomer, crew: &Crew) {
+        let worker = crew.least_loaded();
         worker.spawn(connection::serve(
             newcomer,
             Arc::clone(&self.entrance),
@@ -137,6 +160,15 @@ impl Acceptor {
             worker.load(),
         ));
     }
+}
+
+/// Takes a connection, which is non-blocking from the start.
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, peer) = acceptfrom_with(listener, flags)?;
+    // A peer that has gone already may have no address any more.
+    let peer = (peer.and_then(|peer| peer.try_into().ok())).ok_or(Errno::CONNABORTED)?;
+    Ok((socket.into(), peer))
 }
 
 /// Errors that are about the process or the host: accepting again at once would spin. All others

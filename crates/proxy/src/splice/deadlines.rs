@@ -88,8 +88,7 @@ impl Splice {
             self.on_close_timeout();
         }
         if self.tally.deadline().is_some_and(|at| at <= now) {
-            let frames = self.frames();
-            self.tally.flush(&self.metrics.route, &frames);
+            self.flush();
         }
     }
 
@@ -161,7 +160,7 @@ impl Splice {
             } = outlet.ping
             {
                 // Past that moment it is the stream, not time, that the ping waits for.
-                consider(frame_boundary_from.filter(|at| *at > now));
+                consider(Some(frame_boundary_from).filter(|at| *at > now));
             }
         }
         next
@@ -172,10 +171,10 @@ impl Splice {
             Output::SendPing { side, payload } => {
                 self.ends[side].outlet.ping = PingSlot::Owed {
                     payload,
-                    frame_boundary_from: Some(match self.terms.boundary_wait[side] {
+                    frame_boundary_from: match self.terms.boundary_wait[side] {
                         Some(wait) => now + wait,
                         None => now,
-                    }),
+                    },
                 };
             }
             Output::Lapsed { side, silent_for } => {

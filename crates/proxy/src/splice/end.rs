@@ -26,8 +26,8 @@ pub(super) struct End {
     pub(super) said_close: bool,
     /// The own ping that runs this side's clock.
     pub(super) ping_mark: Option<PingMark>,
-    /// What was relayed of this side's frames, once the rest is thrown away.
-    pub(super) relayed: Option<Box<FrameCounts>>,
+    /// What comes from it is thrown away: its frames count no more.
+    pub(super) discarded: bool,
 }
 
 /// What comes from a side.
@@ -70,24 +70,29 @@ impl End {
             paused: false,
             said_close: false,
             ping_mark: None,
-            relayed: None,
+            discarded: false,
         }
     }
 
     /// It is read, takes what it is sent, and is owed nothing.
     pub(super) fn is_plain(&self) -> bool {
-        self.leg.is_some()
-            && self.input == Input::Open
-            && !self.paused
-            && self.outlet.is_plain()
+        self.leg.is_some() && self.input == Input::Open && !self.paused && self.outlet.is_plain()
     }
 
-    /// The frames that were relayed from this side.
-    pub(super) fn frames(&self) -> &FrameCounts {
-        match &self.relayed {
-            Some(relayed) => relayed,
-            None => self.scanner.frames(),
+    /// How many frames were relayed from this side since they were last taken.
+    pub(super) fn frames(&self) -> u64 {
+        if self.discarded {
+            return 0;
         }
+        self.scanner.frames().total()
+    }
+
+    /// The frames that were relayed from this side since they were last taken.
+    pub(super) fn take_frames(&mut self) -> FrameCounts {
+        if self.discarded {
+            return FrameCounts::default();
+        }
+        self.scanner.take_frames()
     }
 
     pub(super) fn read(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Read {

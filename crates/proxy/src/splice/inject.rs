@@ -4,39 +4,62 @@
 //! NOT mask any frames that it sends to the client". Toward the upstream lubdub is the client, so
 //! its frames are masked there, each with a fresh key from a cryptographic generator (5.3).
 
-use bytes::BytesMut;
+use std::ops::Deref;
+
 use fastwebsockets::{Frame, OpCode, Payload};
 use lubdub_keepalive::{PingPayload, Side};
 use lubdub_wire::CloseCode;
 
+/// A frame of lubdub's own, as it goes out. It lives on the stack: heartbeats cost no allocation.
+pub(super) struct Injected {
+    bytes: [u8; Self::HEAD + Self::PAYLOAD],
+    len: usize,
+}
+
+impl Injected {
+    /// The most room that a header takes (what is written of it for a control frame is less).
+    const HEAD: usize = 16;
+    /// RFC 6455 5.5: control frames carry at most this.
+    const PAYLOAD: usize = 125;
+}
+
+impl Deref for Injected {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 /// An own ping to `to`.
-pub(super) fn ping(to: Side, payload: PingPayload) -> BytesMut {
-    let payload = payload.as_bytes().to_vec();
-    encode(
-        to,
-        Frame::new(true, OpCode::Ping, None, Payload::Owned(payload)),
-    )
+pub(super) fn ping(to: Side, payload: PingPayload) -> Injected {
+    encode(to, OpCode::Ping, payload.as_bytes())
 }
 
 /// An own Close to `to`, without a reason.
-pub(super) fn close(to: Side, code: CloseCode) -> BytesMut {
-    encode(to, Frame::close(code.get(), b""))
+pub(super) fn close(to: Side, code: CloseCode) -> Injected {
+    encode(to, OpCode::Close, &code.get().to_be_bytes())
 }
 
 /// The pong that the other endpoint may have left out (RFC 6455 5.5.3).
-pub(super) fn repaired_pong(to: Side, payload: Vec<u8>) -> BytesMut {
-    encode(to, Frame::pong(Payload::Owned(payload)))
+pub(super) fn repaired_pong(to: Side, payload: &[u8]) -> Injected {
+    encode(to, OpCode::Pong, payload)
 }
 
-fn encode(to: Side, mut frame: Frame<'_>) -> BytesMut {
+fn encode(to: Side, opcode: OpCode, payload: &[u8]) -> Injected {
+    let mut copy = [0; Injected::PAYLOAD];
+    let copy = &mut copy[..payload.len()];
+    copy.copy_from_slice(payload);
+    let mut frame = Frame::new(true, opcode, None, Payload::BorrowedMut(copy));
     match to {
         Side::Client => {}
         Side::Upstream => frame.mask(),
     }
-    let mut bytes = Vec::with_capacity(16 + frame.payload.len());
-    let written = frame.write(&mut bytes).len();
-    bytes.truncate(written);
-    BytesMut::from(&bytes[..])
+    let mut bytes = [0; Injected::HEAD + Injected::PAYLOAD];
+    let head = frame.fmt_head(&mut bytes);
+    let len = head + frame.payload.len();
+    bytes[head..len].copy_from_slice(&frame.payload);
+    Injected { bytes, len }
 }
 
 #[cfg(test)]
@@ -54,7 +77,7 @@ mod tests {
         for (to, masked) in [(Side::Client, false), (Side::Upstream, true)] {
             for frame in [
                 close(to, CloseCode::GOING_AWAY),
-                repaired_pong(to, b"hello".to_vec()),
+                repaired_pong(to, b"hello"),
             ] {
                 let header = header(&frame);
                 assert_eq!(header.mask.is_some(), masked);
@@ -85,7 +108,7 @@ mod tests {
         };
         assert_eq!(&payload[..], 1001_u16.to_be_bytes());
 
-        let frame = repaired_pong(Side::Upstream, vec![7; 125]);
+        let frame = repaired_pong(Side::Upstream, &[7; 125]);
         let step = FrameScanner::new().scan(&frame, Stop::Never);
         let Event::Pong(pong) = step.event else {
             panic!("not a PONG: {:?}", step.event);

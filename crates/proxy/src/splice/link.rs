@@ -6,12 +6,12 @@ use lubdub_metrics::Diagnosis;
 use crate::socket::{Arrival, Socket};
 
 /// The own ping that runs a side's clock, as it stands in the kernel's books.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct PingMark {
     /// Bytes that the kernel had taken with the ping's last.
     end: u64,
-    /// What had arrived when we last looked.
-    arrived: Option<Arrival>,
+    /// What had arrived when we last looked; `None` if only the ping itself was on its way.
+    arrived: Option<Box<Arrival>>,
 }
 
 /// What the kernel says of a side that has reached its deadline.
@@ -24,11 +24,17 @@ pub(super) enum Look {
 }
 
 impl PingMark {
+    /// So many bytes on their way are no more than a ping, in TLS or not.
+    const A_PING: u64 = 256;
+
     /// The mark of a ping that was just written, and whose clock starts with it.
     pub(super) fn of(socket: &Socket) -> Self {
+        let end = socket.taken();
+        // Mostly there is nothing ahead of the ping whose arrival would have to be watched.
+        let quiet = (socket.unacknowledged()).is_some_and(|bytes| bytes <= Self::A_PING);
         Self {
-            end: socket.taken(),
-            arrived: socket.arrival(),
+            end,
+            arrived: (!quiet).then(|| socket.arrival().map(Box::new)).flatten(),
         }
     }
 
@@ -41,7 +47,7 @@ impl PingMark {
             // Its host is there and has the ping; it is the program that is silent.
             return Look::Silent(Diagnosis::Application);
         }
-        match self.arrived.replace(arrived) {
+        match self.arrived.replace(Box::new(arrived)) {
             Some(before) if arrived.since(&before) > 0 => Look::Moving,
             _ => Look::Silent(Diagnosis::Network),
         }

@@ -11,10 +11,9 @@ use super::{Splice, micros, millis};
 impl Splice {
     /// The pair has ended: the books are closed, and one line says how it was.
     pub(super) fn conclude(&mut self, now: Instant) {
-        let frames = self.frames();
-        self.tally.flush(&self.metrics.route, &frames);
+        self.flush();
         let cause = self.fate.cause().unwrap_or(Cause::Internal);
-        let duration = now.saturating_duration_since(self.opened);
+        let duration = now.saturating_duration_since(self.registration.entry().opened);
         self.metrics.route.closed(cause).increment(1);
         self.metrics.pair_duration.record(duration);
         self.log_end(cause, duration, now);
@@ -39,7 +38,7 @@ impl Splice {
             lapsed_after_ms = self.fate.silent_for.map(millis),
             diagnosis = self.fate.diagnosis.map(|diagnosis| diagnosis.as_str()),
             duration_ms = millis(duration),
-            handshake_us = micros(self.handshake),
+            handshake_us = self.handshake_us,
             client_bytes = self.tally.from.client.bytes,
             client_frames = self.relayed_frames(Side::Client),
             client_pings = vitals.client.pings_sent,

@@ -21,8 +21,8 @@ use crate::socket::{Arrival, Socket};
 /// What goes to one side.
 #[derive(Debug, Default)]
 pub(super) struct Outlet {
-    /// What the leg did not take. Bounded: its source is not read while there is any.
-    backlog: BytesMut,
+    /// What the leg did not take, if there is any. Bounded: its source is not read meanwhile.
+    backlog: Option<Box<BytesMut>>,
     /// The leg took bytes that it may hold itself (TLS).
     unflushed: bool,
     pub(super) ping: PingSlot,
@@ -30,7 +30,8 @@ pub(super) struct Outlet {
     pub(super) fin: Fin,
     /// Writing failed: nothing will reach this side any more.
     broken: bool,
-    watch: Option<StallWatch>,
+    /// Boxed: a side that waits for nothing has none.
+    watch: Option<Box<StallWatch>>,
 }
 
 /// The own ping on its way to the side.
@@ -42,7 +43,7 @@ pub(super) enum PingSlot {
     /// To be placed at a message boundary, or from then on at any frame boundary.
     Owed {
         payload: PingPayload,
-        frame_boundary_from: Option<Instant>,
+        frame_boundary_from: Instant,
     },
     /// In the stream; so many bytes of the backlog are left up to its end.
     Placed { ahead: usize },
@@ -126,12 +127,12 @@ impl Outlet {
 
     /// Bytes wait for the leg to take them.
     pub(super) fn is_backed_up(&self) -> bool {
-        !self.backlog.is_empty()
+        self.backlog.is_some()
     }
 
     /// Nothing waits in it, and nothing stands in the way of what will come.
     pub(super) fn is_plain(&self) -> bool {
-        self.backlog.is_empty()
+        !self.is_backed_up()
             && !self.unflushed
             && matches!(self.ping, PingSlot::Empty)
             && matches!(self.close, CloseSlot::Empty)
@@ -199,13 +200,18 @@ impl Outlet {
         }
     }
 
+    /// How many bytes wait.
+    fn waiting(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.len())
+    }
+
     // --- putting bytes in
 
     /// Sends `first`, then `second`, or as much of them as the leg takes; the rest waits.
     pub(super) fn put(&mut self, cx: &mut Context<'_>, leg: &mut Leg, first: &[u8], second: &[u8]) {
         let mut done = 0;
         let total = first.len() + second.len();
-        while self.backlog.is_empty() && !self.broken && done < total {
+        while !self.is_backed_up() && !self.broken && done < total {
             let written = if done < first.len() {
                 let bufs = [IoSlice::new(&first[done..]), IoSlice::new(second)];
                 Pin::new(&mut *leg).poll_write_vectored(cx, &bufs)
@@ -229,16 +235,17 @@ impl Outlet {
             None => (&first[done..], second),
         };
         if !first.is_empty() || !second.is_empty() {
-            self.backlog.reserve(first.len() + second.len());
-            self.backlog.extend_from_slice(first);
-            self.backlog.extend_from_slice(second);
+            let backlog = self.backlog.get_or_insert_default();
+            backlog.reserve(first.len() + second.len());
+            backlog.extend_from_slice(first);
+            backlog.extend_from_slice(second);
         }
     }
 
     /// The ping that was put last has its place.
     pub(super) fn ping_placed(&mut self) {
         self.ping = PingSlot::Placed {
-            ahead: self.backlog.len(),
+            ahead: self.waiting(),
         };
     }
 
@@ -246,7 +253,7 @@ impl Outlet {
     pub(super) fn close_placed(&mut self, by: Author, now: Instant) {
         self.close = CloseSlot::Placed {
             by,
-            ahead: self.backlog.len(),
+            ahead: self.waiting(),
             at: now,
         };
     }
@@ -254,7 +261,7 @@ impl Outlet {
     /// Nothing can be written any more.
     pub(super) fn break_off(&mut self) {
         self.broken = true;
-        self.backlog = BytesMut::new();
+        self.backlog = None;
         self.unflushed = false;
         self.ping = PingSlot::Empty;
         self.watch = None;
@@ -268,8 +275,8 @@ impl Outlet {
         if self.broken {
             return drained;
         }
-        while !self.backlog.is_empty() {
-            match taken(Pin::new(&mut *leg).poll_write(cx, &self.backlog)) {
+        while let Some(backlog) = &self.backlog {
+            match taken(Pin::new(&mut *leg).poll_write(cx, backlog)) {
                 Taken::Some(n) => {
                     self.on_taken(n);
                     self.unflushed = leg.is_buffered();
@@ -280,9 +287,6 @@ impl Outlet {
                     return drained;
                 }
             }
-        }
-        if self.backlog.is_empty() && self.backlog.capacity() > 0 {
-            self.backlog = BytesMut::new();
         }
         if self.unflushed {
             match Pin::new(&mut *leg).poll_flush(cx) {
@@ -295,7 +299,7 @@ impl Outlet {
             }
         }
         self.settle_marks(now, &mut drained);
-        if self.fin == Fin::Owed && self.backlog.is_empty() && !self.unflushed {
+        if self.fin == Fin::Owed && !self.is_backed_up() && !self.unflushed {
             match Pin::new(&mut *leg).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => {
                     self.fin = Fin::Sent;
@@ -352,7 +356,12 @@ impl Outlet {
     }
 
     fn on_taken(&mut self, n: usize) {
-        self.backlog.advance(n);
+        if let Some(backlog) = &mut self.backlog {
+            backlog.advance(n);
+            if backlog.is_empty() {
+                self.backlog = None;
+            }
+        }
         if let PingSlot::Placed { ahead } = &mut self.ping {
             *ahead = ahead.saturating_sub(n);
         }
@@ -383,12 +392,12 @@ impl Outlet {
         match &mut self.watch {
             Some(watch) if taken - watch.taken < PROGRESS => {}
             watch => {
-                *watch = Some(StallWatch {
+                *watch = Some(Box::new(StallWatch {
                     since: now,
                     taken,
                     arrived: None,
                     looked: now,
-                });
+                }));
             }
         }
     }
@@ -427,8 +436,10 @@ mod tests {
             .await
             .unwrap();
         let (far, _) = listener.accept().await.unwrap();
-        let mut outlet = Outlet::default();
-        outlet.backlog.extend_from_slice(b"waiting");
+        let mut outlet = Outlet {
+            backlog: Some(Box::new(BytesMut::from(&b"waiting"[..]))),
+            ..Outlet::default()
+        };
         outlet.watch_progress(0, now);
         (Socket::new(near).unwrap(), far, outlet)
     }

@@ -57,9 +57,9 @@ impl Splice {
         let data_before = self.terms.data_idle.map(|_| self.data_frames(from));
         let mut rest = input;
         loop {
-            if !self.ends[to].outlet.accepts() && self.ends[from].relayed.is_none() {
-                let relayed = *self.ends[from].scanner.frames();
-                self.ends[from].relayed = Some(Box::new(relayed));
+            if !self.ends[to].outlet.accepts() && !self.ends[from].discarded {
+                self.flush_from(from);
+                self.ends[from].discarded = true;
             }
             let stop = self.wanted_boundary(to, now);
             let step = self.ends[from].scanner.scan(rest, stop);
@@ -178,7 +178,7 @@ impl Splice {
                 frame_boundary_from,
                 ..
             } => {
-                if frame_boundary_from.is_some_and(|from| from <= now) {
+                if frame_boundary_from <= now {
                     Stop::AtFrameBoundary
                 } else {
                     Stop::AtMessageBoundary
@@ -238,7 +238,7 @@ impl Splice {
                 }
             }
             PongVerdict::Ours { rtt, repair } => {
-                if self.ends[from].relayed.is_none() {
+                if !self.ends[from].discarded {
                     self.tally.from[from].swallowed_pongs += 1;
                 }
                 let metrics = tally::heartbeat(&self.metrics.route, from);
@@ -250,7 +250,7 @@ impl Splice {
                 }
                 if let Some(payload) = repair.filter(|_| self.ends[to].outlet.may_add()) {
                     metrics.pongs_repaired.increment(1);
-                    self.put(cx, to, &inject::repaired_pong(to, payload), &[]);
+                    self.put(cx, to, &inject::repaired_pong(to, &payload), &[]);
                 }
             }
         }

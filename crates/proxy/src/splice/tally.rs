@@ -13,19 +13,21 @@ use lubdub_wire::FrameCounts;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) from: PerSide<Relayed>,
-    flushed: PerSide<Relayed>,
-    flushed_frames: PerSide<FrameCounts>,
     flush_at: Option<Instant>,
 }
 
 /// What was relayed from a side.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Relayed {
     pub(super) bytes: u64,
-    pub(super) foreign_pings: u64,
-    pub(super) foreign_pongs: u64,
+    flushed_bytes: u64,
+    /// Frames that the scanner has handed over.
+    flushed_frames: u64,
+    // The rest is what came since the last flush.
+    pub(super) foreign_pings: u32,
+    pub(super) foreign_pongs: u32,
     /// lubdub's own, which the scanner saw but which went no further.
-    pub(super) swallowed_pongs: u64,
+    pub(super) swallowed_pongs: u32,
 }
 
 impl Tally {
@@ -44,39 +46,49 @@ impl Tally {
 
     /// Notes whether there is something to add.
     pub(super) fn observe(&mut self, now: Instant) {
-        if self.flush_at.is_none() && self.from != self.flushed {
+        let new = |relayed: &Relayed| relayed.bytes != relayed.flushed_bytes;
+        if self.flush_at.is_none() && (new(&self.from.client) || new(&self.from.upstream)) {
             self.flush_at = Some(now + Self::DELAY);
         }
     }
 
-    /// Adds what is new to the shared counters.
-    pub(super) fn flush(&mut self, route: &RouteMetrics, frames: &PerSide<FrameCounts>) {
+    /// The shared counters are up to date.
+    pub(super) fn flushed(&mut self) {
         self.flush_at = None;
-        for side in Side::BOTH {
-            let counters = direction(route, side);
-            let (now, before) = (self.from[side], self.flushed[side]);
-            counters.bytes.increment(now.bytes - before.bytes);
-            counters
-                .foreign_pings
-                .increment(now.foreign_pings - before.foreign_pings);
-            counters
-                .foreign_pongs
-                .increment(now.foreign_pongs - before.foreign_pongs);
-            let mut added = frames[side].since(&self.flushed_frames[side]).to_array();
-            added[OpcodeClass::Pong as usize] -= now.swallowed_pongs - before.swallowed_pongs;
-            for (counter, n) in counters.frames.iter().zip(added) {
-                if n > 0 {
-                    counter.increment(n);
-                }
+    }
+}
+
+impl Relayed {
+    /// All frames so far, `pending` of which the scanner still counts.
+    pub(super) fn frames(&self, pending: u64) -> u64 {
+        self.flushed_frames + pending - u64::from(self.swallowed_pongs)
+    }
+
+    /// Adds what is new to the shared counters; `frames` is what the scanner has counted since.
+    pub(super) fn flush(&mut self, counters: &DirectionMetrics, frames: &FrameCounts) {
+        let swallowed = u64::from(std::mem::take(&mut self.swallowed_pongs));
+        let mut added = frames.to_array();
+        added[OpcodeClass::Pong as usize] -= swallowed;
+        for (counter, n) in counters.frames.iter().zip(added) {
+            if n > 0 {
+                counter.increment(n);
             }
         }
-        self.flushed = self.from;
-        self.flushed_frames = *frames;
+        self.flushed_frames += frames.total() - swallowed;
+        counters.bytes.increment(self.bytes - self.flushed_bytes);
+        self.flushed_bytes = self.bytes;
+        let (pings, pongs) = (&mut self.foreign_pings, &mut self.foreign_pongs);
+        counters
+            .foreign_pings
+            .increment(std::mem::take(pings).into());
+        counters
+            .foreign_pongs
+            .increment(std::mem::take(pongs).into());
     }
 }
 
 /// The counters of what comes from `side`.
-fn direction(route: &RouteMetrics, side: Side) -> &DirectionMetrics {
+pub(super) fn direction(route: &RouteMetrics, side: Side) -> &DirectionMetrics {
     match side {
         Side::Client => &route.to_upstream,
         Side::Upstream => &route.to_client,

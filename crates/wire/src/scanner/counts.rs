@@ -2,9 +2,10 @@
 
 use crate::{Opcode, opcode::CLASS_LABELS};
 
-/// Plain integers, one per class of opcodes: what a hot path can afford to count.
+/// Plain integers, one per class of opcodes: what a hot path can afford to count. Each goes up to
+/// 2^32 - 1 and stays there: [take](crate::FrameScanner::take_frames) them now and then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FrameCounts([u64; Self::LABELS.len()]);
+pub struct FrameCounts([u32; Self::LABELS.len()]);
 
 impl FrameCounts {
     /// The classes, in the order of [`to_array`](Self::to_array): the labels that
@@ -14,34 +15,25 @@ impl FrameCounts {
     /// The count of the class that `opcode` is in.
     #[must_use]
     pub fn of(&self, opcode: Opcode) -> u64 {
-        self.0[opcode.class()]
+        self.0[opcode.class()].into()
     }
 
     /// All counts, in the order of [`LABELS`](Self::LABELS).
     #[must_use]
     pub fn to_array(&self) -> [u64; Self::LABELS.len()] {
-        self.0
+        self.0.map(u64::from)
     }
 
     /// The count of all classes together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// What was added since `earlier`, a copy taken of these same counts.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        let mut added = *self;
-        for (count, before) in added.0.iter_mut().zip(earlier.0) {
-            *count -= before;
-        }
-        added
+        self.0.iter().copied().map(u64::from).sum()
     }
 
     #[inline]
     pub(super) fn add(&mut self, opcode: Opcode) {
-        self.0[opcode.class()] += 1;
+        let count = &mut self.0[opcode.class()];
+        *count = count.saturating_add(1);
     }
 }
 
@@ -58,11 +50,14 @@ mod tests {
         assert_eq!(counts.to_array(), [1, 1, 1, 1, 1, 1, 10]);
         assert_eq!(counts.of(Opcode::from_bits(0x7)), 10);
         assert_eq!(counts.total(), 16);
+    }
 
-        let earlier = counts;
-        counts.add(Opcode::PONG);
-        assert_eq!(counts.since(&earlier).to_array(), [0, 0, 0, 0, 0, 1, 0]);
-        assert_eq!(counts.of(Opcode::PONG), 2);
+    #[test]
+    fn a_count_stays_at_the_most_that_it_can_be() {
+        let mut counts = FrameCounts([u32::MAX; 7]);
+        counts.add(Opcode::PING);
+        assert_eq!(counts.of(Opcode::PING), u64::from(u32::MAX));
+        assert_eq!(counts.total(), 7 * u64::from(u32::MAX));
     }
 
     #[test]

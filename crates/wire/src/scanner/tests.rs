@@ -43,8 +43,8 @@ impl FrameScanner {
 #[test]
 fn a_scanner_is_small() {
     // Two per idle pair.
-    assert!(size_of::<FrameScanner>() <= 88);
-    assert!(size_of::<Step<'_>>() <= 224);
+    assert!(size_of::<FrameScanner>() <= 56);
+    assert!(size_of::<Step<'_>>() <= 208);
 }
 
 #[test]
