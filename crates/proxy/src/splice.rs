@@ -159,12 +159,11 @@ impl Splice {
         }
         let mut pumped = Pumped::Idle;
         for side in Side::BOTH {
-            if self.pump(cx, side, now, scratch) == Pumped::More {
+            if self.pump_plain(cx, side, now, scratch)? == Pumped::More {
                 pumped = Pumped::More;
             }
         }
-        let nothing_else = self.is_plain()
-            && self.tally.is_scheduled()
+        let nothing_else = self.tally.is_scheduled()
             && (self.heart.poll_timeout()).is_none_or(|at| self.timer.covers(at));
         nothing_else.then_some(pumped)
     }

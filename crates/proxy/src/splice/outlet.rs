@@ -141,6 +141,12 @@ impl Outlet {
             && self.watch.is_none()
     }
 
+    /// A frame of lubdub's own waits for its place.
+    #[inline]
+    pub(super) fn is_owed(&self) -> bool {
+        matches!(self.ping, PingSlot::Owed { .. }) || matches!(self.close, CloseSlot::Owed { .. })
+    }
+
     /// Whether bytes from the other side are still to be relayed to this one. Behind an endpoint's
     /// own Close they are (the endpoint judges); behind lubdub's they must not be (RFC 6455 5.5.1).
     pub(super) fn accepts(&self) -> bool {

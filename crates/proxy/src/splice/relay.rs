@@ -15,6 +15,41 @@ use super::outlet::{Author, CloseSlot, Fin, PingSlot};
 use super::{Pumped, Splice, inject, micros, tally};
 
 impl Splice {
+    /// Relays from one side until it has nothing more; `None` as soon as that makes anything
+    /// necessary besides.
+    pub(super) fn pump_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Side,
+        now: Instant,
+        scratch: &mut [u8],
+    ) -> Option<Pumped> {
+        let to = from.other();
+        for _ in 0..Self::READS_A_TURN {
+            match self.ends[from].read(cx, scratch) {
+                Read::Bytes(n) => {
+                    self.heart.handle_heard(from, now);
+                    self.forward(cx, from, &scratch[..n], now);
+                    // A TLS session is to be flushed.
+                    self.drain(cx, to, now);
+                    if !self.ends[to].outlet.is_plain() {
+                        return None;
+                    }
+                }
+                Read::Nothing => return Some(Pumped::Idle),
+                Read::End => {
+                    self.on_fin(cx, from);
+                    return None;
+                }
+                Read::Failed(error) => {
+                    self.on_reset(from, &error);
+                    return None;
+                }
+            }
+        }
+        Some(Pumped::More)
+    }
+
     /// Relays from one side until it has nothing more, or the other has no room.
     pub(super) fn pump(
         &mut self,
@@ -57,7 +92,7 @@ impl Splice {
         let data_before = self.terms.data_idle.map(|_| self.data_frames(from));
         let mut rest = input;
         loop {
-            if !self.ends[to].outlet.accepts() && !self.ends[from].discarded {
+            if !self.ends[from].discarded && !self.ends[to].outlet.accepts() {
                 self.flush_from(from);
                 self.ends[from].discarded = true;
             }
@@ -167,7 +202,7 @@ impl Splice {
     /// Where in the stream to `to` lubdub would like to stand.
     pub(super) fn wanted_boundary(&self, to: Side, now: Instant) -> Stop {
         let outlet = &self.ends[to].outlet;
-        if !outlet.may_add() {
+        if !outlet.is_owed() || !outlet.may_add() {
             return Stop::Never;
         }
         if let CloseSlot::Owed { .. } = outlet.close {
