@@ -1,7 +1,8 @@
 """What is in front of lubdub and behind it while it is besieged: slowhttptest.sh starts both.
 
     slow.py backend               echoes WebSocket messages and answers all other requests; prints its port
-    slow.py client PORT SECONDS   connects and converses for so long; exits with 1 if anything fails
+    slow.py client PORT SECONDS   connects and converses for so long; prints its cells of the table, and exits
+                                  with 1 if anything fails
 """
 
 import asyncio
@@ -96,7 +97,8 @@ class Record:
         self.took.append(time.monotonic() - began)
 
     def __str__(self):
-        return f"{len(self.took)}, {len(self.failures)} failed, slowest {max(self.took, default=0) * 1000:.0f} ms"
+        """Cells of a table: how many, how many of them failed, the slowest."""
+        return f"{len(self.took)} | {len(self.failures)} | {max(self.took, default=0) * 1000:.0f} ms"
 
 
 async def visits(port, until):
@@ -131,7 +133,7 @@ async def client(port, seconds):
     resident = Conversation()
     await resident.open(port)
     visited, stayed = await asyncio.gather(visits(port, until), stay(resident, until))
-    print(f"new connections: {visited}; exchanges on an old one: {stayed}")
+    print(f"{visited} | {stayed}")
     failures = visited.failures + stayed.failures
     for failure in failures[:10]:
         print(failure, file=sys.stderr)

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # slowhttptest in its four modes against the real binary, while a WebSocket client goes on connecting
-# and one that is there goes on talking. Loopback only, about 90 s.
+# and one that is there goes on talking. Loopback only, about 90 s. Prints the table that is in
+# docs/topics/threat-model.md, and ends with 1 if any client failed or the attack did not come to be.
 #
+#   make abuse
 #   tests/abuse/slowhttptest.sh [headers|body|range|read]...
 #
 # LUBDUB names the binary if it is not target/debug/lubdub, CONNECTIONS (1000) and SECONDS_EACH (20) how
@@ -18,6 +20,7 @@ if ! command -v slowhttptest >/dev/null; then
     [ "$(id -u)" = 0 ] || { echo "slowhttptest is missing (Debian: slowhttptest)" >&2; exit 1; }
     apt-get update --quiet >&2
     DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends slowhttptest >&2
+    command -v slowhttptest >/dev/null || { echo "slowhttptest is still missing" >&2; exit 1; }
 fi
 # It holds all connections in one process.
 ulimit -n "$(ulimit -Hn)"
@@ -69,6 +72,9 @@ mode() {
 
 passed=0 failed=0
 [ $# -gt 0 ] || set -- headers body range read
+echo "| mode | its connections | at a time | new clients | failed | slowest, from connect to Close \
+| exchanges on the old connection | failed | slowest | |"
+echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
 for name in "$@"; do
     flags=$(mode "$name")
     # shellcheck disable=SC2086 # one flag a word
@@ -76,7 +82,7 @@ for name in "$@"; do
         -p 3 -g -o "$logs/$name" -u "http://127.0.0.1:$port/" >"$logs/$name.log" 2>&1 &
     attack=$!
     jobs+=("$attack")
-    result=$(python3 "$here/slow.py" client "$port" "$seconds") && verdict=ok || verdict=FAILED
+    cells=$(python3 "$here/slow.py" client "$port" "$seconds") && verdict=ok || verdict=FAILED
     wait "$attack" || true
     # Its table: seconds, closed, pending, connected, available. A siege that did not come to be
     # was withstood by nobody.
@@ -84,7 +90,7 @@ for name in "$@"; do
     open=$(awk -F, 'NR > 1 && $4 > open { open = $4 } END { print open + 0 }' "$logs/$name.csv")
     [ "$made" -ge $((connections / 2)) ] || verdict=FAILED
     if [ "$verdict" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-    printf '%-8s %-8s %d connections, at most %d at a time; %s\n' "$verdict" "$name" "$made" "$open" "$result"
+    printf '| %s | %d | %d | %s | %s |\n' "$name" "$made" "$open" "$cells" "$verdict"
 done
 
 printf '%d passed, %d failed\n' "$passed" "$failed"

@@ -32,6 +32,7 @@ class Tally:
     def __init__(self):
         self.passed = 0
         self.failed = 0
+        self.left_out = []
         self._lock = threading.Lock()
 
     def case(self, name, problem=None):
@@ -42,6 +43,16 @@ class Tally:
             else:
                 self.passed += 1
                 print(f"ok    {name}", flush=True)
+
+    def not_applicable(self, name, why):
+        """A case that means nothing here; it counts as nothing."""
+        with self._lock:
+            print(f"n/a   {name}: {why}", flush=True)
+
+    def leave_out(self, name, why):
+        """What should be run and cannot be; the end of the output says so."""
+        with self._lock:
+            self.left_out.append(f"LEFT OUT  {name}: {why}")
 
     @contextlib.contextmanager
     def guard(self, name):

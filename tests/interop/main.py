@@ -21,7 +21,7 @@ SUITES = {
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--fast", action="store_true", help="fewer clients and only the quick sections of Autobahn")
+    parser.add_argument("--fast", action="store_true", help="what CI runs: no browser, fewer clients, quick sections of Autobahn")
     parser.add_argument("--cases", help="Autobahn cases instead of all, such as '12.1.* 13.1.1'")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"all if none is named: {', '.join(SUITES)}")
     arguments = parser.parse_args()
@@ -41,6 +41,8 @@ def main():
                 tally.case(name, f"could not go on: {type(error).__name__}: {error}")
     finally:
         harness.stop_all()
+    for line in tally.left_out:
+        print(line)
     print(f"{tally.passed} passed, {tally.failed} failed")
     sys.exit(1 if tally.failed or not tally.passed else 0)
 

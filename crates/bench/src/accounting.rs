@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use anyhow::Context;
@@ -13,7 +13,12 @@ use serde::{Deserialize, Serialize};
 /// A process.
 pub(crate) type Pid = u32;
 
-/// What a process tree had used at one moment.
+/// A process and its descendants. Finding them reads all of /proc, which takes milliseconds, so it
+/// is done before anything is timed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Processes(Vec<Pid>);
+
+/// What some processes had used at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// Processor time by clock ticks, the descendants that have ended included.
@@ -25,7 +30,7 @@ pub(crate) struct Sample {
     involuntary_switches: u64,
 }
 
-/// What a process tree used between two moments.
+/// What some processes used between two moments.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// User and system time, in seconds.
@@ -49,22 +54,59 @@ struct Stat {
     system_ticks: u64,
 }
 
+// === impl Processes ===
+
+impl Processes {
+    /// The process and its descendants, as they are now.
+    pub(crate) fn of(root: Pid) -> anyhow::Result<Self> {
+        let mut parents = BTreeMap::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
+                continue;
+            };
+            // One that has just ended is nobody's descendant.
+            if let Ok(stat) = stat(pid) {
+                parents.insert(pid, stat.parent);
+            }
+        }
+        anyhow::ensure!(
+            parents.remove(&root).is_some(),
+            "there is no process {root}"
+        );
+        let mut family = vec![root];
+        let mut at = 0;
+        while let Some(&parent) = family.get(at) {
+            let children = (parents.iter()).filter(|(_, its_parent)| **its_parent == parent);
+            family.extend(children.map(|(pid, _)| *pid));
+            at += 1;
+        }
+        Ok(Self(family))
+    }
+
+    /// This process alone: in a side-by-side run proxy and backend are its children.
+    pub(crate) fn own() -> Self {
+        Self(vec![std::process::id()])
+    }
+
+    /// The memory that belongs to them alone, in bytes. What two of them share is not in it.
+    pub(crate) fn private_memory(&self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for pid in &self.0 {
+            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+                .with_context(|| format!("cannot read the memory of process {pid}"))?;
+            sum += private_kibibytes(&rollup) * 1024;
+        }
+        Ok(sum)
+    }
+}
+
 // === impl Sample ===
 
 impl Sample {
-    /// What the process and its descendants have used so far.
-    pub(crate) fn take(root: Pid) -> anyhow::Result<Self> {
-        Self::of(tree(root)?)
-    }
-
-    /// What this process alone has used so far: in a side-by-side run proxy and backend are its
-    /// children.
-    pub(crate) fn take_own() -> anyhow::Result<Self> {
-        let own = std::process::id();
-        Self::of(stat(own)?.map(|stat| (own, stat)))
-    }
-
-    fn of(processes: impl IntoIterator<Item = (Pid, Stat)>) -> anyhow::Result<Self> {
+    /// What the processes have used so far. That one of them has ended is a failure: its work
+    /// would be missing.
+    pub(crate) fn take(processes: &Processes) -> anyhow::Result<Self> {
         let mut sample = Self {
             user_ticks: 0,
             system_ticks: 0,
@@ -72,7 +114,8 @@ impl Sample {
             voluntary_switches: 0,
             involuntary_switches: 0,
         };
-        for (pid, stat) in processes {
+        for &pid in &processes.0 {
+            let stat = stat(pid).with_context(|| format!("process {pid} has ended"))?;
             sample.user_ticks += stat.user_ticks;
             sample.system_ticks += stat.system_ticks;
             for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -131,50 +174,9 @@ impl Sample {
     }
 }
 
-/// The memory that belongs to the process and its descendants alone, in bytes.
-pub(crate) fn private_memory(root: Pid) -> anyhow::Result<u64> {
-    let mut sum = 0;
-    for (pid, _) in tree(root)? {
-        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
-            .with_context(|| format!("cannot read the memory of process {pid}"))?;
-        sum += private_kibibytes(&rollup) * 1024;
-    }
-    Ok(sum)
-}
-
-/// The process and its descendants.
-fn tree(root: Pid) -> anyhow::Result<Vec<(Pid, Stat)>> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<Pid>().ok()) else {
-            continue;
-        };
-        if let Ok(Some(stat)) = stat(pid) {
-            all.insert(pid, stat);
-        }
-    }
-    let first = all
-        .remove(&root)
-        .with_context(|| format!("there is no process {root}"))?;
-    let mut tree = vec![(root, first)];
-    let mut at = 0;
-    while at < tree.len() {
-        let parent = tree[at].0;
-        let children: Vec<Pid> = (all.iter())
-            .filter(|(_, stat)| stat.parent == parent)
-            .map(|(pid, _)| *pid)
-            .collect();
-        tree.extend(children.iter().filter_map(|pid| all.remove_entry(pid)));
-        at += 1;
-    }
-    Ok(tree)
-}
-
-fn stat(pid: Pid) -> io::Result<Option<Stat>> {
-    Ok(parse_stat(&fs::read_to_string(format!(
-        "/proc/{pid}/stat"
-    ))?))
+fn stat(pid: Pid) -> io::Result<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse_stat(&text).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// Reads /proc/PID/stat. The program's name may hold anything, so fields are counted behind its
@@ -191,11 +193,11 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
-/// The sum of the lines that begin with Private.
+/// The sum of the lines that begin with Private, and of what of them is swapped out.
 fn private_kibibytes(rollup: &str) -> u64 {
     rollup
         .lines()
-        .filter(|line| line.starts_with("Private_"))
+        .filter(|line| line.starts_with("Private_") || line.starts_with("SwapPss:"))
         .filter_map(|line| line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
         .sum()
 }
@@ -209,6 +211,8 @@ fn number(text: &str, name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -226,20 +230,63 @@ mod tests {
     }
 
     #[test]
-    fn private_memory_is_all_that_is_named_so() {
+    fn private_memory_is_all_that_is_named_so_wherever_it_is() {
         let rollup = "55d0-7fff ---p 00000000 00:00 0 [rollup]\nRss: 100 kB\nShared_Clean: 8 kB\n\
-                      Private_Clean:  3 kB\nPrivate_Dirty: 40 kB\nPrivate_Hugetlb: 0 kB\n";
-        assert_eq!(private_kibibytes(rollup), 43);
+                      Private_Clean:  3 kB\nPrivate_Dirty: 40 kB\nPrivate_Hugetlb: 0 kB\n\
+                      Swap: 9 kB\nSwapPss: 5 kB\n";
+        assert_eq!(private_kibibytes(rollup), 48);
     }
 
     #[test]
     fn this_process_is_accounted_for() {
-        let own = std::process::id();
-        let before = Sample::take(own).unwrap();
-        let usage = Sample::take(own).unwrap().since(&before);
+        let own = Processes::own();
+        let before = Sample::take(&own).unwrap();
+        let usage = Sample::take(&own).unwrap().since(&before);
         assert!(usage.cpu_seconds < 60.0);
         assert!(!before.threads.is_empty());
-        assert!(private_memory(own).unwrap() > 64 * 1024);
-        assert!(Sample::take(Pid::MAX).is_err());
+        assert!(own.private_memory().unwrap() > 64 * 1024);
+        assert!(Processes::of(Pid::MAX).is_err());
+    }
+
+    #[test]
+    fn children_belong_to_a_process_and_their_end_is_noticed() {
+        let mut child = Command::new("cat")
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("every system has cat");
+        let family = Processes::of(std::process::id()).unwrap();
+        let alone = Processes(vec![child.id()]);
+        let found = family.0.contains(&child.id());
+        let alive = Sample::take(&alone).is_ok();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found && alive, "{family:?}");
+        assert!(Sample::take(&alone).is_err());
+    }
+
+    #[test]
+    fn nanoseconds_are_added_up_over_threads_and_a_new_one_counts_whole() {
+        let earlier = sample(&[(1, 5_000_000), (2, 0)], 0);
+        let later = sample(&[(1, 6_500_000), (2, 250_000), (3, 250_000)], 0);
+        assert_eq!(later.since(&earlier).cpu_seconds, 0.002);
+    }
+
+    #[test]
+    fn what_a_thread_took_along_is_still_in_the_ticks() {
+        let earlier = sample(&[(1, 5_000_000), (2, 900_000_000)], 100);
+        let later = sample(&[(1, 6_000_000)], 150);
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        assert_eq!(later.since(&earlier).cpu_seconds, 50.0 / ticks);
+    }
+
+    /// A sample of threads with their nanoseconds, of which all ticks were spent in the kernel.
+    fn sample(threads: &[(Pid, u64)], system_ticks: u64) -> Sample {
+        Sample {
+            user_ticks: 0,
+            system_ticks,
+            threads: threads.iter().copied().collect(),
+            voluntary_switches: 0,
+            involuntary_switches: 0,
+        }
     }
 }

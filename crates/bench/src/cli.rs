@@ -1,5 +1,6 @@
 //! The command line of the bench.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -170,8 +171,9 @@ pub(crate) struct CompareArgs {
     /// The program to be measured; if not given, the one beside this program
     #[arg(long, value_name = "PATH")]
     pub lubdub: Option<PathBuf>,
-    /// How often everything is measured; the peers take turns within each round
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How often everything is measured that a bar is about, in turns; the rest is measured three
+    /// times at most
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..))]
     pub rounds: u64,
     /// How long each measurement takes
     #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
@@ -199,6 +201,28 @@ pub(crate) struct PageArgs {
     /// Where the page, the plots and the data are
     #[arg(long, value_name = "DIR", default_value = "docs/reference")]
     pub out: PathBuf,
+}
+
+// === impl CompareArgs ===
+
+impl fmt::Display for CompareArgs {
+    /// The arguments that decide what is measured.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers: Vec<String> = self.workers.iter().map(usize::to_string).collect();
+        write!(
+            f,
+            "--rounds {} --seconds {} --workers {}",
+            self.rounds,
+            self.seconds.as_secs_f64(),
+            workers.join(",")
+        )?;
+        for (name, chosen) in [("scenario", &self.scenario), ("peer", &self.peer)] {
+            if !chosen.is_empty() {
+                write!(f, " --{name} {}", chosen.join(","))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 // === impl LoadArgs ===
@@ -237,6 +261,16 @@ mod tests {
     #[test]
     fn the_declaration_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_side_by_side_run_tells_how_to_repeat_it() {
+        let said = "--rounds 5 --seconds 0.5 --workers 1,4 --scenario idle --peer nginx,envoy";
+        let words = "lubdub-bench compare --note busy".split(' ');
+        let Command::Compare(args) = Cli::parse_from(words.chain(said.split(' '))).command else {
+            panic!("that was the command");
+        };
+        assert_eq!(args.to_string(), said);
     }
 
     #[test]

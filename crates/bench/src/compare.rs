@@ -1,14 +1,18 @@
 //! The side-by-side run: lubdub and every peer of the machine, measured in turns, so that what
 //! drifts (other load, temperature) hits all of them alike.
 
+mod bars;
 mod data;
 mod page;
 mod peer;
+mod plan;
 mod plot;
 mod scenario;
 mod statistics;
 mod template;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -27,7 +31,9 @@ use crate::report::Report;
 use crate::tls::{self, Certificate};
 use data::{Data, Measurement};
 use peer::{Peer, Setting};
+use plan::Turn;
 use scenario::{SCENARIOS, Scenario};
+use statistics::Spread;
 
 /// How long a program may take to listen.
 const START: Duration = Duration::from_secs(15);
@@ -37,6 +43,10 @@ const STOP: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 /// From how many addresses a storm comes.
 const SOURCES: u32 = 256;
+/// Half of what the slower of these can carry is the rate of latency.
+const RATE_PEERS: [&str; 2] = ["lubdub", "nginx"];
+/// How often it is measured what they can carry.
+const RATE_ROUNDS: usize = 3;
 /// Where listening sockets are looked for: below the ports that the kernel gives to clients.
 const PORTS: std::ops::Range<u16> = 18_080..32_000;
 
@@ -62,10 +72,21 @@ struct Scratch(PathBuf);
 #[derive(Debug)]
 struct Bench<'a> {
     args: &'a CompareArgs,
+    cores: Vec<Core>,
     scratch: Scratch,
     certificate: Certificate,
     peers: Vec<Peer>,
+    /// The rate of latency by the number of workers, once it is chosen.
+    rates: BTreeMap<usize, f64>,
     data: Data,
+}
+
+/// How far the run has come.
+#[derive(Debug)]
+struct Course {
+    began: Instant,
+    done: usize,
+    all: usize,
 }
 
 /// Measures everything, and writes the page, the plots and the data.
@@ -79,11 +100,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         "there is no {}: build it first",
         lubdub.display()
     );
-    let known = |id: &String| SCENARIOS.iter().any(|scenario| scenario.id == id);
-    if let Some(id) = args.scenario.iter().find(|id| !known(id)) {
-        let all: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.id).collect();
-        anyhow::bail!("there is no scenario {id}; there are {}", all.join(", "));
-    }
+    check_names(args)?;
     let mut peers = Peer::find(&lubdub)?;
     peers.retain(|peer| {
         peer.name == "lubdub" || args.peer.is_empty() || args.peer.iter().any(|p| p == peer.name)
@@ -92,17 +109,32 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     let scratch = Scratch::make()?;
     let mut bench = Bench {
         args,
+        cores: machine::cores()?,
         certificate: Certificate::make(&scratch.0)?,
         scratch,
-        data: Data::new(Machine::probe(), args, &peers),
-        peers,
+        peers: peers.clone(),
+        rates: BTreeMap::new(),
+        data: Data::new(Machine::probe()?, args, &peers),
     };
-    for &workers in &args.workers {
-        for scenario in &SCENARIOS {
-            if args.scenario.is_empty() || args.scenario.iter().any(|id| id == scenario.id) {
-                bench.measure(scenario, workers)?;
-            }
+    let is_wanted = |scenario: &Scenario| {
+        args.scenario.is_empty() || args.scenario.iter().any(|id| id == scenario.id)
+    };
+    let plan = plan::plan(&peers, &args.workers, args.rounds, is_wanted);
+    let mut course = Course {
+        began: Instant::now(),
+        done: 0,
+        all: plan.len(),
+    };
+    let mut round = 0;
+    for turn in &plan {
+        // A run that is broken off leaves what it has measured.
+        if turn.round != round {
+            round = turn.round;
+            bench.data.save(&args.out)?;
         }
+        let line = bench.measure(turn);
+        course.done += 1;
+        say(&format!("{course} {line}"))?;
     }
     bench.data.save(&args.out)?;
     page::write(&bench.data, &args.out)?;
@@ -119,77 +151,119 @@ pub(crate) fn write_page_again(out: &Path) -> anyhow::Result<()> {
     page::write(&Data::load(out)?, out)
 }
 
+/// Whether there are such scenarios and peers.
+fn check_names(args: &CompareArgs) -> anyhow::Result<()> {
+    let ids: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.id).collect();
+    if let Some(id) = args.scenario.iter().find(|id| !ids.contains(&id.as_str())) {
+        anyhow::bail!("there is no scenario {id}; there are {}", ids.join(", "));
+    }
+    let names = Peer::names();
+    if let Some(name) = args
+        .peer
+        .iter()
+        .find(|name| !names.contains(&name.as_str()))
+    {
+        anyhow::bail!("there is no peer {name}; there are {}", names.join(", "));
+    }
+    Ok(())
+}
+
 // === impl Bench ===
 
 impl Bench<'_> {
-    /// Measures one scenario in all rounds, the peers taking turns.
-    fn measure(&mut self, scenario: &Scenario, workers: usize) -> anyhow::Result<()> {
-        let rate = match scenario.needs_rate() {
-            false => None,
-            // Half of what the slower of the two that the bar compares can carry.
-            true => match self.data.saturation(workers) {
-                Some(saturation) => Some(saturation / 2.0),
-                None => {
-                    say(&format!(
-                        "{}: skipped, it needs relay-125 before it",
-                        scenario.id
-                    ))?;
-                    return Ok(());
+    /// Takes a turn, and says in a line what came out.
+    fn measure(&mut self, turn: &Turn<'_>) -> String {
+        let &Turn {
+            scenario,
+            peer,
+            workers,
+            round,
+        } = turn;
+        let label = format!(
+            "{} x{workers} round {} {}",
+            scenario.id,
+            round + 1,
+            peer.name
+        );
+        let report = self
+            .rate(scenario, workers)
+            .and_then(|rate| self.measure_once(turn, rate));
+        match report {
+            Ok(report) => {
+                let line = format!("{label}: {report}");
+                if report.lost() > 0 {
+                    let lost = report.lost();
+                    self.data
+                        .failures
+                        .push(format!("{label}: {lost} pairs were lost"));
                 }
-            },
-        };
-        let peers: Vec<Peer> = (self.peers.iter())
-            .filter(|peer| peer.takes_part(scenario, workers))
-            .cloned()
-            .collect();
-        for round in 0..self.args.rounds {
-            for turn in 0..peers.len() {
-                // Each round begins with another one.
-                let peer = &peers[(turn + round as usize) % peers.len()];
-                let report = self.measure_once(scenario, peer, workers, rate);
-                let label = format!(
-                    "{} x{workers} round {} {}",
-                    scenario.id,
-                    round + 1,
-                    peer.name
-                );
-                match report {
-                    Ok(report) => {
-                        say(&format!("{label}: {report}"))?;
-                        if report.lost() > 0 {
-                            let lost = report.lost();
-                            self.data
-                                .failures
-                                .push(format!("{label}: {lost} pairs were lost"));
-                        }
-                        self.data.measurements.push(Measurement {
-                            scenario: scenario.id.to_owned(),
-                            workers,
-                            peer: peer.name.to_owned(),
-                            round,
-                            value: scenario.value(&report),
-                            report,
-                        });
-                    }
-                    Err(error) => {
-                        say(&format!("{label}: FAILED: {error:#}"))?;
-                        self.data.failures.push(format!("{label}: {error:#}"));
-                    }
-                }
+                self.data.measurements.push(Measurement {
+                    scenario: scenario.id.to_owned(),
+                    workers,
+                    peer: peer.name.to_owned(),
+                    round,
+                    value: scenario.value(&report),
+                    report,
+                });
+                line
+            }
+            Err(error) => {
+                self.data.failures.push(format!("{label}: {error:#}"));
+                format!("{label}: FAILED: {error:#}")
             }
         }
-        Ok(())
+    }
+
+    /// The rate of a scenario that needs one: the same for everyone and in all rounds.
+    fn rate(&mut self, scenario: &Scenario, workers: usize) -> anyhow::Result<Option<f64>> {
+        if !scenario.needs_rate() {
+            return Ok(None);
+        }
+        if !self.rates.contains_key(&workers) {
+            let rate = self.saturation(workers)? / 2.0;
+            self.rates.insert(workers, rate);
+        }
+        Ok(self.rates.get(&workers).copied())
+    }
+
+    /// What the slower of the two that the bar compares can carry, in echoes per second. Measured
+    /// for this alone and more than once: a single disturbed measurement would otherwise decide at
+    /// which rate everybody is measured from then on.
+    fn saturation(&self, workers: usize) -> anyhow::Result<f64> {
+        let mut slowest = f64::INFINITY;
+        for peer in &self.peers {
+            if !RATE_PEERS.contains(&peer.name) {
+                continue;
+            }
+            let turn = Turn {
+                scenario: Scenario::saturating(),
+                peer,
+                workers,
+                round: 0,
+            };
+            let rates = (0..RATE_ROUNDS)
+                .map(|_| {
+                    let report = self.measure_once(&turn, None)?;
+                    let report = report.relayed().context("it relays messages")?;
+                    Ok(report.echoes_per_second)
+                })
+                .collect::<anyhow::Result<Vec<f64>>>()
+                .with_context(|| format!("the saturation of {}", peer.name))?;
+            let rate = Spread::of(&rates).context("it was measured")?.median;
+            slowest = slowest.min(rate);
+        }
+        Ok(slowest)
     }
 
     /// Starts backend and proxy afresh, and measures.
-    fn measure_once(
-        &self,
-        scenario: &Scenario,
-        peer: &Peer,
-        workers: usize,
-        rate: Option<f64>,
-    ) -> anyhow::Result<Report> {
-        let seating = Seating::of(workers, machine::cores());
+    fn measure_once(&self, turn: &Turn<'_>, rate: Option<f64>) -> anyhow::Result<Report> {
+        let &Turn {
+            scenario,
+            peer,
+            workers,
+            ..
+        } = turn;
+        let seating = Seating::of(workers, &self.cores);
         let backend = start_backend(&seating)?;
         let setting = Setting {
             listen: free_address()?,
@@ -221,16 +295,28 @@ impl Bench<'_> {
     }
 }
 
+// === impl Course ===
+
+impl fmt::Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.all - self.done;
+        let each = self.began.elapsed().as_secs_f64() / self.done.max(1) as f64;
+        let minutes = each * left as f64 / 60.0;
+        write!(f, "[{}/{}, {minutes:.0} min to go]", self.done, self.all)
+    }
+}
+
 // === impl Seating ===
 
 impl Seating {
     /// The proxy takes the first cores, one for each worker; the rest is for the others. Where
     /// nothing is left for them, nobody is told where to sit.
-    fn of(workers: usize, cores: usize) -> Self {
-        if workers < cores {
+    fn of(workers: usize, cores: &[Core]) -> Self {
+        if workers < cores.len() {
+            let (proxy, others) = cores.split_at(workers);
             Self {
-                proxy: (0..workers).collect(),
-                others: (workers..cores).collect(),
+                proxy: proxy.to_vec(),
+                others: others.to_vec(),
             }
         } else {
             Self {
@@ -332,11 +418,21 @@ mod tests {
 
     #[test]
     fn proxy_and_load_sit_apart_where_there_is_room() {
-        let seating = Seating::of(1, 2);
+        let seating = Seating::of(1, &[0, 1]);
         assert_eq!((seating.proxy, seating.others), (vec![0], vec![1]));
-        let seating = Seating::of(2, 4);
-        assert_eq!((seating.proxy, seating.others), (vec![0, 1], vec![2, 3]));
-        let seating = Seating::of(2, 2);
+        let seating = Seating::of(2, &[2, 3, 6, 7]);
+        assert_eq!((seating.proxy, seating.others), (vec![2, 3], vec![6, 7]));
+        let seating = Seating::of(2, &[0, 1]);
         assert_eq!((seating.proxy, seating.others), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_run_says_how_long_it_will_take() {
+        let course = Course {
+            began: Instant::now() - Duration::from_secs(600),
+            done: 50,
+            all: 100,
+        };
+        assert_eq!(course.to_string(), "[50/100, 10 min to go]");
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Machine {
     pub processor: String,
     /// How many cores this process may use.
     pub cores: usize,
+    /// How many files a process may have open.
+    pub files: u64,
     /// The kernel's release.
     pub kernel: String,
 }
@@ -25,26 +27,30 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// This machine.
-    pub(crate) fn probe() -> Self {
+    pub(crate) fn probe() -> anyhow::Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let processor = cpuinfo
             .lines()
             .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
             .map_or("unknown", |(_, name)| name.trim());
-        Self {
+        Ok(Self {
             processor: processor.to_owned(),
-            cores: cores(),
+            cores: cores()?.len(),
+            files: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX),
             kernel: rustix::system::uname()
                 .release()
                 .to_string_lossy()
                 .into_owned(),
-        }
+        })
     }
 }
 
-/// How many cores this process may use.
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// The cores that this thread may use. They need not be the machine's first ones.
+pub(crate) fn cores() -> anyhow::Result<Vec<Core>> {
+    let set = sched_getaffinity(None).context("cannot ask for the cores")?;
+    Ok((0..CpuSet::MAX_CPU)
+        .filter(|&core| set.is_set(core))
+        .collect())
 }
 
 /// Stays on these cores from here on, and so do the children of this thread.
@@ -86,8 +92,9 @@ mod tests {
     /// on the proxy, its load and the backend shared a single core.
     #[test]
     fn work_on_one_core_leaves_the_others_usable() {
-        let before = cores();
-        let meanwhile = on_cores(&[0], cores).unwrap();
-        assert_eq!((meanwhile, cores()), (1, before));
+        let before = cores().unwrap();
+        let last = *before.last().unwrap();
+        let meanwhile = on_cores(&[last], cores).unwrap().unwrap();
+        assert_eq!((meanwhile, cores().unwrap()), (vec![last], before));
     }
 }

@@ -148,6 +148,9 @@ fn hold(f: &mut fmt::Formatter<'_>, report: &HoldReport) -> fmt::Result {
     if let Some(pings) = report.pings_to_backend {
         write!(f, ", {pings} to the backend")?;
     }
+    if let Some(rate) = report.pings_per_second {
+        write!(f, ", {rate:.0}/s")?;
+    }
     match report.cpu_us_per_ping {
         Some(cpu) => write!(f, ", CPU {cpu:.2} us/ping with pong"),
         None => Ok(()),
@@ -173,7 +176,7 @@ fn observed(f: &mut fmt::Formatter<'_>, observed: &Observed) -> fmt::Result {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use crate::latency::Quantiles;
 
     use super::*;
@@ -190,9 +193,9 @@ mod tests {
         generator_load: 0.5,
     };
 
-    #[test]
-    fn the_line_says_what_the_json_says() {
-        let report = Report::Churn(ChurnReport {
+    /// A report of sessions.
+    pub(crate) fn churned() -> Report {
+        Report::Churn(ChurnReport {
             connections: 32,
             sessions: 1000,
             sessions_per_second: 500.0,
@@ -203,7 +206,30 @@ mod tests {
             },
             cpu_us_per_session: OBSERVED.cpu_us_per(1000),
             observed: OBSERVED,
-        });
+        })
+    }
+
+    /// A report of 9,000 pairs that were pinged so often, of which so many were lost.
+    pub(crate) fn held(pings_per_second: f64, lost: u64) -> HoldReport {
+        HoldReport {
+            connections: 9_000,
+            at_once: 2_000,
+            storm_seconds: 1.5,
+            memory_before: Some(10 << 20),
+            memory_after: Some((10 << 20) + 9_000 * 2_048),
+            memory_per_pair: Some(2_048.0),
+            pings_to_clients: 1,
+            pings_to_backend: Some(1),
+            cpu_us_per_ping: Some(7.0),
+            pings_per_second: Some(pings_per_second),
+            lost,
+            observed: OBSERVED,
+        }
+    }
+
+    #[test]
+    fn the_line_says_what_the_json_says() {
+        let report = churned();
         assert_eq!(
             report.to_string(),
             "churn: 32 at a time: 500 sessions/s, p50 1 p99 9 us, CPU 1000.0 us/session; \

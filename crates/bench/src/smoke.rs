@@ -1,10 +1,14 @@
 //! Every mode against the echo backend itself, with no proxy between them.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
+
+use lubdub_wire::{CloseCode, ControlFrame};
 
 use crate::accounting::Pid;
 use crate::backend::Backend;
+use crate::handshake::{Request, head_len, switching_protocols};
 use crate::load::{Churn, Hold, Kind, Relay, Target};
 use crate::progress::Progress;
 use crate::tls::{self, Certificate};
@@ -108,7 +112,54 @@ fn idle_connections_stay() {
     let target = Target::new(&format!("ws://{address}/"), || unreachable!(), 16).unwrap();
     let report = hold.run(target, Progress::off()).unwrap();
     assert_eq!((report.lost, report.pings_to_backend), (0, Some(0)));
-    assert!(report.memory_after.is_some());
+    assert!(report.memory_before.is_some() && report.memory_after.is_some());
+    assert_eq!(report.pings_per_second, Some(0.0));
+}
+
+/// What a proxy does to a pair that it gives up: the client is told to end, and no more is seen of
+/// it for a while.
+#[test]
+fn a_connection_that_was_told_to_end_is_lost_before_it_ends() {
+    let fickle = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = fickle.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for socket in fickle.incoming() {
+            std::thread::spawn(|| echo_once_and_close(socket.unwrap()));
+        }
+    });
+    let hold = Hold {
+        kind: Kind::Idle,
+        connections: 3,
+        bytes: 0,
+        at_once: 1,
+        settle: DURATION,
+        duration: DURATION,
+        proxy: None,
+        backend: None,
+    };
+    let report = hold.run(plain(address), Progress::off()).unwrap();
+    assert_eq!(report.lost, 3);
+}
+
+/// Opens, returns an empty message, says a Close, and stays until the client goes.
+fn echo_once_and_close(mut socket: TcpStream) {
+    let mut head = Vec::new();
+    while head_len(&head).is_none() {
+        let mut bytes = [0; 1024];
+        let len = socket.read(&mut bytes).unwrap();
+        head.extend_from_slice(&bytes[..len]);
+    }
+    let Request::Upgrade { accept } = Request::read(&head) else {
+        panic!("nothing else is asked for");
+    };
+    socket.write_all(&switching_protocols(&accept)).unwrap();
+    // The whole message is a masked header.
+    socket.read_exact(&mut [0; 6]).unwrap();
+    let close = ControlFrame::close(CloseCode::GOING_AWAY, "", None);
+    socket.write_all(&[0x82, 0]).unwrap();
+    socket.write_all(close.raw()).unwrap();
+    // Whatever else comes, until there is no more.
+    let _ = std::io::copy(&mut socket, &mut std::io::sink());
 }
 
 #[test]

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use rustls::crypto::aws_lc_rs::kx_group::X25519;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -40,13 +44,21 @@ impl Certificate {
     }
 }
 
-/// For clients that trust the certificates of a file, and no others.
+/// For clients that trust the certificates of a file, and no others. They offer one version, one
+/// suite and one group, which everybody has: left to themselves some proxies would choose a larger
+/// key or a key exchange against quantum computers, and pay for what others do not do.
 pub(crate) fn client(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca)? {
         roots.add(certificate)?;
     }
-    let mut config = ClientConfig::builder()
+    let provider = CryptoProvider {
+        cipher_suites: vec![TLS13_AES_128_GCM_SHA256],
+        kx_groups: vec![X25519],
+        ..aws_lc_rs::default_provider()
+    };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
     // Every handshake in full: a resumed one would measure another thing, depending on who resumes.
@@ -74,4 +86,38 @@ fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
         path.display()
     );
     Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConnection, HandshakeKind, NamedGroup, ServerConnection};
+
+    use super::*;
+
+    /// lubdub once spent an ML-KEM exchange on every session, of which its peers knew nothing.
+    #[test]
+    fn everybody_does_the_same_cryptography() {
+        let name = format!("lubdub-bench-tls-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let files = Certificate::make(&directory).unwrap();
+        let name = "localhost".try_into().unwrap();
+        let mut client = ClientConnection::new(client(&files.cert).unwrap(), name).unwrap();
+        let mut server = ServerConnection::new(server(&files.cert, &files.key).unwrap()).unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut wire.as_slice()).unwrap();
+            server.process_new_packets().unwrap();
+            wire.clear();
+            server.write_tls(&mut wire).unwrap();
+            client.read_tls(&mut wire.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        let group = server.negotiated_key_exchange_group().unwrap();
+        assert_eq!(group.name(), NamedGroup::X25519);
+        assert_eq!(server.handshake_kind(), Some(HandshakeKind::Full));
+    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::peer::Peer;
+use super::peer::{Peer, family};
 use super::statistics::{Ratio, Spread};
 use crate::cli::CompareArgs;
 use crate::machine::Machine;
@@ -21,9 +21,11 @@ const FILE: &str = "benchmarks/data.json";
 pub(super) struct Data {
     /// On what.
     pub machine: Machine,
+    /// With which arguments.
+    pub arguments: String,
     /// A sentence of whoever started it.
     pub note: Option<String>,
-    /// How often each thing was measured.
+    /// How often each thing was measured at most.
     pub rounds: u64,
     /// For how long each time.
     pub seconds: f64,
@@ -53,7 +55,7 @@ pub(super) struct Measurement {
 }
 
 /// The measurements of a proxy in a scenario.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Series<'a> {
     pub scenario: &'a str,
     pub workers: usize,
@@ -67,6 +69,7 @@ impl Data {
     pub(super) fn new(machine: Machine, args: &CompareArgs, peers: &[Peer]) -> Self {
         Self {
             machine,
+            arguments: args.to_string(),
             note: args.note.clone(),
             rounds: args.rounds,
             seconds: args.seconds.as_secs_f64(),
@@ -89,9 +92,19 @@ impl Data {
     pub(super) fn save(&self, out: &Path) -> anyhow::Result<()> {
         let path = out.join(FILE);
         fs::create_dir_all(path.parent().unwrap_or(out))?;
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(fs::write(path, text)?)
+        fs::write(&path, self.json()?).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// JSON with a line for every measurement, so that two versions can be compared.
+    fn json(&self) -> serde_json::Result<String> {
+        let mut all = serde_json::to_value(self)?;
+        let lines: Vec<String> = (self.measurements.iter())
+            .map(serde_json::to_string)
+            .collect::<Result<_, _>>()?;
+        all["measurements"] = serde_json::Value::Array(Vec::new());
+        let text = serde_json::to_string_pretty(&all)?;
+        let list = format!("\"measurements\": [\n    {}\n  ]", lines.join(",\n    "));
+        Ok(text.replacen("\"measurements\": []", &list, 1) + "\n")
     }
 
     /// The proxies of a scenario, lubdub first, then in the order of their first turns.
@@ -138,6 +151,60 @@ impl Data {
         Spread::of(&values)
     }
 
+    /// The variant of a peer with the smallest median.
+    pub(super) fn best<'a>(
+        &'a self,
+        scenario: &'a str,
+        workers: usize,
+        peer: &str,
+    ) -> Option<Series<'a>> {
+        self.best_of(scenario, workers, |name| family(name) == peer)
+    }
+
+    /// The peer with the smallest median.
+    pub(super) fn best_peer<'a>(&'a self, scenario: &'a str, workers: usize) -> Option<Series<'a>> {
+        self.best_of(scenario, workers, |name| name != "lubdub")
+    }
+
+    fn best_of<'a>(
+        &'a self,
+        scenario: &'a str,
+        workers: usize,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Option<Series<'a>> {
+        (self.peers(scenario, workers).into_iter())
+            .filter(|name| is_meant(name))
+            .filter_map(|name| {
+                let series = Series {
+                    scenario,
+                    workers,
+                    peer: name,
+                };
+                Some((series, self.spread(series)?.median))
+            })
+            .min_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map(|(series, _)| series)
+    }
+
+    /// The median of one result of a series.
+    pub(super) fn median(
+        &self,
+        series: Series<'_>,
+        value: impl Fn(&Report) -> Option<f64>,
+    ) -> Option<f64> {
+        let values: Vec<f64> = self
+            .series(series)
+            .filter_map(|m| value(&m.report))
+            .collect();
+        Spread::of(&values).map(|spread| spread.median)
+    }
+
+    /// How sure the values of a series are, as a ratio to 1.
+    pub(super) fn absolute(&self, series: Series<'_>) -> Option<Ratio> {
+        let values = self.series(series).filter_map(|m| Some((m.value?, 1.0)));
+        Ratio::of(&values.collect::<Vec<_>>())
+    }
+
     /// The ratio of two series, round by round.
     pub(super) fn ratio(&self, above: Series<'_>, below: Series<'_>) -> Option<Ratio> {
         let below: BTreeMap<u64, f64> = (self.series(below))
@@ -149,22 +216,104 @@ impl Data {
         Ratio::of(&pairs)
     }
 
-    /// The rate, in echoes per second, that lubdub and nginx both reached in relay-125.
-    pub(super) fn saturation(&self, workers: usize) -> Option<f64> {
-        let rate = |peer| {
-            let series = Series {
-                scenario: "relay-125",
-                workers,
-                peer,
-            };
-            let rates: Vec<f64> = (self.series(series))
-                .filter_map(|measurement| Some(measurement.report.relayed()?.echoes_per_second))
-                .collect();
-            Spread::of(&rates).map(|spread| spread.median)
+    /// The rate, in echoes per second, that a proxy reached in relay-125.
+    pub(super) fn saturation_of(&self, peer: &str, workers: usize) -> Option<f64> {
+        let series = Series {
+            scenario: "relay-125",
+            workers,
+            peer,
         };
-        [rate("lubdub"), rate("nginx")]
-            .into_iter()
-            .flatten()
-            .min_by(f64::total_cmp)
+        self.median(series, |report| Some(report.relayed()?.echoes_per_second))
+    }
+}
+
+#[cfg(test)]
+impl Data {
+    /// Nothing, on a machine that does not exist.
+    pub(super) fn empty() -> Self {
+        Self {
+            machine: Machine {
+                processor: "Abacus".to_owned(),
+                cores: 2,
+                files: 20_000,
+                kernel: "1.0".to_owned(),
+            },
+            arguments: "--rounds 3".to_owned(),
+            note: None,
+            rounds: 3,
+            seconds: 4.0,
+            versions: BTreeMap::new(),
+            measurements: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Adds a value for each round.
+    pub(super) fn with(mut self, scenario: &str, peer: &str, reports: Vec<(f64, Report)>) -> Self {
+        let measurements = (0..)
+            .zip(reports)
+            .map(|(round, (value, report))| Measurement {
+                scenario: scenario.to_owned(),
+                workers: 1,
+                peer: peer.to_owned(),
+                round,
+                value: Some(value),
+                report,
+            });
+        self.measurements.extend(measurements);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::churned;
+
+    fn churn(value: f64) -> (f64, Report) {
+        (value, churned())
+    }
+
+    #[test]
+    fn what_is_saved_is_what_is_loaded_with_a_line_for_every_measurement() {
+        let data = Data::empty()
+            .with("churn", "lubdub", vec![churn(1.0), churn(2.5)])
+            .with("churn", "nginx", vec![churn(3.0)]);
+        let json = data.json().unwrap();
+        let again: Data = serde_json::from_str(&json).unwrap();
+        assert_eq!(again.json().unwrap(), json);
+        let lines = json.lines().filter(|line| line.contains("\"peer\""));
+        assert_eq!(lines.count(), 3);
+    }
+
+    #[test]
+    fn rounds_are_paired_and_one_without_a_partner_does_not_count() {
+        let mut data = Data::empty()
+            .with("churn", "lubdub", vec![churn(1.0), churn(4.0), churn(9.0)])
+            .with("churn", "nginx", vec![churn(1.0), churn(2.0), churn(3.0)]);
+        data.measurements.remove(4);
+        let series = |peer| Series {
+            scenario: "churn",
+            workers: 1,
+            peer,
+        };
+        let ratio = data.ratio(series("lubdub"), series("nginx")).unwrap();
+        // The first and the third: 1 and 3.
+        assert!((ratio.mean - 3.0_f64.sqrt()).abs() < 1e-12, "{ratio:?}");
+    }
+
+    #[test]
+    fn the_best_variant_is_that_of_the_smallest_median() {
+        let data = Data::empty()
+            .with("churn", "nginx", vec![churn(5.0), churn(1.0), churn(5.0)])
+            .with(
+                "churn",
+                "nginx-16k",
+                vec![churn(4.0), churn(4.0), churn(9.0)],
+            )
+            .with("churn", "haproxy", vec![churn(1.0)]);
+        let best = data.best("churn", 1, "nginx").unwrap();
+        assert_eq!(best.peer, "nginx-16k");
+        assert_eq!(data.best("churn", 1, "envoy"), None);
     }
 }

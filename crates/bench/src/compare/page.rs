@@ -1,19 +1,26 @@
-//! The page: what was measured, as ratios to lubdub, and which bars are met.
+//! The page: what was measured, as ratios to lubdub, and which bars are met. What somebody has
+//! written about it by hand is taken from a file of its own, so that it outlives the page.
 
 use std::fmt::Write;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use anyhow::Context;
+
+use super::bars::{judge, show};
 use super::data::{Data, Series};
-use super::peer::family;
 use super::plot;
-use super::scenario::{Bar, SCENARIOS, Scenario};
-use super::statistics::{Ratio, Spread};
+use super::scenario::{BAR_WORKERS, SCENARIOS, Scenario};
 use crate::load::{HoldReport, RelayReport};
 use crate::report::Report;
 
-/// The number of workers that the bars are about.
-const BAR_WORKERS: usize = 1;
+/// What was written by hand, beside the page.
+const NOTES: &str = "benchmarks-notes.md";
+/// The pairs for which memory is computed, and how they are written.
+const FAR: f64 = 100_000.0;
+const FAR_SHOWN: &str = "100,000";
+const MEBIBYTE: f64 = (1_u64 << 20) as f64;
 
 /// Writes the page and its plots.
 pub(super) fn write(data: &Data, out: &Path) -> anyhow::Result<()> {
@@ -27,13 +34,26 @@ pub(super) fn write(data: &Data, out: &Path) -> anyhow::Result<()> {
             )?;
         }
     }
-    Ok(fs::write(out.join("benchmarks.md"), page(data)?)?)
+    let notes = match fs::read_to_string(out.join(NOTES)) {
+        Ok(notes) => notes,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {NOTES}")),
+    };
+    Ok(fs::write(out.join("benchmarks.md"), page(data, &notes)?)?)
 }
 
-fn page(data: &Data) -> Result<String, std::fmt::Error> {
+fn page(data: &Data, notes: &str) -> Result<String, std::fmt::Error> {
     let mut page = String::new();
     introduction(&mut page, data)?;
     bars(&mut page, data)?;
+    if !notes.trim().is_empty() {
+        writeln!(
+            page,
+            "\n## Notes\n\n*Written by hand, in [{NOTES}]({NOTES}).*\n\n{}",
+            notes.trim()
+        )?;
+    }
+    scale(&mut page, data)?;
     for scenario in &SCENARIOS {
         if !data.workers(scenario.id).is_empty() {
             section(&mut page, data, scenario)?;
@@ -49,28 +69,48 @@ fn page(data: &Data) -> Result<String, std::fmt::Error> {
 }
 
 fn introduction(page: &mut String, data: &Data) -> std::fmt::Result {
-    page.push_str(
+    let Data {
+        machine,
+        arguments,
+        note,
+        rounds,
+        seconds,
+        ..
+    } = data;
+    writeln!(
+        page,
         "# Benchmarks\n\n*This page is made by `make bench`, which measures everything anew on the \
-         machine that it runs on; the data behind it is in \
-         [benchmarks/data.json](benchmarks/data.json).*\n\n",
-    );
-    if let Some(note) = &data.note {
+         machine that it runs on. As it stands: `make bench BENCH_ARGS=\"{arguments}\"`. The data \
+         behind it is in [benchmarks/data.json](benchmarks/data.json).*\n"
+    )?;
+    if let Some(note) = note {
         writeln!(page, "**Note:** {note}\n")?;
     }
     writeln!(
         page,
-        "{}, {} cores, Linux {}. {} rounds, in which the proxies take turns, of {} s each. With one \
-         worker the proxy sits on one core, and load generator and backend on the others; where no \
-         core would be left for those, nobody is pinned.\n",
-        data.machine.processor, data.machine.cores, data.machine.kernel, data.rounds, data.seconds,
+        "{}, {} cores, Linux {}. {rounds} rounds of what a bar is about, fewer of the rest; in each \
+         everything is measured once, for {seconds} s after a warm-up, and the proxies take turns. \
+         For each measurement proxy and backend are started anew. With one worker the proxy sits \
+         on one core, and load generator and backend on the others; where no core would be left \
+         for those, nobody is pinned.\n",
+        machine.processor, machine.cores, machine.kernel,
     )?;
     page.push_str(
         "CPU is the user and system time of the proxy, all its threads and processes, as the \
-         kernel accounts it. A message is relayed in one direction: an echo is two. Everything \
-         goes through the loopback interface, where the sender of a packet also pays for most of \
-         its reception. Memory is what belongs to the proxy's processes alone; socket buffers of \
-         the kernel are not in it. Less is better everywhere. lubdub runs at its defaults, heartbeat \
-         included; the peers only relay. How each is configured: `crates/bench/peers`.\n\n",
+         kernel accounts it, in nanoseconds by the scheduler's clock. A message is relayed in one \
+         direction: an echo is two. Everything goes through the loopback interface, where the \
+         sender of a packet also pays for most of its reception. Memory is what belongs to the \
+         proxy's processes alone, less what did before the storm; socket buffers of the kernel are \
+         not in it. Less is better everywhere.\n\n\
+         Ratios are lubdub's value divided by the peer's of the same round: the geometric mean, \
+         and its 95 % interval (Student's t, on logarithms). Values are medians over the rounds. \
+         *Cores busy* is how much of its cores the proxy used: where one worker used all of one, \
+         it was the limit, and where it did not, load generator and backend were. The best peer of \
+         a table is bold.\n\n\
+         lubdub runs at its defaults; the peers only relay. At the default of 30 s the first ping \
+         of a pair is due 15 to 30 s after its handshake, so in a measurement of a few seconds the \
+         heartbeat is armed but hardly beats: what beating costs is measured in heartbeat. How \
+         each proxy is configured: `crates/bench/peers`.\n\n",
     );
     page.push_str("| proxy | version |\n| --- | --- |\n");
     for (name, version) in &data.versions {
@@ -83,69 +123,73 @@ fn introduction(page: &mut String, data: &Data) -> std::fmt::Result {
 fn bars(page: &mut String, data: &Data) -> std::fmt::Result {
     page.push_str(
         "\n## Bars\n\nWith one worker. A bar is met when the 95 % interval of the paired ratios \
-         includes it or is below it. Of a peer's variants the best counts.\n\n\
-         | what | bar | seen | |\n| --- | --- | --- | --- |\n",
+         includes it (*within the noise*) or is below it; one that also reaches more than 10 % beyond \
+         it decides nothing. Of a peer's variants the best counts.\n\n\
+         | what | at most | seen | |\n| --- | --- | --- | --- |\n",
     );
     for scenario in &SCENARIOS {
         for &bar in scenario.bars {
-            let own = Series {
-                scenario: scenario.id,
-                workers: BAR_WORKERS,
-                peer: "lubdub",
-            };
-            let (wanted, at_most, seen) = match bar {
-                Bar::Peer(peer, at_most) => (
-                    format!("{at_most} x {peer}"),
-                    at_most,
-                    best(data, scenario, peer).and_then(|best| data.ratio(own, best)),
-                ),
-                Bar::Own(other, at_most) => (
-                    format!("{at_most} x {other}"),
-                    at_most,
-                    data.ratio(
-                        own,
-                        Series {
-                            scenario: other,
-                            ..own
-                        },
-                    ),
-                ),
-                Bar::Absolute(at_most) => (
-                    format!("{at_most} {}", scenario.unit),
-                    at_most,
-                    data.spread(own).map(|spread| Ratio {
-                        median: spread.median,
-                        low: spread.least,
-                        high: spread.most,
-                    }),
-                ),
-            };
-            let (seen, verdict) = match seen {
-                None => ("not measured".to_owned(), ""),
-                Some(ratio) if ratio.meets(at_most) => (show_ratio(&ratio), "met"),
-                Some(ratio) => (show_ratio(&ratio), "**missed**"),
-            };
             let id = scenario.id;
-            writeln!(page, "| [{id}](#{id}) | {wanted} | {seen} | {verdict} |")?;
+            let it = judge(data, scenario, bar);
+            writeln!(
+                page,
+                "| [{id}](#{id}) | {} | {} | {} |",
+                it.wanted, it.seen, it.verdict
+            )?;
         }
     }
     Ok(())
 }
 
-/// The variant of a peer with the smallest median.
-fn best<'a>(data: &'a Data, scenario: &'a Scenario, peer: &str) -> Option<Series<'a>> {
-    (data.peers(scenario.id, BAR_WORKERS).into_iter())
-        .filter(|name| family(name) == peer)
-        .filter_map(|name| {
-            let series = Series {
-                scenario: scenario.id,
-                workers: BAR_WORKERS,
-                peer: name,
-            };
-            Some((series, data.spread(series)?.median))
-        })
-        .min_by(|(_, a), (_, b)| a.total_cmp(b))
-        .map(|(series, _)| series)
+/// What cannot be measured within the limit of open files.
+fn scale(page: &mut String, data: &Data) -> std::fmt::Result {
+    let idle = "idle";
+    let peers = data.peers(idle, BAR_WORKERS);
+    if peers.is_empty() {
+        return Ok(());
+    }
+    let files = data.machine.files;
+    writeln!(
+        page,
+        "\n## Scale\n\nA process of this machine can hold at most {files} file descriptors, two for \
+         each pair. What is said of more is not measured but computed, from the memory before the \
+         storm and the slope that [idle](#idle) has measured:\n\n\
+         | proxy | MiB before the storm | KiB per pair | MiB for {FAR_SHOWN} pairs, computed |\n\
+         | --- | ---: | ---: | ---: |"
+    )?;
+    for peer in peers {
+        let series = Series {
+            scenario: idle,
+            workers: BAR_WORKERS,
+            peer,
+        };
+        let held = |value: fn(&HoldReport) -> Option<f64>| {
+            data.median(series, |report| report.held().and_then(value))
+        };
+        let before = held(|report| report.memory_before.map(|bytes| bytes as f64));
+        if let Some((before, each)) = before.zip(held(|report| report.memory_per_pair)) {
+            writeln!(
+                page,
+                "| {peer} | {:.1} | {:.2} | {:.0} |",
+                before / MEBIBYTE,
+                each / 1024.0,
+                (before + each * FAR) / MEBIBYTE
+            )?;
+        }
+    }
+    let heartbeat = Series {
+        scenario: "heartbeat",
+        workers: BAR_WORKERS,
+        peer: "lubdub",
+    };
+    if let Some(cores) = data.median(heartbeat, |report| report.observed().proxy_load()) {
+        writeln!(
+            page,
+            "\nThe pings of {FAR_SHOWN} pairs at 30 s are measured, though on fewer pairs: in \
+             [heartbeat](#heartbeat) they take {cores:.2} of a core."
+        )?;
+    }
+    Ok(())
 }
 
 fn section(page: &mut String, data: &Data, scenario: &Scenario) -> std::fmt::Result {
@@ -168,6 +212,7 @@ fn section(page: &mut String, data: &Data, scenario: &Scenario) -> std::fmt::Res
              | --- | ---: | ---: | ---: | --- |",
             if workers == 1 { "" } else { "s" }
         )?;
+        let best = data.best_peer(id, workers);
         for peer in data.peers(id, workers) {
             let series = Series {
                 scenario: id,
@@ -182,12 +227,13 @@ fn section(page: &mut String, data: &Data, scenario: &Scenario) -> std::fmt::Res
                 ..series
             };
             let ratio = match data.ratio(own, series) {
-                Some(ratio) if peer != "lubdub" => show_ratio(&ratio),
+                Some(ratio) if peer != "lubdub" => show(&ratio),
                 _ => String::new(),
             };
+            let mark = if best == Some(series) { "**" } else { "" };
             writeln!(
                 page,
-                "| {peer} | {:.decimals$} | {:.decimals$} to {:.decimals$} | {ratio} | {} |",
+                "| {mark}{peer}{mark} | {:.decimals$} | {:.decimals$} to {:.decimals$} | {ratio} | {} |",
                 spread.median,
                 spread.least,
                 spread.most,
@@ -200,23 +246,26 @@ fn section(page: &mut String, data: &Data, scenario: &Scenario) -> std::fmt::Res
 
 /// What else is worth a look: medians over the rounds.
 fn besides(data: &Data, series: Series<'_>) -> String {
-    let relayed = |value: fn(&RelayReport) -> Option<f64>| {
-        median(data, series, |report| report.relayed().and_then(value))
-    };
-    let held =
-        |value: fn(&HoldReport) -> f64| median(data, series, |report| report.held().map(value));
+    let all =
+        |value: &dyn Fn(&Report) -> Option<f64>| data.median(series, value).unwrap_or(f64::NAN);
+    let relayed =
+        |value: fn(&RelayReport) -> Option<f64>| all(&|report| report.relayed().and_then(value));
+    let held = |value: fn(&HoldReport) -> Option<f64>| all(&|report| report.held().and_then(value));
+    let cores = all(&|report| report.observed().proxy_load());
+    let busy = format!("{cores:.2} cores busy");
     let Some(first) = data.series(series).next().map(|m| &m.report) else {
         return String::new();
     };
     match first {
         Report::Relay(first) => match first.rate {
             Some(rate) => format!(
-                "p50 {:.0} us, p99.9 {:.0} us at {rate:.0} echoes/s",
+                "p50 {:.0} us, p99.9 {:.0} us at {rate:.0} echoes/s{}, {busy}",
                 relayed(|report| Some(report.latency.p50_us)),
                 relayed(|report| Some(report.latency.p999_us)),
+                share_of_saturation(data, series, rate),
             ),
             None => format!(
-                "{:.0} messages/s, {:.2} us in user space, p99 {:.0} us",
+                "{:.0} messages/s, {:.2} us in user space, p99 {:.0} us, {busy}",
                 relayed(|report| Some(report.messages_per_second)),
                 relayed(|report| report.user_us_per_message),
                 relayed(|report| Some(report.latency.p99_us)),
@@ -224,34 +273,82 @@ fn besides(data: &Data, series: Series<'_>) -> String {
         },
         Report::Bulk(first) => {
             let rate = relayed(|report| Some(report.messages_per_second));
-            let mebibytes = first.bytes as f64 / f64::from(1 << 20);
-            format!("{:.0} MiB/s", rate * mebibytes)
+            format!("{:.0} MiB/s, {busy}", rate * first.bytes as f64 / MEBIBYTE)
         }
         Report::Churn(_) => format!(
-            "{:.0} sessions/s",
-            median(data, series, |report| report
-                .churned()
-                .map(|report| report.sessions_per_second))
+            "{:.0} sessions/s, {busy}",
+            all(&|report| Some(report.churned()?.sessions_per_second))
         ),
-        Report::Idle(_) | Report::Heartbeat(_) => {
-            let lost: u64 = data.series(series).map(|m| m.report.lost()).sum();
-            let storm = held(|report| report.storm_seconds);
-            format!("storm {storm:.1} s, {lost} lost")
-        }
+        Report::Idle(_) => storm(data, series),
+        Report::Heartbeat(_) => format!(
+            "{:.0} pings/s, {:.2} KiB per pair, {}, {busy}",
+            held(|report| report.pings_per_second),
+            held(|report| report.memory_per_pair) / 1024.0,
+            storm(data, series)
+        ),
     }
 }
 
-/// The median of one result over the rounds.
-fn median(data: &Data, series: Series<'_>, value: impl Fn(&Report) -> Option<f64>) -> f64 {
-    let values: Vec<f64> = (data.series(series))
-        .filter_map(|measurement| value(&measurement.report))
-        .collect();
-    Spread::of(&values).map_or(f64::NAN, |spread| spread.median)
+/// Where a fixed rate lies below what the proxy can carry.
+fn share_of_saturation(data: &Data, series: Series<'_>, rate: f64) -> String {
+    match data.saturation_of(series.peer, series.workers) {
+        Some(most) => format!(
+            " ({:.0} % of what it reached in relay-125)",
+            rate / most * 100.0
+        ),
+        None => String::new(),
+    }
 }
 
-fn show_ratio(ratio: &Ratio) -> String {
-    format!(
-        "{:.2} ({:.2} to {:.2})",
-        ratio.median, ratio.low, ratio.high
-    )
+/// How long a storm took, and how many pairs were lost in all rounds.
+fn storm(data: &Data, series: Series<'_>) -> String {
+    let seconds = data.median(series, |report| Some(report.held()?.storm_seconds));
+    let lost: u64 = data.series(series).map(|m| m.report.lost()).sum();
+    format!("storm {:.1} s, {lost} lost", seconds.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{churned, held};
+
+    fn held_data() -> Data {
+        let idle = |value| (value, Report::Idle(held(0.0, 0)));
+        Data::empty()
+            .with("idle", "lubdub", vec![idle(2.0), idle(2.1), idle(2.0)])
+            .with("idle", "nginx", vec![idle(18.0), idle(18.0), idle(17.0)])
+    }
+
+    #[test]
+    fn what_was_written_by_hand_outlives_the_page() {
+        let page = page(&held_data(), "\nWhy it is **so**.\n\n").unwrap();
+        assert!(page.contains("## Notes\n"), "{page}");
+        assert!(page.contains("\n\nWhy it is **so**.\n\n## Scale"), "{page}");
+        let bare = super::page(&held_data(), "  \n").unwrap();
+        assert!(!bare.contains("## Notes"), "{bare}");
+    }
+
+    #[test]
+    fn scale_is_computed_from_the_slope_and_says_so() {
+        let page = page(&held_data(), "").unwrap();
+        assert!(page.contains("at most 20000 file descriptors"), "{page}");
+        // 10 MiB, and 2 KiB for each of 100,000.
+        assert!(page.contains("| lubdub | 10.0 | 2.00 | 205 |"), "{page}");
+    }
+
+    #[test]
+    fn the_page_says_how_to_repeat_it_and_whose_variant_is_best() {
+        let page = page(&held_data(), "").unwrap();
+        assert!(page.contains("`make bench BENCH_ARGS=\"--rounds 3\"`"));
+        assert!(page.contains("| **nginx** | 18.00 |"), "{page}");
+        assert!(page.contains("| [idle](#idle) | 3 KiB of private memory per pair | 2.03 ("));
+    }
+
+    #[test]
+    fn a_value_that_is_missing_is_not_a_zero() {
+        let data = Data::empty().with("churn", "lubdub", vec![(5.0, churned())]);
+        let page = page(&data, "").unwrap();
+        assert!(page.contains("| [churn](#churn) | 1.2 x haproxy | not measured |  |"));
+        assert!(!page.contains("## Scale"), "{page}");
+    }
 }

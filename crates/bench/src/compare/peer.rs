@@ -51,10 +51,14 @@ struct Recipe {
 enum Ability {
     /// Everything.
     All,
+    /// It is a variant that only makes a difference to messages as large as a buffer, or larger.
+    OnlyLarge,
     /// It is a variant that only makes a difference to bulk.
     OnlyBulk,
-    /// One thread, and no TLS of its own here.
-    OnePlainThread,
+    /// Messages of moderate size on few connections, without TLS, on one thread: websocat passes on
+    /// what is longer than its buffer as several messages, does not end a session by itself, and
+    /// takes the longer for each connection the more it has.
+    OnlySmallRelay,
 }
 
 /// What a proxy is to be started for.
@@ -75,7 +79,7 @@ pub(super) struct Setting<'a> {
 }
 
 /// All that is known.
-static RECIPES: [Recipe; 7] = [
+static RECIPES: [Recipe; 9] = [
     Recipe {
         name: "lubdub",
         program: "lubdub",
@@ -104,6 +108,15 @@ static RECIPES: [Recipe; 7] = [
         ability: Ability::All,
     },
     Recipe {
+        name: "nginx-32k",
+        program: "nginx",
+        version_flag: "-v",
+        config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
+        values: &[("buffer", "32k"), ("busy", "64k")],
+        args: &["-e", "{{directory}}/error.log", "-c", "{{config}}"],
+        ability: Ability::OnlyLarge,
+    },
+    Recipe {
         name: "haproxy",
         program: "haproxy",
         version_flag: "-v",
@@ -111,6 +124,15 @@ static RECIPES: [Recipe; 7] = [
         values: &[],
         args: &["-q", "-db", "-f", "{{config}}"],
         ability: Ability::All,
+    },
+    Recipe {
+        name: "haproxy-64k",
+        program: "haproxy",
+        version_flag: "-v",
+        config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
+        values: &[("buffer", "65536")],
+        args: &["-q", "-db", "-f", "{{config}}"],
+        ability: Ability::OnlyLarge,
     },
     Recipe {
         name: "haproxy-splice",
@@ -154,7 +176,7 @@ static RECIPES: [Recipe; 7] = [
             "ws-l:{{listen}}",
             "ws://{{backend}}/",
         ],
-        ability: Ability::OnePlainThread,
+        ability: Ability::OnlySmallRelay,
     },
 ];
 
@@ -189,9 +211,28 @@ impl Peer {
         }
         match self.recipe.ability {
             Ability::All => true,
+            Ability::OnlyLarge => scenario.is_large(),
             Ability::OnlyBulk => scenario.is_bulk(),
-            Ability::OnePlainThread => workers == 1 && !scenario.tls,
+            Ability::OnlySmallRelay => workers == 1 && !scenario.tls && scenario.is_small_relay(),
         }
+    }
+
+    /// The names of all that are known.
+    pub(super) fn names() -> Vec<&'static str> {
+        RECIPES.iter().map(|recipe| recipe.name).collect()
+    }
+
+    /// All that is known, as if it were on this machine.
+    #[cfg(test)]
+    pub(super) fn all() -> Vec<Self> {
+        (RECIPES.iter())
+            .map(|recipe| Self {
+                name: recipe.name,
+                version: String::new(),
+                program: PathBuf::new(),
+                recipe,
+            })
+            .collect()
     }
 
     /// The command that starts it. Its configuration is written.

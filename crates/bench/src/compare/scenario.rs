@@ -8,12 +8,27 @@ use crate::load::{Churn, Hold, Kind, Relay, Target};
 use crate::progress::Progress;
 use crate::report::Report;
 
+/// The number of workers that the bars are about.
+pub(super) const BAR_WORKERS: usize = 1;
 /// What is not counted at the beginning.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How long a storm of connects is left to settle.
+const SETTLE: Duration = Duration::from_secs(3);
+/// The messages of the scenario with larger ones.
+const LARGE: usize = 16 * 1024;
+/// The connections of the small scenarios.
+const FEW: usize = 64;
 /// The pairs of the large scenarios: twice as many file descriptors are within every limit.
 const MANY: usize = 9_000;
 /// 9,000 pairs at this interval are pinged as often as 100,000 at 30 s.
 const FAST_PINGS: Duration = Duration::from_millis(2_700);
+/// How long pings are watched at least: every pair is pinged four times on either side, and its
+/// counts, which lubdub collects for 10 s, reach the metrics once.
+const PINGS_WATCHED: Duration = Duration::from_millis(4 * 2_700);
+/// As many echoes per second as there are pings to each side then.
+const SPARSE_RATE: f64 = MANY as f64 / 2.7;
+/// How often at most what no bar is about is measured.
+const ROUNDS_BESIDES: u64 = 3;
 
 /// One thing that is measured.
 #[derive(Debug)]
@@ -44,6 +59,8 @@ pub(super) enum Bar {
     Own(&'static str, f64),
     /// By itself.
     Absolute(f64),
+    /// No pair is lost, and both sides are pinged as often as they should be.
+    AllAlive,
 }
 
 /// What is done, and which of its results counts.
@@ -55,6 +72,8 @@ enum Load {
         idle: usize,
         bytes: usize,
     },
+    /// Processor time per message when few messages come, each on another connection.
+    Sparse,
     /// The 99th percentile at a fixed rate.
     Latency,
     /// Processor time per GiB.
@@ -80,8 +99,9 @@ pub(super) struct Circumstances {
     pub rate: Option<f64>,
 }
 
-/// All of them, in the order of the page. The rate of `latency` comes from `relay-125`.
-pub(super) static SCENARIOS: [Scenario; 12] = [
+/// All of them, in the order in which they are measured in each round. What is compared with
+/// `relay-125` stands close behind it.
+pub(super) static SCENARIOS: [Scenario; 13] = [
     Scenario {
         id: "relay-125",
         title: "Relay, 125 B messages, 64 connections",
@@ -90,17 +110,55 @@ pub(super) static SCENARIOS: [Scenario; 12] = [
         decimals: 2,
         tls: false,
         bars: &[Bar::Peer("nginx", 1.0), Bar::Peer("haproxy", 0.85)],
-        load: relay(64, 125),
+        load: relay(FEW, 125),
     },
     Scenario {
-        id: "relay-16k",
-        title: "Relay, 16 KiB messages, 64 connections",
-        about: "As before, with larger messages.",
+        id: "relay-64-of-9000",
+        title: "Relay, 125 B messages, 64 of 9,000 connections",
+        about: "64 connections as before, and 8,936 that are open and silent.",
         unit: "us of CPU per message",
         decimals: 2,
         tls: false,
-        bars: &[Bar::Peer("nginx", 1.0), Bar::Peer("haproxy", 1.0)],
-        load: relay(64, 16 * 1024),
+        bars: &[Bar::Own("relay-125", 1.1)],
+        load: Load::Relay {
+            connections: FEW,
+            idle: MANY - FEW,
+            bytes: 125,
+        },
+    },
+    Scenario {
+        id: "heartbeat",
+        title: "Heartbeat, 9,000 pairs at 2.7 s",
+        about: "Both sides of every pair are pinged every 2.7 s, as often as 100,000 pairs at 30 s \
+                would be. The peers have nothing like it.",
+        unit: "us of CPU per ping with its pong",
+        decimals: 2,
+        tls: false,
+        bars: &[Bar::Own("relay-125", 1.3), Bar::AllAlive],
+        load: Load::Heartbeat,
+    },
+    Scenario {
+        id: "relay-sparse",
+        title: "Relay, 125 B messages, few of them on 9,000 connections",
+        about: "3,333 echoes a second, each on another connection: as many messages as there are \
+                pings in heartbeat, for comparison with it. A proxy that has little to do at a time \
+                pays more for each thing than one that is busy.",
+        unit: "us of CPU per message",
+        decimals: 2,
+        tls: false,
+        bars: &[],
+        load: Load::Sparse,
+    },
+    Scenario {
+        id: "latency",
+        title: "Latency at half the saturation rate",
+        about: "125 B messages on 64 connections at half the rate that the slower of lubdub and \
+                nginx reached in relay-125, corrected for coordinated omission.",
+        unit: "us, 99th percentile",
+        decimals: 0,
+        tls: false,
+        bars: &[Bar::Peer("nginx", 1.1)],
+        load: Load::Latency,
     },
     Scenario {
         id: "relay-1000",
@@ -113,29 +171,14 @@ pub(super) static SCENARIOS: [Scenario; 12] = [
         load: relay(1_000, 125),
     },
     Scenario {
-        id: "relay-64-of-9000",
-        title: "Relay, 125 B messages, 64 of 9,000 connections",
-        about: "64 connections as before, and 8,936 that are open and silent.",
+        id: "relay-16k",
+        title: "Relay, 16 KiB messages, 64 connections",
+        about: "As before, with larger messages.",
         unit: "us of CPU per message",
         decimals: 2,
         tls: false,
-        bars: &[Bar::Own("relay-125", 1.1)],
-        load: Load::Relay {
-            connections: 64,
-            idle: MANY - 64,
-            bytes: 125,
-        },
-    },
-    Scenario {
-        id: "latency",
-        title: "Latency at half the saturation rate",
-        about: "125 B messages on 64 connections at half the rate that the slower of lubdub and \
-                nginx reached in relay-125, corrected for coordinated omission.",
-        unit: "us, 99th percentile",
-        decimals: 0,
-        tls: false,
-        bars: &[Bar::Peer("nginx", 1.1)],
-        load: Load::Latency,
+        bars: &[Bar::Peer("nginx", 1.0), Bar::Peer("haproxy", 1.0)],
+        load: relay(FEW, LARGE),
     },
     Scenario {
         id: "bulk",
@@ -169,17 +212,6 @@ pub(super) static SCENARIOS: [Scenario; 12] = [
         load: Load::Idle { connections: MANY },
     },
     Scenario {
-        id: "heartbeat",
-        title: "Heartbeat, 9,000 pairs at 2.7 s",
-        about: "Both sides of every pair are pinged every 2.7 s, as often as 100,000 pairs at 30 s \
-                would be. The peers have nothing like it.",
-        unit: "us of CPU per ping with its pong",
-        decimals: 2,
-        tls: false,
-        bars: &[Bar::Own("relay-125", 1.3)],
-        load: Load::Heartbeat,
-    },
-    Scenario {
         id: "relay-wss",
         title: "Relay over TLS, 125 B messages, 64 connections",
         about: "As relay-125; clients speak TLS 1.3 to the proxy, and the proxy speaks plain \
@@ -188,12 +220,13 @@ pub(super) static SCENARIOS: [Scenario; 12] = [
         decimals: 2,
         tls: true,
         bars: &[],
-        load: relay(64, 125),
+        load: relay(FEW, 125),
     },
     Scenario {
         id: "churn-wss",
         title: "Churn over TLS",
-        about: "As churn, every session with a full TLS handshake (ECDSA on P-256).",
+        about: "As churn, every session with a full TLS 1.3 handshake (ECDSA on P-256, X25519, \
+                AES-128-GCM).",
         unit: "us of CPU per session",
         decimals: 1,
         tls: true,
@@ -215,6 +248,11 @@ pub(super) static SCENARIOS: [Scenario; 12] = [
 // === impl Scenario ===
 
 impl Scenario {
+    /// The one that shows how many messages a proxy can carry.
+    pub(super) fn saturating() -> &'static Self {
+        &SCENARIOS[0]
+    }
+
     /// Measures.
     pub(super) fn run(
         &self,
@@ -229,7 +267,7 @@ impl Scenario {
             rate,
         } = circumstances;
         let relay = Relay {
-            connections: 64,
+            connections: FEW,
             idle: 0,
             bytes: 125,
             in_flight: 1,
@@ -244,7 +282,7 @@ impl Scenario {
             connections: MANY,
             bytes: 125,
             at_once: 2_000,
-            settle: Duration::from_secs(3),
+            settle: SETTLE,
             duration,
             proxy: Some(proxy),
             backend: Some(backend),
@@ -259,6 +297,16 @@ impl Scenario {
                     connections,
                     idle,
                     bytes,
+                    warm_up: if idle > 0 { SETTLE } else { WARM_UP },
+                    ..relay
+                }
+                .run(target, progress)?,
+            ),
+            Load::Sparse => Report::Relay(
+                Relay {
+                    connections: MANY,
+                    rate: Some(SPARSE_RATE),
+                    warm_up: SETTLE,
                     ..relay
                 }
                 .run(target, progress)?,
@@ -292,8 +340,7 @@ impl Scenario {
             Load::Heartbeat => Report::Heartbeat(
                 Hold {
                     kind: Kind::Heartbeat,
-                    // Every pair is pinged at least twice.
-                    duration: duration.max(FAST_PINGS * 3),
+                    duration: duration.max(PINGS_WATCHED),
                     ..hold
                 }
                 .run(target, progress)?,
@@ -304,7 +351,7 @@ impl Scenario {
     /// The result that counts.
     pub(super) fn value(&self, report: &Report) -> Option<f64> {
         match (self.load, report) {
-            (Load::Relay { .. }, Report::Relay(report)) => report.cpu_us_per_message,
+            (Load::Relay { .. } | Load::Sparse, Report::Relay(report)) => report.cpu_us_per_message,
             (Load::Latency, Report::Relay(report)) => Some(report.latency.p99_us),
             (Load::Bulk, Report::Bulk(report)) => report.cpu_seconds_per_gib,
             (Load::Churn, Report::Churn(report)) => report.cpu_us_per_session,
@@ -316,19 +363,59 @@ impl Scenario {
         }
     }
 
+    /// How often it is measured with a peer of this family: with one worker lubdub, and those that
+    /// a bar compares it with, take part in all rounds, the others in some.
+    pub(super) fn rounds(&self, family: &str, workers: usize, all: u64) -> u64 {
+        let is_compared = family == "lubdub" && !self.bars.is_empty()
+            || (self.bars.iter()).any(|bar| matches!(bar, Bar::Peer(peer, _) if *peer == family));
+        if is_compared && workers == BAR_WORKERS {
+            all
+        } else {
+            all.min(ROUNDS_BESIDES)
+        }
+    }
+
     /// Whether it runs at half the saturation rate.
     pub(super) fn needs_rate(&self) -> bool {
         self.load == Load::Latency
     }
 
-    /// Whether it is about large messages.
+    /// Whether its messages fill a buffer of the usual 16 KiB.
+    pub(super) fn is_large(&self) -> bool {
+        match self.load {
+            Load::Relay { bytes, .. } => bytes >= LARGE,
+            Load::Bulk => true,
+            Load::Sparse | Load::Latency | Load::Churn | Load::Idle { .. } | Load::Heartbeat => {
+                false
+            }
+        }
+    }
+
+    /// Whether it is about messages of a mebibyte.
     pub(super) fn is_bulk(&self) -> bool {
         self.load == Load::Bulk
+    }
+
+    /// Whether it is about messages on few connections.
+    pub(super) fn is_small_relay(&self) -> bool {
+        match self.load {
+            Load::Relay {
+                connections, idle, ..
+            } => connections + idle <= FEW,
+            Load::Latency => true,
+            Load::Sparse | Load::Bulk | Load::Churn | Load::Idle { .. } | Load::Heartbeat => false,
+        }
     }
 
     /// Whether peers have nothing like it.
     pub(super) fn only_lubdub(&self) -> bool {
         self.load == Load::Heartbeat
+    }
+
+    /// How many pings there must be each second, both sides' counted: the jitter only brings them
+    /// forward.
+    pub(super) fn nominal_pings() -> f64 {
+        2.0 * MANY as f64 / FAST_PINGS.as_secs_f64()
     }
 
     /// How often lubdub pings each side, if not by its default.
@@ -342,5 +429,56 @@ const fn relay(connections: usize, bytes: usize) -> Load {
         connections,
         idle: 0,
         bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(id: &str) -> &'static Scenario {
+        SCENARIOS.iter().find(|scenario| scenario.id == id).unwrap()
+    }
+
+    #[test]
+    fn what_a_bar_compares_is_measured_in_all_rounds() {
+        let relay = scenario("relay-125");
+        assert_eq!(relay.rounds("lubdub", 1, 9), 9);
+        assert_eq!(relay.rounds("nginx", 1, 9), 9);
+        assert_eq!(relay.rounds("envoy", 1, 9), 3);
+        assert_eq!(relay.rounds("lubdub", 2, 9), 3);
+        assert_eq!(relay.rounds("lubdub", 2, 2), 2);
+        assert_eq!(scenario("idle").rounds("lubdub", 1, 9), 9);
+        assert_eq!(scenario("idle").rounds("haproxy", 1, 9), 3);
+        assert_eq!(scenario("relay-wss").rounds("lubdub", 1, 9), 3);
+    }
+
+    #[test]
+    fn every_bar_can_be_judged() {
+        for scenario in &SCENARIOS {
+            for bar in scenario.bars {
+                match *bar {
+                    // What it is compared with has been measured in the same round.
+                    Bar::Own(other, _) => {
+                        let place = |id| SCENARIOS.iter().position(|s| s.id == id).unwrap();
+                        assert!(place(other) < place(scenario.id));
+                    }
+                    Bar::Peer(peer, _) => assert!(["nginx", "haproxy"].contains(&peer)),
+                    Bar::Absolute(_) | Bar::AllAlive => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_rate_comes_from_what_the_page_says_it_does() {
+        assert_eq!(Scenario::saturating().id, "relay-125");
+        assert!(scenario("latency").about.contains("relay-125"));
+    }
+
+    #[test]
+    fn nine_thousand_pairs_are_pinged_like_a_hundred_thousand() {
+        assert!((Scenario::nominal_pings() - 2.0 * 100_000.0 / 30.0).abs() < 1.0);
+        assert!((SPARSE_RATE * 2.0 - Scenario::nominal_pings()).abs() < 1.0);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Client, Kit};
-use super::meter::{Meter, Observed};
+use super::meter::{Observed, Watch};
 use super::target::Target;
 use crate::accounting::Pid;
 use crate::latency::{Latencies, Quantiles};
@@ -91,11 +91,16 @@ impl Churn {
             run.sessions.push(session);
         }
 
+        // A session that has ended shows that the proxy has all its processes.
+        while run.ended == 0 {
+            run.step()?;
+        }
+        let watch = Watch::on(self.proxy)?;
         let warm = Instant::now() + self.warm_up;
         while Instant::now() < warm {
             run.step()?;
         }
-        let meter = Meter::start(self.proxy)?;
+        let meter = watch.start()?;
         run.ended = 0;
         run.durations.clear();
         let end = meter.began() + self.duration;

@@ -100,6 +100,11 @@ impl Client {
         matches!(self.phase, Phase::Ended)
     }
 
+    /// It broke: what the other end would say is not waited for.
+    pub(crate) fn end(&mut self) {
+        self.phase = Phase::Ended;
+    }
+
     /// The connection itself.
     pub(crate) fn transport(&self) -> &Transport {
         &self.transport

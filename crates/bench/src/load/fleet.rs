@@ -10,6 +10,8 @@ use crate::progress::Progress;
 
 /// How long nothing may happen while connections are opened.
 const STALL: Duration = Duration::from_secs(30);
+/// How long it may take to open all of them: who crawls is not measured for hours.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Connections that are open.
 #[derive(Debug)]
@@ -39,7 +41,8 @@ impl Fleet {
         };
         let mut ready = Vec::new();
         let mut opened = 0;
-        let mut last = Instant::now();
+        let began = Instant::now();
+        let mut last = began;
         while opened < count {
             while fleet.clients.len() < count.min(opened + at_once.max(1)) {
                 let token = fleet.clients.len();
@@ -65,6 +68,10 @@ impl Fleet {
                 last.elapsed() < STALL,
                 "{opened} of {count} connections are open, and no other has opened for {STALL:?}"
             );
+            anyhow::ensure!(
+                began.elapsed() < LONGEST,
+                "only {opened} of {count} connections are open after {LONGEST:?}"
+            );
             progress.show(|| format!("opening {opened} of {count}"));
         }
         Ok(fleet)
@@ -82,5 +89,17 @@ impl Fleet {
         self.clients[token]
             .speak(&mut self.kit, &self.poller, token)
             .with_context(|| format!("connection {token}"))
+    }
+
+    /// A connection has ended: it is watched no longer.
+    pub(crate) fn dismiss(&mut self, token: usize) -> anyhow::Result<()> {
+        self.poller.remove(self.clients[token].transport())?;
+        self.clients[token].end();
+        Ok(())
+    }
+
+    /// Drops all connections.
+    pub(crate) fn disband(self) -> Kit {
+        self.kit
     }
 }

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Kit;
 use super::fleet::Fleet;
-use super::meter::{Meter, Observed};
+use super::meter::{Observed, Watch};
 use super::target::Target;
-use crate::accounting::{Pid, private_memory};
+use crate::accounting::Pid;
 use crate::backend::Counters;
 use crate::handshake::{COUNTERS_PATH, head_len};
 use crate::inbox::BadEcho;
@@ -21,6 +21,11 @@ use crate::progress::Progress;
 
 /// How often the clock is looked at when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
+/// How many connections come before the storm, and go: a proxy that listens may not have all its
+/// processes yet, and what it allocates once is no pair's.
+const SCOUTS: usize = 16;
+/// How long the echo of such a connection may take.
+const FIRST_ECHO: Duration = Duration::from_secs(10);
 /// How long the backend may take to tell its counters.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -64,9 +69,9 @@ pub(crate) struct HoldReport {
     pub at_once: usize,
     /// How long the storm took.
     pub storm_seconds: f64,
-    /// The proxy's private memory before the storm, in bytes.
+    /// The proxy's private memory before the storm, once it has served a few, in bytes.
     pub memory_before: Option<u64>,
-    /// The proxy's private memory with all connections open, in bytes.
+    /// The proxy's private memory at the end, with all connections open, in bytes.
     pub memory_after: Option<u64>,
     /// What a pair adds to the proxy's private memory, in bytes.
     pub memory_per_pair: Option<f64>,
@@ -76,7 +81,10 @@ pub(crate) struct HoldReport {
     pub pings_to_backend: Option<u64>,
     /// The proxy's processor time for one ping with its pong, both sides' counted.
     pub cpu_us_per_ping: Option<f64>,
-    /// How many connections were ended while they should have stayed.
+    /// How many own pings with their pongs there were each second, both sides' counted.
+    pub pings_per_second: Option<f64>,
+    /// How many connections were ended, or told to end, while they should have stayed; to the
+    /// client or to the backend, whichever are more.
     pub lost: u64,
     /// What else was seen.
     pub observed: Observed,
@@ -87,10 +95,10 @@ pub(crate) struct HoldReport {
 impl Hold {
     /// Does it. What was lost is in the report: whether that is a failure is for the caller to say.
     pub(crate) fn run(&self, target: Target, mut progress: Progress) -> anyhow::Result<HoldReport> {
-        let memory = || self.proxy.map(private_memory).transpose();
-        let memory_before = memory()?;
+        let kit = scout(Kit::new(target, self.bytes), &mut progress)?;
+        let watch = Watch::on(self.proxy)?;
+        let memory_before = watch.memory()?;
         let began = Instant::now();
-        let kit = Kit::new(target, self.bytes);
         let mut fleet = Fleet::open(kit, self.connections, self.at_once, &mut progress)?;
         let storm = began.elapsed();
 
@@ -98,7 +106,7 @@ impl Hold {
             fleet.clients[token].set_due(1);
             fleet.speak(token)?;
         }
-        let mut lost = stay(&mut fleet, self.settle, &mut progress)?;
+        stay(&mut fleet, self.settle, &mut progress)?;
         let silent = (fleet.clients.iter())
             .filter(|client| client.inbox().echoes() == 0 && !client.has_ended())
             .count();
@@ -108,13 +116,13 @@ impl Hold {
             self.settle
         );
 
-        let memory_after = memory()?;
         let pings_before = pings(&fleet);
         let backend_before = self.backend.map(counters).transpose()?;
-        let meter = Meter::start(self.proxy)?;
-        lost += stay(&mut fleet, self.duration, &mut progress)?;
+        let meter = watch.start()?;
+        stay(&mut fleet, self.duration, &mut progress)?;
         let observed = meter.stop()?;
         let backend_after = self.backend.map(counters).transpose()?;
+        let memory_after = Watch::on(self.proxy)?.memory()?;
 
         let pings_to_clients = pings(&fleet) - pings_before;
         let pings_to_backend =
@@ -122,6 +130,13 @@ impl Hold {
         if self.kind == Kind::Heartbeat {
             anyhow::ensure!(pings_to_clients > 0, "no client was pinged");
         }
+        let gone = (fleet.clients.iter())
+            .filter(|client| !client.is_open() || client.inbox().closed())
+            .count() as u64;
+        let gone_from_backend = backend_after.map_or(0, |counters| {
+            (self.connections as u64).saturating_sub(counters.open)
+        });
+        let all_pings = pings_to_backend.map(|pings| pings + pings_to_clients);
         Ok(HoldReport {
             connections: self.connections,
             at_once: self.at_once,
@@ -133,23 +148,40 @@ impl Hold {
             }),
             pings_to_clients,
             pings_to_backend,
-            cpu_us_per_ping: pings_to_backend
-                .and_then(|pings| observed.cpu_us_per(pings + pings_to_clients)),
-            lost,
+            cpu_us_per_ping: all_pings.and_then(|pings| observed.cpu_us_per(pings)),
+            pings_per_second: all_pings.map(|pings| pings as f64 / observed.seconds),
+            lost: gone.max(gone_from_backend),
             observed,
         })
     }
 }
 
-/// Answers pings for so long, and says how many connections ended meanwhile.
-fn stay(fleet: &mut Fleet, time: Duration, progress: &mut Progress) -> anyhow::Result<u64> {
+/// Lets a few connections come and go, each with an echo.
+fn scout(kit: Kit, progress: &mut Progress) -> anyhow::Result<Kit> {
+    let mut fleet = Fleet::open(kit, SCOUTS, SCOUTS, progress)?;
+    for token in 0..SCOUTS {
+        fleet.clients[token].set_due(1);
+        fleet.speak(token)?;
+    }
+    let limit = Instant::now() + FIRST_ECHO;
+    let silent = |fleet: &Fleet| {
+        (fleet.clients.iter()).any(|client| client.is_open() && client.inbox().echoes() == 0)
+    };
+    while silent(&fleet) {
+        anyhow::ensure!(Instant::now() < limit, "no echo after {FIRST_ECHO:?}");
+        stay(&mut fleet, TICK, progress)?;
+    }
+    Ok(fleet.disband())
+}
+
+/// Answers pings for so long. Connections that end meanwhile stay in the fleet as such.
+fn stay(fleet: &mut Fleet, time: Duration, progress: &mut Progress) -> anyhow::Result<()> {
     let end = Instant::now() + time;
     let mut ready = Vec::new();
-    let mut lost = 0;
     loop {
         let now = Instant::now();
         if now >= end {
-            return Ok(lost);
+            return Ok(());
         }
         progress.show(|| format!("holding, {} s to go", until(end, now).as_secs()));
         fleet
@@ -161,12 +193,7 @@ fn stay(fleet: &mut Fleet, time: Duration, progress: &mut Progress) -> anyhow::R
                 Err(error) if error.is::<BadEcho>() => return Err(error),
                 Ok(()) if !fleet.clients[ready.token].has_ended() => {}
                 // A reset or an end.
-                _ => {
-                    lost += 1;
-                    fleet
-                        .poller
-                        .remove(fleet.clients[ready.token].transport())?;
-                }
+                _ => fleet.dismiss(ready.token)?,
             }
         }
     }

@@ -5,12 +5,19 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::accounting::{Pid, Sample, Usage};
+use crate::accounting::{Pid, Processes, Sample, Usage};
+
+/// Who will be observed.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    proxy: Option<Processes>,
+    own: Processes,
+}
 
 /// An observation that has begun.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    proxy: Option<Pid>,
+    watch: Watch,
     began: Instant,
     proxy_before: Option<Sample>,
     own_before: Sample,
@@ -27,19 +34,40 @@ pub(crate) struct Observed {
     pub generator_load: f64,
 }
 
-// === impl Meter ===
+// === impl Watch ===
 
-impl Meter {
-    /// Begins to observe the proxy.
-    pub(crate) fn start(proxy: Option<Pid>) -> anyhow::Result<Self> {
+impl Watch {
+    /// Finds the processes. This takes a while: an observation that began with it would begin
+    /// with a stall of the load.
+    pub(crate) fn on(proxy: Option<Pid>) -> anyhow::Result<Self> {
         Ok(Self {
-            proxy,
-            own_before: Sample::take_own()?,
-            proxy_before: proxy.map(Sample::take).transpose()?,
-            began: Instant::now(),
+            proxy: proxy.map(Processes::of).transpose()?,
+            own: Processes::own(),
         })
     }
 
+    /// The private memory of the proxy.
+    pub(crate) fn memory(&self) -> anyhow::Result<Option<u64>> {
+        self.proxy
+            .as_ref()
+            .map(Processes::private_memory)
+            .transpose()
+    }
+
+    /// Begins to observe.
+    pub(crate) fn start(self) -> anyhow::Result<Meter> {
+        Ok(Meter {
+            own_before: Sample::take(&self.own)?,
+            proxy_before: self.proxy.as_ref().map(Sample::take).transpose()?,
+            began: Instant::now(),
+            watch: self,
+        })
+    }
+}
+
+// === impl Meter ===
+
+impl Meter {
     /// When it began.
     pub(crate) fn began(&self) -> Instant {
         self.began
@@ -52,11 +80,11 @@ impl Meter {
             .elapsed()
             .max(Duration::from_nanos(1))
             .as_secs_f64();
-        let proxy = match (self.proxy, &self.proxy_before) {
-            (Some(pid), Some(before)) => Some(Sample::take(pid)?.since(before)),
+        let proxy = match (&self.watch.proxy, &self.proxy_before) {
+            (Some(proxy), Some(before)) => Some(Sample::take(proxy)?.since(before)),
             _ => None,
         };
-        let own = Sample::take_own()?.since(&self.own_before);
+        let own = Sample::take(&self.watch.own)?.since(&self.own_before);
         Ok(Observed {
             seconds,
             proxy,
@@ -72,5 +100,11 @@ impl Observed {
     pub(crate) fn cpu_us_per(&self, count: u64) -> Option<f64> {
         let usage = self.proxy?;
         (count > 0).then(|| usage.cpu_seconds * 1e6 / count as f64)
+    }
+
+    /// How much of one core the proxy used: 1 is all of it, and with one worker on a core of its
+    /// own it then was the proxy that limited the rate.
+    pub(crate) fn proxy_load(&self) -> Option<f64> {
+        Some(self.proxy?.cpu_seconds / self.seconds)
     }
 }

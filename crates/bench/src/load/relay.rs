@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::Kit;
 use super::fleet::Fleet;
-use super::meter::{Meter, Observed};
+use super::meter::{Observed, Watch};
 use super::target::Target;
 use crate::accounting::Pid;
 use crate::latency::{Latencies, Quantiles};
@@ -133,11 +133,12 @@ impl Relay {
         }
         run.begin()?;
 
+        let watch = Watch::on(self.proxy)?;
         let warm = Instant::now() + self.warm_up;
         while Instant::now() < warm {
             run.step()?;
         }
-        let meter = Meter::start(self.proxy)?;
+        let meter = watch.start()?;
         run.echoes = 0;
         run.latencies.clear();
         run.counted_from = Some(meter.began());
