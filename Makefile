@@ -11,7 +11,7 @@ FUZZ_TARGETS := header scanner_splits heartbeat_ops
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \
-	simulate leaks conformance-control interop faults bench deploy-check clean
+	simulate leaks conformance-control interop abuse faults bench cost deploy-check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,9 +62,9 @@ fuzz-%:
 cargo-%:
 	@command -v $@ >/dev/null || cargo install --locked $@
 
-simulate: export LUBDUB_SIM_CASES ?= 10000
-simulate: ## The heartbeat machine in many random worlds of virtual time: LUBDUB_SIM_CASES of each kind
-	cargo test $(LOCKED) --release --package lubdub-keepalive --test sim
+simulate: export LUBDUB_SIM_PAIR_HOURS ?= $(if $(CI),10000,1000000)
+simulate: ## LUBDUB_SIM_PAIR_HOURS of random pairs in virtual time: does one lapse that is well, or none that died?
+	cargo test $(LOCKED) --release --package lubdub-keepalive --test sim -- --nocapture marathon
 
 leaks: export LUBDUB_LEAK_PAIRS ?= 100000
 leaks: build ## LUBDUB_LEAK_PAIRS pairs through the real binary, ended in every way: what is left behind?
@@ -74,13 +74,19 @@ conformance-control: build ## The conformance kit against nginx and HAProxy, for
 	bash tests/conformance/control.sh
 
 interop: build ## Real clients, backends and Autobahn through the real binary (tests/interop/README.md)
-	bash tests/interop/run.sh $(INTEROP_ARGS)
+	cargo build $(LOCKED) --workspace --example rust_tungstenite && bash tests/interop/run.sh $(INTEROP_ARGS)
+
+abuse: build ## Slow attackers against the real binary while clients go on (docs/topics/threat-model.md)
+	bash tests/abuse/slowhttptest.sh $(ABUSE_ARGS)
 
 faults: build ## Broken links and frozen processes, in network namespaces; needs root (docs/topics/faults.md)
 	bash tests/faults/run.sh $(FAULTS_ARGS)
 
 bench: ## lubdub beside nginx, HAProxy and Envoy, as far as they are installed (docs/reference/benchmarks.md)
 	cargo build $(LOCKED) --release --package lubdub --package lubdub-bench && target/release/lubdub-bench compare $(BENCH_ARGS)
+
+cost: ## Instructions per message and per heartbeat, against those on record (docs/topics/cost.md)
+	cargo build $(LOCKED) --release --package lubdub && bash tests/cost/run.sh $(COST_ARGS)
 
 deploy-check: build ## Are the files in deploy/ true to the program?
 	bash tests/deploy/check.sh

@@ -163,7 +163,7 @@ impl Splice {
                 pumped = Pumped::More;
             }
         }
-        let nothing_else = self.tally.is_scheduled()
+        let nothing_else = !self.tally.is_to_be_scheduled()
             && (self.heart.poll_timeout()).is_none_or(|at| self.timer.covers(at));
         nothing_else.then_some(pumped)
     }
@@ -341,6 +341,13 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::registry::PairEntry;
+
+    /// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep that it boxes.
+    #[test]
+    fn an_idle_pair_stays_small_with_what_it_boxes() {
+        let whole = size_of::<Splice>() + size_of::<PairEntry>() + size_of::<tokio::time::Sleep>();
+        assert!(whole <= 1_728, "{whole}");
+    }
 
     /// Every idle pair costs this, and there may be ten thousand of them on a small machine. The
     /// bounds are what the allocator's classes carry (1,536 with a task around it, 256 with the

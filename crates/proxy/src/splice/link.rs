@@ -27,11 +27,15 @@ impl PingMark {
     /// So many bytes on their way are no more than a ping, in TLS or not.
     const A_PING: u64 = 256;
 
-    /// The mark of a ping that was just written, and whose clock starts with it.
-    pub(super) fn of(socket: &Socket) -> Self {
+    /// The mark of a ping that was just written, and whose clock starts with it. `answered` is
+    /// the one before it, if its pong came: all up to it has arrived.
+    pub(super) fn of(socket: &Socket, answered: Option<&Self>) -> Self {
         let end = socket.taken();
         // Mostly there is nothing ahead of the ping whose arrival would have to be watched.
-        let quiet = (socket.unacknowledged()).is_some_and(|bytes| bytes <= Self::A_PING);
+        let quiet = match answered {
+            Some(before) if end - before.end <= Self::A_PING => true,
+            _ => (socket.unacknowledged()).is_some_and(|bytes| bytes <= Self::A_PING),
+        };
         Self {
             end,
             arrived: (!quiet).then(|| socket.arrival().map(Box::new)).flatten(),

@@ -218,11 +218,14 @@ impl Outlet {
         let mut done = 0;
         let total = first.len() + second.len();
         while !self.is_backed_up() && !self.broken && done < total {
-            let written = if done < first.len() {
-                let bufs = [IoSlice::new(&first[done..]), IoSlice::new(second)];
-                Pin::new(&mut *leg).poll_write_vectored(cx, &bufs)
+            let to = Pin::new(&mut *leg);
+            let written = if done >= first.len() {
+                to.poll_write(cx, &second[done - first.len()..])
+            } else if second.is_empty() {
+                to.poll_write(cx, &first[done..])
             } else {
-                Pin::new(&mut *leg).poll_write(cx, &second[done - first.len()..])
+                let bufs = [IoSlice::new(&first[done..]), IoSlice::new(second)];
+                to.poll_write_vectored(cx, &bufs)
             };
             match taken(written) {
                 Taken::Some(n) => {

@@ -165,7 +165,10 @@ impl Splice {
         if drained.ping_written {
             let delay = self.heart.handle_ping_written(side, now);
             if self.heart.clock_since(side) == Some(now) {
-                *ping_mark = Some(PingMark::of(leg.socket()));
+                let vitals = self.heart.vitals(side);
+                let answered = vitals.pongs_received + 1 == vitals.pings_sent;
+                let before = ping_mark.as_ref().filter(|_| answered);
+                *ping_mark = Some(PingMark::of(leg.socket(), before));
             }
             let metrics = tally::heartbeat(&self.metrics.route, side);
             metrics.pings_sent.increment(1);
@@ -277,11 +280,15 @@ impl Splice {
                     self.tally.from[from].swallowed_pongs += 1;
                 }
                 let metrics = tally::heartbeat(&self.metrics.route, from);
-                let answered = self.heart.vitals(from).pongs_received - answered;
-                metrics.pongs_received.increment(answered);
+                let vitals = self.heart.vitals(from);
+                let entry = self.registration.entry();
+                entry.publish_heartbeat(from, &vitals);
+                metrics
+                    .pongs_received
+                    .increment(vitals.pongs_received - answered);
                 if let Some(rtt) = rtt {
                     metrics.ping_rtt.record(rtt);
-                    debug!(pair = self.registration.entry().id.0, side = %from, rtt_us = micros(rtt), "pong received");
+                    debug!(pair = entry.id.0, side = %from, rtt_us = micros(rtt), "pong received");
                 }
                 if let Some(payload) = repair.filter(|_| self.ends[to].outlet.may_add()) {
                     metrics.pongs_repaired.increment(1);

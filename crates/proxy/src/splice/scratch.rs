@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 
-/// Larger buffers made bulk transfer dearer, not cheaper: 64 KiB no longer stay in the first
-/// levels of the cache between the read and the write (docs/architecture.md).
-pub(super) const SCRATCH: usize = 16 * 1024;
+/// Twice what a message of 16 KiB takes with its header: with half of it such messages came in two
+/// pieces, and bulk transfer cost twice as much. With more it did not become cheaper, and this is
+/// also what may wait for a side that takes nothing (docs/reference/benchmarks-notes.md).
+pub(super) const SCRATCH: usize = 32 * 1024;
 
 /// On pages of its own: the kernel copies into and out of aligned memory faster.
 #[repr(align(4096))]

@@ -39,15 +39,15 @@ impl Tally {
         self.flush_at
     }
 
-    /// Whether that moment is set: what is added until then goes with it.
-    pub(super) fn is_scheduled(&self) -> bool {
-        self.flush_at.is_some()
+    /// Whether there is something to add, and no moment is set at which it will be.
+    pub(super) fn is_to_be_scheduled(&self) -> bool {
+        let new = |relayed: &Relayed| relayed.bytes != relayed.flushed_bytes;
+        self.flush_at.is_none() && (new(&self.from.client) || new(&self.from.upstream))
     }
 
-    /// Notes whether there is something to add.
+    /// Sets that moment, if there is something to add.
     pub(super) fn observe(&mut self, now: Instant) {
-        let new = |relayed: &Relayed| relayed.bytes != relayed.flushed_bytes;
-        if self.flush_at.is_none() && (new(&self.from.client) || new(&self.from.upstream)) {
+        if self.is_to_be_scheduled() {
             self.flush_at = Some(now + Self::DELAY);
         }
     }

@@ -1,0 +1,115 @@
+"""lubdub, the real program with one worker, under callgrind, which counts the instructions of each thread."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+from endpoints import PATIENCE, Fault
+
+ROOT = Path(__file__).resolve().parents[2]
+# What callgrind wrote of the last runs stays here, for callgrind_annotate.
+WORK = ROOT / "target" / "cost"
+LUBDUB = os.environ.get("LUBDUB", str(ROOT / "target" / "release" / "lubdub"))
+
+
+# What a thread that relays has called.
+RELAYS = "lubdub_proxy::splice::"
+# No life of lubdub's takes longer; one that does is ended, and whatever waits for it fails.
+LIMIT = 300
+
+
+@contextlib.contextmanager
+def counted(name, listener, settings):
+    """A life of lubdub's in front of `listener`, in which its instructions are counted."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    out = WORK / f"{name}.callgrind"
+    for left in WORK.glob(f"{out.name}*"):
+        left.unlink()
+    settings = {"admin.address": "127.0.0.1:0", "runtime.workers": "1", **settings}
+    process = subprocess.Popen(
+        [
+            *("valgrind", "--tool=callgrind", "--separate-threads=yes"),
+            *(f"--callgrind-out-file={out}", f"--log-file={WORK / name}.valgrind"),
+            *(LUBDUB, "--listen", "127.0.0.1:0", "--log-format", "json"),
+            *("--upstream", f"ws://127.0.0.1:{listener.getsockname()[1]}"),
+            *(argument for key, value in settings.items() for argument in ("--set", f"{key}={value}")),
+        ],
+        # Nothing of LUBDUB's in it, which is configuration.
+        env={"PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    bomb = threading.Timer(LIMIT, process.kill)
+    bomb.start()
+    try:
+        yield Lubdub(process, out)
+    finally:
+        bomb.cancel()
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+class Lubdub:
+    """One that runs."""
+
+    def __init__(self, process, out):
+        self.process = process
+        self.out = out
+        self.admin = address(self.logged("admin listens"))
+        self.address = address(self.logged("listening"))
+        self.logged("ready")
+
+    def logged(self, message):
+        """Waits for a line of its log."""
+        lines = []
+        for line in self.process.stderr:
+            lines.append(line)
+            # What is not JSON is no log line but a complaint.
+            entry = json.loads(line) if line.startswith("{") else {}
+            if entry.get("message") == message:
+                return entry
+        raise Fault(f"lubdub ended before it logged {message!r}: {''.join(lines)}")
+
+    def sum(self, metric):
+        """The sum of all series of a metric."""
+        connection = http.client.HTTPConnection(*self.admin, timeout=PATIENCE)
+        connection.request("GET", "/metrics", headers={"Connection": "close"})
+        text = connection.getresponse().read().decode()
+        connection.close()
+        series = re.findall(rf"^{metric}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        if not series:
+            raise Fault(f"there is no {metric}")
+        return sum(map(float, series))
+
+    def end(self):
+        """Ends it, and returns the instructions of its worker."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.stderr.read()
+        code = self.process.wait(PATIENCE)
+        if code != 0:
+            raise Fault(f"lubdub ended with {code}: see {WORK}")
+        profiles = {path: path.read_text() for path in WORK.glob(f"{self.out.name}-*")}
+        # Other threads do what takes time, not work: the first measures the clock of the processor until it
+        # knows it well enough, and the allocator has one that cleans up now and then.
+        workers = [path for path, profile in profiles.items() if RELAYS in profile]
+        total = re.search(r"^totals: (\d+)$", profiles[workers[0]], re.MULTILINE) if len(workers) == 1 else None
+        if total is None:
+            raise Fault(f"{len(workers)} threads have relayed: see {WORK}")
+        workers[0].replace(self.out)
+        for path in profiles.keys() - workers:
+            path.unlink()
+        return int(total[1])
+
+
+def address(line):
+    host, port = line["address"].rsplit(":", 1)
+    return host, int(port)
