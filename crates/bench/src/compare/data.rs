@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::peer::{Peer, family};
+use super::peer::{Peer, family, is_rated};
 use super::statistics::{Ratio, Spread};
 use crate::cli::CompareArgs;
 use crate::machine::Machine;
@@ -151,14 +151,16 @@ impl Data {
         Spread::of(&values)
     }
 
-    /// The variant of a peer with the smallest median.
+    /// The variant of a peer with the smallest median, of those that count.
     pub(super) fn best<'a>(
         &'a self,
         scenario: &'a str,
         workers: usize,
         peer: &str,
     ) -> Option<Series<'a>> {
-        self.best_of(scenario, workers, |name| family(name) == peer)
+        self.best_of(scenario, workers, |name| {
+            family(name) == peer && is_rated(name)
+        })
     }
 
     /// The peer with the smallest median.
@@ -311,6 +313,7 @@ mod tests {
                 "nginx-16k",
                 vec![churn(4.0), churn(4.0), churn(9.0)],
             )
+            .with("churn", "nginx-32k", vec![churn(0.5)])
             .with("churn", "haproxy", vec![churn(1.0)]);
         let best = data.best("churn", 1, "nginx").unwrap();
         assert_eq!(best.peer, "nginx-16k");

@@ -124,7 +124,9 @@ fn bars(page: &mut String, data: &Data) -> std::fmt::Result {
     page.push_str(
         "\n## Bars\n\nWith one worker. A bar is met when the 95 % interval of the paired ratios \
          includes it (*within the noise*) or is below it; one that also reaches more than 10 % beyond \
-         it decides nothing. Of a peer's variants the best counts.\n\n\
+         it decides nothing. Of a peer's variants the best counts, but for nginx-32k and \
+         haproxy-64k: their buffers are several times those that the proxies come with, for every \
+         connection, and only show what that buys.\n\n\
          | what | at most | seen | |\n| --- | --- | --- | --- |\n",
     );
     for scenario in &SCENARIOS {

@@ -284,6 +284,12 @@ impl Setting<'_> {
     }
 }
 
+/// Whether a variant counts where a peer's best does. Those with larger buffers than their proxies come
+/// with, and than is advised for many connections, are shown beside: every connection pays for them.
+pub(super) fn is_rated(name: &str) -> bool {
+    !["nginx-32k", "haproxy-64k"].contains(&name)
+}
+
 /// The family of a name: of a variant, what stands before its hyphen.
 pub(super) fn family(name: &str) -> &str {
     name.split('-').next().unwrap_or(name)
