@@ -20,6 +20,8 @@ pub(crate) enum Event {
     Resumed,
     /// lubdub woke up too late.
     Late,
+    /// The kernel knew that the link moves.
+    Moving,
     /// A deadline passed that is not enforced.
     GivenUp,
     /// That was reported.
@@ -38,20 +40,63 @@ pub(crate) type Entry = (Time, Event);
 
 /// The events of a side.
 #[derive(Debug, Default)]
-pub(crate) struct Journal(Vec<Entry>);
+pub(crate) struct Journal {
+    entries: Vec<Entry>,
+    /// So many there were when it was folded.
+    folded: usize,
+    pub(crate) totals: Totals,
+}
+
+/// How many events there were since the beginning, folded ones too.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub written: u64,
+    /// Pongs of which a round trip was taken.
+    pub timed: u64,
+    pub repaired: u64,
+    pub moving: u64,
+    /// When it lapsed, or would have, for the first time.
+    pub first_accused: Option<Time>,
+}
 
 impl Journal {
+    /// How much longer a journal may be than it was when it was folded.
+    const SLACK: usize = 24;
+
     pub(crate) fn push(&mut self, at: Time, event: Event) {
-        self.0.push((at, event));
+        self.totals.count(at, event);
+        self.entries.push((at, event));
+    }
+
+    /// Of the first `settled` entries keeps the last of each kind, in their order. That is all that
+    /// the oracle asks of what was before a sign of life.
+    pub(crate) fn fold(&mut self, settled: usize) {
+        let mut seen = Vec::new();
+        let mut keep = Vec::new();
+        for &(at, event) in self.entries[..settled].iter().rev() {
+            let kind = std::mem::discriminant(&event);
+            if !seen.contains(&kind) {
+                seen.push(kind);
+                keep.push((at, event));
+            }
+        }
+        keep.reverse();
+        self.entries.splice(..settled, keep);
+        self.folded = self.entries.len();
+    }
+
+    /// Whether it is worth while to fold it.
+    pub(crate) fn is_long(&self) -> bool {
+        self.entries.len() > self.folded + Self::SLACK
     }
 
     pub(crate) fn events(&self) -> &[Entry] {
-        &self.0
+        &self.entries
     }
 
     /// When such events were.
     pub(crate) fn times(&self, which: impl Fn(Event) -> bool) -> Vec<Time> {
-        let matching = self.0.iter().filter(|(_, event)| which(*event));
+        let matching = self.entries.iter().filter(|(_, event)| which(*event));
         matching.map(|(at, _)| *at).collect()
     }
 
@@ -60,7 +105,7 @@ impl Journal {
     }
 
     pub(crate) fn last(&self, which: impl Fn(Event) -> bool) -> Option<Time> {
-        let found = self.0.iter().rev().find(|(_, event)| which(*event));
+        let found = self.entries.iter().rev().find(|(_, event)| which(*event));
         found.map(|(at, _)| *at)
     }
 
@@ -70,5 +115,28 @@ impl Journal {
 
     pub(crate) fn lapsed(&self) -> Option<Time> {
         self.last(|event| matches!(event, Event::Lapsed { .. }))
+    }
+}
+
+impl Totals {
+    fn count(&mut self, at: Time, event: Event) {
+        match event {
+            Event::Written => self.written += 1,
+            Event::Swallowed(Some(_)) => self.timed += 1,
+            Event::Repaired => self.repaired += 1,
+            Event::Moving => self.moving += 1,
+            Event::WouldHaveLapsed | Event::Lapsed { .. } => {
+                self.first_accused.get_or_insert(at);
+            }
+            Event::Heard
+            | Event::Pong
+            | Event::Asked
+            | Event::Placed
+            | Event::Paused
+            | Event::Resumed
+            | Event::Late
+            | Event::GivenUp
+            | Event::Swallowed(None) => {}
+        }
     }
 }

@@ -3,15 +3,18 @@
 //! lose and die. Nothing waits: time jumps to the next event, and a run that does not come to an
 //! end is a failure, not a hang.
 //!
-//! `LUBDUB_SIM_CASES` says how many random worlds each property is tried on.
+//! `scenarios` has one world for each thing that is promised, `marathon` random ones that last for
+//! hours, at the scale of operators.
 
+mod dice;
 mod journal;
 mod link;
+mod marathon;
 mod oracle;
+mod payload;
 mod peer;
-mod properties;
 mod proxy;
-mod random;
 mod scenarios;
 mod script;
+mod window;
 mod world;

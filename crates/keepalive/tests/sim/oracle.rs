@@ -20,6 +20,9 @@ impl Oracle<'_> {
     /// come before it was known to be written is no such ping.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let (before, since) = self.split_at_life();
+        if since.iter().all(|(_, event)| *event != Event::Written) {
+            return None;
+        }
         let switch = |event: &&Entry| matches!(event.1, Event::Paused | Event::Resumed);
         let mut paused = match before.iter().rfind(switch) {
             Some(&(at, Event::Paused)) => Some(at),
@@ -37,8 +40,9 @@ impl Oracle<'_> {
                 }
                 Event::Paused => paused = Some(at),
                 Event::Resumed => {
-                    let began = paused.take().expect("a resumption follows a pause");
+                    let began = paused.take();
                     if let Some(written) = written {
+                        let began = began.expect("a resumption follows a pause");
                         deadline = (deadline + (at - began.max(written))).max(at + secs(1));
                     }
                 }
@@ -49,6 +53,11 @@ impl Oracle<'_> {
                         // While it is not read, the side's clock stands at the pause's beginning.
                         let clock = paused.map_or(at, |began| began.max(written));
                         deadline = deadline.max(clock + timeout);
+                    }
+                }
+                Event::Moving => {
+                    if written.is_some() {
+                        deadline = deadline.max(at + timeout);
                     }
                 }
                 Event::Heard
@@ -78,9 +87,20 @@ impl Oracle<'_> {
     pub(crate) fn is_enforced(&self) -> bool {
         match self.policy.enforce {
             Enforce::Always => true,
-            Enforce::Learned => self.journal.count(|e| matches!(e, Event::Swallowed(_))) > 0,
+            Enforce::Learned => {
+                let matched = |event| matches!(event, Event::Swallowed(_));
+                self.journal.last(matched).is_some()
+            }
             Enforce::Never => false,
         }
+    }
+
+    /// Of so many events only the last of each kind is of interest any more.
+    pub(crate) fn settled(&self) -> usize {
+        let (before, since) = self.split_at_life();
+        let counts = |(_, event): &Entry| matches!(event, Event::Placed | Event::Written);
+        let clockless = since.iter().position(counts).unwrap_or(since.len());
+        before.len() + clockless
     }
 
     /// Whether the present silence was reported already.

@@ -2,27 +2,28 @@
 
 use std::collections::VecDeque;
 
-use crate::link::{Frame, pop_due};
-use crate::script::{Answers, Ending, Payloads, PeerScript, Time, Window};
+use crate::link::{Frame, next_due, pop_due};
+use crate::payload::Payload;
+use crate::script::{Answers, Ending, NEVER, Payloads, PeerScript, Time};
 
 #[derive(Debug)]
 pub(crate) struct Peer {
     script: PeerScript,
     /// Pings to answer, with the time for it.
     unanswered: VecDeque<(Time, Ping)>,
-    next_talk: Option<Time>,
-    next_ping: Option<Time>,
-    next_chatter: Option<Time>,
+    next_talk: Time,
+    next_ping: Time,
+    next_chatter: Time,
     ends: Option<(Time, Ending)>,
     /// The payload of lubdub's last ping.
-    seen: Vec<u8>,
+    seen: Payload,
     /// The payloads of the pongs that came.
-    pub(crate) ponged: Vec<Vec<u8>>,
+    pub(crate) ponged: Vec<Payload>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Ping {
-    payload: Vec<u8>,
+    payload: Payload,
     id: Option<usize>,
 }
 
@@ -30,37 +31,31 @@ impl Peer {
     pub(crate) fn new(script: PeerScript) -> Self {
         Self {
             unanswered: VecDeque::new(),
-            next_talk: script.talks,
-            next_ping: script.pings.map(|pings| pings.every),
-            next_chatter: script.chatters,
+            next_talk: script.talks.unwrap_or(NEVER),
+            next_ping: script.pings.map_or(NEVER, |pings| pings.every),
+            next_chatter: script.chatters.unwrap_or(NEVER),
             ends: script.ends,
-            seen: Vec::new(),
+            seen: Payload::EMPTY,
             ponged: Vec::new(),
             script,
         }
     }
 
-    /// When it can do something that is due at `at`.
-    pub(crate) fn awake(&self, at: Time) -> Time {
-        Window::after(&self.script.frozen, at)
-    }
-
-    pub(crate) fn next_wake(&self) -> Option<Time> {
-        let own = [
-            self.next_talk,
-            self.next_ping,
-            self.next_chatter,
-            self.ends.map(|(at, _)| at),
-            self.unanswered.front().map(|(due, _)| *due),
-        ];
-        Some(self.awake(own.into_iter().flatten().min()?))
+    /// When it does something next, if something arrives at `arrival`.
+    pub(crate) fn next_wake(&self, arrival: Time) -> Time {
+        let next = (arrival.min(next_due(&self.unanswered)))
+            .min(self.next_talk)
+            .min(self.next_ping)
+            .min(self.next_chatter)
+            .min(self.ends.map_or(NEVER, |(at, _)| at));
+        self.script.frozen.after(next)
     }
 
     pub(crate) fn receive(&mut self, frame: Frame, now: Time) {
         match frame {
             Frame::Ping { payload, id } => {
                 if id.is_none() {
-                    self.seen.clone_from(&payload);
+                    self.seen = payload;
                 }
                 let due = match (self.script.answers, self.unanswered.front()) {
                     (Answers::Never, _) => return,
@@ -74,18 +69,21 @@ impl Peer {
         }
     }
 
-    /// What it sends now. `new_id` makes the tag of a ping that carries this payload.
-    pub(crate) fn act(&mut self, now: Time, mut new_id: impl FnMut(&[u8]) -> usize) -> Vec<Frame> {
-        if self.awake(now) != now {
-            return Vec::new();
-        }
-        let mut frames = self.answer(now);
+    /// What it sends now, added to `frames`. `new_id` makes the tag of a ping that carries this
+    /// payload.
+    pub(crate) fn act(
+        &mut self,
+        now: Time,
+        mut new_id: impl FnMut(Payload) -> usize,
+        frames: &mut Vec<Frame>,
+    ) {
+        self.answer(now, frames);
         if is_due(&mut self.next_talk, self.script.talks, now) {
             frames.push(Frame::Data);
         }
         if is_due(&mut self.next_chatter, self.script.chatters, now) {
             frames.push(Frame::Pong {
-                payload: b"unsolicited".to_vec(),
+                payload: Payload::new(b"unsolicited"),
                 speaks_for: None,
             });
         }
@@ -93,11 +91,11 @@ impl Peer {
             && is_due(&mut self.next_ping, Some(pings.every), now)
         {
             let payload = match pings.payload {
-                Payloads::Empty => Vec::new(),
-                Payloads::Unique => format!("{now:?}").into_bytes(),
-                Payloads::Lookalike => self.seen.clone(),
+                Payloads::Empty => Payload::EMPTY,
+                Payloads::Unique => Payload::new(&now.as_nanos().to_be_bytes()),
+                Payloads::Lookalike => self.seen,
             };
-            let id = Some(new_id(&payload));
+            let id = Some(new_id(payload));
             frames.push(Frame::Ping { payload, id });
         }
         if let Some((_, ending)) = self.ends.filter(|(at, _)| *at <= now) {
@@ -106,49 +104,63 @@ impl Peer {
                 Ending::Fin => Frame::Fin,
             });
             self.ends = None;
-            (self.next_talk, self.next_ping, self.next_chatter) = (None, None, None);
+            (self.next_talk, self.next_ping, self.next_chatter) = (NEVER, NEVER, NEVER);
             self.script.answers = Answers::Never;
             self.unanswered.clear();
         }
-        frames
     }
 
-    fn answer(&mut self, now: Time) -> Vec<Frame> {
+    fn answer(&mut self, now: Time, frames: &mut Vec<Frame>) {
+        if next_due(&self.unanswered) > now {
+            return;
+        }
+        // Those of this moment, in the order in which they came.
         let mut batch = Vec::new();
         while let Some(ping) = pop_due(&mut self.unanswered, now) {
             batch.push(ping);
         }
+        if self.script.hangs.is_some_and(|from| from <= now) {
+            return;
+        }
         let foreign = batch.iter().rev().find_map(|ping| ping.id);
-        let answered = match self.script.answers {
-            Answers::Latest => batch.split_off(batch.len().saturating_sub(1)),
-            Answers::Reversed => batch.into_iter().rev().collect(),
-            Answers::Twice => batch
-                .into_iter()
-                .flat_map(|ping| [ping.clone(), ping])
-                .collect(),
-            Answers::Every | Answers::Never | Answers::Wrong | Answers::Empty => batch,
+        let mut pong = |payload, speaks_for| {
+            frames.push(Frame::Pong {
+                payload,
+                speaks_for,
+            });
         };
-        let pong = |ping: Ping| match self.script.answers {
-            Answers::Latest => (ping.payload, foreign),
-            Answers::Wrong => (ping.payload.iter().map(|byte| !byte).collect(), ping.id),
-            Answers::Empty => (Vec::new(), ping.id),
-            Answers::Every | Answers::Never | Answers::Reversed | Answers::Twice => {
-                (ping.payload, ping.id)
+        match self.script.answers {
+            Answers::Every | Answers::Never => {
+                batch.iter().for_each(|ping| pong(ping.payload, ping.id));
             }
-        };
-        let frame = |(payload, speaks_for)| Frame::Pong {
-            payload,
-            speaks_for,
-        };
-        answered.into_iter().map(pong).map(frame).collect()
+            Answers::Latest => {
+                let latest = batch.last().into_iter();
+                latest.for_each(|ping| pong(ping.payload, foreign));
+            }
+            Answers::Wrong => {
+                let pings = batch.iter();
+                pings.for_each(|ping| pong(ping.payload.spoilt(), ping.id));
+            }
+            Answers::Empty => batch.iter().for_each(|ping| pong(Payload::EMPTY, ping.id)),
+            Answers::Reversed => {
+                let backwards = batch.iter().rev();
+                backwards.for_each(|ping| pong(ping.payload, ping.id));
+            }
+            Answers::Twice => {
+                for ping in &batch {
+                    pong(ping.payload, ping.id);
+                    pong(ping.payload, ping.id);
+                }
+            }
+        }
     }
 }
 
 /// Whether something periodic is due; sets when it is next.
-fn is_due(next: &mut Option<Time>, every: Option<Time>, now: Time) -> bool {
-    let due = next.is_some_and(|at| at <= now);
+fn is_due(next: &mut Time, every: Option<Time>, now: Time) -> bool {
+    let due = *next <= now;
     if due {
-        *next = every.map(|every| now + every);
+        *next = every.map_or(NEVER, |every| now + every);
     }
     due
 }

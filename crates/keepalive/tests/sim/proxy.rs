@@ -2,26 +2,33 @@
 //! and checks every answer.
 
 mod rules;
+mod stream;
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
-use lubdub_keepalive::{
-    Entropy, Heartbeat, Output, PerSide, PingPayload, PongVerdict, Reading, Side,
-};
+use lubdub_keepalive::{Entropy, Heartbeat, Output, PerSide, PingPayload, Reading, Side};
 
+use crate::dice::Dice;
 use crate::journal::{Event, Journal};
 use crate::link::{Frame, Link};
 use crate::oracle::Oracle;
-use crate::script::{Flush, Script, Time, Window};
+use crate::payload::Payload;
+use crate::script::{History, NEVER, Script, Time};
 
 pub(crate) struct Proxy {
     pub(crate) heart: Heartbeat,
     pub(crate) journals: PerSide<Journal>,
     /// Payloads of the foreign pings, by their tags.
     pub(crate) foreign: Vec<ForeignPing>,
+    /// When the pair lapsed, or the first goodbye passed.
+    pub(crate) ended: Option<Time>,
+    /// The deadline by which nothing was heard of a side that lapsed, or would have.
+    pub(crate) run_out: PerSide<Option<Time>>,
     /// When the machine asked to be woken.
     asked: Option<Time>,
+    /// How often it was.
+    wakes: usize,
     /// The runtime knows nothing yet of what became readable during a stall.
     readiness: Readiness,
     phase: Phase,
@@ -30,9 +37,9 @@ pub(crate) struct Proxy {
     script: Script,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct ForeignPing {
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Payload,
     /// Own pings that stood before it when it was forwarded.
     own_before: usize,
 }
@@ -56,8 +63,10 @@ struct Leg {
     /// Stands behind a placed ping that is not written yet.
     backlog: VecDeque<Frame>,
     /// The payloads of the own pings that have a place.
-    own: HashSet<Vec<u8>>,
+    own: HashSet<Payload>,
     paused: bool,
+    /// When reading may pause or resume.
+    next_switch: Time,
     closed: bool,
     /// How many own pings were handed out.
     asked: usize,
@@ -79,13 +88,19 @@ pub(crate) struct Links<'a> {
 
 impl Proxy {
     pub(crate) fn new(script: Script) -> Self {
-        let epoch = epoch();
-        let entropy = Entropy::from_bytes(std::array::from_fn(|n| {
-            script.seed.wrapping_mul(31).wrapping_add(n as u8)
-        }));
-        let heart = Heartbeat::new(script.policies, entropy, epoch);
+        let started = now();
+        let epoch = started + script.proxy.grid.unwrap_or_default();
+        let mut dice = Dice::new(script.seed);
+        let entropy = Entropy::from_bytes(std::array::from_fn(|_| dice.below(256) as u8));
+        let mut heart = Heartbeat::new(script.policies, entropy, epoch);
+        if script.proxy.grid.is_some() {
+            heart = heart.on_grid(started);
+        }
         let mut proxy = Self {
+            ended: None,
+            run_out: PerSide::default(),
             asked: None,
+            wakes: 0,
             heart,
             journals: PerSide::default(),
             foreign: Vec::new(),
@@ -110,21 +125,24 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn next_wake(&self, links: &Links<'_>, now: Time) -> Option<Time> {
-        let sides = Side::BOTH.into_iter().flat_map(|side| {
+    pub(crate) fn next_wake(&self, links: &Links<'_>, now: Time) -> Time {
+        let mut next = match (self.readiness, self.asked) {
+            // The runtime's news are on their way.
+            (Readiness::Stale, _) => now,
+            (Readiness::Known, Some(asked)) => asked + in_turn(&self.script.proxy.lags, self.wakes),
+            (Readiness::Known, None) => NEVER,
+        };
+        for side in Side::BOTH {
             let leg = &self.legs[side];
-            let arrival = links.from_peer[side].next_arrival().filter(|_| !leg.paused);
-            let owed = leg
-                .owed
-                .as_ref()
-                .map(|owed| if owed.placed { owed.write } else { owed.place });
-            self.next_switch(side, now)
-                .into_iter()
-                .chain(arrival)
-                .chain(owed)
-        });
-        let next = sides.chain(self.asked).min()?;
-        Some(Window::after(&self.script.proxy.stalls, next.max(now)))
+            next = next.min(leg.next_switch);
+            if !leg.paused {
+                next = next.min(links.from_peer[side].next_arrival());
+            }
+            if let Some(owed) = &leg.owed {
+                next = next.min(if owed.placed { owed.write } else { owed.place });
+            }
+        }
+        self.script.proxy.stalls.after(next.max(now))
     }
 
     /// One wake-up, in the documented order.
@@ -135,10 +153,9 @@ impl Proxy {
         {
             self.note_both(now, Event::Late);
         }
-        let stalls = &self.script.proxy.stalls;
-        let stalled = stalls.iter().any(|stall| stall.to == now);
+        self.wakes += 1;
         self.readiness = match self.readiness {
-            Readiness::Known if stalled => Readiness::Stale,
+            Readiness::Known if self.script.proxy.stalls.ends_at(now) => Readiness::Stale,
             Readiness::Known | Readiness::Stale => Readiness::Known,
         };
 
@@ -154,14 +171,18 @@ impl Proxy {
                 self.read(side, now, links);
             }
         }
+        for side in Side::BOTH {
+            if self.heart.lapse_due(side, self.at(now)) {
+                self.look_at_link(side, now, links);
+            }
+        }
         self.heart.handle_timeout(self.at(now));
         self.carry_out(now);
         self.write_owed(now, links);
         self.asked = self.poll_timeout();
         self.check_schedule(now);
-        if self.readiness == Readiness::Stale {
-            // The runtime's news are on their way.
-            self.asked = Some(now);
+        if self.script.history == History::Recent {
+            self.forget();
         }
     }
 
@@ -174,27 +195,16 @@ impl Proxy {
 
     // --- private steps
 
-    /// When reading pauses or resumes.
-    fn next_switch(&self, side: Side, now: Time) -> Option<Time> {
-        if self.is_to_pause(side, now) != self.legs[side].paused {
-            return Some(now);
-        }
-        let pauses = self.script.proxy.pauses[side].iter();
-        let edges = pauses.flat_map(|window| [window.from, window.to]);
-        edges.filter(|at| *at > now).min()
-    }
-
-    fn is_to_pause(&self, side: Side, now: Time) -> bool {
-        let mut pauses = self.script.proxy.pauses[side].iter();
-        pauses.any(|window| window.contains(now))
-    }
-
     fn switch_reading(&mut self, side: Side, now: Time) {
-        let paused = self.is_to_pause(side, now);
-        if paused == self.legs[side].paused {
+        let (pauses, leg) = (&self.script.proxy.pauses[side], &mut self.legs[side]);
+        if now < leg.next_switch {
             return;
         }
-        self.legs[side].paused = paused;
+        leg.next_switch = pauses.next_edge(now);
+        let paused = pauses.contains(now);
+        if std::mem::replace(&mut leg.paused, paused) == paused {
+            return;
+        }
         let (reading, event) = if paused {
             (Reading::Paused, Event::Paused)
         } else {
@@ -204,144 +214,9 @@ impl Proxy {
         self.heart.handle_reading(side, reading, self.at(now));
     }
 
-    fn read(&mut self, side: Side, now: Time, links: &mut Links<'_>) {
-        if self.legs[side].paused {
-            return;
-        }
-        while let Some(frame) = links.from_peer[side].receive(now) {
-            self.journals[side].push(now, Event::Heard);
-            self.heart.handle_heard(side, self.at(now));
-            match frame {
-                Frame::Pong {
-                    payload,
-                    speaks_for,
-                } => {
-                    self.judge_pong(side, payload, speaks_for, now, links);
-                }
-                Frame::Close | Frame::Fin => {
-                    self.heart.handle_closing();
-                    self.phase = Phase::Closing;
-                    for leg in [&mut self.legs.client, &mut self.legs.upstream] {
-                        leg.owed.take_if(|owed| !owed.placed);
-                    }
-                    self.legs[side.other()].closed |= frame == Frame::Close;
-                    self.forward(side.other(), frame, now, links);
-                }
-                Frame::Ping { .. } | Frame::Data => self.forward(side.other(), frame, now, links),
-            }
-        }
-    }
-
-    fn judge_pong(
-        &mut self,
-        side: Side,
-        payload: Vec<u8>,
-        speaks_for: Option<usize>,
-        now: Time,
-        links: &mut Links<'_>,
-    ) {
-        self.journals[side].push(now, Event::Pong);
-        let verdict = self.heart.handle_pong(side, &payload, self.at(now));
-        let own = self.legs[side].own.contains(&payload);
-        match verdict {
-            PongVerdict::Ours { rtt, repair } => {
-                assert!(own, "a foreign pong was swallowed");
-                self.journals[side].push(now, Event::Swallowed(rtt));
-                self.check_repair(side, repair.as_deref(), speaks_for);
-                if let Some(payload) = repair {
-                    self.journals[side].push(now, Event::Repaired);
-                    if !self.legs[side.other()].closed {
-                        let speaks_for = None;
-                        self.forward(
-                            side.other(),
-                            Frame::Pong {
-                                payload,
-                                speaks_for,
-                            },
-                            now,
-                            links,
-                        );
-                    }
-                }
-            }
-            PongVerdict::Foreign => {
-                assert!(!own, "an own pong was passed to the other end");
-                self.forward(
-                    side.other(),
-                    Frame::Pong {
-                        payload,
-                        speaks_for,
-                    },
-                    now,
-                    links,
-                );
-            }
-        }
-    }
-
-    fn forward(&mut self, side: Side, frame: Frame, now: Time, links: &mut Links<'_>) {
-        if let Frame::Ping {
-            payload,
-            id: Some(id),
-        } = &frame
-        {
-            self.heart.handle_foreign_ping(side, payload);
-            self.foreign[*id].own_before = self.legs[side].own.len();
-        }
-        let is_behind = self.legs[side]
-            .owed
-            .as_ref()
-            .is_some_and(|owed| owed.placed)
-            && self.script.proxy.flush == Flush::Prompt;
-        if is_behind {
-            self.legs[side].backlog.push_back(frame);
-        } else {
-            links.to_peer[side].send(frame, now);
-        }
-    }
-
-    fn write_owed(&mut self, now: Time, links: &mut Links<'_>) {
-        for side in Side::BOTH {
-            let leg = &mut self.legs[side];
-            let Some(owed) = leg.owed.as_mut().filter(|owed| owed.place <= now) else {
-                continue;
-            };
-            let ping = Frame::Ping {
-                payload: owed.payload.as_bytes().to_vec(),
-                id: None,
-            };
-            if !std::mem::replace(&mut owed.placed, true) {
-                self.heart.handle_ping_placed(side);
-                self.journals[side].push(now, Event::Placed);
-                leg.own.insert(owed.payload.as_bytes().to_vec());
-                if self.script.proxy.flush == Flush::Late {
-                    links.to_peer[side].send(ping.clone(), now);
-                }
-            }
-            if owed.write > now {
-                continue;
-            }
-            leg.owed = None;
-            if self.script.proxy.flush == Flush::Prompt {
-                links.to_peer[side].send(ping, now);
-            }
-            for frame in leg.backlog.drain(..) {
-                links.to_peer[side].send(frame, now);
-            }
-            self.journals[side].push(now, Event::Written);
-            let now = self.at(now);
-            let _ = self.heart.handle_ping_written(side, now);
-            let unanswered = self.oracle(side).unanswered();
-            assert!(
-                unanswered <= 16,
-                "{side}: {unanswered} pings are unanswered"
-            );
-        }
-    }
-
     /// Carries out what the machine wants, after checking that it had to, and may.
     fn carry_out(&mut self, now: Time) {
-        let due = PerSide::from_fn(|side| self.deadline_passed(side, now));
+        let due = PerSide::from_fn(|side| self.has_run_out(side, now));
         while let Some(output) = self.heart.poll_output(self.at(now)) {
             assert_eq!(self.phase, Phase::Beating, "nothing follows an end");
             match output {
@@ -351,15 +226,23 @@ impl Proxy {
                         due[side] && self.oracle(side).is_enforced(),
                         "{side}: lapsed early"
                     );
+                    let [deadline, other] =
+                        [side, side.other()].map(|side| self.oracle(side).deadline());
+                    let others = due[side.other()] && self.oracle(side.other()).is_enforced();
+                    assert!(
+                        !others || deadline <= other,
+                        "{side}: the other one was first"
+                    );
                     assert_eq!(silent_for, now - self.oracle(side).last_life());
-                    self.journals[side].push(now, Event::Lapsed { silent_for });
+                    self.accuse(side, now, Event::Lapsed { silent_for });
                     self.phase = Phase::Over;
+                    self.ended = Some(now);
                 }
                 Output::WouldHaveLapsed { side, silent_for } => {
                     assert!(due[side] && !self.oracle(side).is_enforced());
                     assert!(!self.oracle(side).is_observed(), "{side}: reported twice");
                     assert_eq!(silent_for, now - self.oracle(side).last_life());
-                    self.journals[side].push(now, Event::WouldHaveLapsed);
+                    self.accuse(side, now, Event::WouldHaveLapsed);
                 }
             }
         }
@@ -387,10 +270,6 @@ impl Proxy {
         );
         assert!(self.legs[side].owed.is_none(), "{side}: one ping at a time");
         self.journals[side].push(now, Event::Asked);
-        let in_turn = |delays: &[Time], n: usize| {
-            let turn = n.checked_rem(delays.len());
-            turn.map_or(Time::ZERO, |turn| delays[turn])
-        };
         let n = self.legs[side].asked;
         let place = now + in_turn(&self.script.proxy.place_delays, n);
         let write = place + in_turn(&self.script.proxy.write_delays, n);
@@ -403,22 +282,30 @@ impl Proxy {
         });
     }
 
-    fn deadline_passed(&self, side: Side, now: Time) -> bool {
+    fn has_run_out(&self, side: Side, now: Time) -> bool {
         self.phase == Phase::Beating && self.oracle(side).deadline().is_some_and(|at| at <= now)
+    }
+
+    /// The side lapsed, or would have.
+    fn accuse(&mut self, side: Side, now: Time, event: Event) {
+        self.run_out[side] = self.oracle(side).deadline();
+        self.journals[side].push(now, event);
+    }
+
+    /// Leaves the journals what the rules still ask for.
+    fn forget(&mut self) {
+        for side in Side::BOTH {
+            if self.journals[side].is_long() {
+                let settled = self.oracle(side).settled();
+                self.journals[side].fold(settled);
+            }
+        }
     }
 
     fn note_both(&mut self, now: Time, event: Event) {
         for side in Side::BOTH {
             self.journals[side].push(now, event);
         }
-    }
-
-    pub(crate) fn new_foreign_ping(&mut self, payload: &[u8]) -> usize {
-        self.foreign.push(ForeignPing {
-            payload: payload.to_vec(),
-            own_before: 0,
-        });
-        self.foreign.len() - 1
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -430,8 +317,13 @@ impl Proxy {
     }
 }
 
+fn in_turn(delays: &[Time], n: usize) -> Time {
+    let turn = n.checked_rem(delays.len());
+    turn.map_or(Time::ZERO, |turn| delays[turn])
+}
+
 /// An `Instant` can be had of the clock only; which one it is makes no difference.
 #[expect(clippy::disallowed_methods, reason = "the origin of virtual time")]
-fn epoch() -> Instant {
+fn now() -> Instant {
     Instant::now()
 }

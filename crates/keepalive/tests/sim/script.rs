@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use lubdub_keepalive::{PerSide, Policy};
 
+use crate::window::{Window, Windows};
+
 /// Time since the pair opened.
 pub(crate) type Time = Duration;
+
+/// The time of what does not happen.
+pub(crate) const NEVER: Time = Time::MAX;
 
 pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -22,15 +27,18 @@ pub(crate) struct Script {
     pub peers: PerSide<PeerScript>,
     pub links: PerSide<LinkPair>,
     pub proxy: ProxyScript,
-    pub seed: u8,
+    pub seed: u64,
     pub until: Time,
+    pub history: History,
 }
 
-/// A span of time, its end not included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub from: Time,
-    pub to: Time,
+/// How much of what happened is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum History {
+    #[default]
+    Whole,
+    /// What the rules still ask for: in days of virtual time much happens.
+    Recent,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -44,7 +52,9 @@ pub(crate) struct PeerScript {
     /// Sends pongs that nobody asked for this often.
     pub chatters: Option<Duration>,
     /// Does nothing and reads nothing meanwhile.
-    pub frozen: Vec<Window>,
+    pub frozen: Windows,
+    /// Answers no ping from then on; does all else.
+    pub hangs: Option<Time>,
     /// Says goodbye.
     pub ends: Option<(Time, Ending)>,
 }
@@ -101,8 +111,12 @@ pub(crate) struct LinkPair {
 pub(crate) struct LinkScript {
     pub latency: Duration,
     /// Nothing arrives meanwhile.
-    pub stalls: Vec<Window>,
+    pub stalls: Windows,
+    /// The same, but the kernel knows of bytes that arrive.
+    pub crawls: Windows,
     pub loss: Option<Loss>,
+    /// From then on the latency is another.
+    pub slows: Option<(Time, Duration)>,
     /// Nothing arrives from then on.
     pub dies: Option<Time>,
 }
@@ -118,14 +132,18 @@ pub(crate) struct Loss {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ProxyScript {
     /// When it does not read the side, because the other one is slow.
-    pub pauses: PerSide<Vec<Window>>,
+    pub pauses: PerSide<Windows>,
     /// From a ping being handed out to its place in the stream; taken in turn.
     pub place_delays: Vec<Duration>,
     /// From its place to its last byte being taken, or reported so; taken in turn.
     pub write_delays: Vec<Duration>,
     pub flush: Flush,
     /// When the process does not run.
-    pub stalls: Vec<Window>,
+    pub stalls: Windows,
+    /// From a wake-up being due to it; taken in turn.
+    pub lags: Vec<Duration>,
+    /// Pings fall on the grid of a process that had been running for so long.
+    pub grid: Option<Duration>,
 }
 
 /// When the bytes of a placed ping leave.
@@ -136,34 +154,6 @@ pub(crate) enum Flush {
     Prompt,
     /// At once: it is the report that is late (TLS).
     Late,
-}
-
-impl Window {
-    pub(crate) fn new(from: Time, len: Duration) -> Self {
-        Self {
-            from,
-            to: from + len,
-        }
-    }
-
-    pub(crate) fn from(from: Time) -> Self {
-        Self {
-            from,
-            to: Time::MAX,
-        }
-    }
-
-    pub(crate) fn contains(&self, at: Time) -> bool {
-        (self.from..self.to).contains(&at)
-    }
-
-    /// `at`, or the end of the windows that it lies in.
-    pub(crate) fn after(windows: &[Self], mut at: Time) -> Time {
-        while let Some(window) = windows.iter().find(|window| window.contains(at)) {
-            at = window.to;
-        }
-        at
-    }
 }
 
 impl PeerScript {
@@ -182,7 +172,7 @@ impl PeerScript {
     /// A good peer until then.
     pub(crate) fn silent_from(from: Time) -> Self {
         Self {
-            frozen: vec![Window::from(from)],
+            frozen: [Window::from(from)].into(),
             ..Self::default()
         }
     }

@@ -3,10 +3,10 @@
 use lubdub_keepalive::{PerSide, Side};
 
 use crate::journal::Journal;
-use crate::link::Link;
+use crate::link::{Frame, Link};
 use crate::peer::Peer;
 use crate::proxy::{Links, Proxy};
-use crate::script::{Script, Time};
+use crate::script::{Script, Time, secs};
 
 pub(crate) struct World {
     now: Time,
@@ -15,11 +15,24 @@ pub(crate) struct World {
     pub(crate) peers: PerSide<Peer>,
     to_peer: PerSide<Link>,
     from_peer: PerSide<Link>,
+    /// When something happens next, where; never: the end of time.
+    next: Agenda,
+    /// Between a peer and its link.
+    frames: Vec<Frame>,
+}
+
+#[derive(Debug)]
+struct Agenda {
+    proxy: Time,
+    peers: PerSide<Time>,
 }
 
 impl World {
     /// So many steps without time passing are a livelock.
     const STEPS_AT_ONCE: u32 = 200;
+
+    /// So long it goes on after a goodbye.
+    const AFTERMATH: Time = secs(600);
 
     /// Runs the script to its end, or to a lapse.
     pub(crate) fn run(script: &Script) -> Self {
@@ -30,6 +43,11 @@ impl World {
             to_peer: PerSide::from_fn(|side| Link::new(script.links[side].to_peer.clone())),
             from_peer: PerSide::from_fn(|side| Link::new(script.links[side].from_peer.clone())),
             proxy: Proxy::new(script.clone()),
+            next: Agenda {
+                proxy: Time::ZERO,
+                peers: PerSide::default(),
+            },
+            frames: Vec::new(),
         };
         let mut steps = 0;
         while let Some(next) = world.next_event() {
@@ -45,44 +63,68 @@ impl World {
         &self.proxy.journals[side]
     }
 
-    fn next_event(&mut self) -> Option<Time> {
+    /// How long the pair's heart beat.
+    pub(crate) fn lasted(&self) -> Time {
+        self.proxy.ended.unwrap_or(self.until)
+    }
+
+    fn next_event(&self) -> Option<Time> {
         if self.proxy.is_over() {
             return None;
         }
-        let proxy = self.proxy_wake();
-        let peers = Side::BOTH.into_iter().flat_map(|side| {
-            let peer = &self.peers[side];
-            let arrival = self.to_peer[side].next_arrival().map(|at| peer.awake(at));
-            [arrival, peer.next_wake()]
-        });
-        let next = peers.flatten().chain(proxy).min()?;
-        Some(next.max(self.now)).filter(|next| *next <= self.until)
+        let Agenda { proxy, peers } = &self.next;
+        let next = proxy.min(&peers.client).min(&peers.upstream).max(&self.now);
+        let until = match self.proxy.ended {
+            Some(ended) => self.until.min(ended + Self::AFTERMATH),
+            None => self.until,
+        };
+        Some(*next).filter(|next| *next <= until)
     }
 
     fn step(&mut self) {
-        let now = self.now;
         for side in Side::BOTH {
-            let peer = &mut self.peers[side];
-            while peer.awake(now) == now
-                && let Some(frame) = self.to_peer[side].receive(now)
-            {
-                peer.receive(frame, now);
-            }
-            let proxy = &mut self.proxy;
-            for frame in peer.act(now, |payload| proxy.new_foreign_ping(payload)) {
-                self.from_peer[side].send(frame, now);
+            if self.next.peers[side] <= self.now {
+                self.wake_peer(side);
             }
         }
-        if self.proxy_wake().is_some_and(|at| at <= now) {
+        if self.next.proxy <= self.now {
+            let now = self.now;
             let (proxy, mut links) = self.proxy_and_links();
             proxy.wake(now, &mut links);
+            self.plan_proxy();
+            for side in Side::BOTH {
+                self.plan_peer(side);
+            }
         }
     }
 
-    fn proxy_wake(&mut self) -> Option<Time> {
+    fn wake_peer(&mut self, side: Side) {
+        let (now, peer) = (self.now, &mut self.peers[side]);
+        while let Some(frame) = self.to_peer[side].receive(now) {
+            peer.receive(frame, now);
+        }
+        let proxy = &mut self.proxy;
+        let new_id = |payload| proxy.new_foreign_ping(payload);
+        peer.act(now, new_id, &mut self.frames);
+        let sent = !self.frames.is_empty();
+        for frame in self.frames.drain(..) {
+            self.from_peer[side].send(frame, now);
+        }
+        self.plan_peer(side);
+        if sent {
+            self.plan_proxy();
+        }
+    }
+
+    fn plan_peer(&mut self, side: Side) {
+        let arrival = self.to_peer[side].next_arrival();
+        self.next.peers[side] = self.peers[side].next_wake(arrival);
+    }
+
+    fn plan_proxy(&mut self) {
         let now = self.now;
         let (proxy, links) = self.proxy_and_links();
-        proxy.next_wake(&links, now)
+        self.next.proxy = proxy.next_wake(&links, now);
     }
 
     fn proxy_and_links(&mut self) -> (&mut Proxy, Links<'_>) {

@@ -12,6 +12,8 @@ pub(super) struct PingMark {
     end: u64,
     /// What had arrived when we last looked; `None` if only the ping itself was on its way.
     arrived: Option<Box<Arrival>>,
+    /// A look found that it was still on its way.
+    was_slow: bool,
 }
 
 /// What the kernel says of a side that has reached its deadline.
@@ -39,6 +41,7 @@ impl PingMark {
         Self {
             end,
             arrived: (!quiet).then(|| socket.arrival().map(Box::new)).flatten(),
+            was_slow: false,
         }
     }
 
@@ -48,12 +51,46 @@ impl PingMark {
             return Look::Silent(Diagnosis::Unknown);
         };
         if arrived.acknowledged >= self.end {
-            // Its host is there and has the ping; it is the program that is silent.
-            return Look::Silent(Diagnosis::Application);
+            // What took until now to arrive may have arrived this moment: there is to be time for
+            // its pong. Otherwise the host has had the ping, and it is the program that is silent.
+            return match std::mem::take(&mut self.was_slow) {
+                true => Look::Moving,
+                false => Look::Silent(Diagnosis::Application),
+            };
         }
         match self.arrived.replace(Box::new(arrived)) {
-            Some(before) if arrived.since(&before) > 0 => Look::Moving,
+            Some(before) if arrived.since(&before) > 0 => {
+                self.was_slow = true;
+                Look::Moving
+            }
             _ => Look::Silent(Diagnosis::Network),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A ping that arrived just before an extended deadline left its peer no time to answer.
+    #[tokio::test]
+    async fn a_ping_that_was_slow_to_arrive_leaves_time_for_its_pong() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(near, listener.accept());
+        let (mut socket, mut far) = (Socket::new(near.unwrap()).unwrap(), far.unwrap().0);
+        socket.write_all(b"ping").await.unwrap();
+        far.read_exact(&mut [0; 4]).await.unwrap();
+        while socket.arrival().unwrap().acknowledged < 4 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let mut mark = PingMark::of(&socket, None);
+        assert_eq!(mark.look(&socket), Look::Silent(Diagnosis::Application));
+        mark.was_slow = true;
+        assert_eq!(mark.look(&socket), Look::Moving);
+        assert_eq!(mark.look(&socket), Look::Silent(Diagnosis::Application));
     }
 }

@@ -3,6 +3,7 @@
 use lubdub_keepalive::{Heartbeat, Side};
 
 use super::{ForeignPing, Phase, Proxy};
+use crate::payload::Payload;
 use crate::script::{Answers, Payloads, Time};
 
 impl Proxy {
@@ -40,7 +41,7 @@ impl Proxy {
     pub(super) fn check_repair(
         &self,
         side: Side,
-        repair: Option<&[u8]>,
+        repair: Option<Payload>,
         speaks_for: Option<usize>,
     ) {
         let peers = &self.script.peers;
@@ -59,7 +60,7 @@ impl Proxy {
             if self.legs[side].own.len() - ping.own_before <= 16 {
                 assert_eq!(
                     repair,
-                    Some(&ping.payload[..]),
+                    Some(ping.payload),
                     "{side}: the repair of ping {id}"
                 );
             }

@@ -4,9 +4,8 @@ use lubdub_keepalive::{Enforce, Evidence, Side};
 
 use super::{pinging_upstream, upstream_of, would_have_lapsed};
 use crate::journal::Event;
-use crate::script::{
-    Answers, LinkPair, LinkScript, Loss, PeerScript, ProxyScript, Time, Window, ms, secs,
-};
+use crate::script::{Answers, LinkPair, LinkScript, Loss, PeerScript, ProxyScript, Time, ms, secs};
+use crate::window::Window;
 use crate::world::World;
 
 #[test]
@@ -99,11 +98,12 @@ fn loss_and_stalls_of_the_link_kill_nobody_who_answers_in_time() {
             every: 2,
             delay: secs(1),
         }),
-        stalls: vec![
+        stalls: [
             Window::new(secs(20), secs(2)),
             Window::new(secs(40), secs(1)),
-        ],
-        dies: None,
+        ]
+        .into(),
+        ..LinkScript::default()
     };
     let mut script = pinging_upstream(PeerScript::default());
     script.links.upstream = LinkPair {
@@ -129,7 +129,7 @@ fn lapses_count_from_the_first_matched_pong_on_when_they_are_learned() {
 
     // Pongs that answer no ping teach nothing.
     let mut wrong = PeerScript::answering(Answers::Wrong);
-    wrong.frozen = vec![Window::from(secs(35))];
+    wrong.frozen = [Window::from(secs(35))].into();
     let wrong = learned(wrong);
     assert_eq!(wrong.journal(Side::Upstream).lapsed(), None);
     assert_eq!(would_have_lapsed(&wrong, Side::Upstream), 1);
@@ -138,10 +138,11 @@ fn lapses_count_from_the_first_matched_pong_on_when_they_are_learned() {
 #[test]
 fn observed_lapses_are_reported_once_per_silence() {
     let mut freezes = PeerScript::silent_from(secs(15));
-    freezes.frozen = vec![
+    freezes.frozen = [
         Window::new(secs(15), secs(30)),
         Window::new(secs(61), secs(30)),
-    ];
+    ]
+    .into();
     let mut script = pinging_upstream(freezes);
     script.policies.upstream.enforce = Enforce::Never;
     let world = World::run(&script);
@@ -152,7 +153,7 @@ fn observed_lapses_are_reported_once_per_silence() {
 /// The upstream's pong lies unread from before its deadline to long after.
 fn unread(from: Time, len: Time) -> ProxyScript {
     let mut proxy = ProxyScript::default();
-    proxy.pauses.upstream = vec![Window::new(from, len)];
+    proxy.pauses.upstream = [Window::new(from, len)].into();
     proxy
 }
 
@@ -199,7 +200,7 @@ fn a_short_stall_kills_nobody_because_the_kernel_is_asked() {
     });
     let (pings, _) = upstream_of(&script);
     // Awake again 400 ms after the deadline: not late enough to start anew.
-    script.proxy.stalls = vec![Window::new(pings[0] + secs(1), ms(4_400))];
+    script.proxy.stalls = [Window::new(pings[0] + secs(1), ms(4_400))].into();
     assert_eq!(upstream_of(&script).1, None);
 }
 
@@ -208,10 +209,11 @@ fn after_a_long_stall_the_clock_starts_anew() {
     let mut script = pinging_upstream(PeerScript::mute());
     let (pings, _) = upstream_of(&script);
     let awake = pings[0] + secs(60);
-    script.proxy.stalls = vec![Window {
+    script.proxy.stalls = [Window {
         from: pings[0] + secs(1),
         to: awake,
-    }];
+    }]
+    .into();
     assert_eq!(upstream_of(&script).1, Some(awake + secs(5)));
 }
 
@@ -221,7 +223,7 @@ fn it_starts_anew_only_once() {
     let (pings, _) = upstream_of(&script);
     let first = pings[0] + secs(20);
     let second = first + secs(20);
-    script.proxy.stalls = vec![
+    script.proxy.stalls = [
         Window {
             from: pings[0] + secs(1),
             to: first,
@@ -230,7 +232,8 @@ fn it_starts_anew_only_once() {
             from: first + secs(1),
             to: second,
         },
-    ];
+    ]
+    .into();
     assert_eq!(upstream_of(&script).1, Some(second));
 }
 
@@ -240,7 +243,7 @@ fn a_stall_spares_a_pair_whose_peers_were_stalled_too() {
     let (pings, _) = upstream_of(&script);
     let stall = Window::new(pings[0], secs(3600));
     script.until = secs(4000);
-    script.proxy.stalls = vec![stall];
-    script.peers.upstream.frozen = vec![Window::new(stall.from, secs(3603))];
+    script.proxy.stalls = [stall].into();
+    script.peers.upstream.frozen = [Window::new(stall.from, secs(3603))].into();
     assert_eq!(upstream_of(&script).1, None);
 }

@@ -4,7 +4,8 @@ use lubdub_keepalive::{PerSide, Side};
 
 use super::{both, every};
 use crate::journal::Event;
-use crate::script::{Answers, Ending, LinkPair, PeerScript, Script, Window, ms, secs};
+use crate::script::{Answers, Ending, LinkPair, PeerScript, Script, ms, secs};
+use crate::window::Window;
 use crate::world::World;
 
 fn pinging_both(peers: PerSide<PeerScript>) -> Script {
@@ -23,7 +24,7 @@ fn no_pings_and_no_lapses_after_a_fin_or_a_close() {
             let mut script = pinging_both(both(PeerScript::default()));
             // The clock of a ping is running when it happens.
             let running = World::run(&script).journal(side.other()).written()[2];
-            script.peers[side.other()].frozen = vec![Window::from(running)];
+            script.peers[side.other()].frozen = [Window::from(running)].into();
             script.peers[side].ends = Some((running + secs(1), ending));
             let world = World::run(&script);
             for side in Side::BOTH {
@@ -94,22 +95,32 @@ fn of_two_sides_found_overdue_together_the_first_is_the_one_that_lapsed() {
     for seed in 0..=255 {
         let mut script = pinging_both(both(PeerScript::mute()));
         script.seed = seed;
-        // Two lapses less than 400 ms apart, and a stall over both.
+        script.policies.client = every(secs(10), ms(5_000 + seed % 400));
+        script.policies.upstream = every(secs(10), ms(5_200));
         let pinged = World::run(&script);
-        let written = |side| pinged.journal(side).written()[0];
-        let (client, upstream) = (written(Side::Client), written(Side::Upstream));
+        let deadline = |side| {
+            let written = pinged.journal(side).written()[0];
+            written + script.policies[side].timeout()
+        };
+        let (client, upstream) = (deadline(Side::Client), deadline(Side::Upstream));
         let (early, late) = (client.min(upstream), client.max(upstream));
+        // Two lapses less than 400 ms apart, and a stall over both.
         if late - early > ms(400) || late == early {
             continue;
         }
-        script.proxy.stalls = vec![Window::new(late + ms(1), secs(5))];
+        let awake = late + ms(1);
+        script.proxy.stalls = [Window {
+            from: awake - secs(4),
+            to: awake,
+        }]
+        .into();
         let first = if client < upstream {
             Side::Client
         } else {
             Side::Upstream
         };
         let world = World::run(&script);
-        assert_eq!(world.journal(first).lapsed(), Some(late + secs(5) + ms(1)));
+        assert_eq!(world.journal(first).lapsed(), Some(awake));
         firsts[first] += 1;
     }
     assert!(firsts.client > 5 && firsts.upstream > 5, "{firsts:?}");

@@ -4,7 +4,8 @@ use lubdub_keepalive::{Enforce, Jitter, Mode, Policy, Side};
 
 use super::{both, every, off, pinging_upstream, upstream_of};
 use crate::journal::Event;
-use crate::script::{Answers, PeerScript, ProxyScript, Script, Window, ms, secs};
+use crate::script::{Answers, PeerScript, ProxyScript, Script, ms, secs};
+use crate::window::Window;
 use crate::world::World;
 
 #[test]
@@ -131,7 +132,7 @@ fn a_peer_that_is_only_observed_is_pinged_for_ever() {
 #[test]
 fn pings_missed_in_a_stall_are_not_made_up_for() {
     let mut script = pinging_upstream(PeerScript::answering(Answers::Every));
-    script.proxy.stalls = vec![Window::new(secs(12), secs(60))];
+    script.proxy.stalls = [Window::new(secs(12), secs(60))].into();
     let world = World::run(&script);
     let asked = world.journal(Side::Upstream).times(|e| e == Event::Asked);
     let after = asked
