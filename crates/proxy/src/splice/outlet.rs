@@ -4,6 +4,8 @@
 //! An outlet knows nothing of frames. Whether an owed frame may be placed here and now is for the
 //! scanner of the other side's stream to say.
 
+mod stall;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,9 +16,11 @@ use lubdub_keepalive::PingPayload;
 use lubdub_wire::CloseCode;
 use tokio::io::AsyncWrite;
 
+use self::stall::StallWatch;
+pub(super) use self::stall::Watched;
 use crate::leg::Leg;
 use crate::settings::Terms;
-use crate::socket::{Arrival, Socket};
+use crate::socket::Socket;
 
 /// What goes to one side.
 #[derive(Debug, Default)]
@@ -94,34 +98,6 @@ pub(super) struct Drained {
     pub(super) ended: bool,
 }
 
-/// Whether a side with bytes waiting takes any.
-#[derive(Debug)]
-struct StallWatch {
-    since: Instant,
-    /// Bytes that the socket had taken by then.
-    taken: u64,
-    /// What had arrived at the peer by then, or a little later: asking at once would cost system
-    /// calls for every backlog that is gone in a moment.
-    arrived: Option<Arrival>,
-    looked: Instant,
-}
-
-/// What a look at a side that takes nothing finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Watched {
-    /// It is too early to say, or there was progress after all.
-    Waiting,
-    /// There was none for as long as is allowed.
-    Stalled,
-}
-
-/// In the time allowed, less than this is no progress: a peer must not hold a backlog for ever by
-/// taking a byte now and then.
-const PROGRESS: u64 = 1024;
-
-/// How often a side that takes nothing is looked at within the time allowed.
-const LOOKS: u32 = 10;
-
 impl Outlet {
     // --- getters
 
@@ -187,12 +163,7 @@ impl Outlet {
 
     /// When to look next whether a side that takes nothing is stalled.
     pub(super) fn stall_deadline(&self, write_stall: Option<Duration>) -> Option<Instant> {
-        let watch = self.watch.as_ref()?;
-        let all = write_stall?;
-        Some(match watch.arrived {
-            None => watch.since + all / LOOKS,
-            Some(_) => (watch.looked + all / LOOKS).min(watch.since + all),
-        })
+        Some(self.watch.as_ref()?.deadline(write_stall?))
     }
 
     /// Until when a Close has to be placed, taken and answered.
@@ -325,37 +296,18 @@ impl Outlet {
         drained
     }
 
-    /// Looks at a side that has taken nothing, at its [`Outlet::stall_deadline`]. What arrives at
-    /// its kernel is progress too: a slow link moves long before its socket has room.
+    /// Looks at a side that has taken nothing, at its [`Outlet::stall_deadline`].
     pub(super) fn look(&mut self, socket: &Socket, all: Duration, now: Instant) -> Watched {
-        let Some(watch) = &mut self.watch else {
-            return Watched::Waiting;
-        };
-        let arrived = socket.arrival();
-        let progress = match (&watch.arrived, &arrived) {
-            (Some(before), Some(arrived)) => arrived.since(before) >= PROGRESS,
-            _ => false,
-        };
-        if watch.arrived.is_none() {
-            // However late this first look comes, there is time for a second.
-            let part = all / LOOKS;
-            watch.since = watch.since.max(now.checked_sub(part).unwrap_or(now));
-            watch.arrived = Some(arrived.unwrap_or_default());
-        } else if progress {
-            watch.since = now;
-            watch.arrived = arrived;
-        } else if now >= watch.since + all {
-            return Watched::Stalled;
+        match &mut self.watch {
+            Some(watch) => watch.look(socket, all, now),
+            None => Watched::Waiting,
         }
-        watch.looked = now;
-        Watched::Waiting
     }
 
     /// Starts anew what runs: while the process stood still the peer had no chance.
     pub(super) fn excuse(&mut self, close: Duration, now: Instant) {
         if let Some(watch) = &mut self.watch {
-            watch.since = now;
-            watch.arrived = None;
+            watch.excuse(now);
         }
         match &mut self.close {
             CloseSlot::Empty => {}
@@ -398,16 +350,8 @@ impl Outlet {
             self.watch = None;
             return;
         }
-        match &mut self.watch {
-            Some(watch) if taken - watch.taken < PROGRESS => {}
-            watch => {
-                *watch = Some(Box::new(StallWatch {
-                    since: now,
-                    taken,
-                    arrived: None,
-                    looked: now,
-                }));
-            }
+        if (self.watch.as_ref()).is_none_or(|watch| watch.is_outdated(taken)) {
+            self.watch = Some(Box::new(StallWatch::new(taken, now)));
         }
     }
 }
@@ -426,101 +370,5 @@ fn taken(written: Poll<io::Result<usize>>) -> Taken {
         Poll::Ready(Ok(0) | Err(_)) => Taken::Failed,
         Poll::Ready(Ok(n)) => Taken::Some(n),
         Poll::Pending => Taken::Nothing,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-
-    const STALL: Duration = Duration::from_secs(1);
-
-    /// A socket and its other end, and an outlet in which bytes wait for the socket since `now`.
-    async fn backed_up(now: Instant) -> (Socket, TcpStream, Outlet) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (far, _) = listener.accept().await.unwrap();
-        let mut outlet = Outlet {
-            backlog: Some(Box::new(BytesMut::from(&b"waiting"[..]))),
-            ..Outlet::default()
-        };
-        outlet.watch_progress(0, now);
-        (Socket::new(near).unwrap(), far, outlet)
-    }
-
-    /// Looks whenever it is time to, before `until`; the moments of all looks, after `began`, and
-    /// what the last of them found.
-    fn look_on(
-        outlet: &mut Outlet,
-        socket: &Socket,
-        began: Instant,
-        until: Duration,
-    ) -> (Vec<Duration>, Watched) {
-        let mut looks = Vec::new();
-        let mut found = Watched::Waiting;
-        while found == Watched::Waiting {
-            let at = outlet.stall_deadline(Some(STALL)).expect("bytes wait");
-            if at - began > until {
-                break;
-            }
-            looks.push(at - began);
-            found = outlet.look(socket, STALL, at);
-        }
-        (looks, found)
-    }
-
-    #[tokio::test]
-    async fn a_side_that_takes_nothing_is_looked_at_ten_times() {
-        let began = tokio::time::Instant::now().into_std();
-        let (socket, _far, mut outlet) = backed_up(began).await;
-        let (looks, found) = look_on(&mut outlet, &socket, began, 2 * STALL);
-        let tenths: Vec<_> = (1..=LOOKS).map(|n| STALL / LOOKS * n).collect();
-        assert_eq!((looks, found), (tenths, Watched::Stalled));
-    }
-
-    /// Two looks were all that there was, so that a stall behind some progress was found up to
-    /// twice as late as configured.
-    #[tokio::test]
-    async fn a_stall_behind_some_progress_is_found_in_time() {
-        let began = tokio::time::Instant::now().into_std();
-        let (mut socket, mut far, mut outlet) = backed_up(began).await;
-        let tenth = STALL / LOOKS;
-        let (_, found) = look_on(&mut outlet, &socket, began, 2 * tenth);
-        assert_eq!(found, Watched::Waiting);
-        // Between the second look and the third something arrives, and nothing after it.
-        let arriving = [7; 2 * PROGRESS as usize];
-        socket.write_all(&arriving).await.unwrap();
-        far.read_exact(&mut [0; 2 * PROGRESS as usize])
-            .await
-            .unwrap();
-        while socket.arrival().unwrap().acknowledged < 2 * PROGRESS {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let (looks, found) = look_on(&mut outlet, &socket, began, 3 * STALL);
-        assert_eq!(looks.last(), Some(&(3 * tenth + STALL)));
-        assert_eq!(found, Watched::Stalled);
-    }
-
-    /// The look that a stall of the process delayed was taken for the last one, and nobody had had
-    /// a chance before it.
-    #[tokio::test]
-    async fn a_first_look_that_comes_late_is_followed_by_others() {
-        let began = tokio::time::Instant::now().into_std();
-        let (socket, _far, mut outlet) = backed_up(began).await;
-        let late = began + 5 * STALL;
-        assert_eq!(outlet.look(&socket, STALL, late), Watched::Waiting);
-        let next = outlet.stall_deadline(Some(STALL));
-        assert_eq!(next, Some(late + STALL / LOOKS));
-        assert_eq!(
-            outlet.look(&socket, STALL, late + STALL / LOOKS),
-            Watched::Waiting
-        );
-        let (_, found) = look_on(&mut outlet, &socket, late, STALL);
-        assert_eq!(found, Watched::Stalled);
     }
 }
