@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
+use crate::entropy::Entropy;
 use crate::ledger::{Answer, Ledger};
 use crate::moment::{Moment, Span};
-use crate::payload::{Nonce, PingPayload};
+use crate::payload::PingPayload;
 use crate::policy::Policy;
 use crate::pulse::{Expiry, Pulse};
 use crate::rtt::Rtt;
@@ -76,14 +77,6 @@ enum Stage {
     Lapsed(Side),
     /// It has been: the machine is done.
     Over,
-}
-
-/// The randomness that a pair's heartbeat needs. Nonces must be unpredictable to the endpoints:
-/// take the bytes from the operating system.
-#[derive(Clone, Copy)]
-pub struct Entropy {
-    nonces: PerSide<Nonce>,
-    seed: u64,
 }
 
 /// What to do.
@@ -423,31 +416,5 @@ impl Heartbeat {
             .into_iter()
             .filter(|&side| self.pulses[side].would_lapse(now))
             .min_by_key(|&side| self.pulses[side].deadline())
-    }
-}
-
-// === impl Entropy ===
-
-impl Entropy {
-    /// How many random bytes a pair needs.
-    pub const LEN: usize = 24;
-
-    /// Takes random bytes of the operating system.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        let eight = |at: usize| std::array::from_fn(|n| bytes[at + n]);
-        Self {
-            nonces: PerSide {
-                client: Nonce::new(eight(0)),
-                upstream: Nonce::new(eight(8)),
-            },
-            seed: u64::from_ne_bytes(eight(16)),
-        }
-    }
-}
-
-impl std::fmt::Debug for Entropy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Entropy(..)")
     }
 }

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::foreign::ForeignPings;
 use crate::moment::Moment;
 use crate::payload::{Nonce, PingPayload};
 use crate::stamps::Stamps;
@@ -23,8 +24,7 @@ pub(crate) struct Ledger {
     written: Stamps,
     /// The ping that stands in the stream but whose last byte the socket has not taken yet.
     placed: Placed,
-    /// The latest foreign ping of each gap between own pings, in stream order.
-    foreign: Vec<ForeignPing>,
+    foreign: ForeignPings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +36,6 @@ enum Placed {
     Doubtful,
     /// Its pong came.
     Answered,
-}
-
-/// The latest foreign ping of a gap.
-struct ForeignPing {
-    /// How many own pings stand before it in the stream.
-    after: u64,
-    payload: Vec<u8>,
-    /// How many equal ones came in a row, none of them answered as far as can be told: as many
-    /// pongs with this payload have to pass before the latest is known to be answered.
-    times: u32,
 }
 
 /// What [`Ledger::written`] found.
@@ -84,12 +74,8 @@ impl Ledger {
     /// At most so many own pings of a side are unanswered.
     pub(crate) const UNANSWERED: usize = Stamps::COUNT;
 
-    /// One gap more than there are unanswered own pings.
-    const GAPS: usize = Self::UNANSWERED + 1;
-
-    /// Bound of [`Ledger::heap_size`]: a vector at most doubles, and so does a buffer of at most
-    /// 125 bytes (RFC 6455 5.5).
-    pub(crate) const HEAP_MAX: usize = 2 * Self::GAPS * (size_of::<ForeignPing>() + 125);
+    /// Bound of [`Ledger::heap_size`].
+    pub(crate) const HEAP_MAX: usize = ForeignPings::HEAP_MAX;
 
     pub(crate) fn new(nonce: Nonce) -> Self {
         Self {
@@ -98,7 +84,7 @@ impl Ledger {
             oldest: 0,
             written: Stamps::default(),
             placed: Placed::No,
-            foreign: Vec::new(),
+            foreign: ForeignPings::default(),
         }
     }
 
@@ -109,8 +95,7 @@ impl Ledger {
 
     /// Bytes on the heap: what is kept of outstanding foreign pings.
     pub(crate) fn heap_size(&self) -> usize {
-        let payloads = self.foreign.iter().map(|ping| ping.payload.capacity());
-        self.foreign.capacity() * size_of::<ForeignPing>() + payloads.sum::<usize>()
+        self.foreign.heap_size()
     }
 
     /// Whether as many own pings are unanswered as may be, none of them older than `mark`.
@@ -149,26 +134,7 @@ impl Ledger {
     /// A foreign ping took its place in the stream.
     pub(crate) fn foreign_ping(&mut self, payload: &[u8]) {
         let after = self.next + u64::from(self.placed != Placed::No);
-        if let Some(last) = self.foreign.last_mut().filter(|last| last.after == after) {
-            if last.payload == payload {
-                last.times = last.times.saturating_add(1);
-            } else {
-                last.payload.clear();
-                last.payload.extend_from_slice(payload);
-                last.times = 1;
-            }
-            return;
-        }
-        if self.foreign.len() == Self::GAPS {
-            // The own ping between the oldest and the one after it has been given up, and so is
-            // the repair that its pong might have asked for.
-            self.foreign.remove(0);
-        }
-        self.foreign.push(ForeignPing {
-            after,
-            payload: payload.to_vec(),
-            times: 1,
-        });
+        self.foreign.placed(after, payload);
     }
 
     /// A PONG with this payload came.
@@ -185,7 +151,7 @@ impl Ledger {
                     Placed::Unanswered | Placed::Doubtful => Reply::Untimed,
                     Placed::No | Placed::Answered => Reply::Late,
                 };
-                let repair = self.settle_foreign_up_to(sequence);
+                let repair = self.foreign.settle_before(sequence);
                 return Answer::Own { reply, repair };
             }
         }
@@ -200,53 +166,19 @@ impl Ledger {
             Reply::Late
         };
         self.oldest = self.oldest.max(sequence + 1);
-        let repair = self.settle_foreign_up_to(sequence);
+        let repair = self.foreign.settle_before(sequence);
         Answer::Own { reply, repair }
     }
 
-    /// Forgets the foreign pings that stand before own ping `sequence`; the most recent of them is
-    /// the one whose pong the endpoint may have left out.
-    fn settle_foreign_up_to(&mut self, sequence: u64) -> Option<Vec<u8>> {
-        let before = self.foreign.partition_point(|ping| ping.after <= sequence);
-        let repair = self.foreign.drain(..before).next_back()?.payload;
-        self.release();
-        Some(repair)
-    }
-
-    /// A pong that passes: of several foreign pings with its payload it answers the oldest, so
-    /// that too little is taken as answered rather than too much.
     fn foreign_pong(&mut self, payload: &[u8]) {
-        let Some(index) = self.foreign.iter().position(|ping| ping.payload == payload) else {
+        let Some(after) = self.foreign.answered(payload) else {
             return;
         };
         // A ping that is placed but not written stands before it too; it is not in `oldest..next`.
-        let after = self.foreign[index].after;
         if after > self.next {
             self.placed = Placed::Answered;
         }
         self.oldest = self.oldest.max(after.min(self.next));
-        self.foreign[index].times -= 1;
-        let settled = index + usize::from(self.foreign[index].times == 0);
-        self.foreign.drain(..settled);
-        self.release();
-    }
-
-    /// No foreign ping outstanding, no heap.
-    fn release(&mut self) {
-        if self.foreign.is_empty() {
-            self.foreign = Vec::new();
-        }
-    }
-}
-
-// Payloads are the endpoints' business (and so is the nonce): they are not for logs.
-impl std::fmt::Debug for ForeignPing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ForeignPing")
-            .field("after", &self.after)
-            .field("len", &self.payload.len())
-            .field("times", &self.times)
-            .finish()
     }
 }
 
@@ -333,7 +265,7 @@ mod tests {
         // e3 is the most recent before own[1]; e4 stands behind it and is still to be answered.
         assert_eq!(repair.as_deref(), Some(&b"e3"[..]));
         assert_eq!(ledger.pong(b"e4", at(9)), Answer::Foreign);
-        assert_eq!(ledger.foreign.capacity(), 0, "no foreign ping, no heap");
+        assert_eq!(ledger.heap_size(), 0, "no foreign ping, no heap");
     }
 
     #[test]
@@ -400,13 +332,8 @@ mod tests {
             ledger.place();
             ledger.written(at(n));
         }
-        assert_eq!(ledger.foreign.len(), Ledger::UNANSWERED + 1);
         assert_eq!(ledger.next - ledger.oldest, Ledger::UNANSWERED as u64);
-        let latest_of_its_gap = 9999_u64.to_be_bytes();
-        assert_eq!(
-            ledger.foreign.last().map(|ping| &ping.payload[..]),
-            Some(&latest_of_its_gap[..])
-        );
+        assert!(ledger.heap_size() <= Ledger::HEAP_MAX);
     }
 
     // Far ends ping with an empty payload more often than not. This one's second ping was sent

@@ -11,6 +11,8 @@ mod chance;
 #[cfg(any(test, feature = "check"))]
 #[doc(hidden)]
 pub mod check;
+mod entropy;
+mod foreign;
 mod heartbeat;
 mod ledger;
 mod moment;
@@ -21,7 +23,8 @@ mod rtt;
 mod side;
 mod stamps;
 
-pub use heartbeat::{Entropy, Heartbeat, Output, PongVerdict, Reading, Vitals};
+pub use entropy::Entropy;
+pub use heartbeat::{Heartbeat, Output, PongVerdict, Reading, Vitals};
 pub use payload::PingPayload;
 pub use policy::{Enforce, Evidence, InvalidPolicy, Jitter, Mode, Policy};
 pub use rtt::Rtt;

@@ -25,6 +25,8 @@ mod outlet;
 mod relay;
 mod scratch;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 use std::future::Future;
@@ -335,26 +337,4 @@ fn micros(duration: Duration) -> u64 {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::PairEntry;
-
-    /// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep that it boxes.
-    #[test]
-    fn an_idle_pair_stays_small_with_what_it_boxes() {
-        let whole = size_of::<Splice>() + size_of::<PairEntry>() + size_of::<tokio::time::Sleep>();
-        assert!(whole <= 1_728, "{whole}");
-    }
-
-    /// Every idle pair costs this, and there may be ten thousand of them on a small machine. The
-    /// bounds are what the allocator's classes carry (1,536 with a task around it, 256 with the
-    /// counters of an `Arc`): one byte more costs a fifth.
-    #[test]
-    fn a_pair_stays_small() {
-        assert!(size_of::<Splice>() <= 1392, "{}", size_of::<Splice>());
-        assert!(size_of::<PairEntry>() <= 240, "{}", size_of::<PairEntry>());
-    }
 }

@@ -64,14 +64,23 @@ pub(crate) async fn connect(
     })
 }
 
-/// Tries one address after the other, each with its share of the time that is left, so that one
-/// black hole does not use it all.
 async fn connect_any(
     upstream: &Upstream,
     limit: Duration,
 ) -> Result<(Leg, SocketAddr), ConnectError> {
     let until = Instant::now() + limit;
     let addresses = resolve(upstream).await?;
+    connect_first(upstream, &addresses, until, limit).await
+}
+
+/// Tries one address after the other, each with its share of the time that is left, so that one
+/// black hole does not use it all.
+async fn connect_first(
+    upstream: &Upstream,
+    addresses: &[SocketAddr],
+    until: Instant,
+    limit: Duration,
+) -> Result<(Leg, SocketAddr), ConnectError> {
     let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.host));
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
@@ -113,4 +122,63 @@ async fn connect_one(upstream: &Upstream, address: SocketAddr) -> Result<Leg, Co
         .await
         .map_err(|error| ConnectError::Tls(address, error))?;
     Ok(Leg::Tls(Box::new(tls.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream as StdStream};
+
+    use socket2::{Domain, Socket, Type};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::settings::testing;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// An address that is taken; who listens there is up to the test.
+    fn socket() -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
+    async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
+        let upstream = &testing::route("main").upstream;
+        let until = Instant::now() + LIMIT;
+        let connected = connect_first(upstream, addresses, until, LIMIT).await;
+        connected.map(|(_, address)| address)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_followed_by_the_next() {
+        let (_nobody_listens, refusing) = socket();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listening = listener.local_addr().unwrap();
+        assert_eq!(connect_to(&[refusing, listening]).await.unwrap(), listening);
+        let error = connect_to(&[refusing]).await.unwrap_err();
+        assert!(
+            error.to_string().contains(&refusing.to_string()),
+            "{error} names the address"
+        );
+    }
+
+    /// An address that swallows everything used up all the time, and the next was never tried.
+    #[tokio::test(start_paused = true)]
+    async fn a_black_hole_takes_only_its_share_of_the_time() {
+        let (hole, swallowing) = socket();
+        hole.listen(0).unwrap();
+        // One waits to be accepted; the SYNs of others are dropped.
+        let _waiting = StdStream::connect(swallowing).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listening = listener.local_addr().unwrap();
+
+        let began = Instant::now();
+        let connected = connect_to(&[swallowing, listening]).await.unwrap();
+        assert_eq!((connected, began.elapsed()), (listening, LIMIT / 2));
+        let error = connect_to(&[swallowing]).await.unwrap_err();
+        assert!(matches!(error, ConnectError::TimedOut(LIMIT)), "{error}");
+    }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Worker {
 }
 
 /// A connection or a pair, as far as a worker is concerned.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Load(Arc<AtomicUsize>);
 
 // === impl Workers ===

@@ -416,4 +416,6 @@ fn end_within(input: &[u8], at: usize, len: u64) -> Option<usize> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -45,6 +45,12 @@ impl PingMark {
         }
     }
 
+    /// Where in the stream the ping ends.
+    #[cfg(test)]
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Looks at what the peer's kernel has acknowledged of the ping and of what is before it.
     pub(super) fn look(&mut self, socket: &Socket) -> Look {
         let Some(arrived) = socket.arrival() else {

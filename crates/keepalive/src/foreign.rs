@@ -1,0 +1,117 @@
+//! The endpoints' own pings to one side that are still of interest: an endpoint may leave out the
+//! pong to all but the latest of several pings (RFC 6455 5.5.3), and own pings stand among them.
+
+use crate::stamps::Stamps;
+
+/// The latest foreign ping of each gap between own pings, in stream order.
+#[derive(Debug, Default)]
+pub(crate) struct ForeignPings(Vec<ForeignPing>);
+
+/// The latest foreign ping of a gap.
+struct ForeignPing {
+    /// How many own pings stand before it in the stream.
+    after: u64,
+    payload: Vec<u8>,
+    /// How many equal ones came in a row, none of them answered as far as can be told: as many
+    /// pongs with this payload have to pass before the latest is known to be answered.
+    times: u32,
+}
+
+impl ForeignPings {
+    /// One gap more than there are unanswered own pings.
+    const GAPS: usize = Stamps::COUNT + 1;
+
+    /// Bound of [`heap_size`](Self::heap_size): a vector at most doubles, and so does a buffer of
+    /// at most 125 bytes (RFC 6455 5.5).
+    pub(crate) const HEAP_MAX: usize = 2 * Self::GAPS * (size_of::<ForeignPing>() + 125);
+
+    pub(crate) fn heap_size(&self) -> usize {
+        let payloads = self.0.iter().map(|ping| ping.payload.capacity());
+        self.0.capacity() * size_of::<ForeignPing>() + payloads.sum::<usize>()
+    }
+
+    /// One took its place in the stream, behind so many own pings.
+    pub(crate) fn placed(&mut self, after: u64, payload: &[u8]) {
+        if let Some(last) = self.0.last_mut().filter(|last| last.after == after) {
+            if last.payload == payload {
+                last.times = last.times.saturating_add(1);
+            } else {
+                last.payload.clear();
+                last.payload.extend_from_slice(payload);
+                last.times = 1;
+            }
+            return;
+        }
+        if self.0.len() == Self::GAPS {
+            // The own ping between the oldest and the one after it has been given up, and so is
+            // the repair that its pong might have asked for.
+            self.0.remove(0);
+        }
+        self.0.push(ForeignPing {
+            after,
+            payload: payload.to_vec(),
+            times: 1,
+        });
+    }
+
+    /// Forgets those that stand before own ping `sequence`; the most recent of them is the one
+    /// whose pong the endpoint may have left out.
+    pub(crate) fn settle_before(&mut self, sequence: u64) -> Option<Vec<u8>> {
+        let before = self.0.partition_point(|ping| ping.after <= sequence);
+        let repair = self.0.drain(..before).next_back()?.payload;
+        self.release();
+        Some(repair)
+    }
+
+    /// A pong with this payload passed. Of several pings with it, it answers the oldest, so that too
+    /// little is taken as answered rather than too much. Returns how many own pings stand before
+    /// that one.
+    pub(crate) fn answered(&mut self, payload: &[u8]) -> Option<u64> {
+        let index = self.0.iter().position(|ping| ping.payload == payload)?;
+        let ping = &mut self.0[index];
+        let after = ping.after;
+        ping.times -= 1;
+        let settled = index + usize::from(ping.times == 0);
+        self.0.drain(..settled);
+        self.release();
+        Some(after)
+    }
+
+    /// None outstanding, no heap.
+    fn release(&mut self) {
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+    }
+}
+
+// Payloads are the endpoints' business: they are not for logs.
+impl std::fmt::Debug for ForeignPing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ForeignPing")
+            .field("after", &self.after)
+            .field("len", &self.payload.len())
+            .field("times", &self.times)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_of_each_gap_is_kept_and_no_more_gaps_than_matter() {
+        let mut pings = ForeignPings::default();
+        for gap in 0..1000_u64 {
+            for n in 0..10 {
+                pings.placed(gap, &(10 * gap + n).to_be_bytes());
+            }
+        }
+        assert_eq!(pings.0.len(), ForeignPings::GAPS);
+        assert!(pings.heap_size() <= ForeignPings::HEAP_MAX);
+        let latest = 9999_u64.to_be_bytes().to_vec();
+        assert_eq!(pings.settle_before(999), Some(latest));
+        assert_eq!(pings.heap_size(), 0);
+    }
+}

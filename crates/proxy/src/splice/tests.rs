@@ -1,0 +1,223 @@
+//! Pairs on real sockets in virtual time, polled by hand: nothing happens between the turns that a
+//! test gives them, so it says itself what a turn finds.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
+use std::num::NonZeroUsize;
+
+use lubdub_keepalive::{Evidence, Jitter, Policy};
+use lubdub_metrics::{BuildInfo, Metrics, Names};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::admission::Admission;
+use crate::registry::{PairEntry, Registry};
+use crate::route::{RouteIndex, RouteTable};
+use crate::settings::{Limits, testing};
+use crate::socket::Socket;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A splice, and the far end of each leg.
+struct Pair {
+    splice: Splice,
+    far: PerSide<StdStream>,
+}
+
+/// Only the client is pinged: how often, how long its pong may take, and what else counts as one.
+fn client_pinged(interval: Duration, timeout: Duration, evidence: Evidence) -> Terms {
+    let policy = |interval| Policy::try_new(interval, timeout, Jitter::NONE).unwrap();
+    let mut keepalive = PerSide {
+        client: policy(Some(interval)),
+        upstream: policy(None),
+    };
+    keepalive.client.evidence = evidence;
+    Terms {
+        keepalive,
+        ..Terms::default()
+    }
+}
+
+async fn connection() -> (Leg, StdStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap());
+    let (near, far) = tokio::join!(near, listener.accept());
+    let far = far.unwrap().0.into_std().unwrap();
+    far.set_nonblocking(false).unwrap();
+    (Leg::Plain(Socket::new(near.unwrap()).unwrap()), far)
+}
+
+impl Pair {
+    async fn open(terms: Terms) -> Self {
+        let names = Names {
+            listeners: &["main"],
+            routes: &["main"],
+        };
+        let build = BuildInfo {
+            version: "0",
+            revision: "test",
+        };
+        let metrics = Metrics::new(build, names).unwrap();
+        let metrics = metrics.listener("main").unwrap().route("main").unwrap();
+        let limits = Limits {
+            pairs: 1,
+            pairs_per_source: None,
+            handshakes: NonZeroUsize::MIN,
+            sockets: NonZeroUsize::MIN,
+            head_bytes: 65_536,
+        };
+        let routes = RouteTable::new(vec![Arc::new(testing::route("main"))]);
+        let admission = Admission::new(&limits, &routes);
+        let now = tokio::time::Instant::now().into_std();
+        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let registration = Arc::new(Registry::new(now)).register(
+            "main".into(),
+            "main".into(),
+            nobody,
+            nobody,
+            now,
+        );
+        let (client, upstream) = tokio::join!(connection(), connection());
+        let splice = Splice::new(NewPair {
+            legs: PerSide {
+                client: client.0,
+                upstream: upstream.0,
+            },
+            early: PerSide {
+                client: Bytes::new(),
+                upstream: Bytes::new(),
+            },
+            terms: Arc::new(terms),
+            metrics,
+            registration,
+            drain_spread: Duration::ZERO,
+            handshake: Duration::ZERO,
+            entropy: Entropy::from_bytes([7; Entropy::LEN]),
+            chance: 0.5,
+            places: Places {
+                _pair: admission.pair(RouteIndex(0), nobody.ip()).unwrap(),
+                _client: None,
+                _upstream: admission.upstream().unwrap(),
+                _load: Load::default(),
+            },
+        });
+        Self {
+            splice,
+            far: PerSide {
+                client: client.1,
+                upstream: upstream.1,
+            },
+        }
+    }
+
+    /// One turn, now, that reads so many bytes at a time.
+    fn turn(&mut self, read_size: usize) {
+        let now = tokio::time::Instant::now().into_std();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        self.splice.turn(&mut cx, now, &mut vec![0; read_size]);
+        if let Some(next) = self.splice.next_deadline(now) {
+            self.splice.timer.arm(&mut cx, next);
+        }
+    }
+
+    /// Turns whenever one is due, until the client has been sent so many pings.
+    async fn until_pinged(&mut self, times: u64) {
+        while self.splice.heart.vitals(Side::Client).pings_sent < times {
+            let now = tokio::time::Instant::now().into_std();
+            let next = self.splice.next_deadline(now).expect("a ping to come");
+            tokio::time::sleep_until(next.into()).await;
+            self.turn(1024);
+        }
+    }
+
+    /// The payload of a ping that was sent to the client.
+    fn read_ping(&mut self) -> Vec<u8> {
+        let mut head = [0; 2];
+        self.far.client.read_exact(&mut head).unwrap();
+        assert_eq!(head[0], 0x89, "a PING, RFC 6455 5.5.2");
+        let mut payload = vec![0; usize::from(head[1])];
+        self.far.client.read_exact(&mut payload).unwrap();
+        payload
+    }
+
+    fn ping_mark(&self) -> u64 {
+        let mark = self.splice.ends.client.ping_mark.as_ref();
+        mark.expect("a ping was written").end()
+    }
+}
+
+/// Frames of a client, RFC 6455 5.2, masked with zeros.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first, 0xFF];
+    frame.extend((payload.len() as u64).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+fn masked_pong(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x8A, 0x80 | u8::try_from(payload.len()).unwrap()];
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// A turn reads a bounded number of times. A pong that stood behind more than that when the deadline
+/// came was not seen, and its side called dead.
+#[tokio::test(start_paused = true)]
+async fn a_pong_behind_a_turns_worth_of_data_is_heard_before_its_side_is_called_dead() {
+    const READ_SIZE: usize = 1024;
+    let terms = client_pinged(SECOND, SECOND, Evidence::Pong);
+    let mut pair = Pair::open(terms).await;
+    pair.until_pinged(1).await;
+    let ping = pair.read_ping();
+    let data = masked(0x82, &[0; 4 * Splice::READS_A_TURN * READ_SIZE]);
+    pair.far.client.write_all(&data).unwrap();
+    pair.far.client.write_all(&masked_pong(&ping)).unwrap();
+
+    let written = pair.splice.heart.clock_since(Side::Client).unwrap();
+    tokio::time::sleep_until((written + SECOND).into()).await;
+    pair.turn(READ_SIZE);
+    assert_eq!(pair.splice.heart.vitals(Side::Client).pongs_received, 1);
+    assert!(pair.splice.is_open(), "{:?}", pair.splice.fate);
+    let mut passed = vec![0; data.len()];
+    pair.far.upstream.read_exact(&mut passed).unwrap();
+    assert!(passed == data, "the data passed, the pong did not");
+}
+
+/// The mark moved with every ping. What was then looked at was whether the latest ping had arrived,
+/// while the deadline is that of the oldest one without an answer.
+#[tokio::test(start_paused = true)]
+async fn the_mark_is_that_of_the_ping_that_runs_the_clock() {
+    let terms = client_pinged(SECOND, 10 * SECOND, Evidence::Any);
+    let mut pair = Pair::open(terms).await;
+    pair.until_pinged(1).await;
+    let first = pair.ping_mark();
+    pair.until_pinged(3).await;
+    assert_eq!(pair.ping_mark(), first, "two more pings were written");
+
+    let ping = pair.read_ping();
+    pair.far.client.write_all(&masked_pong(&ping)).unwrap();
+    pair.until_pinged(4).await;
+    assert_eq!(
+        pair.ping_mark(),
+        4 * first,
+        "the fourth is the oldest without an answer"
+    );
+}
+
+/// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep that it boxes.
+#[test]
+fn an_idle_pair_stays_small_with_what_it_boxes() {
+    let whole = size_of::<Splice>() + size_of::<PairEntry>() + size_of::<tokio::time::Sleep>();
+    assert!(whole <= 1_728, "{whole}");
+}
+
+/// Every idle pair costs this, and there may be ten thousand of them on a small machine. The
+/// bounds are what the allocator's classes carry (1,536 with a task around it, 256 with the
+/// counters of an `Arc`): one byte more costs a fifth.
+#[test]
+fn a_pair_stays_small() {
+    assert!(size_of::<Splice>() <= 1392, "{}", size_of::<Splice>());
+    assert!(size_of::<PairEntry>() <= 240, "{}", size_of::<PairEntry>());
+}
