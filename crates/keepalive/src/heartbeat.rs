@@ -158,13 +158,13 @@ impl Heartbeat {
     /// The heartbeat of a pair whose 101 was relayed at `now`.
     #[must_use]
     pub fn new(policies: PerSide<Policy>, entropy: Entropy, now: Instant) -> Self {
-        let mut chance = Chance::new(entropy.seed);
+        let chance = Chance::new(entropy.seed);
         let mut heartbeat = Self {
             opened: now,
             woken: Moment::OPENED,
             next: Moment::NEVER,
             pulses: PerSide::from_fn(|side| {
-                Pulse::new(policies[side], entropy.nonces[side], &mut chance)
+                Pulse::new(policies[side], entropy.nonces[side], chance)
             }),
             chance,
             grid: None,
@@ -212,7 +212,7 @@ impl Heartbeat {
     /// been the answer, whatever its payload.
     pub fn handle_ping_written(&mut self, side: Side, now: Instant) -> Duration {
         let now = self.on_wake(now);
-        let delay = self.pulses[side].written(now, &mut self.chance);
+        let delay = self.pulses[side].written(now, self.chance);
         if let Some(phase) = self.grid {
             self.pulses[side].align(phase);
         }
@@ -298,15 +298,6 @@ impl Heartbeat {
                 let pulse = &mut self.pulses[side];
                 self.observed[side] |= pulse.expire(now) == Expiry::Observed;
                 pulse.ring(now);
-            }
-            // Both sides' pings in one wake-up, where that is as well: half as many.
-            if Side::BOTH
-                .iter()
-                .any(|&side| self.pulses[side].is_ringing())
-            {
-                for side in Side::BOTH {
-                    self.pulses[side].ring_along(now);
-                }
             }
         }
         self.reschedule();

@@ -19,7 +19,9 @@ pub(crate) struct Pulse {
     /// Matched pongs.
     answered: u64,
     own: OwnPing,
-    /// The next ping is due `wait` after `base`.
+    /// The next ping is due `wait` after `base`. Both sides of a pair draw the same share of what
+    /// jitter leaves: where their intervals are the same, so are the moments of their pings, and one
+    /// wake-up serves both.
     base: Moment,
     wait: Span,
     last_heard: Moment,
@@ -76,10 +78,10 @@ impl Pulse {
     const STEPS: u32 = 10;
     const COARSEST: Duration = Duration::from_millis(10);
 
-    pub(crate) fn new(policy: Policy, nonce: Nonce, chance: &mut Chance) -> Self {
+    pub(crate) fn new(policy: Policy, nonce: Nonce, chance: Chance) -> Self {
         let wait = policy
             .interval()
-            .map(|interval| chance.between(interval / 2, interval));
+            .map(|interval| chance.draw(0, interval / 2, interval));
         Self {
             policy,
             ledger: Ledger::new(nonce),
@@ -190,7 +192,7 @@ impl Pulse {
     }
 
     /// The owed ping was written. Returns how long it was due.
-    pub(crate) fn written(&mut self, now: Moment, chance: &mut Chance) -> Duration {
+    pub(crate) fn written(&mut self, now: Moment, chance: Chance) -> Duration {
         let delay = match self.own {
             OwnPing::Due(due) | OwnPing::Owed(due) => now.since(due),
             OwnPing::Resting => Duration::ZERO,
@@ -209,7 +211,8 @@ impl Pulse {
         }
         self.base = now;
         if let Some(interval) = self.policy.interval() {
-            self.wait = chance.between(self.least(interval), interval).into();
+            let least = self.least(interval);
+            self.wait = chance.draw(self.ledger.next(), least, interval).into();
         }
         delay
     }
@@ -238,17 +241,6 @@ impl Pulse {
         }
     }
 
-    /// A ping that may go out by now does, although it need not yet: it saves a wake-up.
-    pub(crate) fn ring_along(&mut self, now: Moment) {
-        let Some(interval) = self.policy.interval() else {
-            return;
-        };
-        let may = self.base + self.least(interval) <= now;
-        if may && self.policy.mode == Mode::Interval && self.ping_due().is_some() {
-            self.own = OwnPing::Due(now);
-        }
-    }
-
     /// Moves the next ping onto the grid, unless that would be earlier than jitter allows.
     pub(crate) fn align(&mut self, phase: Span) {
         let Some(interval) = self.policy.interval() else {
@@ -260,11 +252,6 @@ impl Pulse {
         if aligned >= self.base + least {
             self.wait = aligned.span_since(self.base);
         }
-    }
-
-    /// Whether a ping is due, and waits to be handed out.
-    pub(crate) fn is_ringing(&self) -> bool {
-        matches!(self.own, OwnPing::Due(_))
     }
 
     /// Hands out the ping that is due, once.

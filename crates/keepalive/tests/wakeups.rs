@@ -57,6 +57,23 @@ fn both_sides_are_pinged_in_one_wake_up() {
     }
 }
 
+/// A side that is pinged often took the other's ping along as soon as jitter allowed it: of every
+/// draw the least was left, and at full jitter a ping with each of the other's.
+#[test]
+fn a_rare_ping_is_not_drawn_to_the_frequent_ones_of_the_other_side() {
+    let policies = PerSide {
+        client: policy(SECOND / 20, 0.1),
+        upstream: policy(4 * SECOND, 1.0),
+    };
+    let opened = origin();
+    let wake_ups = wake_ups(Heartbeat::new(policies, entropy(3), opened), 100_000);
+    let pings = |side| move |(_, pinged): &&WakeUp| pinged.contains(&side);
+    let upstream: Vec<_> = wake_ups.iter().filter(pings(Side::Upstream)).collect();
+    let lived = wake_ups[wake_ups.len() - 1].0 - opened;
+    let mean = lived.as_secs_f64() / upstream.len() as f64;
+    assert!((1.8..2.2).contains(&mean), "uniform in 0 to 4 s: {mean}");
+}
+
 #[test]
 fn a_side_is_never_pinged_earlier_than_jitter_allows() {
     let policies = PerSide {

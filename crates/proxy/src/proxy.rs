@@ -164,6 +164,13 @@ impl Proxy {
         &self.shared.registry
     }
 
+    /// How many tasks are alive on its workers: those that accept, serve connections, shake hands
+    /// and splice, and those that libraries have spawned beside them.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.workers.tasks()
+    }
+
     /// Ends the proxy: keeps accepting for `drain.delay`, then closes the listeners, says farewell
     /// to every pair over `drain.spread`, and cuts what is left after `drain.timeout`.
     ///

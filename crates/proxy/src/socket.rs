@@ -30,7 +30,7 @@ pub(crate) struct Arrival {
     /// Bytes without a gap before them.
     pub(crate) acknowledged: u64,
     /// Packets, those behind a gap included.
-    packets: u32,
+    pub(crate) packets: u32,
 }
 
 impl Arrival {
@@ -87,8 +87,13 @@ impl Socket {
         let held = self.unacknowledged()?;
         Some(Arrival {
             acknowledged: self.taken.saturating_sub(held),
-            packets: queue::delivered(&self.tcp).unwrap_or_default(),
+            packets: self.packets(),
         })
+    }
+
+    /// Packets that have arrived at the peer's kernel, 0 if ours does not say.
+    pub(crate) fn packets(&self) -> u32 {
+        queue::delivered(&self.tcp).unwrap_or_default()
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.

@@ -109,7 +109,7 @@ enum Pumped {
 impl Splice {
     /// Reads from one side before the other has its turn.
     const READS_A_TURN: usize = 8;
-    /// Turns of a side that is heard before it is called dead: 8 MiB, more than the kernel keeps.
+    /// Turns of a side that is heard before it is called dead: 16 MiB, more than the kernel keeps.
     const TURNS_A_HEARING: usize = 64;
 
     pub(crate) fn new(pair: NewPair) -> Self {
@@ -146,6 +146,34 @@ impl Splice {
             registration: pair.registration,
             _places: pair.places,
         }
+    }
+
+    /// Does what there is to do at a wake-up, and arranges the next one.
+    fn wake(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Poll<()> {
+        if let Some(pumped) = self.relay_only(cx, now, scratch) {
+            self.publish_traffic();
+            if pumped == Pumped::More {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        let pumped = self.turn(cx, now, scratch);
+        self.tally.observe(now);
+        self.publish();
+        if self.is_over() {
+            self.conclude(now);
+            return Poll::Ready(());
+        }
+        // Also if there is more to do at once: that turn may do nothing but relay.
+        match self.next_deadline(now) {
+            Some(next) if next > now => self.timer.arm(cx, next),
+            Some(_) => cx.waker().wake_by_ref(),
+            None => {}
+        }
+        if pumped == Pumped::More {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 
     /// What a wake-up of a busy pair mostly is about: bytes to be relayed, and nothing else. Says
@@ -307,27 +335,7 @@ impl Future for Splice {
             this.registration.entry().set_waker(cx.waker());
         }
         let now = tokio::time::Instant::now().into_std();
-        if let Some(pumped) = scratch::with_scratch(|scratch| this.relay_only(cx, now, scratch)) {
-            this.publish_traffic();
-            if pumped == Pumped::More {
-                cx.waker().wake_by_ref();
-            }
-            return Poll::Pending;
-        }
-        let pumped = scratch::with_scratch(|scratch| this.turn(cx, now, scratch));
-        this.tally.observe(now);
-        this.publish();
-        if this.is_over() {
-            this.conclude(now);
-            return Poll::Ready(());
-        }
-        let next = this.next_deadline(now);
-        if pumped == Pumped::More || next.is_some_and(|next| next <= now) {
-            cx.waker().wake_by_ref();
-        } else if let Some(next) = next {
-            this.timer.arm(cx, next);
-        }
-        Poll::Pending
+        scratch::with_scratch(|scratch| this.wake(cx, now, scratch))
     }
 }
 

@@ -84,6 +84,14 @@ impl Workers {
     pub(crate) fn crew(&self) -> &Arc<Crew> {
         &self.crew
     }
+
+    /// How many tasks are alive on the runtimes of all workers, whoever spawned them.
+    pub(crate) fn tasks(&self) -> usize {
+        let workers = self.crew.workers.iter();
+        workers
+            .map(|worker| worker.runtime.metrics().num_alive_tasks())
+            .sum()
+    }
 }
 
 impl Drop for Workers {

@@ -186,8 +186,8 @@ impl FrameScanner {
         held
     }
 
-    /// How many frames there were since the counts were last taken: counted with their header, PONGs of at most 125 bytes when they
-    /// are whole.
+    /// How many frames there were since the counts were last taken: counted with their header, PONGs
+    /// of at most 125 bytes when they are whole.
     #[must_use]
     pub fn frames(&self) -> &FrameCounts {
         &self.counts

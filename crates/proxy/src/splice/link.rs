@@ -10,8 +10,10 @@ use crate::socket::{Arrival, Socket};
 pub(super) struct PingMark {
     /// Bytes that the kernel had taken with the ping's last.
     end: u64,
-    /// What had arrived when we last looked; `None` if only the ping itself was on its way.
-    arrived: Option<Box<Arrival>>,
+    /// How many of these had not arrived when we last looked.
+    on_their_way: u32,
+    /// How many packets had.
+    packets: u32,
     /// A look found that it was still on its way.
     was_slow: bool,
 }
@@ -33,14 +35,16 @@ impl PingMark {
     /// the one before it, if its pong came: all up to it has arrived.
     pub(super) fn of(socket: &Socket, answered: Option<&Self>) -> Self {
         let end = socket.taken();
-        // Mostly there is nothing ahead of the ping whose arrival would have to be watched.
-        let quiet = match answered {
-            Some(before) if end - before.end <= Self::A_PING => true,
-            _ => (socket.unacknowledged()).is_some_and(|bytes| bytes <= Self::A_PING),
+        let on_their_way = match answered {
+            // Mostly there is nothing ahead of the ping whose bytes would have to be watched: the
+            // packets tell enough.
+            Some(before) if end - before.end <= Self::A_PING => 0,
+            _ => socket.unacknowledged().unwrap_or_default(),
         };
         Self {
             end,
-            arrived: (!quiet).then(|| socket.arrival().map(Box::new)).flatten(),
+            on_their_way: u32::try_from(on_their_way).unwrap_or(u32::MAX),
+            packets: socket.packets(),
             was_slow: false,
         }
     }
@@ -53,10 +57,14 @@ impl PingMark {
 
     /// Looks at what the peer's kernel has acknowledged of the ping and of what is before it.
     pub(super) fn look(&mut self, socket: &Socket) -> Look {
-        let Some(arrived) = socket.arrival() else {
-            return Look::Silent(Diagnosis::Unknown);
-        };
-        if arrived.acknowledged >= self.end {
+        match socket.arrival() {
+            Some(arrival) => self.judge(arrival),
+            None => Look::Silent(Diagnosis::Unknown),
+        }
+    }
+
+    fn judge(&mut self, arrival: Arrival) -> Look {
+        if arrival.acknowledged >= self.end {
             // What took until now to arrive may have arrived this moment: there is to be time for
             // its pong. Otherwise the host has had the ping, and it is the program that is silent.
             return match std::mem::take(&mut self.was_slow) {
@@ -64,13 +72,18 @@ impl PingMark {
                 false => Look::Silent(Diagnosis::Application),
             };
         }
-        match self.arrived.replace(Box::new(arrived)) {
-            Some(before) if arrived.since(&before) > 0 => {
-                self.was_slow = true;
-                Look::Moving
-            }
-            _ => Look::Silent(Diagnosis::Network),
+        let before = Arrival {
+            acknowledged: self.end - u64::from(self.on_their_way),
+            packets: self.packets,
+        };
+        let on_their_way = self.end - arrival.acknowledged;
+        self.on_their_way = u32::try_from(on_their_way).unwrap_or(u32::MAX);
+        self.packets = arrival.packets;
+        if arrival.since(&before) == 0 {
+            return Look::Silent(Diagnosis::Network);
         }
+        self.was_slow = true;
+        Look::Moving
     }
 }
 
@@ -80,6 +93,32 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    /// The mark of a ping to an idle side knew of no packets: the first look at one that was lost
+    /// said that nothing moved, whatever arrived behind it.
+    #[tokio::test]
+    async fn a_lost_ping_behind_which_packets_arrive_is_on_its_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, _far) = tokio::join!(near, listener.accept());
+        let mut socket = Socket::new(near.unwrap()).unwrap();
+        socket.write_all(b"ping").await.unwrap();
+        let mut mark = PingMark::of(&socket, None);
+        let lost = |packets| Arrival {
+            acknowledged: 0,
+            packets,
+        };
+        let three = mark.packets.wrapping_add(3);
+        assert_eq!(mark.judge(lost(three)), Look::Moving);
+        assert_eq!(
+            mark.judge(lost(three)),
+            Look::Silent(Diagnosis::Network),
+            "none since"
+        );
+        let mut mark = PingMark::of(&socket, Some(&mark));
+        let none = lost(mark.packets);
+        assert_eq!(mark.judge(none), Look::Silent(Diagnosis::Network));
+    }
 
     /// A ping that arrived just before an extended deadline left its peer no time to answer.
     #[tokio::test]

@@ -110,23 +110,21 @@ impl Pair {
         }
     }
 
-    /// One turn, now, that reads so many bytes at a time.
-    fn turn(&mut self, read_size: usize) {
+    /// Wakes it up, now; it reads so many bytes at a time.
+    fn wake(&mut self, read_size: usize) {
         let now = tokio::time::Instant::now().into_std();
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        self.splice.turn(&mut cx, now, &mut vec![0; read_size]);
-        if let Some(next) = self.splice.next_deadline(now) {
-            self.splice.timer.arm(&mut cx, next);
-        }
+        let ended = self.splice.wake(&mut cx, now, &mut vec![0; read_size]);
+        assert!(ended.is_pending());
     }
 
-    /// Turns whenever one is due, until the client has been sent so many pings.
+    /// Wakes it whenever it asked for that, until the client has been sent so many pings.
     async fn until_pinged(&mut self, times: u64) {
         while self.splice.heart.vitals(Side::Client).pings_sent < times {
             let now = tokio::time::Instant::now().into_std();
             let next = self.splice.next_deadline(now).expect("a ping to come");
             tokio::time::sleep_until(next.into()).await;
-            self.turn(1024);
+            self.wake(1024);
         }
     }
 
@@ -177,7 +175,7 @@ async fn a_pong_behind_a_turns_worth_of_data_is_heard_before_its_side_is_called_
 
     let written = pair.splice.heart.clock_since(Side::Client).unwrap();
     tokio::time::sleep_until((written + SECOND).into()).await;
-    pair.turn(READ_SIZE);
+    pair.wake(READ_SIZE);
     assert_eq!(pair.splice.heart.vitals(Side::Client).pongs_received, 1);
     assert!(pair.splice.is_open(), "{:?}", pair.splice.fate);
     let mut passed = vec![0; data.len()];
@@ -204,6 +202,28 @@ async fn the_mark_is_that_of_the_ping_that_runs_the_clock() {
         4 * first,
         "the fourth is the oldest without an answer"
     );
+}
+
+/// A burst after some quiet, longer than two turns: the first set the moment at which the counters
+/// were to be told, the second only relayed, and neither arranged to be woken then.
+#[tokio::test(start_paused = true)]
+async fn counters_are_told_of_a_burst_that_takes_more_than_a_turn() {
+    const READ_SIZE: usize = 1024;
+    let mut pair = Pair::open(Terms {
+        lifetime: Some(3600 * SECOND),
+        ..client_pinged(3600 * SECOND, SECOND, Evidence::Any)
+    })
+    .await;
+    pair.wake(READ_SIZE);
+    let data = masked(0x82, &[0; 3 * Splice::READS_A_TURN * READ_SIZE]);
+    pair.far.client.write_all(&data).unwrap();
+    tokio::time::sleep(SECOND).await;
+    for _ in 0..4 {
+        pair.wake(READ_SIZE);
+    }
+    assert_eq!(pair.splice.tally.from.client.bytes, data.len() as u64);
+    let told = pair.splice.tally.deadline().expect("there is news");
+    assert!(pair.splice.timer.covers(told));
 }
 
 /// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep that it boxes.

@@ -1,11 +1,12 @@
 //! The one sleep of a pair: restartable, and never trusted more than the clock.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use lubdub_keepalive::Heartbeat;
+use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 /// A sleep that is moved rather than made anew.
@@ -34,8 +35,7 @@ impl Timer {
     }
 
     /// Arranges a wake-up at `deadline`, which lies in the future of the clock that the caller
-    /// just read: the sleep itself is subject to the runtime's budget and may say "pending" for a
-    /// deadline that has passed.
+    /// just read.
     ///
     /// A wake-up that is armed earlier already is left alone: moving the sleep with every message
     /// costs more than waking once too often.
@@ -44,7 +44,10 @@ impl Timer {
             self.armed = Some(deadline);
             self.sleep.as_mut().reset(deadline.into());
         }
-        if let Poll::Ready(()) = self.sleep.as_mut().poll(cx) {
+        // Out of the runtime's budget: a sleep that is polled when a turn has used it up says
+        // "pending" and arranges nothing.
+        let sleep = pin!(unconstrained(self.sleep.as_mut()));
+        if let Poll::Ready(()) = sleep.poll(cx) {
             // It fired for an earlier deadline, or between the look at the clock and now.
             self.armed = None;
             cx.waker().wake_by_ref();
