@@ -1,6 +1,8 @@
 //! Pairs on real sockets in virtual time, polled by hand: nothing happens between the turns that a
 //! test gives them, so it says itself what a turn finds.
 
+mod clock;
+
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::num::NonZeroUsize;
@@ -24,14 +26,12 @@ struct Pair {
     far: PerSide<StdStream>,
 }
 
-/// Only the client is pinged: how often, how long its pong may take, and what else counts as one.
-fn client_pinged(interval: Duration, timeout: Duration, evidence: Evidence) -> Terms {
+/// Only one side is pinged: how often, how long its pong may take, and what else counts as one.
+fn pinged(side: Side, interval: Duration, timeout: Duration, evidence: Evidence) -> Terms {
     let policy = |interval| Policy::try_new(interval, timeout, Jitter::NONE).unwrap();
-    let mut keepalive = PerSide {
-        client: policy(Some(interval)),
-        upstream: policy(None),
-    };
-    keepalive.client.evidence = evidence;
+    let mut keepalive = PerSide::from_fn(|_| policy(None));
+    keepalive[side] = policy(Some(interval));
+    keepalive[side].evidence = evidence;
     Terms {
         keepalive,
         ..Terms::default()
@@ -118,9 +118,9 @@ impl Pair {
         assert!(ended.is_pending());
     }
 
-    /// Wakes it whenever it asked for that, until the client has been sent so many pings.
-    async fn until_pinged(&mut self, times: u64) {
-        while self.splice.heart.vitals(Side::Client).pings_sent < times {
+    /// Wakes it whenever it asked for that, until a side has been sent so many pings.
+    async fn until_pinged(&mut self, side: Side, times: u64) {
+        while self.splice.heart.vitals(side).pings_sent < times {
             let now = tokio::time::Instant::now().into_std();
             let next = self.splice.next_deadline(now).expect("a ping to come");
             tokio::time::sleep_until(next.into()).await;
@@ -154,7 +154,11 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn masked_pong(payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x8A, 0x80 | u8::try_from(payload.len()).unwrap()];
+    masked_control(0x8A, payload)
+}
+
+fn masked_control(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];
     frame.extend([0; 4]);
     frame.extend(payload);
     frame
@@ -165,9 +169,9 @@ fn masked_pong(payload: &[u8]) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn a_pong_behind_a_turns_worth_of_data_is_heard_before_its_side_is_called_dead() {
     const READ_SIZE: usize = 1024;
-    let terms = client_pinged(SECOND, SECOND, Evidence::Pong);
+    let terms = pinged(Side::Client, SECOND, SECOND, Evidence::Pong);
     let mut pair = Pair::open(terms).await;
-    pair.until_pinged(1).await;
+    pair.until_pinged(Side::Client, 1).await;
     let ping = pair.read_ping();
     let data = masked(0x82, &[0; 4 * Splice::READS_A_TURN * READ_SIZE]);
     pair.far.client.write_all(&data).unwrap();
@@ -187,16 +191,16 @@ async fn a_pong_behind_a_turns_worth_of_data_is_heard_before_its_side_is_called_
 /// while the deadline is that of the oldest one without an answer.
 #[tokio::test(start_paused = true)]
 async fn the_mark_is_that_of_the_ping_that_runs_the_clock() {
-    let terms = client_pinged(SECOND, 10 * SECOND, Evidence::Any);
+    let terms = pinged(Side::Client, SECOND, 10 * SECOND, Evidence::Any);
     let mut pair = Pair::open(terms).await;
-    pair.until_pinged(1).await;
+    pair.until_pinged(Side::Client, 1).await;
     let first = pair.ping_mark();
-    pair.until_pinged(3).await;
+    pair.until_pinged(Side::Client, 3).await;
     assert_eq!(pair.ping_mark(), first, "two more pings were written");
 
     let ping = pair.read_ping();
     pair.far.client.write_all(&masked_pong(&ping)).unwrap();
-    pair.until_pinged(4).await;
+    pair.until_pinged(Side::Client, 4).await;
     assert_eq!(
         pair.ping_mark(),
         4 * first,
@@ -211,7 +215,7 @@ async fn counters_are_told_of_a_burst_that_takes_more_than_a_turn() {
     const READ_SIZE: usize = 1024;
     let mut pair = Pair::open(Terms {
         lifetime: Some(3600 * SECOND),
-        ..client_pinged(3600 * SECOND, SECOND, Evidence::Any)
+        ..pinged(Side::Client, 3600 * SECOND, SECOND, Evidence::Any)
     })
     .await;
     pair.wake(READ_SIZE);

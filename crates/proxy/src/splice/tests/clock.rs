@@ -1,0 +1,124 @@
+//! The driver's side of the promise that time is kept exactly: deadlines are met to the
+//! millisecond, and a clock that stood still (a stopped process, a suspended machine) or a side that
+//! was not read is held against nobody.
+
+use lubdub_metrics::Cause;
+
+use super::*;
+
+/// Longer than any deadline of these pairs.
+const STALL: Duration = Duration::from_secs(3600);
+
+const LAPSED: PerSide<Cause> = PerSide {
+    client: Cause::ClientLapsed,
+    upstream: Cause::UpstreamLapsed,
+};
+
+fn beating(side: Side) -> Terms {
+    pinged(side, 5 * SECOND, 2 * SECOND, Evidence::Any)
+}
+
+/// Lets time pass without a wake-up, and then wakes the pair.
+async fn wake_after(pair: &mut Pair, time: Duration) {
+    tokio::time::sleep(time).await;
+    pair.wake(1024);
+}
+
+fn deadline(pair: &Pair, side: Side) -> Duration {
+    let written = pair.splice.heart.clock_since(side).expect("a clock runs");
+    written + 2 * SECOND - tokio::time::Instant::now().into_std()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_lapses_at_its_deadline_and_not_before() {
+    const A_MOMENT: Duration = Duration::from_millis(2);
+    for side in Side::BOTH {
+        let mut pair = Pair::open(beating(side)).await;
+        pair.until_pinged(side, 1).await;
+        let left = deadline(&pair, side);
+        wake_after(&mut pair, left - A_MOMENT).await;
+        assert!(pair.splice.is_open(), "{side}: before the deadline");
+        wake_after(&mut pair, A_MOMENT).await;
+        assert_eq!(pair.splice.fate.cause(), Some(LAPSED[side]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_stood_still_is_held_against_nobody() {
+    for side in Side::BOTH {
+        let mut pair = Pair::open(beating(side)).await;
+        pair.until_pinged(side, 1).await;
+        wake_after(&mut pair, STALL).await;
+        assert!(pair.splice.is_open(), "{side}: it had no chance to answer");
+        // From here on it has all its time again, once.
+        wake_after(&mut pair, 2 * SECOND).await;
+        assert_eq!(pair.splice.fate.cause(), Some(LAPSED[side]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_while_the_clock_stood_still_is_heard() {
+    let mut pair = Pair::open(beating(Side::Client)).await;
+    pair.until_pinged(Side::Client, 1).await;
+    let ping = pair.read_ping();
+    pair.far.client.write_all(&masked_pong(&ping)).unwrap();
+    wake_after(&mut pair, STALL).await;
+    assert_eq!(pair.splice.heart.vitals(Side::Client).pongs_received, 1);
+    assert_eq!(
+        pair.splice.heart.clock_since(Side::Client).is_some(),
+        pair.splice.heart.vitals(Side::Client).pings_sent > 1,
+        "only a further ping runs a clock"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_stood_still_ends_no_quiet_pair_and_no_closing_one() {
+    let mut quiet = Pair::open(Terms {
+        data_idle: Some(SECOND),
+        ..pinged(Side::Client, 2 * STALL, SECOND, Evidence::Any)
+    })
+    .await;
+    quiet.wake(1024);
+    wake_after(&mut quiet, STALL).await;
+    assert!(quiet.splice.is_open());
+    wake_after(&mut quiet, SECOND).await;
+    assert_eq!(quiet.splice.fate.cause(), Some(Cause::DataIdle));
+
+    let mut closing = Pair::open(Terms {
+        close: SECOND,
+        ..pinged(Side::Client, 2 * STALL, SECOND, Evidence::Any)
+    })
+    .await;
+    closing.wake(1024);
+    let close = masked_control(0x88, &1000_u16.to_be_bytes());
+    closing.far.client.write_all(&close).unwrap();
+    wake_after(&mut closing, SECOND / 2).await;
+    assert_eq!(closing.splice.fate.cause(), Some(Cause::ClientClosed));
+    wake_after(&mut closing, STALL).await;
+    let until = closing.splice.deadlines.closing.expect("still closing");
+    assert_eq!(until - tokio::time::Instant::now().into_std(), SECOND);
+}
+
+/// A side is not read while the other is full: what it says cannot be heard.
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_side_is_not_read_does_not_count() {
+    let mut pair = Pair::open(Terms {
+        write_stall: None,
+        ..beating(Side::Client)
+    })
+    .await;
+    pair.until_pinged(Side::Client, 1).await;
+    pair.far.client.set_nonblocking(true).unwrap();
+    let data = masked(0x82, &[0; 1024 * 1024]);
+    let mut sent = 0;
+    // Until the upstream takes no more, and lubdub reads no more.
+    while !pair.splice.ends.client.paused {
+        sent += pair.far.client.write(&data[sent..]).unwrap_or_default();
+        wake_after(&mut pair, Duration::from_millis(1)).await;
+    }
+    pair.until_pinged(Side::Client, 2).await;
+    for _ in 0..100 {
+        wake_after(&mut pair, Duration::from_millis(100)).await;
+    }
+    assert!(pair.splice.is_open(), "five times its time, unheard");
+}
