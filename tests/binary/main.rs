@@ -10,6 +10,8 @@ use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::{PATIENCE, ms};
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -107,6 +109,24 @@ async fn the_admin_listener_tells_what_is_going_on() {
     client.expect_close(1012).await;
     drop((client, upstream));
     assert_eq!(lubdub.expect_exit().await.code(), Some(0));
+}
+
+/// Thirty-two silent connections took all there were, and probes waited ten seconds for one to be
+/// let go of.
+#[tokio::test]
+async fn silent_connections_keep_no_probe_waiting() {
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(lubdub.admin_address()).await.unwrap());
+    }
+    let began = Instant::now();
+    assert_eq!(lubdub.admin("/livez").await.0, 200);
+    assert!(began.elapsed() < ms(5000), "after {:?}", began.elapsed());
+    // The first to come were the first to go, and are not merely left alone.
+    let end = timeout(PATIENCE, silent[0].read(&mut [0])).await;
+    assert_eq!(end.expect("an end").unwrap_or_default(), 0);
 }
 
 #[tokio::test]

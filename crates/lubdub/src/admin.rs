@@ -14,6 +14,7 @@
 mod access;
 mod pairs;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -30,8 +31,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lubdub_metrics::Metrics;
 use lubdub_proxy::registry::{PairId, Registry};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 use tracing::debug;
 
 use self::access::Access;
@@ -61,7 +62,8 @@ type Answer = Response<Full<Bytes>>;
 
 /// A client that does not send its request is let go of.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at a time: as many file descriptors are kept for them (see `Machine::pairs`).
+/// Connections at a time: as many file descriptors are kept for them (see `Machine::pairs`). One
+/// more ends the oldest, so that nobody keeps a probe or a scraper waiting by saying nothing.
 const CONNECTIONS: usize = 32;
 /// Accepting again at once after an error (no file descriptor, say) would spin.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -89,9 +91,8 @@ impl Admin {
     }
 
     pub(crate) async fn serve(self) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
         loop {
-            let place = Arc::clone(&places).acquire_owned().await;
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -100,23 +101,30 @@ impl Admin {
                     continue;
                 }
             };
-            let state = Arc::clone(&self.state);
-            tokio::spawn(async move {
-                let _place = place;
-                let service = service_fn(|request| {
-                    let answer = state.answer(peer, &request);
-                    async move { Ok::<_, Infallible>(answer) }
-                });
-                let served = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-                if let Err(error) = served {
-                    debug!(%peer, %error, "admin connection ended with an error");
-                }
-            });
+            connections.retain(|connection| !connection.is_finished());
+            if connections.len() == CONNECTIONS
+                && let Some(oldest) = connections.pop_front()
+            {
+                oldest.abort();
+            }
+            let connection = tokio::spawn(converse(Arc::clone(&self.state), stream, peer));
+            connections.push_back(connection.abort_handle());
         }
+    }
+}
+
+async fn converse(state: Arc<State>, stream: TcpStream, peer: SocketAddr) {
+    let service = service_fn(|request| {
+        let answer = state.answer(peer, &request);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        debug!(%peer, %error, "admin connection ended with an error");
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::PATIENCE;
 use crate::http::Request;
-use crate::memory::resident_of;
+use crate::memory::{Resident, resident_of};
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
 
@@ -31,7 +31,7 @@ pub struct Binary {
     admin: SocketAddr,
 }
 
-/// What it has logged.
+/// What it has logged, up to [`Log::KEPT`] lines.
 #[derive(Debug, Clone)]
 struct Log {
     lines: Arc<Mutex<Vec<Value>>>,
@@ -46,10 +46,18 @@ impl Binary {
     /// # Panics
     /// If it is not built, or does not start.
     pub async fn start(upstream: &Upstream, settings: &[&str]) -> Self {
+        let url = format!("upstream.main.url=ws://{}", upstream.address());
+        Self::start_with(&[&[url.as_str()], settings].concat()).await
+    }
+
+    /// Starts it with these settings, which name its upstreams.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_with(settings: &[&str]) -> Self {
         let mut command = Command::new(path());
         command
             .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
-            .args(["--upstream", &format!("ws://{}", upstream.address())])
             .args(["--set", "admin.address=127.0.0.1:0"]);
         for setting in settings {
             command.args(["--set", setting]);
@@ -103,13 +111,14 @@ impl Binary {
         std::fs::read_dir(path).expect("it runs").count()
     }
 
-    /// Bytes of it that are resident in memory.
+    /// Bytes of its own memory that are resident: without the program's file, of which more and
+    /// more is read in as more of it runs.
     ///
     /// # Panics
     /// If `/proc` does not tell.
     #[must_use]
     pub fn resident(&self) -> usize {
-        resident_of(&self.pid.as_raw_nonzero().to_string())
+        resident_of(&self.pid.as_raw_nonzero().to_string(), Resident::Anonymous)
     }
 
     /// Sends it a signal.
@@ -129,6 +138,12 @@ impl Binary {
         ended
             .expect("the program ends in time")
             .expect("its end can be waited for")
+    }
+
+    /// Where its admin listener listens.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Asks its admin listener: the status and the body.
@@ -184,13 +199,22 @@ fn address(line: &Value) -> SocketAddr {
 // === impl Log ===
 
 impl Log {
+    /// How many lines are kept, the first ones: what is waited for comes early, and a long run has a
+    /// line for each of its pairs.
+    const KEPT: usize = 10_000;
+
     fn follow(stderr: ChildStderr) -> Self {
         let lines = Arc::<Mutex<Vec<Value>>>::default();
         let (notify, changed) = watch::channel(());
         let written = Arc::clone(&lines);
         tokio::spawn(async move {
             let mut stderr = BufReader::new(stderr).lines();
+            let mut read = 0;
             while let Ok(Some(line)) = stderr.next_line().await {
+                read += 1;
+                if read > Self::KEPT {
+                    continue;
+                }
                 // What is not JSON is no log line but a complaint; it is kept all the same.
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 written
