@@ -2,10 +2,10 @@
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::frame::{Frame, Seen};
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Peer;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::{PATIENCE, ms};
 use tokio::time::{Instant, sleep};
 
 /// An end is told, and answers.
@@ -80,9 +80,38 @@ async fn nothing_passes_of_a_frame_that_is_too_big() {
         near.send_frame(&Frame::binary([b'x'; 101])).await;
         near.expect_close(1009).await;
         told(far, 1009).await;
-        // Behind such a frame nothing can be told apart, so that it is the end that counts.
         near.finish().await;
         near.expect_eof().await;
+        drop((client, upstream));
+        proxy.expect_ended("frame_too_big").await;
+    }
+}
+
+/// The Close that stands behind the frame was not seen, and its sender waited for the end of its
+/// connection until `timeouts.close` had passed.
+#[tokio::test]
+async fn the_sender_of_a_frame_that_is_too_big_is_let_go_of_when_it_has_answered() {
+    for side in Side::BOTH {
+        let proxy = ProxyBox::new().terms(|terms| {
+            terms.frame_bytes = Some(100);
+            terms.close = 10 * PATIENCE;
+        });
+        let Rig {
+            proxy,
+            mut client,
+            mut upstream,
+        } = Rig::open(proxy).await;
+        let (near, far) = match side {
+            Side::Client => (&mut client, &mut upstream),
+            Side::Upstream => (&mut upstream, &mut client),
+        };
+        // In pieces: of its first, the length is not even known.
+        let big = near.encode(&Frame::binary([b'x'; 70_000]));
+        for piece in [&big[..1], &big[1..9], &big[9..50_000], &big[50_000..]] {
+            near.send(piece).await;
+        }
+        near.ping("in between").await;
+        tokio::join!(told(near, 1009), told(far, 1009));
         drop((client, upstream));
         proxy.expect_ended("frame_too_big").await;
     }

@@ -90,8 +90,8 @@ pub enum Event {
     /// A PONG of at most 125 bytes, *not* forwarded: the caller sends [`ControlFrame::raw`] on or
     /// swallows the frame. Either way the stream is at a frame boundary.
     Pong(ControlFrame),
-    /// The next frame announces more than the limit. No byte of it is forwarded, and there is
-    /// nothing to scan behind it: asked again, the scanner says the same.
+    /// The next frame announces more than the limit. No byte of it is forwarded: asked again, the
+    /// scanner says the same, until the limit is [lifted](FrameScanner::lift_frame_limit).
     TooBig(Header),
 }
 
@@ -127,6 +127,11 @@ impl FrameScanner {
             message_ended: true,
             counts: FrameCounts::default(),
         }
+    }
+
+    /// From now on no frame is too big, not even the one that stopped the last scan.
+    pub fn lift_frame_limit(&mut self) {
+        self.limit = u64::MAX;
     }
 
     /// Scans `input` up to its end or the first thing that the caller has to know.

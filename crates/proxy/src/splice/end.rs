@@ -35,7 +35,7 @@ pub(super) struct End {
 pub(super) enum Input {
     /// Is read and scanned.
     Open,
-    /// Is read and thrown away unseen: behind a frame that is too big nothing can be told apart.
+    /// Is read and thrown away unseen: a frame that is too big came while endpoints ended the pair.
     Blind,
     /// Has ended.
     Ended,

@@ -99,7 +99,10 @@ impl Splice {
             let stop = self.wanted_boundary(to, now);
             let step = self.ends[from].scanner.scan(rest, stop);
             let relayed = step.residue.len() + step.forward.len();
-            if relayed > 0 && self.put(cx, to, &step.residue, step.forward) {
+            if relayed > 0
+                && !self.ends[from].discarded
+                && self.put(cx, to, &step.residue, step.forward)
+            {
                 self.tally.from[from].bytes += relayed as u64;
             }
             rest = step.rest;
@@ -111,11 +114,17 @@ impl Splice {
                 Event::Pong(pong) => self.on_pong(cx, from, &pong, now),
                 Event::TooBig(header) => {
                     debug!(side = %from, bytes = header.payload_len, "frame too big");
-                    self.ends[from].input = Input::Blind;
-                    if self.is_open() {
-                        self.end(Cause::FrameTooBig, None, now);
+                    if !self.is_open() {
+                        // Others are ending the pair, and wait no longer for it than for silence.
+                        self.ends[from].input = Input::Blind;
+                        break;
                     }
-                    break;
+                    self.end(Cause::FrameTooBig, None, now);
+                    // Nothing of it passes, but behind it stands the Close that answers lubdub's.
+                    self.flush_from(from);
+                    self.ends[from].discarded = true;
+                    self.ends[from].scanner.lift_frame_limit();
+                    self.place(cx, to, now);
                 }
             }
         }

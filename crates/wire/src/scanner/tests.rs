@@ -286,6 +286,9 @@ fn a_frame_over_the_limit_stops_the_scan_ahead_of_it() {
 
     let again = scanner.scan(step.rest, Stop::Never);
     assert_eq!(said(&again), (&[][..], &[][..], &big[..], &too_big));
+    scanner.lift_frame_limit();
+    scanner.expect_exhausted(again.rest);
+    assert!(scanner.at_message_boundary());
 }
 
 #[test]
