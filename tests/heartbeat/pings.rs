@@ -1,13 +1,48 @@
 //! When pings are sent, and where in the stream they stand.
 
+use std::time::Duration;
+
 use lubdub_keepalive::{Mode, Side};
-use lubdub_testkit::frame::Frame;
+use lubdub_testkit::frame::{Frame, Seen};
 use lubdub_testkit::ms;
+use lubdub_testkit::peer::Peer;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
 use tokio::time::{Instant, sleep};
 
 use crate::LONG;
+
+/// How long a ping waits for the end of a message where nothing else is set.
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+
+/// The next frame that is no ping.
+async fn behind_pings(peer: &mut Peer) -> Seen {
+    loop {
+        let frame = peer.expect_frame().await;
+        if !frame.is_ping() {
+            return frame;
+        }
+    }
+}
+
+/// A ping that comes within so long from now; on a slow machine, no later than a sleep of that length
+/// that was begun with it, give or take half a second.
+async fn expect_ping_within(peer: &mut Peer, limit: Duration) {
+    let from = Instant::now();
+    let control = async {
+        sleep(limit).await;
+        from.elapsed()
+    };
+    let ping = async {
+        peer.expect_ping().await;
+        from.elapsed()
+    };
+    let (control, waited) = tokio::join!(control, ping);
+    assert!(
+        waited <= control + ms(500) && waited < DEFAULT_WAIT,
+        "after {waited:?}, and a sleep of {limit:?} took {control:?}"
+    );
+}
 
 #[tokio::test]
 async fn both_sides_are_pinged_at_their_intervals() {
@@ -111,20 +146,22 @@ async fn a_ping_waits_for_the_end_of_a_message() {
 
 #[tokio::test]
 async fn a_ping_waits_for_the_end_of_a_message_only_so_long() {
+    const INTERVAL: Duration = ms(30);
+    const WAIT: Duration = ms(150);
     let proxy = ProxyBox::new()
-        .ping(Side::Client, ms(30), LONG)
-        .terms(|terms| terms.boundary_wait.client = Some(ms(150)));
+        .ping(Side::Client, INTERVAL, LONG)
+        .terms(|terms| terms.boundary_wait.client = Some(WAIT));
     let Rig {
         proxy: _proxy,
         mut client,
         mut upstream,
     } = Rig::open(proxy).await;
-    upstream.send_frame(&Frame::text("first, ").open()).await;
     let opened = Instant::now();
-    assert_eq!(client.expect_frame().await.payload, b"first, ");
-    client.expect_ping().await;
+    upstream.send_frame(&Frame::text("first, ").open()).await;
+    assert_eq!(behind_pings(&mut client).await.payload, b"first, ");
+    expect_ping_within(&mut client, INTERVAL + WAIT).await;
     assert!(
-        opened.elapsed() >= ms(150),
+        opened.elapsed() >= WAIT,
         "between fragments after {:?}",
         opened.elapsed()
     );
@@ -134,8 +171,9 @@ async fn a_ping_waits_for_the_end_of_a_message_only_so_long() {
 
 #[tokio::test]
 async fn without_a_boundary_wait_a_ping_takes_the_first_gap_between_frames() {
+    const INTERVAL: Duration = ms(30);
     let proxy = ProxyBox::new()
-        .ping(Side::Upstream, ms(30), LONG)
+        .ping(Side::Upstream, INTERVAL, LONG)
         .terms(|terms| terms.boundary_wait.upstream = None);
     let Rig {
         proxy: _proxy,
@@ -143,8 +181,8 @@ async fn without_a_boundary_wait_a_ping_takes_the_first_gap_between_frames() {
         mut upstream,
     } = Rig::open(proxy).await;
     client.send_frame(&Frame::text("first, ").open()).await;
-    assert_eq!(upstream.expect_frame().await.payload, b"first, ");
-    upstream.expect_ping().await;
+    assert_eq!(behind_pings(&mut upstream).await.payload, b"first, ");
+    expect_ping_within(&mut upstream, INTERVAL).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,13 @@
 //! Heads: what passes, what is rewritten, and what goes no further than one connection.
 
-use lubdub_testkit::http::{Head, Request};
+use lubdub_testkit::frame::Frame;
+use lubdub_testkit::http::{Head, Request, SWITCHING};
+use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
+
+/// An informational answer (RFC 8297).
+const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
 
 /// A request as the upstream gets it; it answers with nothing.
 async fn as_it_arrives(request: &[u8]) -> Head {
@@ -117,4 +122,47 @@ async fn a_request_that_no_route_covers_is_answered_and_the_connection_goes_on()
     upstream.expect_head().await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.expect_answer(204).await;
+}
+
+/// hyper's server cannot send them.
+#[tokio::test]
+async fn informational_answers_go_no_further() {
+    const PROCESSING: &str = "HTTP/1.1 102 Processing\r\n\r\n";
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    // In one segment with the answer.
+    for before in [HINTS.to_owned(), [PROCESSING, HINTS, HINTS].concat()] {
+        upstream
+            .send(before + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await;
+        let (head, body) = client.expect_answer(200).await;
+        assert_eq!((head.field("link"), body.as_str()), (None, "ok"));
+        // Both connections go on.
+        client.ask(&Request::get("/next")).await;
+        upstream.expect_head().await;
+    }
+    // In a segment of their own.
+    upstream.send(HINTS).await;
+    client.expect_silence(ms(50)).await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+}
+
+#[tokio::test]
+async fn informational_answers_to_an_upgrade_go_no_further() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::upgrade("/socket")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    let early = upstream.encode(&Frame::text("early"));
+    let answer = [HINTS.as_bytes(), SWITCHING.as_bytes(), &early].concat();
+    upstream.send(answer).await;
+    assert_eq!(client.expect_switch().await.field("link"), None);
+    client.expect_raw(&early).await;
 }

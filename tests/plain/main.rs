@@ -2,4 +2,6 @@
 
 mod bodies;
 mod connections;
+mod cut_short;
 mod heads;
+mod trailers;

@@ -50,7 +50,8 @@ class Peer(cases.Peer):
 
     async def close(self, code, reason):
         await self.socket.close(code=code, message=reason.encode())
-        self.on_end(self.socket.close_code, reason)
+        # The code is that of the upstream's answer; its reason is thrown away.
+        self.on_end(self.socket.close_code, cases.UNTOLD)
         await self.session.close()
 
     @property

@@ -1,0 +1,120 @@
+//! Upstreams that close too early: an answer that was not whole is not made whole for the client (RFC
+//! 9112 8), and no answer at all is a 502.
+
+use lubdub_testkit::http::Request;
+use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+
+/// How an upstream leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leaves {
+    WithFin,
+    WithReset,
+}
+
+const WAYS: [Leaves; 2] = [Leaves::WithFin, Leaves::WithReset];
+
+// === impl Leaves ===
+
+impl Leaves {
+    fn now(self, upstream: Peer) {
+        match self {
+            Self::WithFin => drop(upstream),
+            Self::WithReset => upstream.reset(),
+        }
+    }
+}
+
+/// A client whose GET has reached the upstream.
+async fn asked(upstreams: &Upstream) -> (RunningProxy, Peer, Peer) {
+    let proxy = ProxyBox::new().start(upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    (proxy, client, upstream)
+}
+
+/// Sends a head and a part of a body, and leaves once that has arrived. The client gets this part of
+/// the body, in these bytes, and then nothing but the end of its connection.
+async fn leaves_behind(leaves: Leaves, fields: &str, part: &str) {
+    let upstreams = Upstream::listen();
+    let (_proxy, mut client, mut upstream) = asked(&upstreams).await;
+    upstream
+        .send(format!("HTTP/1.1 200 OK\r\n{fields}\r\n{part}"))
+        .await;
+    client.expect_head().await;
+    client.expect_bytes(part).await;
+    leaves.now(upstream);
+    client.expect_eof().await;
+}
+
+#[tokio::test]
+async fn a_sized_body_stays_shorter_than_its_head_says() {
+    for leaves in WAYS {
+        leaves_behind(leaves, "Content-Length: 11\r\n", "hello").await;
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_body_gets_no_last_chunk() {
+    for leaves in WAYS {
+        leaves_behind(leaves, "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n").await;
+    }
+}
+
+/// What has come of a chunk is passed on as a chunk of its own; what is missing stays missing.
+#[tokio::test]
+async fn a_chunk_that_is_cut_short_is_not_the_last() {
+    for leaves in WAYS {
+        let upstreams = Upstream::listen();
+        let (_proxy, mut client, mut upstream) = asked(&upstreams).await;
+        upstream
+            .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello")
+            .await;
+        client.expect_head().await;
+        client.expect_bytes("5\r\nhello\r\n").await;
+        leaves.now(upstream);
+        client.expect_eof().await;
+    }
+}
+
+/// A body without a length ends with the connection: a FIN is its end, and a reset is not.
+#[tokio::test]
+async fn a_body_that_lasts_to_the_end_is_whole_only_behind_a_fin() {
+    for leaves in WAYS {
+        let upstreams = Upstream::listen();
+        let (_proxy, mut client, mut upstream) = asked(&upstreams).await;
+        upstream.send("HTTP/1.1 200 OK\r\n\r\nhello").await;
+        let head = client.expect_head().await;
+        assert_eq!(head.field("transfer-encoding"), Some("chunked"));
+        client.expect_bytes("5\r\nhello\r\n").await;
+        leaves.now(upstream);
+        match leaves {
+            Leaves::WithFin => client.expect_bytes("0\r\n\r\n").await,
+            Leaves::WithReset => client.expect_eof().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_answer_is_a_bad_gateway_and_the_connection_goes_on() {
+    for part in ["", "HTTP/1.1 200 OK\r\nContent-Le"] {
+        for leaves in WAYS {
+            let upstreams = Upstream::listen();
+            let (_proxy, mut client, mut upstream) = asked(&upstreams).await;
+            upstream.send(part).await;
+            leaves.now(upstream);
+            let (_, body) = client.expect_answer(502).await;
+            assert_eq!(body, "502 Bad Gateway\n");
+            client.ask(&Request::get("/next")).await;
+            let mut upstream = upstreams.accept().await;
+            assert_eq!(
+                upstream.expect_head().await.first_line,
+                "GET /next HTTP/1.1"
+            );
+            upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+            client.expect_answer(204).await;
+        }
+    }
+}
