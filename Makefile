@@ -53,6 +53,7 @@ docs-check: ## Are the generated pages and the example file what the code declar
 
 bless: export LUBDUB_BLESS = 1
 bless: docs-check ## Write the generated pages and the example file anew
+	cargo test $(LOCKED) --package lubdub-tests --test conformance page
 
 fuzz-smoke: cargo-fuzz $(FUZZ_TARGETS:%=fuzz-%) ## Every fuzz target for FUZZ_SECONDS (fuzz/README.md)
 

@@ -124,6 +124,15 @@ else
     fi
 fi
 
+# --- Kubernetes ------------------------------------------------------------------------------------
+
+if has kubernetes-validate; then
+    # podmonitor.yaml is of a kind that clusters do not have by themselves.
+    try kubernetes-validate kubernetes-validate --strict deploy/kubernetes/{lubdub,sidecar}.yaml
+else
+    skip kubernetes-validate "it is missing (PyPI: kubernetes-validate)"
+fi
+
 # --- Docker ----------------------------------------------------------------------------------------
 
 if has hadolint; then

@@ -6,10 +6,12 @@
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 
 import yaml
@@ -20,7 +22,10 @@ COMPOSE = DEPLOY / "compose/compose.yaml"
 DASHBOARD = DEPLOY / "grafana/lubdub.json"
 ALERTS = DEPLOY / "prometheus/alerts.yml"
 UNIT = DEPLOY / "systemd/lubdub.service"
+KUBERNETES = DEPLOY / "kubernetes"
 REFERENCE = pathlib.Path("docs/reference/metrics.md")
+ADMIN = pathlib.Path("docs/reference/admin.md")
+TROUBLE = pathlib.Path("docs/topics/troubleshooting.md")
 
 # What Prometheus itself adds to every series, and to every scrape.
 TARGET_LABELS = {"job", "instance"}
@@ -105,13 +110,56 @@ def seconds(text):
 
 def effective(lubdub, config):
     """The configuration that is in effect with a file."""
-    said = subprocess.run([lubdub, "config", "effective", "--config", config], check=True, capture_output=True)
+    return effective_with(lubdub, {"LUBDUB_CONFIG": str(config)})
+
+
+def effective_with(lubdub, variables):
+    """The configuration that is in effect with variables."""
+    said = subprocess.run([lubdub, "config", "effective"], check=True, capture_output=True, env=os.environ | variables)
     return tomllib.loads(said.stdout.decode())
 
 
-def longest_drain(lubdub, config):
-    drain = effective(lubdub, config)["drain"]
+def longest_drain(settings):
+    drain = settings["drain"]
     return seconds(drain["delay"]) + seconds(drain["timeout"])
+
+
+def manifests(kind):
+    """Every object of a kind in deploy/kubernetes."""
+    for path in sorted(KUBERNETES.glob("*.yaml")):
+        yield from (each for each in yaml.safe_load_all(path.read_text()) if each["kind"] == kind)
+
+
+def pods():
+    """The pods that have a lubdub in them, and that container of each."""
+    for deployment in manifests("Deployment"):
+        pod = deployment["spec"]["template"]
+        ours = [each for each in pod["spec"]["containers"] if each["name"] == "lubdub"]
+        assert len(ours) == 1, f"{deployment['metadata']['name']}: there should be one container called lubdub"
+        yield deployment, pod, ours[0]
+
+
+def variables(pod, container, directory):
+    """What lubdub finds in its environment there, with its file in a directory of ours."""
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    if "LUBDUB_CONFIG" in variables:
+        there = pathlib.PurePath(variables["LUBDUB_CONFIG"])
+        mount = next(each for each in container["volumeMounts"] if each["mountPath"] == str(there.parent))
+        volume = next(each for each in pod["spec"]["volumes"] if each["name"] == mount["name"])
+        maps = {each["metadata"]["name"]: each["data"] for each in manifests("ConfigMap")}
+        here = pathlib.Path(directory) / there.name
+        here.write_text(maps[volume["configMap"]["name"]][there.name])
+        variables["LUBDUB_CONFIG"] = str(here)
+    return variables
+
+
+def pages():
+    """Every page of the project."""
+    yield from pathlib.Path(".").glob("*.md")
+    for top in ("crates", "deploy", "docs", "fuzz", "tests"):
+        for where, inner, files in os.walk(top):
+            inner[:] = [name for name in inner if name not in {"target", "node_modules"}]
+            yield from (pathlib.Path(where) / name for name in files if name.endswith(".md"))
 
 
 # --- the facts ---------------------------------------------------------------------------------------
@@ -120,7 +168,8 @@ def longest_drain(lubdub, config):
 @fact
 def parses(_):
     """every JSON, YAML and TOML file of deploy/ parses"""
-    read = {".json": json.loads, ".yml": yaml.safe_load, ".yaml": yaml.safe_load, ".toml": tomllib.loads}
+    every = lambda text: list(yaml.safe_load_all(text))
+    read = {".json": json.loads, ".yml": every, ".yaml": every, ".toml": tomllib.loads}
     files = [path for path in DEPLOY.rglob("*") if path.suffix in read]
     assert len(files) >= 8, "there should be more files"
     for path in files:
@@ -266,10 +315,10 @@ def compose(lubdub):
 def patience(lubdub):
     """systemd and compose wait for longer than a drain takes"""
     stop = seconds(unit_settings(UNIT)["TimeoutStopSec"])
-    drain = longest_drain(lubdub, DEPLOY / "systemd/lubdub.toml")
+    drain = longest_drain(effective(lubdub, DEPLOY / "systemd/lubdub.toml"))
     assert stop > drain + 1, f"TimeoutStopSec is {stop} s, a drain takes {drain} s"
     grace = seconds(yaml.safe_load(COMPOSE.read_text())["services"]["lubdub"]["stop_grace_period"])
-    drain = longest_drain(lubdub, DEPLOY / "compose/lubdub.toml")
+    drain = longest_drain(effective(lubdub, DEPLOY / "compose/lubdub.toml"))
     assert grace > drain + 1, f"stop_grace_period is {grace} s, a drain takes {drain} s"
 
 
@@ -286,17 +335,124 @@ def exit_codes(lubdub):
 
 
 @fact
+def kubernetes_configuration(lubdub):
+    """lubdub takes its configuration in every Kubernetes manifest, and only warns that metrics are open"""
+    for deployment, pod, container in pods():
+        name = deployment["metadata"]["name"]
+        with tempfile.TemporaryDirectory() as directory:
+            asked = variables(pod, container, directory)
+            checked = subprocess.run([lubdub, "check"], capture_output=True, text=True, env=os.environ | asked)
+            settings = effective_with(lubdub, asked)
+        assert checked.returncode == 0, f"{name}: {checked.stderr}"
+        warnings = re.findall(r"checks\.md#(\S+)", checked.stderr)
+        assert warnings == ["admin-open"], f"{name}: {checked.stderr}"
+        known = subprocess.run([lubdub, *container["args"], "--help"], capture_output=True)
+        assert known.returncode == 0, f"{name}: lubdub does not know {container['args']}"
+        grace = pod["spec"]["terminationGracePeriodSeconds"]
+        drain = longest_drain(settings) + 1
+        assert grace > drain, f"{name}: the grace period is {grace} s, a drain takes {drain} s"
+        assert seconds(settings["drain"]["delay"]) > 0, f"{name}: the endpoint is closed before it is taken out"
+        for other in pod["spec"]["containers"]:
+            if other is not container:
+                sleep = other["lifecycle"]["preStop"]["sleep"]["seconds"]
+                assert drain < sleep < grace, f"{name}: {other['name']} sleeps for {sleep} s of {drain} to {grace}"
+        # Each direction of a pair holds at most one read of 32 KiB (docs/topics/threat-model.md).
+        assert isinstance(settings["limits"]["pairs"], int), f"{name}: the pairs are not limited"
+        memory = int(re.fullmatch(r"(\d+)Mi", container["resources"]["limits"]["memory"])[1])
+        backlog = settings["limits"]["pairs"] * 2 * 32 / 1024
+        assert backlog < memory, f"{name}: {backlog} MiB may wait in {memory} MiB"
+        ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+        listens = {"public": settings["listen"]["public"]["address"], "admin": settings["admin"]["address"]}
+        for port, address in listens.items():
+            assert address == f"0.0.0.0:{ports[port]}", f"{name}: {port} is {ports[port]}, lubdub listens on {address}"
+
+
+@fact
+def kubernetes_wiring(_):
+    """Kubernetes manifests run lubdub as the image does, ask what it answers, and find its pods and ports"""
+    version = tomllib.loads(pathlib.Path("Cargo.toml").read_text())["workspace"]["package"]["version"]
+    user = int(dict(instructions(DOCKERFILE))["USER"].split(":")[0])
+    answered = set(re.findall(r"^\| `(/\S*)` \|", ADMIN.read_text(), re.M))
+    for deployment, pod, container in pods():
+        name = deployment["metadata"]["name"]
+        assert container["image"].endswith(f"/lubdub:{version}"), f"{name}: {container['image']} is not {version}"
+        security = pod["spec"]["securityContext"] | container["securityContext"]
+        wanted = {"runAsNonRoot": True, "runAsUser": user, "runAsGroup": user, "allowPrivilegeEscalation": False,
+                  "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+                  "seccompProfile": {"type": "RuntimeDefault"}}
+        assert security == wanted, f"{name}: {security}"
+        ports = {each["name"] for each in container["ports"]}
+        for probe, path in (("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
+            asked = container[probe]["httpGet"]
+            assert asked["path"] == path and path in answered, f"{name}: {probe} asks for {asked['path']}"
+            assert asked["port"] == "admin" and "admin" in ports, f"{name}: {probe} asks {asked['port']}"
+        labels = pod["metadata"]["labels"]
+        assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items(), f"{name}: selects others"
+        services = [each for each in manifests("Service") if each["spec"]["selector"].items() <= labels.items()]
+        assert services, f"{name} has no Service"
+        for service in services:
+            targets = [port["targetPort"] for port in service["spec"]["ports"]]
+            assert targets == ["public"], f"the Service of {name} leads to {targets}"
+        for monitor in manifests("PodMonitor"):
+            assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items(), f"{name} is not scraped"
+            assert labels[monitor["spec"]["jobLabel"]] == "lubdub", "the alerts expect the job to be called lubdub"
+            scrape, = monitor["spec"]["podMetricsEndpoints"]
+            assert scrape["port"] in ports and scrape["path"] in answered, f"{name}: nothing is scraped"
+        for budget in manifests("PodDisruptionBudget"):
+            if budget["spec"]["selector"]["matchLabels"].items() <= labels.items():
+                assert budget["spec"]["minAvailable"] < deployment["spec"]["replicas"], f"{name} cannot be moved"
+
+
+@fact
+def trouble(lubdub):
+    """every outcome, cause and answer of lubdub's own is in docs/topics/troubleshooting.md"""
+    page = TROUBLE.read_text()
+    _, values = reference()
+    for label in ("outcome", "cause", "diagnosis"):
+        for value in values[label]:
+            assert f"`{value}`" in page, f"{label} {value} is not in {TROUBLE}"
+    for side, causes in effective(lubdub, DEPLOY / "systemd/lubdub.toml")["close"].items():
+        for cause, code in causes.items():
+            key = f"close.{side}.{cause}"
+            assert re.search(rf"\b{code}\b.*`{re.escape(key)}`", page), f"{key} = {code} is not in {TROUBLE}"
+
+
+@fact
+def fields(_):
+    """every field of the list of pairs and of the line of a pair that ended is in docs/reference/admin.md"""
+    page = ADMIN.read_text()
+    source = pathlib.Path("crates/proxy/src/splice/obituary.rs").read_text()
+    line = re.search(r"info!\((.*?)\"pair ended\"", source, re.S)[1]
+    logged = re.findall(r"^\s+(\w+) = ", line, re.M)
+    source = pathlib.Path("crates/lubdub/src/admin/pairs.rs").read_text().split("#[cfg(test)]")[0]
+    listed = re.findall(r'"(\w+)": ', source)
+    assert len(logged) > 20 and len(listed) > 10, "the sources are not of the form that was expected"
+    for name in logged + listed:
+        assert f"`{name}`" in page, f"{name} is not in {ADMIN}"
+
+
+@fact
 def links(_):
-    """links of the pages about deployment lead somewhere"""
-    pages = ["SECURITY.md", "docs/topics/deploy.md", "docs/topics/threat-model.md"]
-    for page in map(pathlib.Path, pages):
-        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+    """links of all pages lead somewhere, and tests are in the files where pages say that they are"""
+    tests = 0
+    for page in pages():
+        text = page.read_text()
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
             if re.match(r"[a-z]+:", target):
                 continue
             path, _, anchor = target.partition("#")
             other = (page.parent / path) if path else page
             assert other.exists(), f"{page}: there is no {path}"
             assert not anchor or anchor in anchors(other), f"{page}: there is no {target}"
+        named = [([name], page.parent / path) for name, path in re.findall(r"\[`(\w+)`\]\((\S+\.rs)\)", text)]
+        named += [(re.findall(r"`(\w+)`", names), pathlib.Path(path))
+                  for names, path in re.findall(r"((?:`[a-z]+_\w+`,? )+)in `(crates/\S+\.rs)`", text)]
+        for names, path in named:
+            assert path.exists(), f"{page}: there is no {path}"
+            for name in names:
+                assert re.search(rf"\bfn {name}\b", path.read_text()), f"{page}: there is no {name} in {path}"
+                tests += 1
+    assert tests > 30, "README should name more tests"
 
 
 def rules():

@@ -19,7 +19,7 @@ pub(crate) struct Machine {
     pub cores: usize,
     /// How many files a process may have open.
     pub files: u64,
-    /// The kernel's release.
+    /// Major and minor version of the kernel.
     pub kernel: String,
 }
 
@@ -37,12 +37,18 @@ impl Machine {
             processor: processor.to_owned(),
             cores: cores()?.len(),
             files: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX),
-            kernel: rustix::system::uname()
-                .release()
-                .to_string_lossy()
-                .into_owned(),
+            kernel: major_minor(&rustix::system::uname().release().to_string_lossy()),
         })
     }
+}
+
+/// Of a kernel's release: what stands behind names a build of one host's, and goes on no page.
+fn major_minor(release: &str) -> String {
+    let end = release
+        .match_indices(|c: char| !c.is_ascii_digit())
+        .nth(1)
+        .map_or(release.len(), |(end, _)| end);
+    release[..end].to_owned()
 }
 
 /// The cores that this thread may use. They need not be the machine's first ones.
@@ -87,6 +93,13 @@ pub(crate) fn raise_file_limit() -> anyhow::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_is_told_by_major_and_minor_version() {
+        for release in ["6.18.44-of-this-host", "6.18-rc1", "6.18"] {
+            assert_eq!(major_minor(release), "6.18");
+        }
+    }
 
     /// The number of cores was asked for while on one of them, so that from the second measurement
     /// on the proxy, its load and the backend shared a single core.

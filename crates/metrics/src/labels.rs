@@ -126,10 +126,10 @@ closed_enum! {
         Drain = "drain",
         /// An endpoint sent a frame longer than `limits.frame_bytes`, so lubdub ended the pair.
         FrameTooBig = "frame_too_big",
-        /// The pair went beyond a configured limit other than the length of a frame, so lubdub
-        /// ended it.
+        /// Reserved, does not occur yet: the pair went beyond a configured limit other than the
+        /// length of a frame, so lubdub ended it.
         Limit = "limit",
-        /// An operator ended the pair through the admin interface.
+        /// Reserved, does not occur yet: an operator ended the pair through the admin interface.
         Admin = "admin",
         /// A fault of lubdub's own ended the pair.
         Internal = "internal",
@@ -148,7 +148,8 @@ closed_enum! {
         RequestTimeout = "request_timeout",
         /// The client asked for a host and path that no route matches, and lubdub refused it.
         NoRoute = "no_route",
-        /// The configuration does not let this client in, and lubdub refused it.
+        /// Reserved, does not occur yet: the configuration does not let this client in, and lubdub
+        /// refused it.
         Forbidden = "forbidden",
         /// The client's source or the route has as many pairs as its own limit allows, and lubdub
         /// refused one more.

@@ -1,4 +1,5 @@
-//! Who lapses, and when (points 8, 10, 11, 13 and 14).
+//! Who lapses, and when: what is a sign of life, from when a ping's clock runs, and what a pause in
+//! reading, a slow link and a stall of lubdub do to it.
 
 use lubdub_keepalive::{Enforce, Evidence, Side};
 

@@ -1,4 +1,5 @@
-//! What an end does to the heartbeat (point 15).
+//! What an end does to the heartbeat: behind a FIN or a Close there are no own pings and no clocks
+//! (docs/adr/0005).
 
 use lubdub_keepalive::{PerSide, Side};
 

@@ -1,4 +1,4 @@
-//! When a side is pinged (point 9).
+//! When a side is pinged: interval, jitter and mode, and how many pings may be open.
 
 use lubdub_keepalive::{Enforce, Jitter, Mode, Policy, Side};
 

@@ -1,4 +1,5 @@
-//! Whose pong it is, and what it stands for (points 4 to 6).
+//! Whose pong it is, and what it stands for: own pongs are taken back, foreign ones pass, and what
+//! an endpoint left out is put back (docs/adr/0004).
 
 use lubdub_keepalive::Side;
 
