@@ -90,7 +90,7 @@ cost: ## Instructions per message and per heartbeat, against those on record (do
 	cargo build $(LOCKED) --release --package lubdub && bash tests/cost/run.sh $(COST_ARGS)
 
 deploy-check: build ## Are the files in deploy/ true to the program?
-	bash tests/deploy/check.sh
+	bash tests/deploy/check.sh $(DEPLOY_ARGS)
 
 clean: ## Remove what was built
 	cargo clean && rm -rf fuzz/target
