@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::coherent::Coherent;
 use crate::commands::completions::Shell;
+use crate::commands::healthcheck;
+use crate::commands::manual::Page;
 use crate::commands::probe::Probe;
 use crate::commands::target::Target;
 use crate::config::{FileSource, FlagValue, Origin, Sources, parse_duration};
@@ -23,7 +26,12 @@ Two flags are a whole configuration; `lubdub config example` prints a file to be
 
 Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.";
 /// What `probe` adds to the exit codes.
-const PROBE_EXIT: &str = "Exit codes: 0 if every ping was answered with its own payload, or by the pong to a later one; else 1.";
+const PROBE_EXIT: &str = "\
+If the last ping has no pong at the end of its --timeout, late ones are waited for, for as long again, but at
+least 2s and at most 10s: a slow backend needs other settings than a silent one.
+
+Exit codes: 0 if every ping was answered in time and with its own payload, or by the pong to a later one;
+1 if not; 64 wrong usage.";
 
 /// A transparent, heartbeat-injecting reverse proxy for WebSocket.
 #[derive(Debug, Parser)]
@@ -63,11 +71,11 @@ pub(crate) enum Command {
     },
     /// Connect to a backend and ping it: does it answer, and how fast?
     #[command(after_help = PROBE_EXIT)]
-    Probe(Probe),
+    Probe(Coherent<Probe>),
     /// Ask a running lubdub whether it is ready: exit 0 or 1, for containers
     Healthcheck {
-        /// Ask this URL instead of the admin listener of the configuration
-        #[arg(long, value_name = "URL", value_parser = Target::parse)]
+        /// Ask this URL instead of the configured admin listener; /readyz unless it has a path
+        #[arg(long, value_name = "URL", value_parser = healthcheck::url)]
         url: Option<Target>,
         /// For the answer
         #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
@@ -80,8 +88,9 @@ pub(crate) enum Command {
     },
     /// Print a manual page
     Man {
-        /// Of this command instead of the whole program, such as probe
-        command: Vec<String>,
+        /// Which.
+        #[command(flatten)]
+        command: Coherent<Page>,
     },
 }
 

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use http::header::HOST;
 use http::{Request, StatusCode};
@@ -15,11 +15,25 @@ use tokio::net::TcpStream;
 
 use super::answer;
 use super::target::Target;
-use crate::config::{self, Security, Sources};
+use crate::config::{self, Security, Sources, Wrong};
 use crate::output;
 
 /// Where readiness is told.
 const PATH: &str = "/readyz";
+
+/// Reads what `--url` says.
+///
+/// # Errors
+/// If it is no URL that an admin listener can have.
+pub(crate) fn url(text: &str) -> Result<Target, Wrong> {
+    let target = Target::parse(text)?;
+    if target.server.security == Security::Tls {
+        return Err(Wrong::new(
+            "must begin with http://: the admin listener speaks plain HTTP",
+        ));
+    }
+    Ok(target.or_path(PATH))
+}
 
 /// Asks `url`, or the admin listener that `sources` configure. Anything but "ready" is an error.
 pub(crate) fn healthcheck(
@@ -74,9 +88,6 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 async fn ask(target: &Target) -> anyhow::Result<String> {
     let server = &target.server;
-    if server.security == Security::Tls {
-        bail!("the admin listener speaks plain HTTP: the URL must begin with http://");
-    }
     let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Whatever ends the connection is told by the request.

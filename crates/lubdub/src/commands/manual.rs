@@ -3,20 +3,40 @@
 use std::io;
 
 use anyhow::Context as _;
-use clap::Command;
+use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
-/// The page of the subcommand that `path` leads to, made from the definition of the command line.
-pub(crate) fn page(mut command: Command, path: &[String]) -> anyhow::Result<String> {
+use super::coherent::Cohere;
+use crate::cli::Cli;
+
+/// Which page.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Page {
+    /// Of this command instead of the whole program, such as probe
+    command: Vec<String>,
+}
+
+impl Cohere for Page {
+    fn objection(&self) -> Option<String> {
+        let is_known = find(Cli::command(), &self.command).is_some();
+        (!is_known).then(|| format!("there is no command '{}'", self.command.join(" ")))
+    }
+}
+
+/// A page made from `command`, the definition of the command line.
+pub(crate) fn page(command: Command, page: &Page) -> anyhow::Result<String> {
+    let version = command.get_version().unwrap_or_default().to_owned();
+    let command = find(command, &page.command).context("there is no such command")?;
+    Ok(String::from_utf8(rendered(command, &version)?)?)
+}
+
+/// The subcommand that `path` leads to.
+fn find(mut command: Command, path: &[String]) -> Option<Command> {
     // What subcommands are called in full, and what flags they inherit, is only known then.
     command.build();
-    let version = command.get_version().unwrap_or_default().to_owned();
-    let subcommand = path.iter().try_fold(command, |command, name| {
+    path.iter().try_fold(command, |command, name| {
         command.find_subcommand(name).cloned()
-    });
-    let subcommand =
-        subcommand.with_context(|| format!("there is no command {}", path.join(" ")))?;
-    Ok(String::from_utf8(rendered(subcommand, &version)?)?)
+    })
 }
 
 fn rendered(command: Command, version: &str) -> io::Result<Vec<u8>> {

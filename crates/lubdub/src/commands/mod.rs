@@ -1,6 +1,7 @@
 //! The commands of the program, one file each.
 
 pub(crate) mod check;
+pub(crate) mod coherent;
 pub(crate) mod completions;
 pub(crate) mod healthcheck;
 pub(crate) mod manual;

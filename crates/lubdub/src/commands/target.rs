@@ -1,5 +1,7 @@
 //! What a command connects to: a URL, taken apart.
 
+use std::fmt;
+
 use http::uri::PathAndQuery;
 
 use crate::config::{self, Security, UpstreamUrl, Wrong};
@@ -37,6 +39,14 @@ impl Target {
         Ok(Self { server, path })
     }
 
+    /// With `path` if it has none of its own.
+    pub(super) fn or_path(mut self, path: &'static str) -> Self {
+        if self.path == "/" {
+            self.path = PathAndQuery::from_static(path);
+        }
+        self
+    }
+
     /// The server as `Host` names it (RFC 9110 7.2).
     pub(super) fn authority(&self) -> String {
         let UpstreamUrl {
@@ -53,6 +63,17 @@ impl Target {
             (Security::Plain, 80) | (Security::Tls, 443) => host,
             _ => format!("{host}:{port}"),
         }
+    }
+}
+
+/// As errors name it: without the query, which may hold a secret.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.server.security {
+            Security::Plain => "ws",
+            Security::Tls => "wss",
+        };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path.path())
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
-use super::program::{CONFIGURATION, Lubdub, Outcome};
+use super::program::{CONFIGURATION, Lubdub, Outcome, USAGE};
 
 /// Answers one request, for `path`, with `answer`.
 fn admin(path: &'static str, answer: &'static str) -> SocketAddr {
@@ -89,6 +89,21 @@ fn a_url_goes_before_the_configuration() {
         .variable("LUBDUB__ADMIN__ADDRESS", "nonsense")
         .run(&["healthcheck", "--url", &url])
         .expect_ok();
+}
+
+#[test]
+fn a_url_without_a_path_is_asked_for_readiness() {
+    let url = format!("http://{}", admin("/readyz", READY));
+    Lubdub::new("url_without_path")
+        .run(&["healthcheck", "--url", &url])
+        .expect_ok();
+}
+
+#[test]
+fn a_url_that_no_admin_listener_has_is_wrong_usage() {
+    let outcome = Lubdub::new("url_https").run(&["healthcheck", "--url", "https://127.0.0.1:1"]);
+    assert_eq!(outcome.code, USAGE, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("http://"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -44,9 +44,12 @@ fn the_manual_names_every_command_and_has_a_page_for_each() {
         .expect_ok();
     assert!(nested.contains(".TH lubdub-config-effective 1"), "{nested}");
 
-    let unknown = Lubdub::new("man").run(&["man", "nothing"]);
-    assert_eq!(unknown.code, Some(1));
-    assert_eq!(unknown.stderr, "lubdub: there is no command nothing\n");
+    for unknown in [&["nothing"][..], &["effective"], &["run", "nothing"]] {
+        let outcome = Lubdub::new("man").run(&[&["man"], unknown].concat());
+        assert_eq!(outcome.code, USAGE, "{unknown:?}: {}", outcome.stderr);
+        let words = format!("there is no command '{}'", unknown.join(" "));
+        assert!(outcome.stderr.contains(&words), "{}", outcome.stderr);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::super::answer;
-use super::Probe;
+use super::{Probe, trust};
 use crate::config::{self, Security};
 
 /// A connection that speaks WebSocket now.
@@ -37,60 +37,58 @@ pub(super) struct Connected {
     pub(super) subprotocol: Option<String>,
 }
 
-/// Connects and shakes hands.
-pub(super) async fn connect(probe: &Probe) -> anyhow::Result<Connected> {
+/// What trusts the certificates that lubdub would trust; `None` if no TLS is spoken.
+pub(super) fn tls(probe: &Probe) -> anyhow::Result<Option<TlsConnector>> {
+    let config = match (probe.target.server.security, &probe.ca) {
+        (Security::Plain, _) => return Ok(None),
+        (Security::Tls, None) => tls::client_config(None)?,
+        (Security::Tls, Some(path)) => config::certificates(path)
+            .map_err(anyhow::Error::from)
+            .and_then(|trusted| Ok(tls::client_config(Some(trusted))?))
+            .with_context(|| format!("--ca {}", path.display()))?,
+    };
+    Ok(Some(config.into()))
+}
+
+/// Connects and shakes hands. What goes wrong is told with the step that it went wrong in.
+pub(super) async fn connect(probe: &Probe, tls: Option<TlsConnector>) -> anyhow::Result<Connected> {
     let server = &probe.target.server;
-    let authority = probe.target.authority();
-    let cannot_connect = || format!("cannot connect to {authority}");
     let stream = within(probe.timeout, async {
         Ok(TcpStream::connect((server.host.as_str(), server.port)).await?)
     })
     .await
-    .with_context(cannot_connect)?;
+    .context("cannot connect")?;
     // Or a ping could wait for the acknowledgement of the one before.
     stream.set_nodelay(true)?;
-    match server.security {
-        Security::Plain => {
-            ensure!(probe.ca.is_none(), "--ca is for wss:// only");
-            within(probe.timeout, upgrade(stream, probe)).await
-        }
-        Security::Tls => {
-            let connector = connector(probe)?;
-            let name = ServerName::try_from(server.host.clone())?;
-            let stream = within(probe.timeout, async {
-                Ok(connector.connect(name, stream).await?)
-            })
-            .await
-            .with_context(|| format!("no TLS with {authority}"))?;
-            within(probe.timeout, upgrade(stream, probe)).await
-        }
-    }
-}
-
-/// What trusts the certificates that lubdub would trust.
-fn connector(probe: &Probe) -> anyhow::Result<TlsConnector> {
-    let trusted = match &probe.ca {
-        Some(path) => {
-            let certificates = config::certificates(path);
-            Some(certificates.with_context(|| format!("--ca {}", path.display()))?)
-        }
-        None => None,
+    let Some(connector) = tls else {
+        return upgrade(stream, probe).await;
     };
-    Ok(tls::client_config(trusted)?.into())
+    let name = ServerName::try_from(server.host.clone())?;
+    let stream = within(probe.timeout, async {
+        let stream = connector.connect(name, stream).await;
+        stream.map_err(|error| trust::explain(error, probe))
+    })
+    .await
+    .context("no TLS")?;
+    upgrade(stream, probe).await
 }
 
 async fn upgrade<S>(stream: S, probe: &Probe) -> anyhow::Result<Connected>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Whatever ends the connection is told by the request, or by the upgraded stream.
-    tokio::spawn(connection.with_upgrades());
     let key = generate_key();
-    let mut answer = sender
-        .send_request(request(probe, &key)?)
-        .await
-        .context("no answer to the handshake")?;
+    let request = request(probe, &key)?;
+    // The sender is kept: without one hyper ends the connection.
+    let (_sender, mut answer) = within(probe.timeout, async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Whatever ends the connection is told by the request, or by the upgraded stream.
+        tokio::spawn(connection.with_upgrades());
+        let answer = sender.send_request(request).await?;
+        Ok((sender, answer))
+    })
+    .await
+    .context("no answer to the handshake")?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         bail!(
             "the handshake was refused: {}",

@@ -1,4 +1,7 @@
 //! Which pings were sent, and what became of each (RFC 6455 5.5.2 and 5.5.3). No I/O, no clock.
+//!
+//! A pong with a payload that was never sent may be a wrong answer, or none: "A Pong frame MAY be
+//! sent unsolicited" (5.5.3). Which of both shows only when the time for the right one is over.
 
 use std::time::Duration;
 
@@ -12,12 +15,10 @@ pub(super) struct Ledger {
     nonce: [u8; 8],
     timeout: Duration,
     pings: Vec<Ping>,
-    /// Pings before this one have their fate.
-    settled: usize,
+    /// Pings before this one are over, and are no more waited for.
+    open: usize,
     /// Pongs that answer none of them.
     unasked: u32,
-    /// The round trip of the latest pong that came too late.
-    late: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,16 +27,19 @@ struct Ping {
     fate: Fate,
 }
 
-/// What became of a ping.
+/// What became of a ping so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
+    /// Nothing came yet.
     Waiting,
+    /// A pong with a payload of somebody's own came. It is the answer unless the right one comes.
+    Distorted,
     /// Its pong came.
     Answered(Duration),
-    /// A pong with a payload of somebody's own came for it.
-    Distorted(Duration),
     /// The pong to a later ping stands for its own.
     Coalesced,
+    /// Its pong came when it had been given up.
+    Late(Duration),
     /// Nothing came in time.
     Lost,
 }
@@ -49,12 +53,21 @@ pub(super) enum Pong {
         rtt: Duration,
         instead_of: Vec<usize>,
     },
-    /// Another payload than that of any ping; it came while this one was the oldest to be answered.
-    Wrong { ping: usize, rtt: Duration },
+    /// Another payload than that of any ping, after this one was sent, the oldest without a pong.
+    Foreign { ping: usize, after: Duration },
     /// The answer to a ping that had been given up.
     Late { ping: usize, rtt: Duration },
     /// The answer to nothing.
     Unasked,
+}
+
+/// A ping that is waited for no more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// No pong came.
+    Silent(usize),
+    /// None came but one with another payload.
+    Distorted(usize),
 }
 
 /// The pings in numbers.
@@ -64,11 +77,13 @@ pub(super) struct Summary {
     pub(super) right: u32,
     pub(super) wrong: u32,
     pub(super) coalesced: u32,
+    /// Pongs that came when their pings had been given up.
+    pub(super) late: u32,
     pub(super) lost: u32,
     pub(super) unasked: u32,
-    /// The latest of the pongs that came too late.
-    pub(super) late: Option<Duration>,
-    /// Of pongs with whatever payload.
+    /// The longest round trip of those that came late.
+    pub(super) latest: Option<Duration>,
+    /// Of all right pongs, however late.
     pub(super) rtt: Option<Rtt>,
 }
 
@@ -88,9 +103,8 @@ impl Ledger {
             nonce,
             timeout,
             pings: Vec::new(),
-            settled: 0,
+            open: 0,
             unasked: 0,
-            late: None,
         }
     }
 
@@ -121,25 +135,21 @@ impl Ledger {
         let Some(index) = self.index_of(payload) else {
             return self.on_stranger(now);
         };
-        let ping = &mut self.pings[index];
-        let rtt = now - ping.sent;
-        match ping.fate {
-            Fate::Waiting => {
-                ping.fate = Fate::Answered(rtt);
+        let (ping, rtt) = (index + 1, now - self.pings[index].sent);
+        match self.pings[index].fate {
+            Fate::Waiting | Fate::Distorted if index >= self.open => {
+                self.set_right(index, Fate::Answered(rtt));
                 Pong::Right {
-                    ping: index + 1,
+                    ping,
                     rtt,
-                    instead_of: self.settle_before(index),
+                    instead_of: self.coalesce_before(index),
                 }
             }
-            Fate::Lost => {
-                self.late = self.late.max(Some(rtt));
-                Pong::Late {
-                    ping: index + 1,
-                    rtt,
-                }
+            Fate::Lost | Fate::Distorted => {
+                self.set_right(index, Fate::Late(rtt));
+                Pong::Late { ping, rtt }
             }
-            Fate::Answered(_) | Fate::Distorted(_) | Fate::Coalesced => {
+            Fate::Waiting | Fate::Answered(_) | Fate::Coalesced | Fate::Late(_) => {
                 self.unasked += 1;
                 Pong::Unasked
             }
@@ -147,52 +157,55 @@ impl Ledger {
     }
 
     /// Gives up the pings that have waited for too long, and says which.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<usize> {
-        let mut lost = Vec::new();
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<GivenUp> {
+        let mut given_up = Vec::new();
         while self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.pings[self.settled].fate = Fate::Lost;
-            lost.push(self.settled + 1);
-            self.skip_settled();
+            given_up.push(self.give_up());
         }
-        lost
+        given_up
     }
 
     /// Gives up all pings that wait: nothing more can come.
     pub(super) fn handle_end(&mut self) {
-        for ping in &mut self.pings[self.settled..] {
-            if ping.fate == Fate::Waiting {
-                ping.fate = Fate::Lost;
-            }
+        while self.open < self.pings.len() {
+            self.give_up();
         }
-        self.skip_settled();
     }
 
     /// Until when a pong is waited for; `None` if none is.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let oldest = self.pings.get(self.settled)?;
+        let oldest = self.pings.get(self.open)?;
         Some(oldest.sent + self.timeout)
+    }
+
+    /// Whether a pong that is still on its way would say more: the latest ping has none of its own,
+    /// and what answers that one answers all.
+    pub(super) fn may_be_late(&self) -> bool {
+        let latest = self.pings.last();
+        latest.is_some_and(|ping| matches!(ping.fate, Fate::Lost | Fate::Distorted))
     }
 
     pub(super) fn summary(&self) -> Summary {
         let mut summary = Summary {
             sent: self.sent(),
             unasked: self.unasked,
-            late: self.late,
             ..Summary::default()
         };
         let mut rtts = Vec::new();
         for ping in &self.pings {
             let count = match ping.fate {
                 Fate::Waiting => continue,
+                Fate::Distorted => &mut summary.wrong,
                 Fate::Answered(rtt) => {
                     rtts.push(rtt);
                     &mut summary.right
                 }
-                Fate::Distorted(rtt) => {
-                    rtts.push(rtt);
-                    &mut summary.wrong
-                }
                 Fate::Coalesced => &mut summary.coalesced,
+                Fate::Late(rtt) => {
+                    rtts.push(rtt);
+                    summary.latest = summary.latest.max(Some(rtt));
+                    &mut summary.late
+                }
                 Fate::Lost => &mut summary.lost,
             };
             *count += 1;
@@ -203,42 +216,49 @@ impl Ledger {
 
     /// A pong with a payload that was never sent.
     fn on_stranger(&mut self, now: Instant) -> Pong {
-        let Some(oldest) = self.pings.get_mut(self.settled) else {
+        let open = self.pings.iter_mut().enumerate().skip(self.open);
+        let mut without_pong = open.filter(|(_, ping)| ping.fate == Fate::Waiting);
+        let Some((index, oldest)) = without_pong.next() else {
             self.unasked += 1;
             return Pong::Unasked;
         };
-        let (ping, rtt) = (self.settled + 1, now - oldest.sent);
-        oldest.fate = Fate::Distorted(rtt);
-        self.skip_settled();
-        Pong::Wrong { ping, rtt }
+        oldest.fate = Fate::Distorted;
+        Pong::Foreign {
+            ping: index + 1,
+            after: now - oldest.sent,
+        }
     }
 
     /// "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to
     /// previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most
     /// recently processed Ping frame."
-    fn settle_before(&mut self, index: usize) -> Vec<usize> {
-        let mut coalesced = Vec::new();
-        for (i, ping) in self
-            .pings
-            .iter_mut()
-            .enumerate()
-            .take(index)
-            .skip(self.settled)
-        {
-            if ping.fate == Fate::Waiting {
-                ping.fate = Fate::Coalesced;
-                coalesced.push(i + 1);
-            }
+    fn coalesce_before(&mut self, index: usize) -> Vec<usize> {
+        let earlier = self.open..index;
+        for earlier in earlier.clone() {
+            self.set_right(earlier, Fate::Coalesced);
         }
-        self.skip_settled();
-        coalesced
+        self.open = index + 1;
+        earlier.map(|earlier| earlier + 1).collect()
     }
 
-    fn skip_settled(&mut self) {
-        while let Some(ping) = self.pings.get(self.settled)
-            && ping.fate != Fate::Waiting
-        {
-            self.settled += 1;
+    /// A right pong decides what becomes of a ping; a stranger that came for it was unsolicited.
+    fn set_right(&mut self, index: usize, fate: Fate) {
+        let ping = &mut self.pings[index];
+        if ping.fate == Fate::Distorted {
+            self.unasked += 1;
+        }
+        ping.fate = fate;
+    }
+
+    /// The oldest ping that is waited for has waited for long enough.
+    fn give_up(&mut self) -> GivenUp {
+        let oldest = &mut self.pings[self.open];
+        self.open += 1;
+        if oldest.fate == Fate::Distorted {
+            GivenUp::Distorted(self.open)
+        } else {
+            oldest.fate = Fate::Lost;
+            GivenUp::Silent(self.open)
         }
     }
 
@@ -315,49 +335,99 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_payload_goes_to_the_oldest_ping_that_waits() {
+    fn an_unsolicited_pong_takes_nothing_from_the_right_one_that_follows() {
         let began = Instant::now();
         let (mut ledger, payloads) = sent(2, began);
-        let at = began + SECOND;
+        let at = began + 2 * SECOND;
+        let foreign = |ping, after| Pong::Foreign { ping, after };
+        assert_eq!(ledger.handle_pong(b"", at), foreign(1, 2 * SECOND));
+        assert!(ledger.deadline().is_some(), "its own may still come");
         assert_eq!(
-            ledger.handle_pong(b"", at),
-            Pong::Wrong {
+            ledger.handle_pong(&payloads[0], at),
+            Pong::Right {
                 ping: 1,
-                rtt: SECOND
+                rtt: 2 * SECOND,
+                instead_of: Vec::new()
             }
         );
-        // Of the right shape, but of a ping that is still to come.
-        let future = ledger.next_payload();
+        // The same for a ping that is answered by the pong to a later one.
+        let third = ledger.next_payload();
+        ledger.handle_sent(at);
+        assert_eq!(ledger.handle_pong(b"", at), foreign(2, SECOND));
         assert_eq!(
-            ledger.handle_pong(&future, at),
-            Pong::Wrong {
-                ping: 2,
-                rtt: Duration::ZERO
+            ledger.handle_pong(&third, at),
+            Pong::Right {
+                ping: 3,
+                rtt: Duration::ZERO,
+                instead_of: vec![2]
             }
         );
-        assert_eq!(ledger.handle_pong(b"", at), Pong::Unasked);
-        assert_eq!(ledger.handle_pong(&payloads[0], at), Pong::Unasked);
-        assert_eq!(ledger.summary().wrong, 2);
+        let summary = ledger.summary();
+        assert_eq!(
+            (summary.right, summary.coalesced, summary.wrong),
+            (2, 1, 0),
+            "{summary:?}"
+        );
+        assert_eq!(summary.unasked, 2);
+        assert_eq!(summary.rtt.unwrap().max, 2 * SECOND);
     }
 
     #[test]
-    fn what_is_given_up_is_lost_even_if_it_comes_late() {
+    fn a_strange_payload_is_an_answer_when_the_time_for_the_right_one_is_over() {
+        let began = Instant::now();
+        let (mut ledger, payloads) = sent(3, began);
+        let at = began + 2 * SECOND;
+        let foreign = |ping, after| Pong::Foreign { ping, after };
+        assert_eq!(ledger.handle_pong(b"", at), foreign(1, 2 * SECOND));
+        // Of the right shape, but of a ping that is still to come.
+        let future = ledger.next_payload();
+        assert_eq!(ledger.handle_pong(&future, at), foreign(2, SECOND));
+        assert_eq!(
+            ledger.handle_timeout(began + 7 * SECOND),
+            [
+                GivenUp::Distorted(1),
+                GivenUp::Distorted(2),
+                GivenUp::Silent(3)
+            ]
+        );
+        assert_eq!(
+            ledger.handle_pong(b"", began + 7 * SECOND),
+            Pong::Unasked,
+            "nothing waits any more"
+        );
+        assert_eq!((ledger.summary().wrong, ledger.summary().unasked), (2, 1));
+        // And it was none if that one is only late.
+        assert_eq!(
+            ledger.handle_pong(&payloads[0], began + 8 * SECOND),
+            Pong::Late {
+                ping: 1,
+                rtt: 8 * SECOND
+            }
+        );
+        let summary = ledger.summary();
+        assert_eq!((summary.wrong, summary.late, summary.unasked), (1, 1, 2));
+    }
+
+    #[test]
+    fn what_comes_when_it_was_given_up_is_late_and_told_from_what_never_comes() {
         let began = Instant::now();
         let (mut ledger, payloads) = sent(3, began);
         let before = began + 5 * SECOND - Duration::from_nanos(1);
         assert!(ledger.handle_timeout(before).is_empty());
-        assert_eq!(ledger.handle_timeout(began + 6 * SECOND), [1, 2]);
-        assert_eq!(
-            ledger.handle_pong(&payloads[1], began + 7 * SECOND),
-            Pong::Late {
-                ping: 2,
-                rtt: 6 * SECOND
-            }
-        );
+        let silent = [GivenUp::Silent(1), GivenUp::Silent(2)];
+        assert_eq!(ledger.handle_timeout(began + 6 * SECOND), silent);
+        let late = |ping, rtt| Pong::Late { ping, rtt };
+        let at = began + 7 * SECOND;
+        assert_eq!(ledger.handle_pong(&payloads[1], at), late(2, 6 * SECOND));
+        assert_eq!(ledger.handle_pong(&payloads[1], at), Pong::Unasked);
         ledger.handle_end();
+        assert!(ledger.may_be_late(), "the third may still come");
+        assert_eq!(ledger.handle_pong(&payloads[2], at), late(3, 5 * SECOND));
+        assert!(!ledger.may_be_late());
         let summary = ledger.summary();
-        assert_eq!((summary.lost, summary.late), (3, Some(6 * SECOND)));
-        assert_eq!(summary.rtt, None);
+        assert_eq!((summary.lost, summary.late), (1, 2));
+        assert_eq!(summary.latest, Some(6 * SECOND));
+        assert_eq!(summary.rtt.map(|rtt| rtt.min), Some(5 * SECOND));
         assert_eq!(ledger.deadline(), None);
     }
 }

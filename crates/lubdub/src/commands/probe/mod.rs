@@ -4,18 +4,21 @@
 mod connect;
 mod ledger;
 mod rounds;
+mod trust;
 mod verdict;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use http::header::{self, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
+use super::coherent::Cohere;
 use super::target::Target;
-use crate::config::parse_duration;
+use crate::config::{Security, parse_duration};
 use crate::output;
 
 /// What to probe, and how.
@@ -33,7 +36,7 @@ pub(crate) struct Probe {
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     interval: Duration,
 
-    /// For a pong, and before that for the connection and the handshake
+    /// For a pong, and before that for each step: connection, TLS, handshake
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = patience)]
     timeout: Duration,
 
@@ -66,6 +69,13 @@ const RESERVED: [HeaderName; 9] = [
     header::SEC_WEBSOCKET_VERSION,
 ];
 
+impl Cohere for Probe {
+    fn objection(&self) -> Option<String> {
+        let is_plain = self.target.server.security == Security::Plain;
+        (is_plain && self.ca.is_some()).then(|| "--ca is for wss:// and https:// only".to_owned())
+    }
+}
+
 /// Probes, and tells what happens as it happens. It fails unless every pong comes, and right.
 pub(crate) fn probe(probe: &Probe) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,8 +88,11 @@ pub(crate) fn probe(probe: &Probe) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(probe: &Probe) -> anyhow::Result<ExitCode> {
+    let tls = connect::tls(probe)?;
     let began = Instant::now();
-    let connected = connect::connect(probe).await?;
+    let connected = connect::connect(probe, tls)
+        .await
+        .with_context(|| probe.target.to_string())?;
     let mut line = format!(
         "connected to {} in {}",
         probe.target.authority(),

@@ -2,6 +2,7 @@
 //!
 //! The stream is read in a task of its own: fastwebsockets loses its place when a read is given up.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Join, ReadHalf, Sink, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::ledger::{Ledger, Pong, Summary};
+use super::ledger::{GivenUp, Ledger, Pong, Summary};
 use super::{Probe, verdict};
 use crate::config;
 use crate::output;
@@ -60,6 +61,9 @@ struct Rounds<'a, S> {
 
 /// What the server may send ahead of being heard.
 const BACKLOG: usize = 64;
+/// How long late pongs are waited for at the end: as long again as those in time, within bounds. A
+/// short timeout must not take a slow backend for a silent one, nor a long one keep people.
+const LINGER: RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(10);
 /// How long the server gets to answer a Close: nothing depends on it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -130,9 +134,12 @@ fn words(error: &WebSocketError) -> String {
 // === impl Outcome ===
 
 impl Outcome {
-    /// Whether every ping was answered, and rightly.
+    /// Whether every ping was answered, rightly and in time.
     pub(super) fn is_good(&self) -> bool {
-        self.end == End::Done && self.summary.lost == 0 && self.summary.wrong == 0
+        let Summary {
+            wrong, late, lost, ..
+        } = self.summary;
+        self.end == End::Done && [wrong, late, lost] == [0; 3]
     }
 }
 
@@ -143,7 +150,11 @@ impl<S: AsyncRead + AsyncWrite> Rounds<'_, S> {
         let end = self.until_end().await?;
         self.ledger.handle_end();
         // The pings are over, whatever becomes of this.
-        let _ = tokio::time::timeout(FAREWELL, self.take_leave(&end)).await;
+        let farewell = match end {
+            End::Done => self.linger().await?,
+            End::Closed(_) | End::Broken(_) => end.clone(),
+        };
+        let _ = tokio::time::timeout(FAREWELL, self.take_leave(&farewell)).await;
         Ok(Outcome {
             summary: self.ledger.summary(),
             meanwhile: self.meanwhile,
@@ -155,42 +166,63 @@ impl<S: AsyncRead + AsyncWrite> Rounds<'_, S> {
         let mut next = Instant::now();
         loop {
             let now = Instant::now();
-            self.give_up(now)?;
-            let is_sending = self.ledger.sent() < self.probe.count;
-            if is_sending && next <= now {
+            if self.ledger.sent() < self.probe.count && next <= now {
                 self.ping().await?;
                 next = now + self.probe.interval;
-            } else if !is_sending && self.ledger.deadline().is_none() {
-                return Ok(End::Done);
             }
             let is_sending = self.ledger.sent() < self.probe.count;
             let wake = match self.ledger.deadline() {
                 Some(deadline) if is_sending => deadline.min(next),
                 Some(deadline) => deadline,
-                None => next,
+                None if is_sending => next,
+                None => return Ok(End::Done),
             };
-            tokio::select! {
-                // What came before the deadline counts, even if it is looked at after it.
-                biased;
-                heard = self.heard.recv() => {
-                    let (heard, at) = heard.context("nobody listens any more")?;
-                    if let Some(end) = self.on_heard(heard, at).await? {
-                        return Ok(end);
-                    }
-                }
-                () = sleep_until(wake) => {}
+            if let Some(end) = self.hear_until(wake).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Waits for pongs that come too late: a slow backend and a silent one need different settings.
+    async fn linger(&mut self) -> anyhow::Result<End> {
+        if !self.ledger.may_be_late() {
+            return Ok(End::Done);
+        }
+        let patience = self.probe.timeout.clamp(*LINGER.start(), *LINGER.end());
+        output::print(&format!(
+            "waiting for late pongs, {} at most\n",
+            config::written(patience)
+        ))?;
+        let until = Instant::now() + patience;
+        while self.ledger.may_be_late() && Instant::now() < until {
+            if let Some(end) = self.hear_until(until).await? {
+                return Ok(end);
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// Takes what the server sends next, or gives up at `wake` what has waited for too long.
+    async fn hear_until(&mut self, wake: Instant) -> anyhow::Result<Option<End>> {
+        tokio::select! {
+            // What came before the deadline counts, even if it is looked at after it.
+            biased;
+            heard = self.heard.recv() => {
+                let (heard, at) = heard.context("nobody listens any more")?;
+                self.on_heard(heard, at).await
+            }
+            () = sleep_until(wake) => {
+                self.give_up(Instant::now())?;
+                Ok(None)
             }
         }
     }
 
     async fn on_heard(&mut self, heard: Heard, at: Instant) -> anyhow::Result<Option<End>> {
+        // Pings whose time was over when this came.
+        self.give_up(at)?;
         match heard {
-            Heard::Pong(payload) => {
-                // Pings whose time was over when this came.
-                self.give_up(at)?;
-                let pong = self.ledger.handle_pong(&payload, at);
-                tell(&pong)?;
-            }
+            Heard::Pong(payload) => tell(&self.ledger.handle_pong(&payload, at))?,
             Heard::Ping(payload) => {
                 self.meanwhile.pings += 1;
                 self.write(Frame::pong(Payload::Owned(payload))).await?;
@@ -205,7 +237,12 @@ impl<S: AsyncRead + AsyncWrite> Rounds<'_, S> {
     fn give_up(&mut self, now: Instant) -> anyhow::Result<()> {
         for ping in self.ledger.handle_timeout(now) {
             let timeout = config::written(self.probe.timeout);
-            output::print(&format!("ping {ping}: no pong within {timeout}\n"))?;
+            output::print(&match ping {
+                GivenUp::Silent(ping) => format!("ping {ping}: no pong within {timeout}\n"),
+                GivenUp::Distorted(ping) => {
+                    format!("ping {ping}: no pong with its payload within {timeout}\n")
+                }
+            })?;
         }
         Ok(())
     }
@@ -265,9 +302,9 @@ fn tell(pong: &Pong) -> anyhow::Result<()> {
             }
             text + &format!("ping {ping}: pong after {}\n", verdict::millis(*rtt))
         }
-        Pong::Wrong { ping, rtt } => format!(
-            "ping {ping}: pong after {}, with a wrong payload\n",
-            verdict::millis(*rtt)
+        Pong::Foreign { ping, after } => format!(
+            "a pong with another payload, {} after ping {ping}\n",
+            verdict::millis(*after)
         ),
         Pong::Late { ping, rtt } => format!(
             "ping {ping}: pong after {}, too late\n",

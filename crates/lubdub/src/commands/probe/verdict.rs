@@ -14,6 +14,7 @@ pub(super) fn describe(outcome: &Outcome, probe: &Probe) -> String {
         right,
         wrong,
         coalesced,
+        late,
         lost,
         unasked,
         rtt,
@@ -28,7 +29,8 @@ pub(super) fn describe(outcome: &Outcome, probe: &Probe) -> String {
     }
     lines.push(String::new());
     lines.push(format!(
-        "pings: {sent} sent, {right} answered, {lost} lost, {wrong} with a wrong payload, {coalesced} coalesced"
+        "pings: {sent} sent, {right} answered, {late} late, {lost} lost, {wrong} with a wrong payload, \
+         {coalesced} coalesced"
     ));
     if let Some(Rtt { min, avg, max }) = rtt {
         let [min, avg, max] = [min, avg, max].map(millis);
@@ -63,7 +65,7 @@ pub(super) fn millis(duration: Duration) -> String {
 
 fn verdict(outcome: &Outcome, probe: &Probe) -> String {
     let summary = &outcome.summary;
-    let answered = summary.right + summary.coalesced;
+    let answered = summary.right + summary.coalesced + summary.late;
     if outcome.end != End::Done {
         let answered = match (answered, summary.wrong) {
             (0, 0) => "did not answer a ping",
@@ -75,24 +77,20 @@ fn verdict(outcome: &Outcome, probe: &Probe) -> String {
              (a login, a subprotocol, data) that a probe does not send (--subprotocol, --header)"
         );
     }
-    if summary.lost == summary.sent {
-        return not_answered(outcome, probe);
+    if let Some(latest) = summary.latest {
+        return too_late(latest, summary, probe);
     }
-    if answered == 0 {
-        return "this backend answers pings, but not with their payload (RFC 6455 5.5.3). Its pongs \
-                are signs of life all the same: keep keepalive.upstream.enforce = \"always\", with \
-                either evidence. enforce = \"learned\" would never take hold, and round trips \
-                cannot be measured"
-            .to_owned();
-    }
-    if summary.lost > 0 {
-        return some_lost(summary, probe);
-    }
-    if summary.wrong > 0 {
-        return "this backend answers pings, some with another payload than theirs. Any pong is a \
-                sign of life: the defaults fit (keepalive.upstream.enforce = \"always\"), but not \
-                every round trip can be measured"
-            .to_owned();
+    match (answered, summary.wrong, summary.lost) {
+        (0, _, 1..) => return not_answered(outcome, probe),
+        (0, ..) => return never_right(),
+        (_, _, 1..) => return some_lost(summary, probe),
+        (_, 1.., 0) => {
+            return "this backend answers pings, some with another payload than theirs. Any pong \
+                    is a sign of life: the defaults fit (keepalive.upstream.enforce = \"always\"), \
+                    but not every round trip can be measured"
+                .to_owned();
+        }
+        (_, 0, 0) => {}
     }
     if summary.coalesced > 0 {
         return "this backend answers pings, of several only the latest, which RFC 6455 5.5.3 \
@@ -104,40 +102,52 @@ fn verdict(outcome: &Outcome, probe: &Probe) -> String {
         .to_owned()
 }
 
+fn too_late(latest: Duration, summary: &Summary, probe: &Probe) -> String {
+    let never = match summary.lost {
+        0 => String::new(),
+        lost => format!(" (and {lost} never came)"),
+    };
+    format!(
+        "this backend answers pings, but slowly: the slowest pong took {}{never}, {} more than this \
+         probe's --timeout of {}. Make sure that keepalive.upstream.timeout is a few times as long \
+         as the slowest pong",
+        millis(latest),
+        millis(latest.saturating_sub(probe.timeout)),
+        config::written(probe.timeout)
+    )
+}
+
 fn not_answered(outcome: &Outcome, probe: &Probe) -> String {
-    if let Some(late) = outcome.summary.late {
-        return too_late(late);
-    }
     let timeout = config::written(probe.timeout);
+    let what = match outcome.summary.wrong {
+        0 => "none",
+        _ => "at most with another payload than theirs, and some not even so",
+    };
     let data = if outcome.meanwhile.data_frames > 0 {
         " Its data are signs of life with evidence = \"any\", but only for as long as they come."
     } else {
         ""
     };
     format!(
-        "this backend does not answer pings (none within {timeout}).{data} Set \
+        "this backend does not answer pings ({what} within {timeout}).{data} Set \
          keepalive.upstream.enforce = \"never\" for it, or \"learned\" if others behind the same \
          route do answer: the pings still keep the path open, and nobody is dropped for silence"
     )
 }
 
+fn never_right() -> String {
+    "this backend sends pongs, but never with the payload of the ping (RFC 6455 5.5.3). They are \
+     signs of life all the same: keep keepalive.upstream.enforce = \"always\", with either \
+     evidence. enforce = \"learned\" would never take hold, and round trips cannot be measured"
+        .to_owned()
+}
+
 fn some_lost(summary: &Summary, probe: &Probe) -> String {
-    if let Some(late) = summary.late {
-        return too_late(late);
-    }
     let timeout = config::written(probe.timeout);
     format!(
         "this backend answers pings, but left {} of {} without a pong within {timeout}. A lapse needs \
          as long a silence as keepalive.upstream.timeout: make sure that it is longer than such \
          gaps, or observe first (keepalive.upstream.enforce = \"never\")",
         summary.lost, summary.sent
-    )
-}
-
-fn too_late(late: Duration) -> String {
-    format!(
-        "this backend answers pings, but slowly: the slowest pong took {}. Make \
-         keepalive.upstream.timeout a few times as long",
-        millis(late)
     )
 }

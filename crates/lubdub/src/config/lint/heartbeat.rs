@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lubdub_keepalive::Side;
+use lubdub_keepalive::{Enforce, Side};
+use lubdub_proxy::settings;
 
 use super::super::duration;
 use super::{Findings, Subject, Terms, blamed, leaf, raw};
@@ -14,6 +15,8 @@ const LONG: Duration = Duration::from_secs(55);
 const SHORT: Duration = Duration::from_secs(5);
 /// Whoever waits to hear that a peer is gone hardly waits for longer.
 const PATIENCE: Duration = Duration::from_secs(3 * 60);
+/// Limits on silence and age end the pairs of ghosts, too. Beyond this they pile up before that.
+const GHOST: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn interval_long(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (terms, side) in sides(subject) {
@@ -42,13 +45,36 @@ pub(super) fn interval_short(subject: &Subject<'_>, findings: &mut Findings<'_>)
 
 pub(super) fn interval_off(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (terms, side) in sides(subject) {
-        // Without pings a limit on silence at least ends the pairs of ghosts.
-        if terms.meant.keepalive[side].interval().is_none() && terms.meant.data_idle.is_none() {
+        if terms.meant.keepalive[side].interval().is_none()
+            && let Some(or_later) = late_limit(terms.meant)
+        {
             findings.warn(
                 leaf(&of(terms, side).interval),
                 format!(
                     "nothing is detected there: a pair whose {side} vanished without a word stays \
-                     until TCP notices, if it ever does"
+                     until TCP notices, if it ever does{or_later}"
+                ),
+            );
+        }
+    }
+}
+
+pub(super) fn enforce_never(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for (terms, side) in sides(subject) {
+        // One side may have to be let off: a backend that answers no pings, say.
+        if Side::BOTH.into_iter().any(|side| can_lapse(terms, side)) {
+            continue;
+        }
+        // A side that is not even pinged has a warning of its own.
+        if terms.meant.keepalive[side].interval().is_some()
+            && let Some(or_later) = late_limit(terms.meant)
+        {
+            findings.warn(
+                leaf(&of(terms, side).enforce),
+                format!(
+                    "neither side is dropped for silence: a pair whose {side} vanished stays until \
+                     TCP gives up on the pings, and one whose {side} hangs until its host is gone\
+                     {or_later}"
                 ),
             );
         }
@@ -61,6 +87,10 @@ pub(super) fn lapse_slow(subject: &Subject<'_>, findings: &mut Findings<'_>) {
         let Some(interval) = policy.interval() else {
             continue;
         };
+        // Nobody is dropped there, soon or late.
+        if !can_lapse(terms, side) {
+            continue;
+        }
         let unnoticed = interval + policy.timeout();
         if unnoticed > PATIENCE {
             let set = of(terms, side);
@@ -106,6 +136,33 @@ pub(super) fn write_stall_off(subject: &Subject<'_>, findings: &mut Findings<'_>
                  buffered for it, for ever",
             );
         }
+    }
+}
+
+/// Whether silence of `side` can end a pair.
+fn can_lapse(terms: &Terms<'_>, side: Side) -> bool {
+    let policy = &terms.meant.keepalive[side];
+    policy.interval().is_some() && policy.enforce != Enforce::Never
+}
+
+/// What else ends the pair of a ghost, as the end of a sentence about what does so first; `None` if
+/// that is soon enough.
+fn late_limit(terms: &settings::Terms) -> Option<String> {
+    let limits = [
+        ("timeouts.data_idle", terms.data_idle),
+        ("timeouts.lifetime", terms.lifetime),
+    ];
+    let first = limits
+        .into_iter()
+        .filter_map(|(key, limit)| Some((limit?, key)))
+        .min();
+    match first {
+        None => Some(String::new()),
+        Some((limit, _)) if limit <= GHOST => None,
+        Some((limit, key)) => Some(format!(
+            ", or until {key} of {} is over",
+            duration::written(limit)
+        )),
     }
 }
 

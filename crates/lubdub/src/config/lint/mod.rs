@@ -25,10 +25,11 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 13] = [
+static RULES: [Rule; 15] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
+    rule("enforce-never", heartbeat::enforce_never),
     rule("lapse-slow", heartbeat::lapse_slow),
     rule("boundary-wait-long", heartbeat::boundary_wait_long),
     rule("write-stall-off", heartbeat::write_stall_off),
@@ -37,6 +38,7 @@ static RULES: [Rule; 13] = [
     rule("drain-short", ends::drain_short),
     rule("upstream-unused", process::upstream_unused),
     rule("files-short", process::files_short),
+    rule("limit-unreachable", process::limit_unreachable),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),
 ];

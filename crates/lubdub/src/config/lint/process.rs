@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::leaf::Scalar;
-use super::{Findings, Machine, Subject, leaf};
+use super::{Findings, Leaf, Machine, Origin, Subject, leaf};
 
 /// Where an address can be reached from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub(super) fn files_short(subject: &Subject<'_>, findings: &mut Findings<'_>) {
         return;
     }
     let limits = &subject.resolved.settings.limits;
+    // Those are at fault then, whatever the pairs are.
+    if unreachable_handshakes(subject).is_some() {
+        return;
+    }
     let (needed, files) = (
         Machine::needed(limits.pairs, limits.handshakes),
         subject.machine.files,
@@ -48,15 +52,65 @@ pub(super) fn files_short(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+pub(super) fn limit_unreachable(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    let limits = &subject.resolved.settings.limits;
+    let files = subject.machine.files;
+    if let Some(set) = unreachable_handshakes(subject) {
+        findings.warn(
+            set,
+            format!(
+                "is never reached: the limit of {files} file descriptors carries {} clients, those \
+                 with pairs among them, and more wait",
+                limits.sockets
+            ),
+        );
+    }
+
+    let source = (
+        &subject.raw.limits.pairs_per_source,
+        limits.pairs_per_source,
+    );
+    // Routes are resolved in the order of their names.
+    let routes = subject
+        .raw
+        .route
+        .values()
+        .zip(&subject.resolved.settings.routes);
+    let routes = routes.map(|(set, meant)| (&set.limits.pairs, meant.pairs));
+    for (set, meant) in routes.chain([source]) {
+        if let Some(set) = set
+            && meant > Some(limits.pairs)
+        {
+            findings.warn(
+                set,
+                format!(
+                    "is never reached: there are at most {} pairs at a time in all (limits.pairs = \
+                     {}, and {files} file descriptors)",
+                    limits.pairs,
+                    leaf(&subject.raw.limits.pairs).value
+                ),
+            );
+        }
+    }
+}
+
 pub(super) fn admin_open(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(admin) = &subject.resolved.admin else {
         return;
     };
-    if reach(admin.address.ip()) == Reach::Network && admin.token.is_none() {
+    if reach(admin.address.ip()) == Reach::Network {
         findings.warn(
             leaf(&subject.raw.admin.address),
-            "/metrics is open to whoever can reach this address, and without admin.token_file \
-             what is behind it answers nobody but this machine",
+            match admin.token {
+                None => {
+                    "/metrics is open to whoever can reach this address; /api answers only this \
+                     machine, for there is no admin.token_file"
+                }
+                Some(_) => {
+                    "/metrics is open to whoever can reach this address, with or without the \
+                     token: that guards only /api, and is sent in clear text"
+                }
+            },
         );
     }
 }
@@ -68,10 +122,26 @@ pub(super) fn admin_public(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if reach(admin.address.ip()) == Reach::Public {
         findings.warn(
             leaf(&subject.raw.admin.address),
-            "is an address of the internet: /metrics is open to everybody, and a token is sent to \
-             it in clear text",
+            match admin.token {
+                None => {
+                    "is an address of the internet: /metrics is open to everybody; /api answers \
+                     only this machine, for there is no admin.token_file"
+                }
+                Some(_) => {
+                    "is an address of the internet: /metrics is open to everybody, with or without \
+                     the token: that guards only /api, and is sent in clear text"
+                }
+            },
         );
     }
+}
+
+/// A bound of handshakes that is above what the file limit carries of connections.
+fn unreachable_handshakes<'a>(subject: &'a Subject<'_>) -> Option<&'a Leaf> {
+    let limits = &subject.resolved.settings.limits;
+    let set = leaf(&subject.raw.limits.handshakes);
+    // The default is for machines of every size.
+    (limits.handshakes > limits.sockets && set.origin != Origin::Default).then_some(set)
 }
 
 fn reach(address: IpAddr) -> Reach {

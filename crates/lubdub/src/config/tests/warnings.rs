@@ -27,6 +27,8 @@ const CLIENT_INTERVAL: &str = "keepalive.client.interval";
 const CLIENT_TIMEOUT: &str = "keepalive.client.timeout";
 const UPSTREAM_INTERVAL: &str = "keepalive.upstream.interval";
 const UPSTREAM_TIMEOUT: &str = "keepalive.upstream.timeout";
+const CLIENT_ENFORCE: &str = "keepalive.client.enforce";
+const UPSTREAM_ENFORCE: &str = "keepalive.upstream.enforce";
 const CLIENT_WAIT: &str = "keepalive.client.boundary_wait";
 
 #[test]
@@ -98,7 +100,51 @@ fn sides_on_which_nothing_is_detected() {
     expect_warning("interval-off", CLIENT_INTERVAL, &[(CLIENT_INTERVAL, "off")]);
     let both = warned(&[(CLIENT_INTERVAL, "off"), (UPSTREAM_INTERVAL, "off")]);
     assert_eq!(both.len(), 2, "{both:?}");
-    expect_none(&[(UPSTREAM_INTERVAL, "off"), ("timeouts.data_idle", "10m")]);
+}
+
+#[test]
+fn ghosts_are_left_to_limits_on_silence_or_age_only_if_these_are_short() {
+    for limit in ["timeouts.data_idle", "timeouts.lifetime"] {
+        expect_none(&[(UPSTREAM_INTERVAL, "off"), (limit, "10m")]);
+        for long in ["10m1ms", "24h"] {
+            let more = [(UPSTREAM_INTERVAL, "off"), (limit, long)];
+            expect_warning("interval-off", UPSTREAM_INTERVAL, &more);
+        }
+    }
+    let both = [
+        (UPSTREAM_INTERVAL, "off"),
+        ("timeouts.data_idle", "24h"),
+        ("timeouts.lifetime", "12h"),
+    ];
+    let words = with(&both).unwrap().warnings.to_string();
+    assert!(
+        words.contains(
+            "stays until TCP notices, if it ever does, or until timeouts.lifetime of 12h is over"
+        ),
+        "{words}"
+    );
+}
+
+#[test]
+fn pairs_that_no_silence_ends() {
+    let never = [(CLIENT_ENFORCE, "never"), (UPSTREAM_ENFORCE, "never")];
+    let expected = [CLIENT_ENFORCE, UPSTREAM_ENFORCE].map(|key| ("enforce-never", key.to_owned()));
+    assert_eq!(warned(&never), expected);
+    let with_limit = |limit| [&never[..], &[("timeouts.data_idle", limit)]].concat();
+    assert_eq!(warned(&with_limit("10m1ms")), expected);
+    expect_none(&with_limit("10m"));
+    // One side is enough to find out, and may have to be.
+    expect_none(&[(UPSTREAM_ENFORCE, "never")]);
+    expect_none(&[(CLIENT_ENFORCE, "never"), (UPSTREAM_ENFORCE, "learned")]);
+    // But not one that is never asked.
+    let off = [(CLIENT_INTERVAL, "off"), (UPSTREAM_ENFORCE, "never")];
+    assert_eq!(
+        warned(&off),
+        [
+            ("interval-off", CLIENT_INTERVAL.to_owned()),
+            ("enforce-never", UPSTREAM_ENFORCE.to_owned())
+        ]
+    );
 }
 
 #[test]
@@ -115,6 +161,10 @@ fn lapses_that_take_minutes() {
         (UPSTREAM_TIMEOUT, "1h"),
         ("timeouts.data_idle", "10m"),
     ]);
+    // Nor where it ends nothing.
+    expect_none(&[(UPSTREAM_ENFORCE, "never"), (UPSTREAM_TIMEOUT, "10m")]);
+    let learned = [(UPSTREAM_ENFORCE, "learned"), (UPSTREAM_TIMEOUT, "10m")];
+    expect_warning("lapse-slow", UPSTREAM_TIMEOUT, &learned);
     let by_interval = warned(&[(CLIENT_INTERVAL, "3m")]);
     assert!(
         by_interval.contains(&("lapse-slow", CLIENT_INTERVAL.to_owned())),
@@ -209,6 +259,45 @@ fn pairs_and_handshakes_that_need_more_files_than_there_are() {
 }
 
 #[test]
+fn handshakes_that_have_fewer_files_than_they_may_take() {
+    // 20000 files carry 9952 clients, pairs or not.
+    let key = "limits.handshakes";
+    expect_warning("limit-unreachable", key, &[(key, "9953")]);
+    expect_none(&[(key, "9952")]);
+    // Not the number of pairs is at fault then.
+    let with_pairs = [(key, "100000"), ("limits.pairs", "1000")];
+    expect_warning("limit-unreachable", key, &with_pairs);
+
+    let small = Machine {
+        files: 1024,
+        ..MACHINE
+    };
+    let warned = |more: &[(&str, &str)]| -> Vec<_> {
+        let minimum = [
+            ("listen.a.address", "127.0.0.1:0"),
+            ("upstream.b.url", "ws://b"),
+        ];
+        let config = load(&flags(&[&minimum, more].concat()), &small).unwrap();
+        let warnings = config.warnings.iter();
+        warnings.map(|warning| warning.key.clone()).collect()
+    };
+    assert!(warned(&[]).is_empty(), "the default of 512 is for all");
+    assert_eq!(warned(&[("limits.pairs", "464")]), ["limits.pairs"]);
+}
+
+#[test]
+fn limits_of_sources_and_routes_above_that_of_all_pairs() {
+    for key in ["limits.pairs_per_source", "route.b.limits.pairs"] {
+        expect_warning("limit-unreachable", key, &[(key, "50000")]);
+        expect_warning("limit-unreachable", key, &[(key, "9953")]);
+        expect_none(&[(key, "9952")]);
+        let pairs = ("limits.pairs", "1000");
+        expect_warning("limit-unreachable", key, &[pairs, (key, "1001")]);
+        expect_none(&[pairs, (key, "1000")]);
+    }
+}
+
+#[test]
 fn admin_listeners_beyond_loopback() {
     let key = "admin.address";
     for open in ["0.0.0.0:9901", "[::]:9901", "10.0.0.1:9901"] {
@@ -223,13 +312,36 @@ fn admin_listeners_beyond_loopback() {
 }
 
 #[test]
-fn a_token_is_enough_within_a_network_but_not_on_the_internet() {
+fn a_token_guards_the_api_but_not_the_metrics() {
     let file = std::env::temp_dir().join(format!("lubdub-token-{}", std::process::id()));
     std::fs::write(&file, "s3cret").unwrap();
     let token = ("admin.token_file", file.to_str().unwrap());
-    let within = warned(&[("admin.address", "0.0.0.0:9901"), token]);
-    let beyond = warned(&[("admin.address", "203.0.113.1:9901"), token]);
+    let warning = |more: &[(&str, &str)]| {
+        let warnings = with(more).unwrap().warnings;
+        let [warning] = &warnings[..] else {
+            panic!("{warnings}")
+        };
+        (warning.slug, warning.reason.clone())
+    };
+    let mut found = Vec::new();
+    for address in ["0.0.0.0:9901", "203.0.113.1:9901"] {
+        let address = ("admin.address", address);
+        found.push((warning(&[address]), warning(&[address, token])));
+    }
+    let none = warned(&[token]);
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(within, []);
-    assert_eq!(beyond, [("admin-public", "admin.address".to_owned())]);
+    assert_eq!(none, [], "on loopback");
+    for (((slug, without), (same, with)), expected) in
+        found.into_iter().zip(["admin-open", "admin-public"])
+    {
+        assert_eq!((slug, same), (expected, expected));
+        assert!(
+            without.contains("there is no admin.token_file"),
+            "{without}"
+        );
+        assert!(
+            with.contains("/metrics is open") && with.contains("token: that guards only /api"),
+            "{with}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fastwebsockets::upgrade::{UpgradeFut, upgrade};
@@ -28,6 +29,10 @@ pub(crate) enum Manner {
     Wrong,
     /// Answers the first ping rightly and all others with a payload of its own.
     WrongFromTheSecond,
+    /// Answers every ping, but each pong comes after a heartbeat of its own, a pong of nothing.
+    Beats,
+    /// Answers every ping half a second later.
+    Slow,
     /// Answers no ping.
     Never,
     /// Answers no ping, and speaks at each.
@@ -150,6 +155,15 @@ async fn answer(upgraded: UpgradeFut, manner: Manner) -> Result<(), WebSocketErr
                 socket
                     .write_frame(Frame::text(Payload::Borrowed(b"hi")))
                     .await?;
+            }
+            (Manner::Beats, _) => {
+                let beat = Frame::pong(Payload::Borrowed(b""));
+                socket.write_frame(beat).await?;
+                socket.write_frame(pong()).await?;
+            }
+            (Manner::Slow, _) => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                socket.write_frame(pong()).await?;
             }
             (Manner::Wrong, _) | (Manner::WrongFromTheSecond, 2..) => {
                 socket.write_frame(own()).await?;

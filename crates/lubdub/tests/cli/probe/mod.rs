@@ -1,11 +1,9 @@
 //! `lubdub probe` against backends that answer pings rightly, wrongly, sometimes and never.
 
 mod backend;
+mod tls;
 
-use std::net::SocketAddr;
-
-use lubdub_proxy::tls;
-use rustls_pki_types::PrivateKeyDer;
+use std::net::{SocketAddr, TcpListener};
 
 use self::backend::Manner;
 use super::program::{Lubdub, Outcome, USAGE};
@@ -67,7 +65,7 @@ fn right_pongs_are_a_good_probe() {
         "\nping 1: pong after ",
         "\nping 2: pong after ",
         "\nping 3: pong after ",
-        "\npings: 3 sent, 3 answered, 0 lost, 0 with a wrong payload, 0 coalesced\n",
+        "\npings: 3 sent, 3 answered, 0 late, 0 lost, 0 with a wrong payload, 0 coalesced\n",
         "\nround trip: min ",
         "\nverdict: this backend answers pings. The defaults fit",
     ]);
@@ -83,22 +81,45 @@ fn five_pings_are_the_default() {
 
 #[test]
 fn wrong_payloads_are_seen_and_lead_to_another_enforce() {
-    probe("probe_wrong", Manner::Wrong, &["--count", "2"]).expect_failed_probe(&[
-        "ping 1: pong after ",
-        " ms, with a wrong payload\n",
-        "\npings: 2 sent, 0 answered, 0 lost, 2 with a wrong payload, 0 coalesced\n",
-        "not with their payload",
+    let args = ["--count", "2", "--timeout", "1s"];
+    probe("probe_wrong", Manner::Wrong, &args).expect_failed_probe(&[
+        "\na pong with another payload, ",
+        " ms after ping 1\n",
+        "\nping 1: no pong with its payload within 1s\n",
+        "\npings: 2 sent, 0 answered, 0 late, 0 lost, 2 with a wrong payload, 0 coalesced\n\
+         verdict: this backend sends pongs, but never with the payload of the ping",
         "keepalive.upstream.enforce = \"always\"",
         "\"learned\" would never take hold",
     ]);
-    probe(
-        "probe_half_wrong",
-        Manner::WrongFromTheSecond,
-        &["--count", "2"],
-    )
-    .expect_failed_probe(&[
-        "\npings: 2 sent, 1 answered, 0 lost, 1 with a wrong payload",
+    probe("probe_half_wrong", Manner::WrongFromTheSecond, &args).expect_failed_probe(&[
+        "\npings: 2 sent, 1 answered, 0 late, 0 lost, 1 with a wrong payload",
         "some with another payload",
+    ]);
+}
+
+/// "A Pong frame MAY be sent unsolicited" (RFC 6455 5.5.3): the one that comes first need not be
+/// the answer.
+#[test]
+fn heartbeats_of_empty_pongs_do_not_make_right_pongs_wrong() {
+    let outcome = probe("probe_beats", Manner::Beats, &["--count", "3"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    outcome.expect_words(&[
+        "\nping 3: pong after ",
+        "\npings: 3 sent, 3 answered, 0 late, 0 lost, 0 with a wrong payload, 0 coalesced\n",
+        "\nmeanwhile: 3 unsolicited pongs\n",
+        "\nverdict: this backend answers pings. The defaults fit",
+    ]);
+}
+
+#[test]
+fn pongs_that_come_after_the_last_deadline_are_late_and_not_missing() {
+    let args = ["--count", "1", "--timeout", "100ms"];
+    probe("probe_slow", Manner::Slow, &args).expect_failed_probe(&[
+        "\nping 1: no pong within 100ms\nwaiting for late pongs, 2s at most\nping 1: pong after ",
+        " ms, too late\n",
+        "\npings: 1 sent, 0 answered, 1 late, 0 lost, 0 with a wrong payload, 0 coalesced\n",
+        "answers pings, but slowly: the slowest pong took ",
+        " ms more than this probe's --timeout of 100ms. Make sure that keepalive.upstream.timeout is",
     ]);
 }
 
@@ -107,7 +128,7 @@ fn silence_is_lost_and_leads_to_another_enforce() {
     let args = ["--count", "2", "--timeout", "500ms"];
     probe("probe_never", Manner::Never, &args).expect_failed_probe(&[
         "\nping 1: no pong within 500ms\nping 2: no pong within 500ms\n",
-        "\npings: 2 sent, 0 answered, 2 lost, 0 with a wrong payload, 0 coalesced\n",
+        "\npings: 2 sent, 0 answered, 0 late, 2 lost, 0 with a wrong payload, 0 coalesced\n",
         "does not answer pings (none within 500ms). Set keepalive.upstream.enforce = \"never\"",
     ]);
     probe("probe_chatty", Manner::Chatty, &args).expect_failed_probe(&[
@@ -126,7 +147,7 @@ fn a_ping_that_is_forgotten_among_others_is_coalesced_or_lost() {
     let args = ["--count", "2", "--timeout", "2s"];
     probe("probe_forgets_last", Manner::ForgetsOne, &args).expect_failed_probe(&[
         "\nping 2: no pong within 2s\n",
-        "\npings: 2 sent, 1 answered, 1 lost",
+        "\npings: 2 sent, 1 answered, 0 late, 1 lost",
         "left 1 of 2 without a pong within 2s",
     ]);
 }
@@ -138,7 +159,7 @@ fn a_backend_that_answers_only_the_latest_is_a_good_one() {
     outcome.expect_words(&[
         "ping 1: no pong, but the one to ping 3 stands for it\n",
         "ping 5: no pong, but the one to ping 6 stands for it\n",
-        "\npings: 6 sent, 2 answered, 0 lost, 0 with a wrong payload, 4 coalesced\n",
+        "\npings: 6 sent, 2 answered, 0 late, 0 lost, 0 with a wrong payload, 4 coalesced\n",
         "RFC 6455 5.5.3 allows",
     ]);
 }
@@ -164,8 +185,11 @@ fn an_end_by_the_server_is_told_with_its_code() {
 
 #[test]
 fn a_refused_handshake_is_told_with_status_and_first_line() {
-    probe("probe_refused", Manner::Picky, &[])
-        .expect_no_probe("lubdub: the handshake was refused: 403 Forbidden: no such room\n");
+    let address = backend::start(Manner::Picky);
+    let url = format!("ws://{address}/other?secret=1");
+    probe_at("probe_refused", &url, &[]).expect_no_probe(&format!(
+        "lubdub: ws://{address}/other: the handshake was refused: 403 Forbidden: no such room\n"
+    ));
     probe("probe_bad_accept", Manner::BadAccept, &[])
         .expect_no_probe("no right Sec-WebSocket-Accept; lubdub answers 502 then");
 }
@@ -196,46 +220,23 @@ fn path_query_header_and_subprotocol_reach_the_backend() {
 }
 
 #[test]
-fn tls_is_checked_against_the_authority_that_is_named() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-    let config = tls::server_config(vec![made.cert.der().clone()], key).expect("a TLS server");
-    let port = backend::start_tls(Manner::Right, config).port();
-    let url = format!("wss://localhost:{port}/");
-    let probe = |test, args: &[&str]| {
-        let args = [&["probe", &url, "--interval", "10ms"], args].concat();
-        Lubdub::new(test)
-            .file("ca.pem", &made.cert.pem())
-            .file("other.pem", &other_certificate())
-            .run(&args)
-    };
-    let outcome = probe("probe_tls", &["--ca", "ca.pem"]);
-    assert_eq!(
-        outcome.code,
-        Some(0),
-        "{}{}",
-        outcome.stdout,
-        outcome.stderr
-    );
-    probe("probe_tls_other", &["--ca", "other.pem"]).expect_no_probe(&format!(
-        "no TLS with localhost:{port}: invalid peer certificate"
-    ));
-    probe("probe_tls_none", &["--ca", "none.pem"]).expect_no_probe("--ca none.pem: cannot be read");
-}
-
-fn other_certificate() -> String {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    made.cert.pem()
-}
-
-#[test]
 fn nobody_there_is_told() {
     // No other test binds this address, so that nobody takes the port meanwhile.
-    let listener = std::net::TcpListener::bind("127.0.0.78:0").expect("a port");
+    let listener = TcpListener::bind("127.0.0.78:0").expect("a port");
     let address: SocketAddr = listener.local_addr().expect("an address");
     drop(listener);
     probe_at("probe_nobody", &format!("ws://{address}"), &[])
-        .expect_no_probe(&format!("cannot connect to {address}: "));
+        .expect_no_probe(&format!("lubdub: ws://{address}/: cannot connect: "));
+}
+
+#[test]
+fn a_backend_that_accepts_and_says_nothing_is_told_with_its_url_and_the_step() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let args = ["--timeout", "50ms"];
+    probe_at("probe_mute", &format!("ws://{address}/x?secret=1"), &args).expect_no_probe(&format!(
+        "lubdub: ws://{address}/x: no answer to the handshake: nothing within 50ms\n"
+    ));
 }
 
 #[test]
@@ -247,6 +248,8 @@ fn what_cannot_be_probed_is_wrong_usage() {
         &["ws://h", "--count", "0"],
         &["ws://h", "--timeout", "0s"],
         &["ws://h", "--header", "Upgrade: x"],
+        // No such file, and no such host: neither is looked for.
+        &["ws://h", "--ca", "none.pem"],
     ] {
         let outcome = Lubdub::new("probe_usage").run(&[&["probe"], args].concat());
         assert_eq!(outcome.code, USAGE, "{args:?}: {}", outcome.stderr);

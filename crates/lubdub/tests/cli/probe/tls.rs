@@ -1,0 +1,154 @@
+//! `lubdub probe` against backends that speak TLS, and some that try.
+
+use std::net::TcpListener;
+
+use lubdub_proxy::tls;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
+};
+use rustls_pki_types::PrivateKeyDer;
+
+use super::backend::{self, Manner};
+use super::{Lubdub, Outcome};
+
+/// A backend with a certificate that signs itself.
+struct Backend {
+    url: String,
+    /// As PEM.
+    certificate: String,
+}
+
+impl Backend {
+    fn start(params: &CertificateParams) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let made = params.self_signed(&key).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let config = tls::server_config(vec![made.der().clone()], key).expect("a TLS server");
+        let port = backend::start_tls(Manner::Right, config).port();
+        Self {
+            url: format!("wss://localhost:{port}/"),
+            certificate: made.pem(),
+        }
+    }
+
+    /// A probe that trusts `ca`.
+    fn probe(&self, test: &str, ca: &str) -> Outcome {
+        let args = ["probe", &self.url, "--interval", "10ms", "--ca", "ca.pem"];
+        Lubdub::new(test).file("ca.pem", ca).run(&args)
+    }
+}
+
+/// What makes a certificate for `host`, issued in its own name.
+fn of(host: &str) -> CertificateParams {
+    let mut params = CertificateParams::new([host.to_owned()]).expect("a name");
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, host);
+    params
+}
+
+#[test]
+fn a_certificate_is_checked_against_the_authority_that_is_named() {
+    let backend = Backend::start(&of("localhost"));
+    let outcome = backend.probe("probe_tls", &backend.certificate);
+    assert_eq!(
+        (outcome.code, &*outcome.stderr),
+        (Some(0), ""),
+        "{}",
+        outcome.stdout
+    );
+
+    let same_name = Backend::start(&of("localhost")).certificate;
+    backend
+        .probe("probe_tls_same_name", &same_name)
+        .expect_no_probe(&format!(
+            "lubdub: {}: no TLS: its certificate is signed by another authority of the same name \
+             than the one in ca.pem (bad signature)\n",
+            backend.url
+        ));
+    let other = Backend::start(&of("other.example")).certificate;
+    backend
+        .probe("probe_tls_other", &other)
+        .expect_no_probe(&format!(
+            "lubdub: {}: no TLS: its certificate is not signed by an authority in ca.pem (unknown \
+             issuer)",
+            backend.url
+        ));
+    let args = ["probe", &backend.url, "--ca", "none.pem"];
+    Lubdub::new("probe_tls_none")
+        .run(&args)
+        .expect_no_probe("lubdub: --ca none.pem: cannot be read");
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_told_in_plain_words() {
+    let mut authority = of("localhost");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut expired = of("localhost");
+    expired.not_after = date_time_ymd(2020, 1, 1);
+    let mut early = of("localhost");
+    early.not_before = date_time_ymd(4000, 1, 1);
+    let mut nameless = of("localhost");
+    nameless.subject_alt_names.clear();
+    let mut of_clients = of("localhost");
+    of_clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    for (test, params, words) in [
+        (
+            "authority",
+            authority,
+            "is that of a certificate authority (basicConstraints CA:TRUE, ",
+        ),
+        ("expired", expired, "expired "),
+        ("early", early, "is valid only "),
+        (
+            "name",
+            of("other.example"),
+            "is for other.example, not for localhost\n",
+        ),
+        (
+            "nameless",
+            nameless,
+            "is not for localhost: it has no name in its subjectAltName ",
+        ),
+        (
+            "purpose",
+            of_clients,
+            "is not for servers (extendedKeyUsage has no serverAuth)\n",
+        ),
+    ] {
+        let backend = Backend::start(&params);
+        backend
+            .probe(&format!("probe_certificate_{test}"), &backend.certificate)
+            .expect_no_probe(&format!(
+                "lubdub: {}: no TLS: its certificate {words}",
+                backend.url
+            ));
+    }
+}
+
+#[test]
+fn a_backend_without_tls_is_told_from_one_with_a_wrong_certificate() {
+    let ca = Backend::start(&of("localhost")).certificate;
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    for (test, address, timeout, words) in [
+        (
+            "mute",
+            mute.local_addr().expect("an address"),
+            "50ms",
+            "nothing within 50ms\n",
+        ),
+        (
+            "plain",
+            backend::start(Manner::Right),
+            "1m",
+            "what the server sent is no TLS; does it speak ws:// instead of wss:// there?\n",
+        ),
+    ] {
+        let url = format!("wss://{address}/");
+        let args = ["probe", &url, "--timeout", timeout, "--ca", "ca.pem"];
+        Lubdub::new(&format!("probe_tls_{test}"))
+            .file("ca.pem", &ca)
+            .run(&args)
+            .expect_no_probe(&format!("lubdub: {url}: no TLS: {words}"));
+    }
+}
