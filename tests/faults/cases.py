@@ -377,6 +377,48 @@ def delay(world):
     return Outcome([max(trips)], facts={"mean round trip s": round(mean[CLIENT], 3)})
 
 
+@case(
+    "lost-ping",
+    "a ping to the client is lost each time it is sent, for longer than `timeout`, while texts arrive behind it: "
+    "the client does not lapse, and the ping is answered in the end",
+    "at any time",
+    measures="for the longest round trip of a ping",
+    together=20,
+)
+def lost_ping(world):
+    world.build()
+    scene = Scene(world, pairs=range(1))
+
+    def pings():
+        return Log(scene.lubdub).of("ping written", side=CLIENT)
+
+    def talk(long_enough, seconds):
+        """A text every 30 ms. None is as short as a ping."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not long_enough():
+            scene.backend.tell(do="say", pairs=[0], text="x" * 100)
+            time.sleep(0.03)
+
+    sent = len(pings())
+    talk(lambda: len(pings()) > sent, 2)
+    talk(lambda: False, 0.8 * scene.lubdub.interval)
+    # The first byte of a segment is that of a PING (RFC 6455 5.2).
+    world.filter(CLIENT, "prerouting", 'iifname "cl0" @ih,0,8 0x89 counter drop')
+    sent = len(pings())
+    talk(lambda: len(pings()) > sent, 2)
+    talk(lambda: False, 1.2 * scene.lubdub.timeout)
+    lost = world.lost(CLIENT)
+    world.mend(CLIENT)
+    talk(lambda: False, 1)
+    must(lost > 0, "the ping was not lost")
+    must(len(scene.listed()) == 1, "the pair of a client that hears everything else has ended")
+    worst = max(line["rtt_us"] for line in Log(scene.lubdub).of("pong received", side=CLIENT)) / 1e6
+    must(worst > scene.lubdub.timeout, f"the longest round trip is {worst:.3f} s: no ping was late")
+    scene.part()
+    scene.finish({"client_closed": 1})
+    return Outcome([worst], facts={"times lost": lost})
+
+
 def slow(world, queue):
     """One client behind a modem, with 2 MiB on their way to it."""
     world.build(client_link="router")

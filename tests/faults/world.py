@@ -149,9 +149,9 @@ class World:
         """The router loses a share of the packets, at random, each way."""
         self.filter(ROUTER, "forward", f"numgen random mod 100 < {percent} counter drop")
 
-    def lost(self):
-        """How many packets the router has lost."""
-        text = self.within(ROUTER, "nft", "list", "ruleset")
+    def lost(self, role=ROUTER):
+        """How many packets were lost there."""
+        text = self.within(role, "nft", "list", "ruleset")
         return int(text.split("counter packets ")[1].split()[0])
 
     def filter(self, role, hook, rule):
