@@ -102,7 +102,7 @@ table! {
     HANDSHAKES = Metric::counter(
         "lubdub_handshakes_total",
         &[Listener, Route, Outcome],
-        "WebSocket handshakes that ended, by outcome; the route is none where the request never reached one.",
+        "WebSocket handshakes that ended, by outcome. The route none has those that reached no route, and whatever else failed before it had one: silent connections, TLS handshakes, plain requests too slow or malformed.",
     );
     HANDSHAKE_DURATION = Metric::histogram(
         "lubdub_handshake_duration_seconds",
@@ -181,7 +181,7 @@ table! {
     DRAINING = Metric::gauge(
         "lubdub_draining",
         &[],
-        "1 while lubdub drains and takes no new pairs, else 0.",
+        "1 while lubdub drains, else 0.",
     );
 }
 

@@ -48,7 +48,8 @@ pub(crate) struct Shared {
     metrics: Arc<Metrics>,
 }
 
-/// Why a proxy did not start.
+/// Why a proxy did not start. Each text is whole, what the operating system said included; so that
+/// is not a source as well, and a chain of errors says it once.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -60,12 +61,11 @@ pub enum StartError {
         /// Its configured address.
         address: SocketAddr,
         /// What the operating system said.
-        #[source]
         error: io::Error,
     },
     /// A worker thread or its runtime cannot be made.
     #[error("cannot start a worker: {0}")]
-    Worker(#[source] io::Error),
+    Worker(io::Error),
     /// The metrics were built for other names.
     #[error("no metrics are registered for {0:?}")]
     Unregistered(Arc<str>),

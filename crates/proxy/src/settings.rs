@@ -133,6 +133,7 @@ pub struct ToClientCodes {
     pub lifetime: CloseCode,
     pub data_idle: CloseCode,
     pub frame_too_big: CloseCode,
+    pub limit: CloseCode,
 }
 
 /// Codes of Closes to the upstream.
@@ -145,6 +146,7 @@ pub struct ToUpstreamCodes {
     pub lifetime: CloseCode,
     pub data_idle: CloseCode,
     pub frame_too_big: CloseCode,
+    pub limit: CloseCode,
 }
 
 /// Waits that pass before a route is known.
@@ -220,6 +222,7 @@ impl Default for CloseCodes {
                 lifetime: CloseCode::SERVICE_RESTART,
                 data_idle: going_away,
                 frame_too_big: CloseCode::MESSAGE_TOO_BIG,
+                limit: CloseCode::POLICY_VIOLATION,
             },
             to_upstream: ToUpstreamCodes {
                 client_lapsed: going_away,
@@ -228,6 +231,7 @@ impl Default for CloseCodes {
                 lifetime: going_away,
                 data_idle: going_away,
                 frame_too_big: CloseCode::MESSAGE_TOO_BIG,
+                limit: going_away,
             },
         }
     }

@@ -7,12 +7,13 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Why a TLS configuration toward upstreams could not be built.
+/// Why a TLS configuration toward upstreams could not be built. Each text is whole, and no source
+/// says a part of it again.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
     /// A certificate of the given authority cannot be used as a root.
     #[error("a certificate cannot be used as a root: {0}")]
-    BadRoot(#[source] rustls::Error),
+    BadRoot(rustls::Error),
     /// The given file holds no certificate.
     #[error("there is no certificate in it")]
     NoRoots,

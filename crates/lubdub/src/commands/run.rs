@@ -100,7 +100,7 @@ impl Running {
         for (listener, address) in proxy.addresses() {
             info!(%listener, %address, "listening");
         }
-        info!(%workers, "ready");
+        info!(workers, "ready");
         ready.set(true);
         tokio::spawn(keep_up(Arc::clone(&metrics)));
         Ok(Self {

@@ -52,14 +52,24 @@ impl Mistakes {
         });
     }
 
-    /// Notes that `what` is missing, or does not go together with the rest.
-    pub(crate) fn about(&mut self, what: impl Into<String>, wrong: impl Into<String>) {
+    /// Notes that `what`, which is more than one value, is wrong.
+    pub(crate) fn wrong_at(
+        &mut self,
+        what: impl Into<String>,
+        origin: Option<&Origin>,
+        wrong: impl Into<String>,
+    ) {
         self.push(Mistake {
             what: what.into(),
             value: None,
-            origin: None,
+            origin: origin.cloned(),
             wrong: Wrong(wrong.into()),
         });
+    }
+
+    /// Notes that `what` is missing.
+    pub(crate) fn about(&mut self, what: impl Into<String>, wrong: impl Into<String>) {
+        self.wrong_at(what, None, wrong);
     }
 
     /// Reads a value; `None` if it is wrong, which is then noted.

@@ -1,17 +1,17 @@
-//! What is set, and how it is merged, the weakest first: the file, the environment, the command
-//! line. (The defaults are weaker still; [`super::implied`] puts them in where nothing is set.)
+//! What is set, layer by layer, the weakest first: the file, the environment, the command line.
+//! (The defaults are weaker still; [`super::implied`] puts them in where nothing is set.)
 //!
-//! The only file that knows figment. Of figment's own providers just the TOML file is used: one
-//! provider per variable and per flag gives every value the exact name that it came from, and
-//! keeps text as it was written until the key that it belongs to says how to read it.
+//! The only file that knows figment, which reads the TOML file. One layer per variable and per flag
+//! gives every value the exact name that it came from, and text stays as it was written until the
+//! key that it belongs to says how to read it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use figment::providers::{Format, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::value::{Dict, Value};
+use figment::{Profile, Provider};
 use serde::Deserialize;
 use toml::de::ValueDeserializer;
 
@@ -58,60 +58,40 @@ pub(crate) struct FlagValue {
     pub value: String,
 }
 
-/// One layer: a tree of values with one origin.
-struct Layer {
-    origin: Origin,
-    dict: Dict,
-}
-
-/// Merges the layers. What they say has not been checked yet.
+/// What each layer sets, the weakest first. It has not been checked yet.
 ///
 /// # Errors
 /// If the file cannot be read or is not TOML, or if a variable is not text: then the rest would
 /// be about a configuration that nobody wrote.
-pub(crate) fn merge(sources: &Sources) -> Result<Table, Mistakes> {
+pub(crate) fn read(sources: &Sources) -> Result<Vec<Table>, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let mut lower = Vec::new();
+    let mut layers = Vec::new();
     if let Some(source) = &sources.file {
-        lower.extend(file(source).map_err(|mistake| mistakes.push(mistake)).ok());
+        layers.extend(file(source).map_err(|mistake| mistakes.push(mistake)).ok());
     }
-    lower.extend(variables(&sources.variables, &mut mistakes));
-    for layer in &mut lower {
-        layer
-            .dict
-            .retain(|table, _| !sources.replaced.contains(&table.as_str()));
-    }
+    layers.extend(variables(&sources.variables, &mut mistakes));
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-
-    let flags = sources.flags.iter().map(|FlagValue { flag, key, value }| {
-        layer(Origin::Flag((*flag).to_owned()), key, parse_text(value))
-    });
-    let mut figment = Figment::new();
-    for layer in lower.into_iter().chain(flags) {
-        figment = figment.merge(layer);
+    for layer in &mut layers {
+        layer
+            .entries
+            .retain(|table, _| !sources.replaced.contains(&table.as_str()));
     }
-    let merged: Dict = figment
-        .data()
-        .map(|mut profiles| profiles.remove(&Profile::Default).unwrap_or_default())
-        .map_err(|error| Mistake {
-            what: "configuration".to_owned(),
-            value: None,
-            origin: None,
-            wrong: Wrong(error.to_string()),
-        })?;
-    Ok(table(&figment, "", merged, Origin::Default))
+    layers.extend(sources.flags.iter().map(|FlagValue { flag, key, value }| {
+        layer(&Origin::Flag((*flag).to_owned()), key, parse_text(value))
+    }));
+    Ok(layers)
 }
 
 /// What the file says.
-fn file(source: &FileSource) -> Result<Layer, Mistake> {
+fn file(source: &FileSource) -> Result<Table, Mistake> {
     let name = source.path.display().to_string();
     match Toml::file_exact(&source.path).data() {
-        Ok(mut profiles) => Ok(Layer {
-            origin: Origin::File(name),
-            dict: profiles.remove(&Profile::Default).unwrap_or_default(),
-        }),
+        Ok(mut profiles) => {
+            let dict = profiles.remove(&Profile::Default).unwrap_or_default();
+            Ok(table("", dict, &Origin::File(name)))
+        }
         Err(error) => Err(Mistake {
             what: name,
             value: None,
@@ -122,7 +102,7 @@ fn file(source: &FileSource) -> Result<Layer, Mistake> {
 }
 
 /// What the environment says, in the order of the names.
-fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec<Layer> {
+fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec<Table> {
     let mut layers = Vec::new();
     let sorted: BTreeMap<_, _> = variables
         .iter()
@@ -141,11 +121,8 @@ fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec
             continue;
         };
         let key = key.to_lowercase().replace(SEPARATOR, ".");
-        layers.push(layer(
-            Origin::Variable(name.to_owned()),
-            &key,
-            parse_text(text),
-        ));
+        let origin = Origin::Variable(name.to_owned());
+        layers.push(layer(&origin, &key, parse_text(text)));
     }
     layers
 }
@@ -174,7 +151,7 @@ fn parse_text(text: &str) -> Value {
 }
 
 /// A layer that sets one key.
-fn layer(origin: Origin, key: &str, value: Value) -> Layer {
+fn layer(origin: &Origin, key: &str, value: Value) -> Table {
     // From the innermost table outward. An empty segment stays, and is an unknown key later.
     let mut segments = key.rsplit('.');
     let last = segments.next().unwrap_or(key);
@@ -182,26 +159,26 @@ fn layer(origin: Origin, key: &str, value: Value) -> Layer {
     for segment in segments {
         dict = Dict::from([(segment.to_owned(), Value::from(dict))]);
     }
-    Layer { origin, dict }
+    table("", dict, origin)
 }
 
-/// A merged table with the origins of what is in it.
-fn table(figment: &Figment, key: &str, dict: Dict, origin: Origin) -> Table {
-    let mut table = Table::new(origin);
+/// The table at `key` of a layer.
+fn table(key: &str, dict: Dict, origin: &Origin) -> Table {
+    let mut table = Table::new(origin.clone());
     for (name, value) in dict {
         let key = if key.is_empty() {
             name.clone()
         } else {
             format!("{key}.{name}")
         };
-        let origin = figment
-            .get_metadata(value.tag())
-            .map_or(Origin::Default, origin_of);
         let tree = if let Value::Dict(_, dict) = value {
-            Tree::Table(self::table(figment, &key, dict, origin))
+            Tree::Table(self::table(&key, dict, origin))
         } else {
-            let value = scalar(value);
-            Tree::Leaf(Leaf { key, value, origin })
+            Tree::Leaf(Leaf {
+                key,
+                value: scalar(value),
+                origin: origin.clone(),
+            })
         };
         table.entries.insert(name, tree);
     }
@@ -220,38 +197,5 @@ fn scalar(value: Value) -> Scalar {
         Value::Array(_, values) => Scalar::List(values.into_iter().map(scalar).collect()),
         // Tables in arrays and the like: no key takes them, and nobody needs to see them whole.
         Value::Dict(..) | Value::Empty(..) => Scalar::Text("{..}".to_owned()),
-    }
-}
-
-// === impl Layer ===
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        let (kind, name) = match &self.origin {
-            Origin::Default => ("default", ""),
-            Origin::File(name) => ("file", name.as_str()),
-            Origin::Variable(name) => ("variable", name.as_str()),
-            Origin::Flag(name) => ("flag", name.as_str()),
-        };
-        Metadata::from(kind, name)
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.dict.clone()))
-    }
-}
-
-/// The inverse of [`Layer::metadata`].
-fn origin_of(metadata: &Metadata) -> Origin {
-    let name = metadata
-        .source
-        .as_ref()
-        .and_then(|source| source.custom())
-        .unwrap_or_default();
-    match &*metadata.name {
-        "file" => Origin::File(name.to_owned()),
-        "variable" => Origin::Variable(name.to_owned()),
-        "flag" => Origin::Flag(name.to_owned()),
-        _ => Origin::Default,
     }
 }

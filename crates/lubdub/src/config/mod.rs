@@ -1,9 +1,9 @@
 //! Configuration: from files, variables and flags to typed settings, or to every mistake in them.
 //!
-//! The way of a value: [`layers`] merges what was set and remembers where, [`schema`] refuses what
-//! no key is declared for, [`implied`] adds the defaults and what need not be said, [`raw`] gives it
-//! the shape of the program, [`resolve`] reads it, and [`lint`] doubts it. What the keys are is
-//! declared once, in [`keys`].
+//! The way of a value: [`layers`] says what was set and where, [`schema`] refuses in each layer what
+//! no key is declared for, [`tree`] lays them over each other, [`implied`] adds the defaults and what
+//! need not be said, [`raw`] gives it the shape of the program, [`resolve`] reads it, and [`lint`]
+//! doubts it. What the keys are is declared once, in [`keys`].
 
 mod choice;
 mod duration;
@@ -100,7 +100,7 @@ pub(crate) enum LogFormat {
 pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mistakes> {
     let mut mistakes = Mistakes::default();
     let (tree, raw) = read(sources, &mut mistakes)?;
-    match resolve::resolve(&raw, machine, &mut mistakes) {
+    match resolve::resolve(&tree, &raw, machine, &mut mistakes) {
         Some(resolved) if mistakes.is_empty() => Ok(Config {
             warnings: lint::find(&raw, &resolved, machine),
             settings: resolved.settings,
@@ -125,8 +125,12 @@ pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mis
 
 /// What `sources` set, with what is implied, as a tree and in the shape of the program.
 fn read(sources: &Sources, mistakes: &mut Mistakes) -> Result<(Table, Raw), Mistakes> {
-    let mut tree = layers::merge(sources)?;
-    schema::check(&mut tree, mistakes);
+    let mut tree = Table::new(Origin::Default);
+    for mut layer in layers::read(sources)? {
+        // Each by itself: under a stronger layer's table a value in its place could not be seen.
+        schema::check(&mut layer, mistakes);
+        tree.overlay(layer);
+    }
     implied::complete(&mut tree);
     let raw = tree
         .read()

@@ -27,12 +27,12 @@ effect and where it was set.
 
 | what | how it is written |
 | --- | --- |
-| duration | whole numbers with units, the longest first: `\"500ms\"`, `\"30s\"`, `\"1m30s\"`, `\"2h\"`, `\"7d\"`. A unit is required. |
+| duration | whole numbers with units, the longest first: `\"500ms\"`, `\"30s\"`, `\"1m30s\"`, `\"2h\"`, `\"7d\"`. A unit is required. At most `\"365d\"`. |
 | size | bytes as a number, or whole `\"KiB\"`, `\"MiB\"`, `\"GiB\"`: `65536`, `\"64KiB\"`. |
 | close code | a code that a Close may carry: 1000 to 1003, 1007 to 1014, 3000 to 4999. |
 | list | `[\"a\", \"b\"]`; in a variable also `a,b`. |
 | file | a path; a relative one is looked for from the working directory. |
-| name | at most 32 of `a-z`, `0-9` and single underscores, beginning with a letter. |
+| name | at most 32 of `a-z`, `0-9` and single underscores, beginning with a letter. A route cannot be called `none`, which stands in metrics for requests that reach no route; nor can the only upstream where no route is set, since its route has its name. |
 
 In a variable and in `--set` text needs no quotes, and numbers are numbers where the key takes one.
 ";

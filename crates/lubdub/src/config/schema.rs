@@ -1,4 +1,5 @@
-//! Holds what was set against what can be set: unknown keys, bad names, values where tables belong.
+//! Holds what a layer sets against what can be set: unknown keys, bad names, values where tables
+//! belong.
 //!
 //! What is refused is also taken out, so that the rest can be read and all mistakes are found.
 
@@ -7,11 +8,13 @@ use lubdub_metrics::NO_ROUTE;
 use super::error::{Mistake, Mistakes, Wrong};
 use super::keys::{self, Found};
 use super::leaf::{Leaf, Scalar};
-use super::name;
-use super::origin::Origin;
 use super::tree::{Table, Tree};
+use super::{name, url};
 
-/// Checks the shape of `root`; what is left in it can be read.
+/// Words in the keys of secrets.
+const SECRETIVE: [&str; 4] = ["key", "password", "secret", "token"];
+
+/// Checks the shape of the layer `root`; what is left in it can be read.
 pub(crate) fn check(root: &mut Table, mistakes: &mut Mistakes) {
     check_table(root, &mut Vec::new(), mistakes);
 }
@@ -66,7 +69,7 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
                 _ => None,
             };
             match wrong {
-                Some(wrong) => refuse(&Tree::Table(table.clone()), path, wrong, mistakes),
+                Some(wrong) => refuse_table(table, path, wrong, mistakes),
                 None => check_table(table, path, mistakes),
             }
             wrong.is_none()
@@ -75,54 +78,73 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
             let [first, ..] = keys::children(&segments)[..] else {
                 return false;
             };
-            mistakes.wrong(
-                leaf,
-                format!(
-                    "is a table: set what is in it, such as {}.{first}",
-                    leaf.key
-                ),
-            );
+            let key = &leaf.key;
+            let wrong = format!("is a table: set what is in it, such as {key}.{first}");
+            refuse_leaf(leaf, wrong, mistakes);
             false
         }
-        (Found::Key(_), tree @ Tree::Table(_)) => {
-            refuse(tree, path, "takes a value, not a table", mistakes);
+        (Found::Key(_), Tree::Table(table)) => {
+            refuse_table(table, path, "takes a value, not a table", mistakes);
             false
         }
         (Found::Nothing, tree) => {
-            refuse(tree, path, &unknown(&segments), mistakes);
+            refuse_unknown(tree, &segments, mistakes);
             false
         }
     }
 }
 
-/// Notes that `tree` is refused: once for every place where something in it was set.
-fn refuse(tree: &Tree, path: &[String], wrong: &str, mistakes: &mut Mistakes) {
-    let note = |origin: &Origin, leaf: Option<&Leaf>| Mistake {
-        what: path.join("."),
-        value: leaf.map(|leaf| leaf.value.to_string()),
-        origin: Some(origin.clone()),
-        wrong: Wrong::new(wrong),
-    };
-    match tree {
-        Tree::Leaf(leaf) => mistakes.push(note(&leaf.origin, Some(leaf))),
-        Tree::Table(table) if table.entries.is_empty() => mistakes.push(note(&table.origin, None)),
-        Tree::Table(_) => {
-            for leaf in tree.leaves() {
-                mistakes.push(note(&leaf.origin, None));
-            }
-        }
+/// Notes that the table at `path` is refused.
+fn refuse_table(table: &Table, path: &[String], wrong: &str, mistakes: &mut Mistakes) {
+    mistakes.wrong_at(path.join("."), Some(&table.origin), wrong);
+}
+
+/// Notes every value in `tree`, which is at `path` and no key is declared for.
+fn refuse_unknown(tree: &Tree, path: &[&str], mistakes: &mut Mistakes) {
+    let leaves = tree.leaves();
+    if let (Tree::Table(table), true) = (tree, leaves.is_empty()) {
+        mistakes.wrong_at(path.join("."), Some(&table.origin), unknown(path, &[]));
+    }
+    for leaf in leaves {
+        let below: Vec<&str> = leaf.key.split('.').skip(path.len()).collect();
+        refuse_leaf(leaf, unknown(path, &below), mistakes);
     }
 }
 
-/// What to say about a path whose last segment is unknown.
-fn unknown(path: &[&str]) -> String {
+/// Notes that a value is refused which no key takes; it may be a secret that went astray.
+fn refuse_leaf(leaf: &Leaf, wrong: String, mistakes: &mut Mistakes) {
+    let key = leaf.key.to_lowercase();
+    let is_secretive = SECRETIVE.iter().any(|word| key.contains(word));
+    mistakes.push(Mistake {
+        what: leaf.key.clone(),
+        value: (!is_secretive).then(|| redacted(&leaf.value).to_string()),
+        origin: Some(leaf.origin.clone()),
+        wrong: Wrong(wrong),
+    });
+}
+
+/// `value` without what URLs in it may hold.
+fn redacted(value: &Scalar) -> Scalar {
+    match value {
+        Scalar::Text(text) => Scalar::Text(url::redacted(text)),
+        Scalar::List(values) => Scalar::List(values.iter().map(redacted).collect()),
+        Scalar::Bool(_) | Scalar::Integer(_) | Scalar::Float(_) => value.clone(),
+    }
+}
+
+/// What to say about a path whose last segment is unknown, with a value at `below` in it.
+fn unknown(path: &[&str], below: &[&str]) -> String {
     let (Some(last), table) = (path.last(), &path[..path.len().saturating_sub(1)]) else {
         return "unknown key".to_owned();
     };
     let siblings = keys::children(table);
-    let dotted = |table: &[&str], name: &str| [table, &[name]].concat().join(".");
     if let Some(name) = nearest(last, siblings.iter().copied()) {
-        return format!("unknown key; did you mean {}?", dotted(table, name));
+        let meant = [table, &[name], below].concat();
+        let meant = match keys::find(&meant) {
+            Found::Nothing => &meant[..path.len()],
+            Found::Key(_) | Found::Table | Found::Named => &meant[..],
+        };
+        return format!("unknown key; did you mean {}?", meant.join("."));
     }
     // Perhaps the right key in the wrong table.
     let elsewhere = keys::places()
@@ -147,7 +169,7 @@ mod tests {
 
     #[test]
     fn suggestions_are_near_or_in_another_table() {
-        let says = |path: &[&str]| unknown(path).split_off("unknown key; ".len());
+        let says = |path: &[&str]| unknown(path, &[]).split_off("unknown key; ".len());
         assert_eq!(says(&["keepalvie"]), "did you mean keepalive?");
         assert_eq!(
             says(&["timeouts", "conect"]),
@@ -163,6 +185,16 @@ mod tests {
             "did you mean keepalive.client.interval?"
         );
         assert_eq!(says(&["log", "colour"]), "log has format, level");
+    }
+
+    #[test]
+    fn a_suggestion_for_a_table_goes_on_to_the_key_as_far_as_that_is_known() {
+        let says = |below: &[&str]| unknown(&["keepalvie"], below).split_off("unknown key; ".len());
+        assert_eq!(
+            says(&["client", "interval"]),
+            "did you mean keepalive.client.interval?"
+        );
+        assert_eq!(says(&["client", "colour"]), "did you mean keepalive?");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The merged layers: tables of tables of leaves, each leaf with its origin.
+//! What was set, by one layer or by all: tables of tables of leaves, each leaf with its origin.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(crate) enum Tree {
 pub(crate) struct Table {
     /// What is in it, by name.
     pub entries: BTreeMap<String, Tree>,
-    /// Who mentioned it: the only trace of a table without entries.
+    /// Who mentioned it first: the only trace of a table without entries.
     #[serde(skip)]
     pub origin: Origin,
 }
@@ -57,6 +57,26 @@ impl Table {
         match tree {
             Tree::Table(table) => Some(table),
             Tree::Leaf(_) => None,
+        }
+    }
+
+    /// Who mentioned the table with this key first; `None` if it is only implied.
+    pub(crate) fn mentioned_by(&self, key: &str) -> Option<&Origin> {
+        let table = key
+            .split('.')
+            .try_fold(self, |table, name| table.table(name))?;
+        (table.origin != Origin::Default).then_some(&table.origin)
+    }
+
+    /// Lays a stronger layer over it, value by value.
+    pub(crate) fn overlay(&mut self, stronger: Self) {
+        for (name, tree) in stronger.entries {
+            match (self.entries.get_mut(&name), tree) {
+                (Some(Tree::Table(weaker)), Tree::Table(stronger)) => weaker.overlay(stronger),
+                (_, tree) => {
+                    self.entries.insert(name, tree);
+                }
+            }
         }
     }
 

@@ -50,7 +50,10 @@ fn a_key_of_another_certificate_is_refused() {
         .expect_mistakes();
     assert_eq!(
         mistakes,
-        ["listen.public.tls.certificate.main: the key does not belong to the certificate"]
+        [
+            "listen.public.tls.certificate.main.key = \"key.pem\" (lubdub.toml): does not belong to \
+             listen.public.tls.certificate.main.cert"
+        ]
     );
 }
 
@@ -83,26 +86,34 @@ fn files_that_do_not_hold_what_they_should_are_named() {
 
 #[test]
 fn a_listener_with_tls_takes_one_certificate() {
-    let more = "[listen.public.tls.certificate.other]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n";
-    for (test, file, count) in [
-        ("tls_two", format!("{TLS}{more}"), 2),
-        (
-            "tls_none",
-            format!("{MINIMAL_FILE}[listen.public.tls]\n"),
-            0,
-        ),
-    ] {
-        let (cert, _) = certificate();
-        let mistakes = Lubdub::new(test)
-            .file("lubdub.toml", &file)
-            .file("cert.pem", &cert)
-            .run(&["check", "--config", "lubdub.toml"])
-            .expect_mistakes();
-        assert_eq!(
-            mistakes,
-            [format!(
-                "listen.public.tls.certificate: must have exactly one certificate, not {count}"
-            )]
-        );
-    }
+    let two = Lubdub::new("tls_two")
+        .file("lubdub.toml", TLS)
+        .variable("LUBDUB__LISTEN__PUBLIC__TLS__CERTIFICATE__OTHER__CERT", "o")
+        .run(&[
+            "check",
+            "--config",
+            "lubdub.toml",
+            "--set",
+            "upstream.chat.url=wss://h",
+        ]);
+    let mistakes = two.expect_mistakes();
+    assert_eq!(
+        mistakes[0],
+        "listen.public.tls.certificate.other \
+         (LUBDUB__LISTEN__PUBLIC__TLS__CERTIFICATE__OTHER__CERT): a listener takes one \
+         certificate, and there is listen.public.tls.certificate.main (lubdub.toml)"
+    );
+
+    let mistakes = Lubdub::new("tls_none")
+        .file(
+            "lubdub.toml",
+            &format!("{MINIMAL_FILE}[listen.public.tls]\n"),
+        )
+        .run(&["check", "--config", "lubdub.toml"])
+        .expect_mistakes();
+    assert_eq!(
+        mistakes,
+        ["listen.public.tls (lubdub.toml): has no certificate: set \
+             listen.public.tls.certificate.NAME.cert and its key"]
+    );
 }

@@ -112,6 +112,116 @@ fn an_unknown_variable_is_refused_with_a_suggestion() {
     );
     assert_eq!(
         mistakes[1],
-        "keepalvie (LUBDUB__KEEPALVIE__CLIENT__INTERVAL): unknown key; did you mean keepalive?"
+        "keepalvie.client.interval = \"5s\" (LUBDUB__KEEPALVIE__CLIENT__INTERVAL): unknown key; did \
+         you mean keepalive.client.interval?"
+    );
+}
+
+#[test]
+fn every_value_in_an_unknown_table_is_named_but_not_those_that_may_be_secrets() {
+    let file = format!(
+        "{MINIMAL_FILE}[keepalvie.client]\ninterval = \"5s\"\nmood = 1\n\
+         [colour.red]\n\
+         [upstrem.b]\nurl = \"ws://me:hunter2@b\"\n\
+         [admin]\ntoken = \"hunter2\"\n"
+    );
+    let outcome = Lubdub::new("unknown_tables")
+        .file("lubdub.toml", &file)
+        .variable("LUBDUB__UPSTREAM__C", "ws://me:hunter2@c")
+        .variable("LUBDUB__UPSTREAM__D", "['ws://me:hunter2@d']")
+        .run(&["check", "--config", "lubdub.toml"]);
+    assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
+    let mistakes = outcome.expect_mistakes();
+    let expected = [
+        "admin.token (lubdub.toml): unknown key; admin has address, token_file, hosts",
+        "colour (lubdub.toml): unknown key; there are listen, upstream, route",
+        "keepalvie.client.interval = \"5s\" (lubdub.toml): unknown key; did you mean \
+         keepalive.client.interval?",
+        "keepalvie.client.mood = 1 (lubdub.toml): unknown key; did you mean keepalive?",
+        "upstrem.b.url = \"ws://***@b\" (lubdub.toml): unknown key; did you mean upstream.b.url?",
+        "upstream.c = \"ws://***@c\" (LUBDUB__UPSTREAM__C): is a table: set what is in it, such as \
+         upstream.c.url",
+        "upstream.d = [\"ws://***@d\"] (LUBDUB__UPSTREAM__D): is a table: set what is in it, such as \
+         upstream.d.url",
+    ];
+    assert_eq!(mistakes.len(), expected.len(), "{mistakes:#?}");
+    for (mistake, expected) in mistakes.iter().zip(expected) {
+        assert!(mistake.starts_with(expected), "{mistake}");
+    }
+}
+
+#[test]
+fn a_value_in_place_of_a_table_is_found_below_a_stronger_layer_that_has_the_table() {
+    let file = format!("keepalive = 5\nlog = \"x\"\n{MINIMAL_FILE}");
+    let below_variables = Lubdub::new("value_for_table_in_file")
+        .file("lubdub.toml", &file)
+        .variable("LUBDUB__KEEPALIVE__CLIENT__INTERVAL", "5s")
+        .variable("LUBDUB__LOG__LEVEL", "info")
+        .run(&["check", "--config", "lubdub.toml"])
+        .expect_mistakes();
+    assert_eq!(
+        below_variables,
+        [
+            "keepalive = 5 (lubdub.toml): is a table: set what is in it, such as keepalive.client",
+            "log = \"x\" (lubdub.toml): is a table: set what is in it, such as log.format",
+        ]
+    );
+
+    let among_variables = Lubdub::new("value_for_table_in_variable")
+        .variable("LUBDUB__KEEPALIVE__CLIENT", "5s")
+        .variable("LUBDUB__KEEPALIVE__CLIENT__INTERVAL", "5s")
+        .run(&check(&MINIMUM))
+        .expect_mistakes();
+    assert_eq!(
+        among_variables,
+        [
+            "keepalive.client = \"5s\" (LUBDUB__KEEPALIVE__CLIENT): is a table: set what is in it, \
+             such as keepalive.client.interval"
+        ]
+    );
+
+    // And the other way about: a table in place of a value, which a stronger layer sets.
+    let file = format!("{MINIMAL_FILE}[log.level]\nx = 1\n");
+    let table_for_value = Lubdub::new("table_for_value")
+        .file("lubdub.toml", &file)
+        .variable("LUBDUB__LOG__LEVEL", "info")
+        .run(&["check", "--config", "lubdub.toml"])
+        .expect_mistakes();
+    assert_eq!(
+        table_for_value,
+        ["log.level (lubdub.toml): takes a value, not a table"]
+    );
+}
+
+#[test]
+fn what_does_not_go_together_is_named_with_where_it_was_set() {
+    let file = format!(
+        "{MINIMAL_FILE}[route.a]\npath_prefix = \"/a\"\n[route.b]\nhost = \"b\"\n[route.c]\n[route.d]\n"
+    );
+    let mistakes = Lubdub::new("places")
+        .file("lubdub.toml", &file)
+        .variable("LUBDUB__ROUTE__B__HOST", "z")
+        .variable("LUBDUB__ROUTE__Z__HOST", "z")
+        .run(&[
+            "check",
+            "--config",
+            "lubdub.toml",
+            "--set",
+            "route.y.path_prefix=/a",
+            "--set",
+            "admin.address=127.0.0.1:1",
+            "--set",
+            "listen.public.address=127.0.0.1:1",
+        ])
+        .expect_mistakes();
+    assert_eq!(
+        mistakes,
+        [
+            "route.d (lubdub.toml): is for the same host and path_prefix as route.c (lubdub.toml)",
+            "route.y (--set): is for the same host and path_prefix as route.a (lubdub.toml)",
+            "route.z (LUBDUB__ROUTE__Z__HOST): is for the same host and path_prefix as route.b \
+             (lubdub.toml)",
+            "admin.address = \"127.0.0.1:1\" (--set): is also listen.public.address (--set)",
+        ]
     );
 }

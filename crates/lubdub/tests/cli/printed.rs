@@ -2,6 +2,131 @@
 
 use super::program::{Lubdub, MINIMAL_FILE, MINIMUM, check};
 
+/// The keys that the design promises, with the values that it calls defaults.
+const DESIGN: &str = r#"
+[listen.public]
+address = "0.0.0.0:8080"
+
+[upstream.chat]
+url = "ws://127.0.0.1:9000"
+
+[route.chat]
+path_prefix = "/"
+upstream = "chat"
+
+[keepalive.client]
+interval = "30s"
+timeout  = "30s"
+mode     = "interval"
+evidence = "any"
+enforce  = "always"
+jitter   = 0.1
+boundary_wait = "5s"
+
+[keepalive.upstream]
+interval = "30s"
+timeout  = "30s"
+mode     = "interval"
+evidence = "any"
+enforce  = "always"
+jitter   = 0.1
+boundary_wait = "5s"
+
+[timeouts]
+first_byte = "10s"
+request_head = "10s"
+tls = "10s"
+connect = "5s"
+answer = "10s"
+http_idle = "120s"
+write_stall = "10s"
+close = "5s"
+data_idle = "off"
+lifetime = "off"
+
+[limits]
+pairs = "auto"
+pairs_per_source = "off"
+handshakes = 512
+head_bytes = "64KiB"
+frame_bytes = "off"
+
+[close.to_client]
+upstream_lapsed = 1011
+upstream_stalled = 1011
+drain = 1012
+lifetime = 1012
+data_idle = 1001
+frame_too_big = 1009
+limit = 1008
+
+[close.to_upstream]
+client_lapsed = 1001
+client_stalled = 1001
+drain = 1001
+lifetime = 1001
+data_idle = 1001
+frame_too_big = 1009
+limit = 1001
+
+[drain]
+delay = "0s"
+spread = "0s"
+timeout = "30s"
+
+[forwarded]
+style = "x-forwarded"
+
+[admin]
+address = "127.0.0.1:9901"
+
+[log]
+format = "text"
+level = "info"
+
+[runtime]
+workers = "auto"
+"#;
+
+/// What is said in TOML, without the comments that tell origins.
+fn values(text: &str) -> Vec<String> {
+    let value = |line: &str| {
+        let value = line.split("  #").next().unwrap_or_default();
+        value.trim().to_owned()
+    };
+    text.lines().map(value).collect()
+}
+
+#[test]
+fn the_keys_of_the_design_are_taken_and_have_its_defaults() {
+    let effective = |test: &str, file: &str| {
+        Lubdub::new(test)
+            .file("lubdub.toml", file)
+            .run(&["config", "effective", "--config", "lubdub.toml"])
+            .expect_ok()
+    };
+    Lubdub::new("design_check")
+        .file("lubdub.toml", DESIGN)
+        .run(&["check", "--config", "lubdub.toml"])
+        .expect_ok();
+    let said = effective("design_said", DESIGN);
+    // Only what has no default.
+    let minimum = DESIGN.split("[route.chat]").next().unwrap_or_default();
+    let implied = effective("design_implied", minimum);
+    assert_eq!(values(&said), values(&implied));
+    let built_in = |text: &str| {
+        text.lines()
+            .filter(|line| line.ends_with("  # default"))
+            .count()
+    };
+    assert_eq!(
+        built_in(&said),
+        2,
+        "forwarded.trust and admin.hosts\n{said}"
+    );
+    assert!(built_in(&implied) > 50, "{implied}");
+}
+
 #[test]
 fn two_flags_are_a_whole_configuration() {
     let summary = Lubdub::new("two_flags").run(&check(&MINIMUM)).expect_ok();
@@ -57,17 +182,6 @@ fn the_effective_configuration_is_a_file_with_the_same_effect() {
         .file("lubdub.toml", &first)
         .run(&["config", "effective", "--config", "lubdub.toml"])
         .expect_ok();
-    let values = |text: &str| -> Vec<String> {
-        text.lines()
-            .map(|line| {
-                line.split("  #")
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_owned()
-            })
-            .collect()
-    };
     assert_eq!(values(&first), values(&again));
 }
 

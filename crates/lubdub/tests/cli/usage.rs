@@ -1,8 +1,10 @@
 //! How it is called, and what its exit codes are.
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::Stdio;
 
-use super::program::{Lubdub, USAGE};
+use super::program::{Lubdub, MINIMUM, USAGE};
 
 #[test]
 fn the_version_is_short_or_long() {
@@ -61,4 +63,66 @@ fn a_reader_that_goes_away_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_failure_tells_its_cause_once() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let upstream = "ws://127.0.0.1:9";
+    for [listen, admin] in [[address.as_str(), "off"], ["127.0.0.1:0", &address]] {
+        let admin = format!("admin.address={admin}");
+        let outcome = Lubdub::new("taken").run(&[
+            "--listen",
+            listen,
+            "--upstream",
+            upstream,
+            "--set",
+            &admin,
+        ]);
+        assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+        let last = outcome.stderr.lines().last().unwrap_or_default();
+        assert!(
+            last.contains(&format!("cannot listen on {address}: ")),
+            "{last}"
+        );
+        assert_eq!(last.matches("(os error ").count(), 1, "{last}");
+    }
+
+    let garbage = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+    let outcome = Lubdub::new("garbage").file("ca.pem", garbage).run(&[
+        "probe",
+        "wss://127.0.0.1:1",
+        "--ca",
+        "ca.pem",
+    ]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert_eq!(
+        outcome.stderr.matches("BadEncoding").count(),
+        1,
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn numbers_in_the_log_are_numbers() {
+    let mut lubdub = Lubdub::new("log_of_numbers");
+    let mut child = lubdub
+        .command
+        .args(MINIMUM)
+        .args(["--set", "admin.address=off", "--set", "runtime.workers=1"])
+        .args(["--log-format", "json"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    let ready = lines
+        .map(|line| line.expect("text"))
+        .find(|line| line.contains("\"ready\""));
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let ready: serde_json::Value =
+        serde_json::from_str(&ready.expect("it gets ready")).expect("a line is an object");
+    assert_eq!(ready["workers"], 1, "{ready}");
 }

@@ -115,12 +115,14 @@ pub(super) fn code(codes: &CloseCodes, side: Side, cause: Cause) -> CloseCode {
         (Side::Client, Cause::Lifetime) => to_client.lifetime,
         (Side::Client, Cause::DataIdle) => to_client.data_idle,
         (Side::Client, Cause::FrameTooBig) => to_client.frame_too_big,
+        (Side::Client, Cause::Limit) => to_client.limit,
         (Side::Upstream, Cause::ClientLapsed) => to_upstream.client_lapsed,
         (Side::Upstream, Cause::ClientStalled) => to_upstream.client_stalled,
         (Side::Upstream, Cause::Drain) => to_upstream.drain,
         (Side::Upstream, Cause::Lifetime) => to_upstream.lifetime,
         (Side::Upstream, Cause::DataIdle) => to_upstream.data_idle,
         (Side::Upstream, Cause::FrameTooBig) => to_upstream.frame_too_big,
+        (Side::Upstream, Cause::Limit) => to_upstream.limit,
         // What the endpoints do is not announced by lubdub, and a side is not told of itself.
         (
             _,
@@ -135,9 +137,60 @@ pub(super) fn code(codes: &CloseCodes, side: Side, cause: Cause) -> CloseCode {
             | Cause::ClientStalled
             | Cause::UpstreamStalled
             | Cause::CloseTimeout
-            | Cause::Limit
             | Cause::Admin
             | Cause::Internal,
         ) => CloseCode::GOING_AWAY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{ToClientCodes, ToUpstreamCodes};
+
+    #[test]
+    fn a_close_carries_the_code_of_its_direction_and_cause() {
+        let code = |n| CloseCode::try_new(n).unwrap();
+        let codes = CloseCodes {
+            to_client: ToClientCodes {
+                upstream_lapsed: code(4001),
+                upstream_stalled: code(4002),
+                drain: code(4003),
+                lifetime: code(4004),
+                data_idle: code(4005),
+                frame_too_big: code(4006),
+                limit: code(4007),
+            },
+            to_upstream: ToUpstreamCodes {
+                client_lapsed: code(4101),
+                client_stalled: code(4102),
+                drain: code(4103),
+                lifetime: code(4104),
+                data_idle: code(4105),
+                frame_too_big: code(4106),
+                limit: code(4107),
+            },
+        };
+        for (cause, to_client, to_upstream) in [
+            (Cause::UpstreamLapsed, 4001, 1001),
+            (Cause::UpstreamStalled, 4002, 1001),
+            (Cause::ClientLapsed, 1001, 4101),
+            (Cause::ClientStalled, 1001, 4102),
+            (Cause::Drain, 4003, 4103),
+            (Cause::Lifetime, 4004, 4104),
+            (Cause::DataIdle, 4005, 4105),
+            (Cause::FrameTooBig, 4006, 4106),
+            (Cause::Limit, 4007, 4107),
+            (Cause::CloseTimeout, 1001, 1001),
+            (Cause::Admin, 1001, 1001),
+            (Cause::Internal, 1001, 1001),
+        ] {
+            let sent = |side| super::code(&codes, side, cause).get();
+            assert_eq!(
+                (sent(Side::Client), sent(Side::Upstream)),
+                (to_client, to_upstream),
+                "{cause:?}"
+            );
+        }
     }
 }

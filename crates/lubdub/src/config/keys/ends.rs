@@ -2,6 +2,11 @@
 
 use super::{Example, Key, Kind, Preset, Section};
 
+/// What both sides say of a cause that does not occur yet.
+const LIMIT: &str = "reserved: no limit ends a pair that is open, so far";
+const LIMIT_MORE: &str = "For limits other than `limits.frame_bytes`. At present pairs beyond those are refused at the \
+     handshake, with an HTTP status and no Close.";
+
 /// `close.to_client`
 pub(super) static TO_CLIENT: Section = Section {
     path: "close.to_client",
@@ -31,6 +36,7 @@ pub(super) static TO_CLIENT: Section = Section {
             1009,
             "a frame was larger than limits.frame_bytes",
         ),
+        code("limit", 1008, LIMIT).more(LIMIT_MORE),
     ],
 };
 
@@ -58,6 +64,7 @@ pub(super) static TO_UPSTREAM: Section = Section {
             1009,
             "a frame was larger than limits.frame_bytes",
         ),
+        code("limit", 1001, LIMIT).more(LIMIT_MORE),
     ],
 };
 
@@ -83,7 +90,7 @@ pub(super) static DRAIN: Section = Section {
             "timeout",
             Kind::Duration,
             Preset::text("30s"),
-            "then cut what is left after this time",
+            "from the end of delay, spread included; what is left then is cut",
         ),
     ],
 };

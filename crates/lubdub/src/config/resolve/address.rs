@@ -23,7 +23,10 @@ pub(super) fn refuse_shared(raw: &Raw, mistakes: &mut Mistakes) {
             .iter()
             .find(|(other, _)| *other == address && address.port() != 0)
         {
-            Some((_, first)) => mistakes.wrong(leaf, format!("is also {}", first.key)),
+            Some((_, first)) => {
+                let (key, origin) = (&first.key, &first.origin);
+                mistakes.wrong(leaf, format!("is also {key} ({origin})"));
+            }
             None => seen.push((address, leaf)),
         }
     }

@@ -8,11 +8,13 @@ use lubdub_proxy::tls;
 use rustls::ServerConfig;
 
 use super::super::error::Mistakes;
+use super::super::tree::Table;
 use super::super::{pem, raw, read};
-use super::require;
+use super::{require, table_set_at};
 
 /// All listeners, at least one.
 pub(super) fn resolve(
+    tree: &Table,
     raw: &BTreeMap<String, raw::Listen>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Listener>> {
@@ -25,12 +27,17 @@ pub(super) fn resolve(
     }
     let listeners: Vec<_> = raw
         .iter()
-        .map(|(name, listen)| listener(name, listen, mistakes))
+        .map(|(name, listen)| listener(tree, name, listen, mistakes))
         .collect();
     listeners.into_iter().collect()
 }
 
-fn listener(name: &str, raw: &raw::Listen, mistakes: &mut Mistakes) -> Option<Listener> {
+fn listener(
+    tree: &Table,
+    name: &str,
+    raw: &raw::Listen,
+    mistakes: &mut Mistakes,
+) -> Option<Listener> {
     let key = format!("listen.{name}");
     let address = require(
         &raw.address,
@@ -39,7 +46,7 @@ fn listener(name: &str, raw: &raw::Listen, mistakes: &mut Mistakes) -> Option<Li
         mistakes,
     );
     let tls = match &raw.tls {
-        Some(tls) => server_config(&format!("{key}.tls"), tls, mistakes).map(Some),
+        Some(tls) => server_config(tree, &format!("{key}.tls"), tls, mistakes).map(Some),
         None => Some(None),
     };
     Some(Listener {
@@ -49,40 +56,59 @@ fn listener(name: &str, raw: &raw::Listen, mistakes: &mut Mistakes) -> Option<Li
     })
 }
 
-fn server_config(key: &str, raw: &raw::Tls, mistakes: &mut Mistakes) -> Option<Arc<ServerConfig>> {
+fn server_config(
+    tree: &Table,
+    key: &str,
+    raw: &raw::Tls,
+    mistakes: &mut Mistakes,
+) -> Option<Arc<ServerConfig>> {
+    let certificate_key = |name: &str| format!("{key}.certificate.{name}");
     let mut certificates = raw.certificate.iter();
-    let (Some((name, certificate)), None) = (certificates.next(), certificates.next()) else {
-        mistakes.about(
-            format!("{key}.certificate"),
-            format!(
-                "must have exactly one certificate, not {}",
-                raw.certificate.len()
-            ),
-        );
+    let Some((name, certificate)) = certificates.next() else {
+        let wrong = format!("has no certificate: set {key}.certificate.NAME.cert and its key");
+        mistakes.wrong_at(key, tree.mentioned_by(key), wrong);
         return None;
     };
-    let key = format!("{key}.certificate.{name}");
+    let key = certificate_key(name);
+    if let Some((other, _)) = certificates.next() {
+        let other = certificate_key(other);
+        let wrong = format!(
+            "a listener takes one certificate, and there is {}",
+            table_set_at(tree, &key)
+        );
+        mistakes.wrong_at(&other, tree.mentioned_by(&other), wrong);
+        return None;
+    }
+    with_certificate(&key, certificate, mistakes)
+}
+
+/// TLS with the certificate that is at `key`.
+fn with_certificate(
+    key: &str,
+    raw: &raw::Certificate,
+    mistakes: &mut Mistakes,
+) -> Option<Arc<ServerConfig>> {
     let chain = |value: &_| pem::certificates(&read::file(value)?);
-    let chain = require(&certificate.cert, &format!("{key}.cert"), chain, mistakes);
+    let chain = require(&raw.cert, &format!("{key}.cert"), chain, mistakes);
     let private_key = |value: &_| pem::private_key(&read::file(value)?);
-    let private_key = require(
-        &certificate.key,
-        &format!("{key}.key"),
-        private_key,
-        mistakes,
-    );
+    let private_key = require(&raw.key, &format!("{key}.key"), private_key, mistakes);
 
     tls::server_config(chain?, private_key?)
         .map_err(|error| {
             // The enum is open, and its other variants speak for themselves.
             #[allow(clippy::wildcard_enum_match_arm)]
-            let wrong = match error {
+            let (leaf, wrong) = match error {
                 rustls::Error::InconsistentKeys(_) => {
-                    "the key does not belong to the certificate".to_owned()
+                    (&raw.key, format!("does not belong to {key}.cert"))
                 }
-                error => format!("cannot be used: {error}"),
+                error @ rustls::Error::InvalidCertificate(_) => {
+                    (&raw.cert, format!("cannot be used: {error}"))
+                }
+                error => (&raw.key, format!("cannot be used: {error}")),
             };
-            mistakes.about(key, wrong);
+            if let Some(leaf) = leaf {
+                mistakes.wrong(leaf, wrong);
+            }
         })
         .ok()
 }

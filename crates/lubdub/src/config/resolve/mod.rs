@@ -17,6 +17,7 @@ use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
 use super::machine::Machine;
 use super::raw::{self, Raw};
+use super::tree::Table;
 use super::{AdminSettings, LogSettings, read};
 
 /// The smallest bound of a request head: less than this hyper cannot work with.
@@ -32,14 +33,19 @@ pub(crate) struct Resolved {
     pub log: LogSettings,
 }
 
-/// Reads `raw`. `None` if something is wrong, which is then noted.
-pub(crate) fn resolve(raw: &Raw, machine: &Machine, mistakes: &mut Mistakes) -> Option<Resolved> {
+/// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
+pub(crate) fn resolve(
+    tree: &Table,
+    raw: &Raw,
+    machine: &Machine,
+    mistakes: &mut Mistakes,
+) -> Option<Resolved> {
     // Everything is read before the first `?`, so that every mistake is found.
-    let listeners = listen::resolve(&raw.listen, mistakes);
+    let listeners = listen::resolve(tree, &raw.listen, mistakes);
     let upstreams = upstream::resolve(&raw.upstream, mistakes);
     let base = raw.terms();
     let base_terms = terms::resolve(&base, mistakes);
-    let routes = route::resolve(&raw.route, &base, &upstreams, mistakes);
+    let routes = route::resolve(tree, &raw.route, &base, &upstreams, mistakes);
     let timeouts = front_timeouts(&raw.timeouts, mistakes);
     let limits = limits(&raw.limits, machine, mistakes);
     let forwarded = forwarded(&raw.forwarded, mistakes);
@@ -107,6 +113,14 @@ fn optional<T>(
     match leaf {
         Some(leaf) => mistakes.read(leaf, read).map(Some),
         None => Some(None),
+    }
+}
+
+/// The key of a table for messages about another, with where it was set.
+fn table_set_at(tree: &Table, key: &str) -> String {
+    match tree.mentioned_by(key) {
+        Some(origin) => format!("{key} ({origin})"),
+        None => key.to_owned(),
     }
 }
 

@@ -9,12 +9,14 @@ use lubdub_proxy::settings::{Route, Upstream};
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
 use super::super::raw::{self, Terms};
-use super::super::{name, read, schema};
+use super::super::tree::Table;
+use super::super::{read, schema};
 use super::upstream::Upstreams;
-use super::{optional, take, terms};
+use super::{optional, table_set_at, take, terms};
 
 /// All routes, at least one.
 pub(super) fn resolve(
+    tree: &Table,
     raw: &BTreeMap<String, raw::Route>,
     base: &Terms,
     upstreams: &Upstreams,
@@ -28,16 +30,18 @@ pub(super) fn resolve(
     }
     // One that was set has been refused; this one would be the only upstream's.
     if raw.contains_key(NO_ROUTE) {
-        mistakes.about(
-            format!("upstream.{NO_ROUTE}"),
-            format!("would have a route of its name, but {}", name::TAKEN),
+        let key = format!("upstream.{NO_ROUTE}");
+        let wrong = format!(
+            "its route would be called \"{NO_ROUTE}\" as well, which stands in metrics for requests \
+             that reach no route; choose another name, or set route.NAME.upstream = \"{NO_ROUTE}\""
         );
+        mistakes.wrong_at(&key, tree.mentioned_by(&key), wrong);
     }
     let routes: Vec<_> = raw
         .iter()
         .map(|(name, raw)| route(name, raw, base, upstreams, mistakes))
         .collect();
-    refuse_same_share(&routes, mistakes);
+    refuse_same_share(tree, raw, &routes, mistakes);
     let routes: Option<Vec<_>> = routes.into_iter().collect();
     routes.filter(|routes| !routes.is_empty())
 }
@@ -97,19 +101,29 @@ fn known(upstreams: &Upstreams) -> String {
 }
 
 /// Notes routes for the same requests: which of them would win?
-fn refuse_same_share(routes: &[Option<Route>], mistakes: &mut Mistakes) {
+fn refuse_same_share(
+    tree: &Table,
+    raw: &BTreeMap<String, raw::Route>,
+    routes: &[Option<Route>],
+    mistakes: &mut Mistakes,
+) {
     let routes: Vec<_> = routes.iter().flatten().collect();
     for (i, route) in routes.iter().enumerate() {
         let same =
             |other: &&&Route| other.host == route.host && other.path_prefix == route.path_prefix;
         if let Some(first) = routes[..i].iter().find(same) {
-            mistakes.about(
-                format!("route.{}", route.name),
-                format!(
-                    "is for the same host and path_prefix as route.{}",
-                    first.name
-                ),
-            );
+            let key = format!("route.{}", route.name);
+            let first = table_set_at(tree, &format!("route.{}", first.name));
+            // What makes it the same may have been set elsewhere than the rest of it.
+            let set = raw.get(&*route.name);
+            let share = set.map(|set| [&set.host, &set.path_prefix]);
+            let leaves = share.into_iter().flatten().flatten();
+            let origin = leaves
+                .map(|leaf| &leaf.origin)
+                .chain(tree.mentioned_by(&key))
+                .max();
+            let wrong = format!("is for the same host and path_prefix as {first}");
+            mistakes.wrong_at(&key, origin, wrong);
         }
     }
 }

@@ -93,6 +93,7 @@ fn to_client(raw: &raw::ToClient, mistakes: &mut Mistakes) -> Option<ToClientCod
     let lifetime = take(&raw.lifetime, read::close_code, mistakes);
     let data_idle = take(&raw.data_idle, read::close_code, mistakes);
     let frame_too_big = take(&raw.frame_too_big, read::close_code, mistakes);
+    let limit = take(&raw.limit, read::close_code, mistakes);
     Some(ToClientCodes {
         upstream_lapsed: upstream_lapsed?,
         upstream_stalled: upstream_stalled?,
@@ -100,6 +101,7 @@ fn to_client(raw: &raw::ToClient, mistakes: &mut Mistakes) -> Option<ToClientCod
         lifetime: lifetime?,
         data_idle: data_idle?,
         frame_too_big: frame_too_big?,
+        limit: limit?,
     })
 }
 
@@ -110,6 +112,7 @@ fn to_upstream(raw: &raw::ToUpstream, mistakes: &mut Mistakes) -> Option<ToUpstr
     let lifetime = take(&raw.lifetime, read::close_code, mistakes);
     let data_idle = take(&raw.data_idle, read::close_code, mistakes);
     let frame_too_big = take(&raw.frame_too_big, read::close_code, mistakes);
+    let limit = take(&raw.limit, read::close_code, mistakes);
     Some(ToUpstreamCodes {
         client_lapsed: client_lapsed?,
         client_stalled: client_stalled?,
@@ -117,5 +120,6 @@ fn to_upstream(raw: &raw::ToUpstream, mistakes: &mut Mistakes) -> Option<ToUpstr
         lifetime: lifetime?,
         data_idle: data_idle?,
         frame_too_big: frame_too_big?,
+        limit: limit?,
     })
 }

@@ -65,9 +65,9 @@ fn upstream(
         (Security::Tls, ca, leaf) => match client_config(ca, configs) {
             Ok(config) => Some(config),
             Err(Wrong(wrong)) => {
-                match leaf {
-                    Some(leaf) => mistakes.wrong(leaf, wrong),
-                    None => mistakes.about(key, wrong),
+                // Without authorities of its own it is for its URL that it takes the platform's.
+                if let Some(leaf) = leaf.as_ref().or(raw.url.as_ref()) {
+                    mistakes.wrong(leaf, wrong);
                 }
                 return None;
             }

@@ -179,7 +179,7 @@ fn routes_must_differ_and_name_their_upstream() {
     ]);
     assert_eq!(
         same,
-        ["route.y: is for the same host and path_prefix as route.x"]
+        ["route.y (--set): is for the same host and path_prefix as route.x (--set)"]
     );
 
     let two = [("upstream.c.url", "ws://c")];
@@ -204,11 +204,14 @@ fn no_route_can_have_the_name_that_metrics_give_to_none() {
     ]);
     let mistakes = load(&sources, &MACHINE).unwrap_err().to_string();
     assert!(
-        mistakes.ends_with(&format!(
-            "upstream.none: would have a route of its name, but {wrong}"
-        )),
+        mistakes.contains("  upstream.none (--set): its route would be called \"none\" as well"),
         "{mistakes}"
     );
+    let advice = [
+        ("route.x.upstream", "none"),
+        ("upstream.none.url", "ws://c"),
+    ];
+    assert!(with(&advice).is_ok());
     assert!(with(&[("route.none_at_all.path_prefix", "/x")]).is_ok());
 }
 
@@ -263,7 +266,7 @@ fn addresses_are_used_once() {
     let twice = mistakes(&[("listen.z.address", "127.0.0.1:9901")]);
     assert_eq!(
         twice,
-        ["admin.address = \"127.0.0.1:9901\" (default): is also listen.z.address"]
+        ["admin.address = \"127.0.0.1:9901\" (default): is also listen.z.address (--set)"]
     );
     assert!(with(&[("listen.z.address", "127.0.0.1:0")]).is_ok());
 }
