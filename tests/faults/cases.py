@@ -12,7 +12,7 @@ import time
 from typing import Callable
 
 from evidence import Arrivals, Control, Log, Metrics, books
-from world import CLIENT, ROUTER, UPSTREAM, must, until
+from world import CLIENT, PROXY, ROUTER, UPSTREAM, must, until
 
 CONTROL = Control()
 # A survivor is told no later than this after the deadline, plus what a sleep in this very process was
@@ -310,7 +310,12 @@ def lossy(world, timeout):
         must(end["cause"] == "client_lapsed", f"pair {end['pair']} ended: {end['cause']}")
         ping = log.deadline(end["pair"], CLIENT, 0)
         arrived = witness.between(int(end["client"].rsplit(":", 1)[1]), ping, end["t"] - EARLY)
-        must(not arrived, f"pair {end['pair']} lapsed, but {len(arrived)} segments of the client arrived")
+        after = ", ".join(f"{at - ping:.3f}" for at in arrived)
+        must(
+            not arrived,
+            f"pair {end['pair']} lapsed {end['t'] - ping:.3f} s after a ping, but segments of the client arrived {after} s "
+            "after it",
+        )
     left = set(scene.pairs) - set(scene.backend.seen("close"))
     must(len(left) == len(scene.pairs) - len(lapsed), f"{len(lapsed)} lapses, but {len(left)} pairs are left")
     scene.converse("after all", pairs=left, seconds=30)
@@ -377,46 +382,64 @@ def delay(world):
     return Outcome([max(trips)], facts={"mean round trip s": round(mean[CLIENT], 3)})
 
 
-@case(
-    "lost-ping",
-    "a ping to the client is lost each time it is sent, for longer than `timeout`, while texts arrive behind it: "
-    "the client does not lapse, and the ping is answered in the end",
-    "at any time",
-    measures="for the longest round trip of a ping",
-    together=20,
-)
-def lost_ping(world):
+def stuck(world, where, device, first, endpoints):
+    """For longer than `timeout`, packets that begin with a byte are lost each time they are sent, while texts
+    of `endpoints` arrive behind them."""
     world.build()
     scene = Scene(world, pairs=range(1))
+    talker = scene.endpoints(endpoints)
 
     def pings():
         return Log(scene.lubdub).of("ping written", side=CLIENT)
 
     def talk(long_enough, seconds):
-        """A text every 30 ms. None is as short as a ping."""
+        """A text every 30 ms."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and not long_enough():
-            scene.backend.tell(do="say", pairs=[0], text="x" * 100)
+            talker.tell(do="say", pairs=[0], text="x" * 100)
             time.sleep(0.03)
 
     sent = len(pings())
     talk(lambda: len(pings()) > sent, 2)
     talk(lambda: False, 0.8 * scene.lubdub.interval)
-    # The first byte of a segment is that of a PING (RFC 6455 5.2).
-    world.filter(CLIENT, "prerouting", 'iifname "cl0" @ih,0,8 0x89 counter drop')
+    world.filter(where, "prerouting", f'iifname "{device}" @ih,0,8 {first} counter drop')
     sent = len(pings())
     talk(lambda: len(pings()) > sent, 2)
     talk(lambda: False, 1.2 * scene.lubdub.timeout)
-    lost = world.lost(CLIENT)
-    world.mend(CLIENT)
+    lost = world.lost(where)
+    world.mend(where)
     talk(lambda: False, 1)
-    must(lost > 0, "the ping was not lost")
-    must(len(scene.listed()) == 1, "the pair of a client that hears everything else has ended")
+    must(lost > 0, "nothing was lost")
+    must(len(scene.listed()) == 1, "the pair of a client that goes on talking and hearing has ended")
     worst = max(line["rtt_us"] for line in Log(scene.lubdub).of("pong received", side=CLIENT)) / 1e6
-    must(worst > scene.lubdub.timeout, f"the longest round trip is {worst:.3f} s: no ping was late")
+    must(worst > scene.lubdub.timeout, f"the longest round trip is {worst:.3f} s: no pong was late")
     scene.part()
     scene.finish({"client_closed": 1})
     return Outcome([worst], facts={"times lost": lost})
+
+
+@case(
+    "lost-ping",
+    "a ping to the client is lost each time it is sent, for longer than `timeout`, while texts arrive there "
+    "behind it: the client does not lapse, and the ping is answered in the end",
+    "at any time",
+    measures="for the longest round trip of a ping",
+    together=20,
+)
+def lost_ping(world):
+    # The first byte of a PING, RFC 6455 5.2.
+    return stuck(world, CLIENT, "cl0", "0x89", UPSTREAM)
+
+
+@case(
+    "lost-pong",
+    "the same with the client's pong, behind which its texts arrive and cannot be read",
+    "at any time",
+    measures="for the longest round trip of a ping",
+    together=20,
+)
+def lost_pong(world):
+    return stuck(world, PROXY, "cl1", "0x8a", CLIENT)
 
 
 def slow(world, queue):

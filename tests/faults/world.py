@@ -35,6 +35,8 @@ FRONT_PORT, BACK_PORT, ADMIN_PORT = 8080, 9000, 9901
 # namespace a kernel may forbid to change it for all.
 CONGESTION = ("congctl", os.environ.get("CONGESTION", "cubic"))
 CLONE_NEWNET = 0x40000000
+# How long a command may take, in seconds: the kernel makes and takes down the namespaces of many worlds one by one.
+COMMAND = 120
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -380,6 +382,6 @@ def ip(*arguments):
 
 def run(*command, feed=None):
     command = [str(part) for part in command]
-    done = subprocess.run(command, input=feed, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, input=feed, capture_output=True, text=True, timeout=COMMAND)
     must(done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

@@ -15,6 +15,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+pub(crate) use self::queue::Packets;
+
 /// A connected TCP socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -24,22 +26,25 @@ pub(crate) struct Socket {
     ask_kernel: bool,
 }
 
-/// What has arrived at a peer's kernel.
+/// What has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Arrival {
-    /// Bytes without a gap before them.
+    /// Bytes at the peer's kernel, without a gap before them.
     pub(crate) acknowledged: u64,
-    /// Packets, those behind a gap included.
-    pub(crate) packets: u32,
+    /// Packets.
+    pub(crate) packets: Packets,
 }
 
 impl Arrival {
-    /// About how many bytes have arrived since an earlier look.
+    /// About how many bytes have arrived at the peer since an earlier look.
     pub(crate) fn since(&self, earlier: &Self) -> u64 {
         /// While a gap is repaired only packets are counted, and one is taken for so many bytes.
         const PACKET: u64 = 1024;
         match self.acknowledged.saturating_sub(earlier.acknowledged) {
-            0 => u64::from(self.packets.wrapping_sub(earlier.packets)) * PACKET,
+            0 => {
+                let packets = (self.packets.delivered).wrapping_sub(earlier.packets.delivered);
+                u64::from(packets) * PACKET
+            }
             acknowledged => acknowledged,
         }
     }
@@ -91,9 +96,9 @@ impl Socket {
         })
     }
 
-    /// Packets that have arrived at the peer's kernel, 0 if ours does not say.
-    pub(crate) fn packets(&self) -> u32 {
-        queue::delivered(&self.tcp).unwrap_or_default()
+    /// Packets that have arrived at either end, 0 if the kernel does not say.
+    pub(crate) fn packets(&self) -> Packets {
+        queue::packets(&self.tcp).unwrap_or_default()
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.
@@ -172,16 +177,23 @@ impl AsyncWrite for Socket {
 mod tests {
     use super::*;
 
+    const fn packets(delivered: u32) -> Packets {
+        Packets {
+            delivered,
+            gapped: 0,
+        }
+    }
+
     const EARLIER: Arrival = Arrival {
         acknowledged: 5000,
-        packets: u32::MAX,
+        packets: packets(u32::MAX),
     };
 
     #[test]
     fn what_has_arrived_is_what_was_acknowledged_since() {
         let now = Arrival {
             acknowledged: 5700,
-            packets: 0,
+            packets: packets(0),
         };
         assert_eq!(now.since(&EARLIER), 700);
         assert_eq!(EARLIER.since(&EARLIER), 0);
@@ -192,7 +204,7 @@ mod tests {
     #[test]
     fn what_arrives_behind_a_gap_has_arrived() {
         let repairing = Arrival {
-            packets: EARLIER.packets.wrapping_add(3),
+            packets: packets(EARLIER.packets.delivered.wrapping_add(3)),
             ..EARLIER
         };
         assert_eq!(repairing.since(&EARLIER), 3 * 1024);

@@ -1,11 +1,12 @@
-//! What the kernel knows of the bytes that it took: how many the peer has acknowledged, and how
-//! many packets have arrived there.
+//! What the kernel knows of a connection and a read or a write does not tell: how many bytes the
+//! peer has acknowledged, and how many packets have arrived at either end.
 //!
 //! The one place with unsafe code: no safe wrapper of these requests exists among the
 //! dependencies, and without them a slow link cannot be told from a dead one (docs/adr/0009).
 #![allow(unsafe_code)]
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::ioctl::{self, Getter, Opcode};
@@ -15,9 +16,23 @@ use rustix::ioctl::{self, Getter, Opcode};
 /// It has the number of the terminal request `TIOCOUTQ`.
 const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
 
-/// Where `tcpi_delivered` stands in `struct tcp_info` (linux/tcp.h, since Linux 4.18): packets that
-/// arrived, the selectively acknowledged ones included. The structure only ever grows at its end.
-const DELIVERED: std::ops::Range<usize> = 192..196;
+/// The beginning of `struct tcp_info` (linux/tcp.h) up to the last field that is looked at. The
+/// structure only ever grows at its end, and an older kernel fills in less.
+const INFO: usize = GAPPED.end;
+/// `tcpi_delivered`, since Linux 4.18.
+const DELIVERED: Range<usize> = 192..196;
+/// `tcpi_rcv_ooopack`, since Linux 5.4.
+const GAPPED: Range<usize> = 224..228;
+
+/// Packets that have arrived; 0 where the kernel is too old to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Packets {
+    /// At the peer, the selectively acknowledged ones included. While a lost one is repaired this
+    /// grows and what is acknowledged does not.
+    pub(crate) delivered: u32,
+    /// Here, behind one that is missing: there is nothing to be read, and yet the peer has spoken.
+    pub(crate) gapped: u32,
+}
 
 /// How many bytes the peer has not acknowledged.
 pub(super) fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
@@ -27,10 +42,9 @@ pub(super) fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
     Ok(u64::try_from(held).unwrap_or_default())
 }
 
-/// How many packets have arrived at the peer; 0 where the kernel is too old to say. While a lost
-/// one is repaired this grows and what is acknowledged does not.
-pub(super) fn delivered(socket: impl AsFd) -> io::Result<u32> {
-    let mut info = [0_u8; DELIVERED.end];
+/// How many packets have arrived at either end.
+pub(super) fn packets(socket: impl AsFd) -> io::Result<Packets> {
+    let mut info = [0_u8; INFO];
     let mut len = libc::socklen_t::try_from(info.len()).unwrap_or_default();
     // SAFETY: the kernel writes at most `len` bytes to `info`, which has as many, and then the
     // number that it wrote to `len`; both outlive the call.
@@ -46,8 +60,11 @@ pub(super) fn delivered(socket: impl AsFd) -> io::Result<u32> {
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    let bytes = info[DELIVERED].try_into().unwrap_or_default();
-    Ok(u32::from_ne_bytes(bytes))
+    let field = |at: Range<usize>| u32::from_ne_bytes(info[at].try_into().unwrap_or_default());
+    Ok(Packets {
+        delivered: field(DELIVERED),
+        gapped: field(GAPPED),
+    })
 }
 
 #[cfg(test)]
@@ -74,12 +91,12 @@ mod tests {
         let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut far, _) = listener.accept().unwrap();
         near.set_nodelay(true).unwrap();
-        let before = delivered(&near).unwrap();
+        let before = packets(&near).unwrap();
         for _ in 0..10 {
             near.write_all(&[7; 100]).unwrap();
             far.read_exact(&mut [0; 100]).unwrap();
         }
-        let arrived = delivered(&near).unwrap() - before;
+        let arrived = packets(&near).unwrap().delivered - before.delivered;
         assert!((9..=10).contains(&arrived), "{arrived} packets");
     }
 

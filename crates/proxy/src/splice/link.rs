@@ -3,7 +3,7 @@
 
 use lubdub_metrics::Diagnosis;
 
-use crate::socket::{Arrival, Socket};
+use crate::socket::{Arrival, Packets, Socket};
 
 /// The own ping that runs a side's clock, as it stands in the kernel's books.
 #[derive(Debug)]
@@ -12,8 +12,8 @@ pub(super) struct PingMark {
     end: u64,
     /// How many of these had not arrived when we last looked.
     on_their_way: u32,
-    /// How many packets had.
-    packets: u32,
+    /// How many packets had, at either end.
+    packets: Packets,
     /// A look found that it was still on its way.
     was_slow: bool,
 }
@@ -21,7 +21,7 @@ pub(super) struct PingMark {
 /// What the kernel says of a side that has reached its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
-    /// The ping is still on its way, and the way is moving.
+    /// The ping, or what answers it, is still on its way, and the way is moving.
     Moving,
     /// It is silent; so much can be told of why.
     Silent(Diagnosis),
@@ -64,6 +64,11 @@ impl PingMark {
     }
 
     fn judge(&mut self, arrival: Arrival) -> Look {
+        if arrival.packets.gapped != self.packets.gapped {
+            // It has spoken, and what it said before, perhaps the pong, was lost on its way here.
+            self.packets.gapped = arrival.packets.gapped;
+            return Look::Moving;
+        }
         if arrival.acknowledged >= self.end {
             // What took until now to arrive may have arrived this moment: there is to be time for
             // its pong. Otherwise the host has had the ping, and it is the program that is silent.
@@ -108,7 +113,10 @@ mod tests {
             acknowledged: 0,
             packets,
         };
-        let three = mark.packets.wrapping_add(3);
+        let three = Packets {
+            delivered: mark.packets.delivered.wrapping_add(3),
+            ..mark.packets
+        };
         assert_eq!(mark.judge(lost(three)), Look::Moving);
         assert_eq!(
             mark.judge(lost(three)),
@@ -118,6 +126,28 @@ mod tests {
         let mut mark = PingMark::of(&socket, Some(&mark));
         let none = lost(mark.packets);
         assert_eq!(mark.judge(none), Look::Silent(Diagnosis::Network));
+    }
+
+    /// A side whose pong was lost, and whose later words had arrived behind the gap, was called
+    /// dead: they could not be read yet.
+    #[test]
+    fn a_side_that_was_heard_behind_a_gap_gets_time_to_fill_it() {
+        let mut mark = PingMark {
+            end: 18,
+            on_their_way: 18,
+            packets: Packets::default(),
+            was_slow: false,
+        };
+        let arrival = |gapped| Arrival {
+            acknowledged: 18,
+            packets: Packets {
+                delivered: 1,
+                gapped,
+            },
+        };
+        assert_eq!(mark.judge(arrival(1)), Look::Moving);
+        let silent = Look::Silent(Diagnosis::Application);
+        assert_eq!(mark.judge(arrival(1)), silent, "nothing more since");
     }
 
     /// A ping that arrived just before an extended deadline left its peer no time to answer.
