@@ -73,7 +73,7 @@ pub(super) fn drain_short(subject: &Subject<'_>, findings: &mut Findings<'_>) {
 }
 
 /// Every code of a Close, and what it is for.
-fn codes(close: &raw::Close) -> [(&Leaf, Purpose); 12] {
+fn codes(close: &raw::Close) -> [(&Leaf, Purpose); 14] {
     use Purpose::{Report, Return, Tell};
     let (client, upstream) = (&close.to_client, &close.to_upstream);
     [
@@ -83,12 +83,14 @@ fn codes(close: &raw::Close) -> [(&Leaf, Purpose); 12] {
         (&client.lifetime, Return),
         (&client.data_idle, Tell),
         (&client.frame_too_big, Tell),
+        (&client.limit, Tell),
         (&upstream.client_lapsed, Report),
         (&upstream.client_stalled, Report),
         (&upstream.drain, Tell),
         (&upstream.lifetime, Tell),
         (&upstream.data_idle, Tell),
         (&upstream.frame_too_big, Tell),
+        (&upstream.limit, Tell),
     ]
     .map(|(set, purpose)| (leaf(set), purpose))
 }
