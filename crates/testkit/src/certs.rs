@@ -15,8 +15,17 @@ pub struct Certs {
     ca: CertificateDer<'static>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    ca_pem: String,
     chain_pem: String,
     key_pem: String,
+    sessions: Sessions,
+}
+
+/// Whether who accepts keeps sessions for those who come back.
+#[derive(Debug, Clone, Copy)]
+enum Sessions {
+    Kept,
+    Forgotten,
 }
 
 impl Certs {
@@ -37,16 +46,32 @@ impl Certs {
             ca: issuer.der().clone(),
             chain: vec![leaf.der().clone()],
             key: PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into()),
+            ca_pem: issuer.pem(),
             chain_pem: leaf.pem(),
             key_pem: leaf_key.serialize_pem(),
+            sessions: Sessions::Kept,
+        }
+    }
+
+    /// The same, and no session over TLS can be resumed.
+    #[must_use]
+    pub fn without_sessions(self) -> Self {
+        Self {
+            sessions: Sessions::Forgotten,
+            ..self
         }
     }
 
     /// For whoever accepts: presents the certificate.
     #[must_use]
     pub fn accepting(&self) -> Arc<ServerConfig> {
-        lubdub_proxy::tls::server_config(self.chain.clone(), self.key.clone_key())
-            .expect("key and certificate belong together")
+        let mut config = lubdub_proxy::tls::server_config(self.chain.clone(), self.key.clone_key())
+            .expect("key and certificate belong together");
+        match self.sessions {
+            Sessions::Kept => {}
+            Sessions::Forgotten => Arc::make_mut(&mut config).send_tls13_tickets = 0,
+        }
+        config
     }
 
     /// For whoever connects: trusts the authority and nobody else.
@@ -54,6 +79,12 @@ impl Certs {
     pub fn connecting(&self) -> Arc<ClientConfig> {
         lubdub_proxy::tls::client_config(Some(vec![self.ca.clone()]))
             .expect("the authority is a root")
+    }
+
+    /// The authority's certificate, as a file would hold it.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
     }
 
     /// The certificate, as a file would hold it.

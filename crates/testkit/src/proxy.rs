@@ -130,6 +130,15 @@ impl ProxyBox {
     /// If it cannot.
     #[must_use]
     pub fn start(self, upstream: &Upstream) -> RunningProxy {
+        self.start_before(upstream.address())
+    }
+
+    /// Starts in front of whoever is at `upstream`.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn start_before(self, upstream: SocketAddr) -> RunningProxy {
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
@@ -139,7 +148,7 @@ impl ProxyBox {
             revision: "test",
         };
         let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
-        let proxy = Proxy::start(self.settings(upstream.address()), &metrics)
+        let proxy = Proxy::start(self.settings(upstream), &metrics)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
         let [(_, address)] = proxy.addresses() else {
             unreachable!("there is one listener");
@@ -214,6 +223,12 @@ impl RunningProxy {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         self.proxy.registry()
+    }
+
+    /// How many tasks are alive on its worker.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.proxy.tasks()
     }
 
     /// Its metrics now.

@@ -47,6 +47,16 @@ impl Scrape {
         matching.map(|sample| sample.value).sum()
     }
 
+    /// The sums of the series of `name` that are not 0, by the values of one of their labels.
+    #[must_use]
+    pub fn sums(&self, name: &str, label: &str) -> BTreeMap<String, f64> {
+        let mut sums = BTreeMap::new();
+        for (value, of_series) in self.nonzero(name, label) {
+            *sums.entry(value).or_default() += of_series;
+        }
+        sums
+    }
+
     /// The series of `name` that are not 0, as the values of one of their labels.
     #[must_use]
     pub fn nonzero(&self, name: &str, label: &str) -> Vec<(String, f64)> {
@@ -116,6 +126,8 @@ up 1
             scrape.nonzero("pairs", "listener"),
             [("a".to_owned(), 2.0), ("b".to_owned(), 3.0)]
         );
+        let sums = scrape.sums("pairs", "route");
+        assert_eq!(sums, BTreeMap::from([("x".to_owned(), 5.0)]));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub enum Heard {
     Frame(Seen),
     /// The stream ended in order (FIN), after so many bytes that are no whole frame.
     Fin(usize),
-    /// The connection broke (RST), after so many bytes that are no whole frame.
+    /// The connection broke (RST; over TLS also a FIN without a close_notify), after so many bytes that are no whole frame.
     Reset(usize),
 }
 
@@ -113,14 +113,20 @@ impl Ears {
             match self.reading.read_buf(&mut self.heard).await {
                 Ok(0) => self.end = Some(End::Fin),
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    self.end = Some(End::Reset);
-                }
+                Err(error) if is_break(error.kind()) => self.end = Some(End::Reset),
                 Err(error) => panic!("{} cannot read: {error}", self.role),
             }
         }
         self.end
     }
+}
+
+fn is_break(kind: io::ErrorKind) -> bool {
+    // The latter is how rustls says that a stream was cut short.
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof
+    )
 }
 
 impl std::fmt::Debug for Ears {

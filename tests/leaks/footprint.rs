@@ -1,0 +1,85 @@
+//! What the program has in use, before and after.
+
+use std::time::Duration;
+
+use lubdub_testkit::binary::Binary;
+use lubdub_testkit::{PATIENCE, ms};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+/// What it has in use while it has nothing to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Footprint {
+    pub(crate) descriptors: usize,
+    /// Pairs in the list that its admin listener gives.
+    pub(crate) listed: u64,
+    /// Pairs in the gauge, of all listeners and routes.
+    pub(crate) gauge: f64,
+    /// Bytes of memory.
+    pub(crate) resident: usize,
+}
+
+/// What has not become less for so long will not. The allocator gives back what has been free for
+/// a second (.cargo/config.toml).
+const REST: Duration = Duration::from_secs(4);
+
+/// A line of the table: how it is called, and its value.
+pub(crate) type Row = (&'static str, fn(&Footprint) -> String);
+
+impl Footprint {
+    pub(crate) const ROWS: [Row; 4] = [
+        ("file descriptors", |of| of.descriptors.to_string()),
+        ("pairs in /api/v1/pairs", |of| of.listed.to_string()),
+        ("lubdub_pairs", |of| of.gauge.to_string()),
+        ("resident memory, KiB", |of| {
+            (of.resident / 1024).to_string()
+        }),
+    ];
+
+    /// Measures at rest: with no pair left, and when neither descriptors nor memory become less.
+    ///
+    /// # Panics
+    /// If there are pairs that do not end.
+    pub(crate) async fn at_rest(lubdub: &Binary) -> Self {
+        no_pairs(lubdub).await;
+        let gauge = lubdub.scrape().await.sum("lubdub_pairs", &[]);
+        let listed = listed(lubdub).await;
+        let mut lowest = (lubdub.descriptors(), lubdub.resident());
+        let mut since = Instant::now();
+        while since.elapsed() < REST {
+            sleep(ms(20)).await;
+            let now = (lubdub.descriptors(), lubdub.resident());
+            if now.0 < lowest.0 || now.1 < lowest.1 {
+                lowest = (lowest.0.min(now.0), lowest.1.min(now.1));
+                since = Instant::now();
+            }
+        }
+        let (descriptors, resident) = lowest;
+        Self {
+            descriptors,
+            listed,
+            gauge,
+            resident,
+        }
+    }
+}
+
+/// Waits until no pair is in the list.
+pub(crate) async fn no_pairs(lubdub: &Binary) {
+    let began = Instant::now();
+    loop {
+        let left = listed(lubdub).await;
+        if left == 0 {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{left} pairs are left");
+        sleep(ms(2)).await;
+    }
+}
+
+async fn listed(lubdub: &Binary) -> u64 {
+    let (status, body) = lubdub.admin("/api/v1/pairs?limit=0").await;
+    let list: Option<Value> = serde_json::from_str(&body).ok();
+    let total = list.and_then(|list| list["total"].as_u64());
+    total.unwrap_or_else(|| panic!("no list of pairs but {status} {body}"))
+}
