@@ -309,7 +309,9 @@ def lossy(world, timeout):
     for end in lapsed:
         must(end["cause"] == "client_lapsed", f"pair {end['pair']} ended: {end['cause']}")
         ping = log.deadline(end["pair"], CLIENT, 0)
-        arrived = witness.between(int(end["client"].rsplit(":", 1)[1]), ping, end["t"] - EARLY)
+        # What had arrived by an earlier look, behind a gap, has given it another timeout.
+        since = max(ping, end["t"] - scene.lubdub.timeout)
+        arrived = witness.between(int(end["client"].rsplit(":", 1)[1]), since, end["t"] - EARLY)
         after = ", ".join(f"{at - ping:.3f}" for at in arrived)
         must(
             not arrived,
@@ -344,8 +346,8 @@ def loss(world):
 
 @case(
     "loss-impatient",
-    "the same with timeout 5 s: nobody lapses of whom a single byte arrived at the proxy's interface since "
-    "the oldest unanswered ping (a pong that is lost three times is more than 5 s on its way)",
+    "the same with timeout 5 s: nobody lapses of whom a single byte arrived at the proxy's interface in the last "
+    "5 s since the oldest unanswered ping (a pong that is lost three times is more than 5 s on its way)",
     "at any time",
     measures="for the longest round trip of a ping",
     together=20,
@@ -486,7 +488,8 @@ for name, queue, what in (
         "are dropped: lapsed, or stalled if no ping could be written",
         "after the packets stop: two timeouts, or 1.1 times `write_stall` (10 s), and 100 ms",
         measures="after the packets stopped",
-        together=20,
+        # Softirqs of more worlds than that wait for their processes, which go before everything else.
+        together=5,
     )
     def run(world, queue=queue):
         return slow(world, queue)

@@ -15,6 +15,7 @@ pub mod route;
 pub mod settings;
 mod socket;
 mod splice;
+mod starvation;
 pub mod tls;
 mod upstream;
 mod worker;

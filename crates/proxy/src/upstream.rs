@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 
 use crate::admission::{Admission, SocketPermit};
@@ -16,6 +16,7 @@ use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::settings::Upstream;
 use crate::socket::Socket;
+use crate::starvation::{STARVED, is_starvation};
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +86,7 @@ async fn connect_first(
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        failure = match within(share, connect_one(upstream, address)).await {
+        failure = match within(share, connect_one(upstream, address, share)).await {
             Ok(Ok(leg)) => return Ok((leg, address)),
             Ok(Err(error)) => error,
             Err(_) => ConnectError::TimedOut(limit),
@@ -105,8 +106,12 @@ async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>, ConnectError> {
         .map_err(|error| ConnectError::Resolve(Arc::clone(&upstream.host), error))
 }
 
-async fn connect_one(upstream: &Upstream, address: SocketAddr) -> Result<Leg, ConnectError> {
-    let socket = TcpStream::connect(address)
+async fn connect_one(
+    upstream: &Upstream,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<Leg, ConnectError> {
+    let socket = connect_when_possible(address, limit)
         .await
         .and_then(Socket::new)
         .map_err(|error| ConnectError::Connect(address, error))?;
@@ -122,6 +127,21 @@ async fn connect_one(upstream: &Upstream, address: SocketAddr) -> Result<Leg, Co
         .await
         .map_err(|error| ConnectError::Tls(address, error))?;
     Ok(Leg::Tls(Box::new(tls.into())))
+}
+
+/// Waits for a file descriptor if the process has none left: the client that this connection is for
+/// has got one, and waits as those do who are still to be accepted.
+async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    // What is wrong is to be told before the limit says only that it was reached.
+    let last = Instant::now() + limit.saturating_sub(2 * STARVED);
+    loop {
+        match TcpStream::connect(address).await {
+            Err(error) if is_starvation(&error) && Instant::now() < last => {
+                sleep(STARVED).await;
+            }
+            connected => return connected,
+        }
+    }
 }
 
 #[cfg(test)]

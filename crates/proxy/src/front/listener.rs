@@ -11,10 +11,12 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::connection::{self, Entrance, Newcomer};
+use crate::starvation::{STARVED, is_starvation};
 use crate::worker::Crew;
 
 /// A bound socket.
@@ -61,8 +63,8 @@ impl Bound {
 }
 
 impl Acceptor {
-    /// How long to let go of a listener for which the process has no file descriptor.
-    const PAUSE: Duration = Duration::from_millis(100);
+    /// So long after the last one, a further failure for want of descriptors is news.
+    const CALM: Duration = Duration::from_secs(10);
 
     /// Has this runtime wait for connections.
     pub(crate) fn new(bound: Bound, runtime: &Handle) -> io::Result<Self> {
@@ -85,18 +87,16 @@ impl Acceptor {
     /// Accepts until `stop`, then what waits in the accept queue: closing the socket over it would
     /// reset connections that the clients believe to have.
     pub(crate) async fn run(self, crew: Arc<Crew>, stop: CancellationToken) {
-        let mut starved = false;
+        let mut starved: Option<Instant> = None;
         while let Some(accepted) = stop.run_until_cancelled(self.accept(&crew)).await {
             match accepted {
-                Ok(newcomer) => {
-                    starved = false;
-                    self.hand_over(newcomer, &crew);
-                }
+                Ok(newcomer) => self.hand_over(newcomer, &crew),
                 Err(error) if is_starvation(&error) => {
-                    if !std::mem::replace(&mut starved, true) {
+                    let last = starved.replace(Instant::now());
+                    if last.is_none_or(|last| last.elapsed() > Self::CALM) {
                         warn!(listener = %self.name(), %error, "cannot accept; live pairs go on, new connections wait");
                     }
-                    tokio::time::sleep(Self::PAUSE).await;
+                    tokio::time::sleep(STARVED).await;
                 }
                 Err(error) => {
                     debug!(listener = %self.name(), %error, "a connection went before it was accepted");
@@ -169,43 +169,4 @@ fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     // A peer that has gone already may have no address any more.
     let peer = (peer.and_then(|peer| peer.try_into().ok())).ok_or(Errno::CONNABORTED)?;
     Ok((socket.into(), peer))
-}
-
-/// Errors that are about the process or the host: accepting again at once would spin. All others
-/// that accept(2) lists come from the connection itself, and the next one may be well.
-fn is_starvation(error: &io::Error) -> bool {
-    let starvation = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error
-        .raw_os_error()
-        .is_some_and(|code| starvation.contains(&Errno::from_raw_os_error(code)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Errors of the network that accept(2) passes on were taken for starvation, and every listener
-    /// paused for each of them.
-    #[test]
-    fn what_is_wrong_with_one_connection_is_no_starvation() {
-        let starved = |errno: Errno| is_starvation(&io::Error::from(errno));
-        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
-            assert!(starved(errno), "{errno:?}");
-        }
-        for errno in [
-            Errno::CONNABORTED,
-            Errno::CONNRESET,
-            Errno::HOSTUNREACH,
-            Errno::INTR,
-            Errno::NETDOWN,
-            Errno::NETUNREACH,
-            Errno::NOPROTOOPT,
-            Errno::OPNOTSUPP,
-            Errno::PERM,
-            Errno::PROTO,
-        ] {
-            assert!(!starved(errno), "{errno:?}");
-        }
-        assert!(!is_starvation(&io::ErrorKind::Other.into()));
-    }
 }

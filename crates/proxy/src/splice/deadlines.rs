@@ -61,6 +61,7 @@ impl Splice {
     pub(super) fn judge(&mut self, now: Instant) {
         for side in Side::BOTH {
             if self.heart.lapse_due(side, now) && self.look_at_link(side) == Look::Moving {
+                debug!(pair = self.id(), %side, "the link is slow: another timeout");
                 self.heart.handle_link_progress(side, now);
             }
         }
