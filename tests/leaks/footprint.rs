@@ -13,7 +13,7 @@ pub(crate) struct Footprint {
     pub(crate) descriptors: usize,
     /// Pairs in the list that its admin listener gives.
     pub(crate) listed: u64,
-    /// Pairs in the gauge, of all listeners and routes.
+    /// Pairs in the gauge, too many or too few, of all listeners and routes.
     pub(crate) gauge: f64,
     /// Bytes of memory.
     pub(crate) resident: usize,
@@ -42,7 +42,9 @@ impl Footprint {
     /// If there are pairs that do not end.
     pub(crate) async fn at_rest(lubdub: &Binary) -> Self {
         no_pairs(lubdub).await;
-        let gauge = lubdub.scrape().await.sum("lubdub_pairs", &[]);
+        let series = lubdub.scrape().await.nonzero("lubdub_pairs", "route");
+        // One too few on one route must not make up for one too many on another.
+        let gauge = series.iter().fold(0.0, |sum, (_, value)| sum + value.abs());
         let listed = listed(lubdub).await;
         let mut lowest = (lubdub.descriptors(), lubdub.resident());
         let mut since = Instant::now();
