@@ -69,7 +69,7 @@ simulate: ## LUBDUB_SIM_PAIR_HOURS of random pairs in virtual time: does one lap
 
 leaks: export LUBDUB_LEAK_PAIRS ?= 100000
 leaks: build ## LUBDUB_LEAK_PAIRS pairs through the real binary, ended in every way: what is left behind?
-	cargo test $(LOCKED) --package lubdub-tests --test leaks -- --nocapture
+	cargo test $(LOCKED) --package lubdub-tests --test leaks --test leaks_inside -- --nocapture
 
 conformance-control: build ## The conformance kit against nginx and HAProxy, for comparison (docs/topics/transparency.md)
 	bash tests/conformance/control.sh
