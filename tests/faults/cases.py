@@ -488,8 +488,7 @@ for name, queue, what in (
         "are dropped: lapsed, or stalled if no ping could be written",
         "after the packets stop: two timeouts, or 1.1 times `write_stall` (10 s), and 100 ms",
         measures="after the packets stopped",
-        # Softirqs of more worlds than that wait for their processes, which go before everything else.
-        together=5,
+        together=20,
     )
     def run(world, queue=queue):
         return slow(world, queue)

@@ -94,6 +94,15 @@ class World:
         ip("-n", ns, "link", "add", device, "type", "veth", "peer", "name", other_device, "netns", other_ns)
         self.address(one, device, address)
         self.address(other, other_device, other_address)
+        self.acquaint(one, device, other, other_device, other_address)
+        self.acquaint(other, other_device, one, device, address)
+
+    def acquaint(self, role, device, other, other_device, other_address):
+        """Tells one end of a link the other's hardware address: an answer to ARP that stands behind
+        a megabyte on a slow link comes too late, and until then nothing can be sent."""
+        (link,) = json.loads(ip("-n", self.namespace(other), "-json", "link", "show", "dev", other_device))
+        entry = (other_address, "lladdr", link["address"], "dev", device, "nud", "permanent")
+        ip("-n", self.namespace(role), "neighbour", "replace", *entry)
 
     def address(self, role, device, address):
         namespace = self.namespace(role)
