@@ -25,7 +25,9 @@ class Log:
     def __init__(self, lubdub):
         offset = time.time() - time.monotonic()
         self.lines = []
-        for text in lubdub.path.read_text().splitlines():
+        # The last line may be in the middle of being written.
+        whole, _, _ = lubdub.path.read_text().rpartition("\n")
+        for text in whole.splitlines():
             try:
                 line = json.loads(text)
             except ValueError:
