@@ -303,6 +303,16 @@ impl Heartbeat {
         self.reschedule();
     }
 
+    /// The process stood still until `now`, in the middle of a wake-up: what was reported since its
+    /// beginning has happened later than was said. Deadlines start anew, once per own ping.
+    pub fn handle_stall(&mut self, now: Instant) {
+        let now = self.on_wake(now);
+        for side in Side::BOTH {
+            self.pulses[side].rearm(now);
+        }
+        self.reschedule();
+    }
+
     // --- output
 
     /// What to do next; to be asked until it says `None`. `now` as in the preceding call.

@@ -111,6 +111,8 @@ impl Splice {
     const READS_A_TURN: usize = 8;
     /// Turns of a side that is heard before it is called dead: 16 MiB, more than the kernel keeps.
     const TURNS_A_HEARING: usize = 64;
+    /// No turn takes so long unless the process stands still.
+    const LONG_TURN: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(pair: NewPair) -> Self {
         let opened = pair.registration.entry().opened;
@@ -158,6 +160,7 @@ impl Splice {
             return Poll::Pending;
         }
         let pumped = self.turn(cx, now, scratch);
+        let now = self.catch_up(now);
         self.tally.observe(now);
         self.publish();
         if self.is_over() {
@@ -174,6 +177,18 @@ impl Splice {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Reads the clock again at the end of a turn. If the process stood still in the middle of it,
+    /// what was written then counts from now: else a ping is taken for older than it is.
+    fn catch_up(&mut self, began: Instant) -> Instant {
+        let now = clock();
+        let stalled = now.saturating_duration_since(began);
+        if stalled > Self::LONG_TURN {
+            self.excuse(stalled, now);
+            self.heart.handle_stall(now);
+        }
+        now
     }
 
     /// What a wake-up of a busy pair mostly is about: bytes to be relayed, and nothing else. Says
@@ -334,9 +349,12 @@ impl Future for Splice {
         if !std::mem::replace(&mut this.polled, true) {
             this.registration.entry().set_waker(cx.waker());
         }
-        let now = tokio::time::Instant::now().into_std();
-        scratch::with_scratch(|scratch| this.wake(cx, now, scratch))
+        scratch::with_scratch(|scratch| this.wake(cx, clock(), scratch))
     }
+}
+
+fn clock() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -68,7 +68,7 @@ impl Pair {
         };
         let routes = RouteTable::new(vec![Arc::new(testing::route("main"))]);
         let admission = Admission::new(&limits, &routes);
-        let now = tokio::time::Instant::now().into_std();
+        let now = clock();
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let registration = Arc::new(Registry::new(now)).register(
             "main".into(),
@@ -112,7 +112,11 @@ impl Pair {
 
     /// Wakes it up, now; it reads so many bytes at a time.
     fn wake(&mut self, read_size: usize) {
-        let now = tokio::time::Instant::now().into_std();
+        self.wake_at(clock(), read_size);
+    }
+
+    /// The same with a clock that was read some time ago.
+    fn wake_at(&mut self, now: Instant, read_size: usize) {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let ended = self.splice.wake(&mut cx, now, &mut vec![0; read_size]);
         assert!(ended.is_pending());
@@ -121,8 +125,7 @@ impl Pair {
     /// Wakes it whenever it asked for that, until a side has been sent so many pings.
     async fn until_pinged(&mut self, side: Side, times: u64) {
         while self.splice.heart.vitals(side).pings_sent < times {
-            let now = tokio::time::Instant::now().into_std();
-            let next = self.splice.next_deadline(now).expect("a ping to come");
+            let next = self.splice.next_deadline(clock()).expect("a ping to come");
             tokio::time::sleep_until(next.into()).await;
             self.wake(1024);
         }

@@ -26,7 +26,7 @@ async fn wake_after(pair: &mut Pair, time: Duration) {
 
 fn deadline(pair: &Pair, side: Side) -> Duration {
     let written = pair.splice.heart.clock_since(side).expect("a clock runs");
-    written + 2 * SECOND - tokio::time::Instant::now().into_std()
+    written + 2 * SECOND - clock()
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,6 +52,24 @@ async fn a_clock_that_stood_still_is_held_against_nobody() {
         assert!(pair.splice.is_open(), "{side}: it had no chance to answer");
         // From here on it has all its time again, once.
         wake_after(&mut pair, 2 * SECOND).await;
+        assert_eq!(pair.splice.fate.cause(), Some(LAPSED[side]));
+    }
+}
+
+/// A process that was stopped between its look at the clock and the write of a ping took the ping for
+/// as much older, and its side for dead before the pong could come.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_stood_still_in_the_middle_of_a_turn_is_held_against_nobody() {
+    const STOPPED: Duration = Duration::from_millis(1900);
+    for side in Side::BOTH {
+        let mut pair = Pair::open(beating(side)).await;
+        let due = pair.splice.next_deadline(clock()).expect("a ping to come");
+        tokio::time::sleep_until((due + STOPPED).into()).await;
+        pair.wake_at(due, 1024);
+        assert_eq!(pair.splice.heart.vitals(side).pings_sent, 1);
+        wake_after(&mut pair, 2 * SECOND - STOPPED).await;
+        assert!(pair.splice.is_open(), "{side}: it had a tenth of its time");
+        wake_after(&mut pair, STOPPED).await;
         assert_eq!(pair.splice.fate.cause(), Some(LAPSED[side]));
     }
 }
@@ -96,7 +114,7 @@ async fn a_clock_that_stood_still_ends_no_quiet_pair_and_no_closing_one() {
     assert_eq!(closing.splice.fate.cause(), Some(Cause::ClientClosed));
     wake_after(&mut closing, STALL).await;
     let until = closing.splice.deadlines.closing.expect("still closing");
-    assert_eq!(until - tokio::time::Instant::now().into_std(), SECOND);
+    assert_eq!(until - clock(), SECOND);
 }
 
 /// A side is not read while the other is full: what it says cannot be heard.
