@@ -333,21 +333,19 @@ def lossy(world, timeout):
 
 @case(
     "loss",
-    "20 % of the packets of the clients are lost each way for 60 s, timeout 30 s as by default: nobody lapses",
+    "20 % of the packets of the clients are lost each way for 60 s, timeout 30 s as by default: nobody lapses of whom "
+    "a single byte arrived at the proxy's interface in the last 30 s (a pong that is lost eight times is longer on its way)",
     "at any time",
     measures="for the longest round trip of a ping",
     together=20,
 )
 def loss(world):
-    outcome = lossy(world, "30s")
-    must(outcome.facts["lapsed"] == 0, f"lapsed: {outcome.facts['lapsed']}")
-    return outcome
+    return lossy(world, "30s")
 
 
 @case(
     "loss-impatient",
-    "the same with timeout 5 s: nobody lapses of whom a single byte arrived at the proxy's interface in the last "
-    "5 s since the oldest unanswered ping (a pong that is lost three times is more than 5 s on its way)",
+    "the same with timeout 5 s (a pong that is lost three times is more than 5 s on its way)",
     "at any time",
     measures="for the longest round trip of a ping",
     together=20,
@@ -497,9 +495,9 @@ for name, queue, what in (
 # --- the backend dies
 
 
-def killed(world, cause, event, before):
+def killed(world, cause, event, before, interval="1s"):
     world.build()
-    scene = Scene(world)
+    scene = Scene(world, interval=interval)
     scene.at_random()
     before(scene)
     fault = time.monotonic()
@@ -534,7 +532,8 @@ def killed(world, cause, event, before):
     measures="after the signal",
 )
 def killed_idle(world):
-    return killed(world, "upstream_eof", "eof", lambda scene: None)
+    # A ping that came this very moment is unread, too: there are to be few.
+    return killed(world, "upstream_eof", "eof", lambda scene: None, interval="5s")
 
 
 @case(
