@@ -93,6 +93,13 @@ impl Bench {
                     self.phase = Phase::Closing;
                 }
             }
+            10 if how == 1 => {
+                // Long enough for anything to be due in it.
+                let stalled = Duration::from_millis(1 << 12);
+                self.heart.handle_stall(stalled);
+                self.now += stalled;
+            }
+            10 if how == 2 => self.heart.handle_late_wake_up(self.now),
             _ => self.wake(),
         }
         assert!(self.heart.heap_size() <= Heartbeat::HEAP_MAX);

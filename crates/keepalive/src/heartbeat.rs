@@ -28,7 +28,8 @@ use crate::side::{PerSide, Side};
 ///
 /// A driver, on every wake-up:
 ///
-/// 1. reads the clock once; all calls of this wake-up get the same `now`;
+/// 1. reads the clock once; all calls of this wake-up get the same `now` (if the process stood still
+///    in the middle of it, [`handle_stall`](Self::handle_stall) tells by how much that is wrong);
 /// 2. reads the sockets and reports what it finds ([`handle_heard`](Self::handle_heard) before
 ///    what the bytes contained);
 /// 3. for each side of which [`lapse_due`](Self::lapse_due) is true, asks the kernel itself for
@@ -303,12 +304,18 @@ impl Heartbeat {
         self.reschedule();
     }
 
-    /// The process stood still until `now`, in the middle of a wake-up: what was reported since its
-    /// beginning has happened later than was said. Deadlines start anew, once per own ping.
-    pub fn handle_stall(&mut self, now: Instant) {
+    /// A wake-up that the driver asked for on its own account came more than
+    /// [`Heartbeat::LATE`] after its time: deadlines start anew, once per own ping.
+    pub fn handle_late_wake_up(&mut self, now: Instant) {
         let now = self.on_wake(now);
+        self.rearm(now);
+    }
+
+    /// The process stood still for so long in the middle of this wake-up, after its `now` was read:
+    /// what was reported with it has happened later than was said. Deadlines are moved by as much.
+    pub fn handle_stall(&mut self, stalled: Duration) {
         for side in Side::BOTH {
-            self.pulses[side].rearm(now);
+            self.pulses[side].postpone(stalled);
         }
         self.reschedule();
     }
@@ -388,12 +395,16 @@ impl Heartbeat {
         self.woken = now;
         debug_assert_eq!(self.next, self.next_wake(), "reschedule() was forgotten");
         if now.since(self.next) > Self::LATE {
-            for side in Side::BOTH {
-                self.pulses[side].rearm(now);
-            }
-            self.reschedule();
+            self.rearm(now);
         }
         now
+    }
+
+    fn rearm(&mut self, now: Moment) {
+        for side in Side::BOTH {
+            self.pulses[side].rearm(now);
+        }
+        self.reschedule();
     }
 
     /// To be called by whatever may have changed what is due when.

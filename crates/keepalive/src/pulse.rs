@@ -273,6 +273,14 @@ impl Pulse {
         }
     }
 
+    /// Time that the process stood still does not count.
+    pub(crate) fn postpone(&mut self, stalled: Duration) {
+        // The clock of a side that is not read stands anyway.
+        if let (Some(deadline), None) = (&mut self.deadline, self.paused) {
+            deadline.at = deadline.at + stalled;
+        }
+    }
+
     /// The side gets another timeout.
     pub(crate) fn extend(&mut self, now: Moment) {
         if let Some(deadline) = &mut self.deadline {

@@ -112,7 +112,7 @@ impl Splice {
     /// Turns of a side that is heard before it is called dead: 16 MiB, more than the kernel keeps.
     const TURNS_A_HEARING: usize = 64;
     /// No turn takes so long unless the process stands still.
-    const LONG_TURN: Duration = Duration::from_millis(100);
+    const LONG_TURN: Duration = Duration::from_millis(20);
 
     pub(crate) fn new(pair: NewPair) -> Self {
         let opened = pair.registration.entry().opened;
@@ -153,6 +153,9 @@ impl Splice {
     /// Does what there is to do at a wake-up, and arranges the next one.
     fn wake(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Poll<()> {
         if let Some(pumped) = self.relay_only(cx, now, scratch) {
+            if self.terms.data_idle.is_some() {
+                self.catch_up(now);
+            }
             self.publish_traffic();
             if pumped == Pumped::More {
                 cx.waker().wake_by_ref();
@@ -160,7 +163,7 @@ impl Splice {
             return Poll::Pending;
         }
         let pumped = self.turn(cx, now, scratch);
-        let now = self.catch_up(now);
+        let (began, now) = (now, self.catch_up(now));
         self.tally.observe(now);
         self.publish();
         if self.is_over() {
@@ -168,7 +171,7 @@ impl Splice {
             return Poll::Ready(());
         }
         // Also if there is more to do at once: that turn may do nothing but relay.
-        match self.next_deadline(now) {
+        match self.next_deadline(began) {
             Some(next) if next > now => self.timer.arm(cx, next),
             Some(_) => cx.waker().wake_by_ref(),
             None => {}
@@ -180,13 +183,12 @@ impl Splice {
     }
 
     /// Reads the clock again at the end of a turn. If the process stood still in the middle of it,
-    /// what was written then counts from now: else a ping is taken for older than it is.
+    /// that time does not count: else a ping that was written then is taken for older than it is.
     fn catch_up(&mut self, began: Instant) -> Instant {
         let now = clock();
         let stalled = now.saturating_duration_since(began);
         if stalled > Self::LONG_TURN {
-            self.excuse(stalled, now);
-            self.heart.handle_stall(now);
+            self.postpone(stalled);
         }
         now
     }

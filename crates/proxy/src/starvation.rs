@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 
 /// How long to wait for a file descriptor, or for memory of the kernel's.
 pub(crate) const STARVED: Duration = Duration::from_millis(100);
@@ -16,6 +17,12 @@ pub(crate) fn is_starvation(error: &io::Error) -> bool {
     error
         .raw_os_error()
         .is_some_and(|code| starvation.contains(&Errno::from_raw_os_error(code)))
+}
+
+/// Whether the process has no file descriptor left: for who learns of it only as "try again".
+pub(crate) fn is_starved() -> bool {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None);
+    socket.is_err_and(|error| is_starvation(&error))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::settings::Upstream;
 use crate::socket::Socket;
-use crate::starvation::{STARVED, is_starvation};
+use crate::starvation::{STARVED, is_starvation, is_starved};
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,7 @@ async fn connect_any(
     limit: Duration,
 ) -> Result<(Leg, SocketAddr), ConnectError> {
     let until = Instant::now() + limit;
-    let addresses = resolve(upstream).await?;
+    let addresses = resolve(upstream, limit).await?;
     connect_first(upstream, &addresses, until, limit).await
 }
 
@@ -95,15 +95,22 @@ async fn connect_first(
     Err(failure)
 }
 
-async fn resolve(upstream: &Upstream) -> Result<Vec<SocketAddr>, ConnectError> {
+async fn resolve(upstream: &Upstream, limit: Duration) -> Result<Vec<SocketAddr>, ConnectError> {
     if let Ok(ip) = upstream.host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, upstream.port)]);
     }
-    let _turn = LOOKUPS.acquire().await;
-    lookup_host((&*upstream.host, upstream.port))
-        .await
-        .map(Iterator::collect)
-        .map_err(|error| ConnectError::Resolve(Arc::clone(&upstream.host), error))
+    let last = last_try(limit);
+    loop {
+        let turn = LOOKUPS.acquire().await;
+        let found = lookup_host((&*upstream.host, upstream.port)).await;
+        drop(turn);
+        match found {
+            Ok(addresses) => return Ok(addresses.collect()),
+            // The system's resolver needs descriptors, too, and does not say so.
+            Err(_) if is_starved() && Instant::now() < last => sleep(STARVED).await,
+            Err(error) => return Err(ConnectError::Resolve(Arc::clone(&upstream.host), error)),
+        }
+    }
 }
 
 async fn connect_one(
@@ -132,8 +139,7 @@ async fn connect_one(
 /// Waits for a file descriptor if the process has none left: the client that this connection is for
 /// has got one, and waits as those do who are still to be accepted.
 async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    // What is wrong is to be told before the limit says only that it was reached.
-    let last = Instant::now() + limit.saturating_sub(2 * STARVED);
+    let last = last_try(limit);
     loop {
         match TcpStream::connect(address).await {
             Err(error) if is_starvation(&error) && Instant::now() < last => {
@@ -142,6 +148,11 @@ async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Resu
             connected => return connected,
         }
     }
+}
+
+/// What is wrong is to be told before `limit` says only that it was reached.
+fn last_try(limit: Duration) -> Instant {
+    Instant::now() + limit.saturating_sub(2 * STARVED)
 }
 
 #[cfg(test)]

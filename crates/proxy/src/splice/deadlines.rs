@@ -37,6 +37,20 @@ impl Splice {
         for side in Side::BOTH {
             self.ends[side].outlet.excuse(self.terms.close, now);
         }
+        self.heart.handle_late_wake_up(now);
+    }
+
+    /// After a stall in the middle of a turn whatever runs goes on for as long as that has lasted.
+    pub(super) fn postpone(&mut self, stalled: Duration) {
+        debug!(pair = self.id(), stalled_ms = millis(stalled), "long turn");
+        self.deadlines.data += stalled;
+        if let Some(closing) = &mut self.deadlines.closing {
+            *closing += stalled;
+        }
+        for side in Side::BOTH {
+            self.ends[side].outlet.postpone(stalled);
+        }
+        self.heart.handle_stall(stalled);
     }
 
     /// Before a side is called dead, the kernel itself is asked for what it has sent: the runtime
@@ -60,7 +74,7 @@ impl Splice {
     /// Looks at what time has brought.
     pub(super) fn judge(&mut self, now: Instant) {
         for side in Side::BOTH {
-            if self.heart.lapse_due(side, now) && self.look_at_link(side) == Look::Moving {
+            if self.heart.lapse_due(side, now) && self.look_at_link(side, now) == Look::Moving {
                 debug!(pair = self.id(), %side, "the link is slow: another timeout");
                 self.heart.handle_link_progress(side, now);
             }
@@ -133,7 +147,7 @@ impl Splice {
             .filter(|_| self.fate.is_by_lubdub())
     }
 
-    /// The next moment at which time alone brings something.
+    /// The next moment at which time alone brings something that a turn which began at `now` did not.
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let mut next = self.heart.poll_timeout();
         let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
@@ -179,7 +193,7 @@ impl Splice {
                 };
             }
             Output::Lapsed { side, silent_for } => {
-                let diagnosis = match self.look_at_link(side) {
+                let diagnosis = match self.look_at_link(side, now) {
                     Look::Silent(diagnosis) => diagnosis,
                     Look::Moving => Diagnosis::Unknown,
                 };
@@ -201,13 +215,15 @@ impl Splice {
     }
 
     /// Asks the kernel about the ping that runs the clock of `side`.
-    fn look_at_link(&mut self, side: Side) -> Look {
+    fn look_at_link(&mut self, side: Side, now: Instant) -> Look {
+        let silent_for = now.saturating_duration_since(self.heart.vitals(side).last_heard);
+        let is_unheard = silent_for >= self.terms.keepalive[side].timeout() / 2;
         match &mut self.ends[side] {
             End {
                 leg: Some(leg),
                 ping_mark: Some(mark),
                 ..
-            } => mark.look(leg.socket()),
+            } => mark.look(leg.socket(), is_unheard),
             _ => Look::Silent(Diagnosis::Unknown),
         }
     }

@@ -44,12 +44,12 @@ impl Splice {
             let error = io::ErrorKind::ConnectionReset.into();
             return self.on_reset(from, &error);
         }
-        self.ends[from].input = Input::Ended;
+        let input = std::mem::replace(&mut self.ends[from].input, Input::Ended);
         self.heart.handle_closing();
         self.drop_pings();
         self.fate.by_endpoint(fate::eof(from));
         let by_lubdub = self.fate.is_by_lubdub();
-        if !by_lubdub {
+        if !by_lubdub && input != Input::Blind {
             let held = self.ends[from].scanner.take_held();
             if !held.is_empty() && self.put(cx, to, &held, &[]) {
                 self.tally.from[from].bytes += held.len() as u64;

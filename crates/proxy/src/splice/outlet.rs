@@ -316,6 +316,19 @@ impl Outlet {
         }
     }
 
+    /// Whatever runs goes on for so much longer.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        if let Some(watch) = &mut self.watch {
+            watch.postpone(by);
+        }
+        match &mut self.close {
+            CloseSlot::Empty => {}
+            CloseSlot::Owed { give_up: at, .. }
+            | CloseSlot::Placed { at, .. }
+            | CloseSlot::Passed { at, .. } => *at += by,
+        }
+    }
+
     fn on_taken(&mut self, n: usize) {
         if let Some(backlog) = &mut self.backlog {
             backlog.advance(n);

@@ -114,12 +114,13 @@ impl Splice {
                 Event::Pong(pong) => self.on_pong(cx, from, &pong, now),
                 Event::TooBig(header) => {
                     debug!(side = %from, bytes = header.payload_len, "frame too big");
-                    if !self.is_open() {
+                    if self.is_open() {
+                        self.end(Cause::FrameTooBig, None, now);
+                    } else if !self.fate.is_by_lubdub() {
                         // Others are ending the pair, and wait no longer for it than for silence.
                         self.ends[from].input = Input::Blind;
                         break;
                     }
-                    self.end(Cause::FrameTooBig, None, now);
                     // Nothing of it passes, but behind it stands the Close that answers lubdub's.
                     self.flush_from(from);
                     self.ends[from].discarded = true;

@@ -3,9 +3,12 @@
 
 mod clock;
 
+use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
 
 use lubdub_keepalive::{Evidence, Jitter, Policy};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
@@ -17,6 +20,7 @@ use crate::registry::{PairEntry, Registry};
 use crate::route::{RouteIndex, RouteTable};
 use crate::settings::{Limits, testing};
 use crate::socket::Socket;
+use crate::splice::outlet::Fin;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,6 +39,16 @@ fn pinged(side: Side, interval: Duration, timeout: Duration, evidence: Evidence)
     Terms {
         keepalive,
         ..Terms::default()
+    }
+}
+
+/// Whether the pair was woken in its turn.
+#[derive(Default)]
+struct Again(AtomicBool);
+
+impl Wake for Again {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -115,11 +129,15 @@ impl Pair {
         self.wake_at(clock(), read_size);
     }
 
-    /// The same with a clock that was read some time ago.
-    fn wake_at(&mut self, now: Instant, read_size: usize) {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
+    /// The same with a clock that was read some time ago. Returns whether it wants to be woken again
+    /// at once.
+    fn wake_at(&mut self, now: Instant, read_size: usize) -> bool {
+        let again = Arc::new(Again::default());
+        let waker = Arc::clone(&again).into();
+        let mut cx = Context::from_waker(&waker);
         let ended = self.splice.wake(&mut cx, now, &mut vec![0; read_size]);
         assert!(ended.is_pending());
+        again.0.load(Ordering::Relaxed)
     }
 
     /// Wakes it whenever it asked for that, until a side has been sent so many pings.
@@ -129,6 +147,18 @@ impl Pair {
             tokio::time::sleep_until(next.into()).await;
             self.wake(1024);
         }
+    }
+
+    /// Lets it go on by itself until `end`, and wakes it up then.
+    async fn until(&mut self, end: Instant) {
+        let turn = |cx: &mut Context<'_>| {
+            // What was armed in a turn of `wake_at` wakes nobody: here it does.
+            self.splice.timer.arm(cx, end + Duration::from_nanos(1));
+            self.splice.wake(cx, clock(), &mut [0; 1024])
+        };
+        let ended = tokio::time::timeout_at(end.into(), poll_fn(turn)).await;
+        assert!(ended.is_err());
+        self.wake(1024);
     }
 
     /// The payload of a ping that was sent to the client.
@@ -231,6 +261,29 @@ async fn counters_are_told_of_a_burst_that_takes_more_than_a_turn() {
     assert_eq!(pair.splice.tally.from.client.bytes, data.len() as u64);
     let told = pair.splice.tally.deadline().expect("there is news");
     assert!(pair.splice.timer.covers(told));
+}
+
+/// A frame over the limit in front of the Close that answers lubdub's own hid it, if lubdub had
+/// something else to end the pair for.
+#[tokio::test(start_paused = true)]
+async fn an_answer_behind_a_frame_that_is_too_big_is_seen_while_lubdub_ends_the_pair() {
+    let mut pair = Pair::open(Terms {
+        frame_bytes: Some(100),
+        ..Terms::default()
+    })
+    .await;
+    pair.wake(1024);
+    pair.splice.end(Cause::Drain, None, clock());
+    let farewell = [
+        masked(0x82, &[0; 101]),
+        masked_control(0x88, &1001_u16.to_be_bytes()),
+    ];
+    pair.far.client.write_all(&farewell.concat()).unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    pair.wake(1024);
+    assert!(pair.splice.ends.client.said_close);
+    assert_eq!(pair.splice.ends.client.outlet.fin, Fin::Sent);
+    assert_eq!(pair.splice.fate.cause(), Some(Cause::Drain));
 }
 
 /// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep that it boxes.

@@ -84,6 +84,12 @@ impl StallWatch {
         self.since = now;
         self.arrived = None;
     }
+
+    /// So much time did not count.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        self.since += by;
+        self.looked += by;
+    }
 }
 
 #[cfg(test)]
