@@ -13,8 +13,8 @@ use super::{Findings, Subject, Terms, blamed, leaf, raw};
 const LONG: Duration = Duration::from_secs(55);
 /// Below this, pings cost more than they tell.
 const SHORT: Duration = Duration::from_secs(5);
-/// Whoever waits to hear that a peer is gone hardly waits for longer.
-const PATIENCE: Duration = Duration::from_secs(3 * 60);
+/// Whoever waits to hear that a peer is gone hardly waits for so long.
+const PATIENCE: Duration = Duration::from_secs(2 * 60);
 /// Limits on silence and age end the pairs of ghosts, too. Beyond this they pile up before that.
 const GHOST: Duration = Duration::from_secs(10 * 60);
 
@@ -92,7 +92,7 @@ pub(super) fn lapse_slow(subject: &Subject<'_>, findings: &mut Findings<'_>) {
             continue;
         }
         let unnoticed = interval + policy.timeout();
-        if unnoticed > PATIENCE {
+        if unnoticed >= PATIENCE {
             let set = of(terms, side);
             findings.warn(
                 blamed([&set.timeout, &set.interval]),
