@@ -13,5 +13,6 @@ mod floods;
 mod heads;
 mod hops;
 mod lengths;
+mod routes;
 mod stage;
 mod upgrades;

@@ -3,15 +3,19 @@
     slow.py backend               echoes WebSocket messages and answers all other requests; prints its port
     slow.py client PORT SECONDS   connects and converses for so long; prints its cells of the table, and exits
                                   with 1 if anything fails
+
+The client is the package websockets, as applications use it. The backend is none: it answers plain requests
+with slow bodies on the same port, which that package refuses.
 """
 
 import asyncio
 import contextlib
-import socket
 import sys
 import time
 
 import frames
+import websockets
+from websockets.asyncio.client import connect
 
 # What a slow reader is given to read.
 PAGE = b"x" * 256 * 1024
@@ -58,27 +62,17 @@ async def echo(head, reader, writer):
             return
 
 
-class Conversation:
-    """One connection of a client that says things and wants them back."""
+def dial(port):
+    """A connection of a client, with its defaults; a proxy of the environment's is for other hosts."""
+    return connect(f"ws://{HOST}:{port}/", proxy=None)
 
-    async def open(self, port):
-        self.reader, self.writer = await asyncio.open_connection(HOST, port)
-        self.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await frames.ask(self.reader, self.writer, "lubdub.example", "/")
 
-    async def exchange(self, opcode, payload):
-        self.writer.write(frames.encode(opcode, payload, masked=True))
-        while True:
-            came, answer = await frames.decode(self.reader)
-            if came == frames.PING:
-                self.writer.write(frames.encode(frames.PONG, answer, masked=True))
-                continue
-            if (came, answer) != (opcode, payload):
-                raise ValueError(f"{answer!r} came back for {payload!r}")
-            return
-
-    def abandon(self):
-        self.writer.close()
+async def exchange(connection, message):
+    """Says something and wants it back."""
+    await connection.send(message)
+    answer = await connection.recv()
+    if answer != message:
+        raise ValueError(f"{answer!r} came back for {message!r}")
 
 
 class Record:
@@ -92,7 +86,7 @@ class Record:
         try:
             async with asyncio.timeout(PATIENCE):
                 yield
-        except (OSError, EOFError, ValueError, TimeoutError, frames.Refused) as error:
+        except (OSError, ValueError, TimeoutError, websockets.WebSocketException) as error:
             self.failures.append(f"{what}: {error!r}")
         self.took.append(time.monotonic() - began)
 
@@ -105,14 +99,12 @@ async def visits(port, until):
     """One connection after the other."""
     record = Record()
     while time.monotonic() < until:
-        visitor = Conversation()
-        async with record.timed("a visit"):
-            await visitor.open(port)
+        async with record.timed("a visit"), dial(port) as visitor:
             for n in range(5):
-                await visitor.exchange(frames.TEXT, b"visit %d" % n)
-            await visitor.exchange(frames.CLOSE, frames.close_payload(1000))
-        if hasattr(visitor, "writer"):
-            visitor.abandon()
+                await exchange(visitor, f"visit {n}")
+            await visitor.close()
+            if visitor.close_code != 1000:
+                raise ValueError(f"it was closed with {visitor.close_code}")
         await asyncio.sleep(0.05)
     return record
 
@@ -122,17 +114,15 @@ async def stay(resident, until):
     record = Record()
     while time.monotonic() < until and not record.failures:
         async with record.timed("an exchange"):
-            await resident.exchange(frames.BINARY, bytes(1000))
+            await exchange(resident, bytes(1000))
         await asyncio.sleep(0.05)
-    resident.abandon()
     return record
 
 
 async def client(port, seconds):
     until = time.monotonic() + seconds
-    resident = Conversation()
-    await resident.open(port)
-    visited, stayed = await asyncio.gather(visits(port, until), stay(resident, until))
+    async with dial(port) as resident:
+        visited, stayed = await asyncio.gather(visits(port, until), stay(resident, until))
     print(f"{visited} | {stayed}")
     failures = visited.failures + stayed.failures
     for failure in failures[:10]:

@@ -95,6 +95,11 @@ requests! {
             Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
         => GoesUpLast("GET /a HTTP/1.1\r\nHost: real.example\r\n\
             Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    to_a_target_with_a_fragment:
+        "GET /a#b HTTP/1.1\r\nHost: lubdub.example\r\n\
+            Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        => GoesUpLast("GET /a HTTP/1.1\r\nHost: lubdub.example\r\n\
+            Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     with_connection_upgrade_twice:
         get("Connection: Upgrade\r\nConnection: upgrade\r\n\r\n")
         => GoesUp("GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n");

@@ -75,7 +75,7 @@ macro_rules! cases {
 
 cases! {
     t01 Relaying transparency::every_kind_of_frame:
-        "A direction carries the bytes that it was given, whatever frames they are: every opcode, every reserved bit, every form of a length, every mask key. Only whole frames are added, and between frames",
+        "A direction carries the bytes that it was given, whatever frames they are: every opcode, every reserved bit, every form of a length, every mask key. Only whole pings are added, between frames, and only the pongs to these are taken back",
         "RFC 6455 5.2, 5.4, 5.8";
     t02 Relaying transparency::one_byte_at_a_time:
         "The same when every byte comes in a segment of its own, over many intervals; pings and pongs between fragments stay between those fragments",
@@ -144,7 +144,7 @@ cases! {
         "However many pings were due during a huge frame, one is owed behind it",
         "RFC 6455 5.5.2";
     h12 Heartbeat heartbeat::a_pong_stuck_behind_data:
-        "An endpoint whose pong is stuck behind its own data is alive",
+        "An endpoint whose pong is stuck behind its own data, and comes in time, is alive, even where only pongs count",
         "RFC 6455 5.4, 5.5.3";
     h13 Heartbeat heartbeat::a_wrong_pong_is_life:
         "An endpoint that answers with a wrong or an empty payload is alive, even where only pongs count",
@@ -156,7 +156,7 @@ cases! {
         "An endpoint that cannot be heard, because the other one does not read, is not dropped for it",
         "RFC 9293 3.8.6";
     h16 Heartbeat heartbeat::a_zero_window_that_stays_is_found:
-        "An endpoint that takes nothing for `write_stall` is dropped, and the other one is told",
+        "An endpoint that takes nothing for `write_stall` is dropped, at most a tenth of that later, and the other one is told",
         "RFC 9293 3.8.6.1; RFC 6455 7.4.1";
     h17 Heartbeat heartbeat::a_silent_side_is_dropped_at_its_deadline:
         "A silent endpoint is dropped when its time is up, not before and at most 100 ms later, and the other one is told: 1001 to the upstream, 1011 to the client",
@@ -165,7 +165,7 @@ cases! {
         "Closes pass with code and reason, byte for byte, and the FIN behind them",
         "RFC 6455 5.5.1, 7.1";
     e02 Relaying ends::a_close_races_data:
-        "Data in the segment of a Close, before or behind it, arrives, and so does what crosses it",
+        "Data in the segment of a Close, before or behind it, arrives, and so does what crosses it, own pings or not",
         "RFC 6455 5.5.1, 7.1.6";
     e03 Relaying ends::a_half_close_is_passed_on:
         "A FIN arrives as a FIN, behind all data, and the other direction goes on",

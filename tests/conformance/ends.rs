@@ -11,6 +11,7 @@ use lubdub_wire::{Close, Opcode};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::conversation::{Speech, converse};
 use crate::stage::{LONG, Terms, told};
 
 /// A heartbeat after which this side, which answers nothing more, has soon lapsed.
@@ -47,27 +48,29 @@ pub(crate) async fn the_closing_handshake_is_the_endpoints() {
 }
 
 pub(crate) async fn a_close_races_data() {
-    let (stage, client, upstream) = Terms::quiet().pair(Side::Client).await;
-    let mut peers = [client, upstream];
-    let scripts = peers.each_mut().map(|peer| {
-        let frames = [
-            Frame::text("before"),
-            Frame::binary(vec![b'd'; 100_000]),
-            Frame::close(4000, "bye"),
-            Frame::text("behind"),
-        ];
-        frames
-            .iter()
-            .flat_map(|frame| peer.encode(frame))
-            .collect::<Vec<u8>>()
-    });
-    let [client, upstream] = &mut peers;
-    tokio::join!(client.send(&scripts[0]), upstream.send(&scripts[1]));
-    tokio::join!(
-        client.expect_bytes(&scripts[1]),
-        upstream.expect_bytes(&scripts[0])
-    );
-    drop(stage);
+    const INTERVAL: Duration = ms(4);
+    // All before the Close, that, and the beginning of what is behind it; then the rest, behind which
+    // a ping that came due in between would have its place.
+    const SEGMENTS: &[usize] = &[100_100, usize::MAX];
+    let stage = Terms::beating(INTERVAL).raise().await;
+    let before = [Frame::text("long before"), Frame::binary([])];
+    let farewell = [
+        Frame::text("before"),
+        Frame::binary(vec![b'd'; 100_000]),
+        Frame::close(4000, "bye"),
+        Frame::binary(vec![b'b'; 1000]),
+    ];
+    for quarter in 0..8 {
+        let (mut client, mut upstream) = stage.pair(Side::Client).await;
+        // At any phase of the interval, and both at the same time.
+        let pause = INTERVAL * quarter / 4;
+        let speeches = [&mut client, &mut upstream].map(|peer| {
+            Speech::new(peer, &before)
+                .ending_with(&farewell, peer)
+                .in_segments(SEGMENTS, pause)
+        });
+        converse(&stage, client, upstream, speeches).await;
+    }
 }
 
 pub(crate) async fn a_half_close_is_passed_on() {

@@ -294,27 +294,39 @@ pub(crate) async fn a_huge_frame_owes_one_ping() {
 }
 
 pub(crate) async fn a_pong_stuck_behind_data() {
-    const TIMEOUT: Duration = ms(250);
+    const TIMEOUT: Duration = ms(1000);
+    /// How long each pong is stuck.
+    const STUCK: Duration = ms(200);
+    const PIECES: u32 = 8;
     for side in Side::BOTH {
-        let terms = Terms::quiet().ping(side, ms(50), TIMEOUT);
+        // No data is life here, so that it is the pong that has to be found behind them.
+        let terms = Terms::quiet()
+            .ping(side, STUCK, TIMEOUT)
+            .side(side, "evidence=pong");
         let (stage, mut near, mut far) = terms.pair(side).await;
-        let stuck = near.expect_ping().await;
-        let asked = Instant::now();
-        let data = near.encode(&Frame::binary(vec![b'd'; 512 * 1024]));
-        let talk = async {
-            for piece in data.chunks(data.len() / 16) {
-                sleep(TIMEOUT / 8).await;
-                near.send(piece).await;
-            }
-            near.pong(&stuck).await;
-            near.send_text("behind the pong").await;
-        };
-        let listen = async {
-            far.expect_raw(&data).await;
-            far.expect_text("behind the pong").await;
-        };
-        tokio::join!(talk, listen);
-        assert!(asked.elapsed() >= TIMEOUT, "the pong was not late");
+        near.answer_next_pings(1).await;
+        let opened = Instant::now();
+        // Twice as long as whoever is not heard may live.
+        while opened.elapsed() < 2 * TIMEOUT {
+            let data = near.encode(&Frame::binary(vec![b'd'; 256 * 1024]));
+            let (begun, rest) = data.split_at(data.len() / PIECES as usize);
+            near.send(begun).await;
+            // From here on the pong is behind the rest of that frame.
+            let stuck = near.expect_ping().await;
+            let talk = async {
+                for piece in rest.chunks(begun.len()) {
+                    sleep(STUCK / PIECES).await;
+                    near.send(piece).await;
+                }
+                near.pong(&stuck).await;
+                near.send_text("behind the pong").await;
+            };
+            let listen = async {
+                far.expect_raw(&data).await;
+                far.expect_text("behind the pong").await;
+            };
+            tokio::join!(talk, listen);
+        }
         stage.expect_no_lapse().await;
     }
 }
@@ -375,23 +387,31 @@ pub(crate) async fn a_side_that_is_not_read_is_not_silent() {
 }
 
 pub(crate) async fn a_zero_window_that_stays_is_found() {
-    const STALL: Duration = ms(300);
-    for side in Side::BOTH {
-        let terms = Terms::quiet()
-            .ping(side, ms(20), LONG)
-            .set(format!("timeouts.write_stall={}ms", STALL.as_millis()))
-            .tiny();
-        let (_stage, mut near, mut far) = terms.pair(side).await;
-        near.answer_next_pings(1).await;
-        let began = Instant::now();
-        far.send_until_blocked(ms(50)).await;
-        // A wake-up that comes late makes lubdub wait anew, once.
-        let (close, _) = within(2 * STALL, far.expect_close(told(side))).await;
-        close.assert_well_made(side == Side::Client);
-        let waited = began.elapsed();
-        assert!(waited >= STALL, "given up after {waited:?}");
-        near.expect_reset_behind_frames().await;
-    }
+    tokio::join!(
+        a_zero_window_is_found(Side::Client),
+        a_zero_window_is_found(Side::Upstream)
+    );
+}
+
+async fn a_zero_window_is_found(side: Side) {
+    /// So long that what a slow machine is allowed on top is little.
+    const STALL: Duration = ms(2000);
+    /// When no byte was taken for so long, none will be.
+    const QUIET: Duration = ms(50);
+    let terms = Terms::quiet()
+        .ping(side, ms(20), LONG)
+        .set(format!("timeouts.write_stall={}ms", STALL.as_millis()))
+        .tiny();
+    let (_stage, mut near, mut far) = terms.pair(side).await;
+    near.answer_next_pings(1).await;
+    let began = Instant::now();
+    far.send_until_blocked(QUIET).await;
+    let left = STALL + STALL / 10 - QUIET;
+    let (close, _) = within(left, far.expect_close(told(side))).await;
+    close.assert_well_made(side == Side::Client);
+    let waited = began.elapsed();
+    assert!(waited >= STALL, "given up after {waited:?}");
+    near.expect_reset_behind_frames().await;
 }
 
 pub(crate) async fn a_silent_side_is_dropped_at_its_deadline() {

@@ -26,9 +26,9 @@ fn among_pings() -> Terms {
 
 pub(crate) async fn every_kind_of_frame() {
     let (stage, mut client, mut upstream) = among_pings().pair(Side::Client).await;
-    let [up, down] = [&mut client, &mut upstream]
+    let speeches = [&mut client, &mut upstream]
         .map(|peer| Speech::new(peer, &every_frame()).in_segments(&[1, 7, 100, 1000], ms(1)));
-    stage.check_beats(converse(client, upstream, up, down).await);
+    converse(&stage, client, upstream, speeches).await;
 }
 
 /// Every opcode but Close, behind which there are no own pings, with all reserved bits, in all forms
@@ -56,9 +56,9 @@ fn every_frame() -> Vec<Frame> {
 
 pub(crate) async fn one_byte_at_a_time() {
     let (stage, mut client, mut upstream) = among_pings().pair(Side::Client).await;
-    let [up, down] = [&mut client, &mut upstream]
+    let speeches = [&mut client, &mut upstream]
         .map(|peer| Speech::new(peer, &a_message_in_pieces()).in_segments(&[1], ms(1)));
-    stage.check_beats(converse(client, upstream, up, down).await);
+    converse(&stage, client, upstream, speeches).await;
 }
 
 fn a_message_in_pieces() -> Vec<Frame> {
@@ -92,8 +92,8 @@ pub(crate) async fn bytes_in_the_segment_of_the_handshake() {
             .send([SWITCHING.as_bytes(), &early_down].concat())
             .await;
         client.expect_switch().await;
-        let [up, down] = [up, down].map(|speech| speech.in_segments(&[usize::MAX], 2 * OFTEN));
-        converse(client, upstream, up, down).await;
+        let speeches = [up, down].map(|speech| speech.in_segments(&[usize::MAX], 2 * OFTEN));
+        converse(&stage, client, upstream, speeches).await;
     }
 }
 
@@ -204,9 +204,9 @@ pub(crate) async fn what_endpoints_negotiate_is_theirs() {
             ..Frame::binary(&hello[3..])
         },
     ];
-    let [up, down] = [&mut client, &mut upstream]
+    let speeches = [&mut client, &mut upstream]
         .map(|peer| Speech::new(peer, &frames).in_segments(&[1], ms(2)));
-    stage.check_beats(converse(client, upstream, up, down).await);
+    converse(&stage, client, upstream, speeches).await;
 }
 
 pub(crate) async fn what_breaks_the_protocol_passes_too() {
@@ -231,12 +231,13 @@ pub(crate) async fn what_breaks_the_protocol_passes_too() {
     let wrong_way_round = Frame::text("masked the wrong way round");
     let from_client = upstream.encode(&wrong_way_round);
     let from_upstream = client.encode(&wrong_way_round);
-    let [up, down] =
-        [(&mut client, from_client), (&mut upstream, from_upstream)].map(|(peer, mut bytes)| {
-            bytes.extend(frames.iter().flat_map(|frame| peer.encode(frame)));
-            Speech::of_bytes(bytes, peer).in_segments(&[50], ms(1))
+    let speeches =
+        [(&mut client, from_client), (&mut upstream, from_upstream)].map(|(peer, wrong)| {
+            let right = frames.iter().map(|frame| peer.encode(frame));
+            let raw = [wrong].into_iter().chain(right).collect();
+            Speech::of_raw(raw, peer).in_segments(&[50], ms(1))
         });
-    stage.check_beats(converse(client, upstream, up, down).await);
+    converse(&stage, client, upstream, speeches).await;
 }
 
 pub(crate) async fn endpoint_pings_go_end_to_end() {
@@ -274,9 +275,9 @@ pub(crate) async fn unsolicited_pongs_pass() {
         Frame::pong("sixteen bytes ok"),
         Frame::pong("sixteen bytes ok"),
     ];
-    let [up, down] = [&mut client, &mut upstream]
+    let speeches = [&mut client, &mut upstream]
         .map(|peer| Speech::new(peer, &frames).in_segments(&[5], ms(1)));
-    stage.check_beats(converse(client, upstream, up, down).await);
+    converse(&stage, client, upstream, speeches).await;
 }
 
 pub(crate) async fn a_thousand_pings() {
