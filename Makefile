@@ -68,7 +68,8 @@ simulate: ## LUBDUB_SIM_PAIR_HOURS of random pairs in virtual time: does one lap
 	cargo test $(LOCKED) --release --package lubdub-keepalive --test sim -- --nocapture marathon
 
 leaks: export LUBDUB_LEAK_PAIRS ?= 100000
-leaks: build ## LUBDUB_LEAK_PAIRS pairs through the real binary, ended in every way: what is left behind?
+leaks: export LUBDUB_LEAK_ENDS ?= 100000
+leaks: build ## LUBDUB_LEAK_PAIRS pairs through the real binary, LUBDUB_LEAK_ENDS inside, ended in every way: what is left?
 	cargo test $(LOCKED) --package lubdub-tests --test leaks --test leaks_inside -- --nocapture
 
 conformance-control: build ## The conformance kit against nginx and HAProxy, for comparison (docs/topics/transparency.md)

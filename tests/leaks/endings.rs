@@ -32,13 +32,25 @@ pub(crate) enum Ending {
     },
     /// It sends a frame that is too long.
     Oversteps(Side),
+    /// lubdub says farewell to both, and to everybody else, when all are there.
+    IsDrained(Farewell),
+}
+
+/// How the endpoints take a drain.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Farewell {
+    /// They answer lubdub's Close.
+    Answered,
+    /// They do not, until they are cut.
+    Ignored,
 }
 
 impl Ending {
     /// Plays the part of `me`, up to where lubdub has ended the pair as far as this side can tell.
     ///
     /// `all` is where both sides of every pair of the batch meet, if any do: those who hold on to a
-    /// connection that they do not read cannot tell by themselves when it is over.
+    /// connection that they do not read cannot tell by themselves when it is over. Whoever drains
+    /// lubdub is there, too.
     pub(crate) async fn play(self, me: Side, mut peer: Peer, all: &Barrier) {
         match self {
             Self::Closes(by) => {
@@ -126,13 +138,27 @@ impl Ending {
                     answer_close(&mut peer, 1009).await;
                 }
             }
+            Self::IsDrained(farewell) => {
+                greet(Side::Client, me, &mut peer).await;
+                all.wait().await;
+                let code = match me {
+                    Side::Client => 1012,
+                    Side::Upstream => 1001,
+                };
+                peer.expect_close(code).await;
+                match farewell {
+                    Farewell::Answered => peer.close(code, "").await,
+                    Farewell::Ignored => {}
+                }
+                peer.expect_end().await;
+            }
         }
     }
 }
 
 /// A message from each side, the first from `first`, who then knows that the other one has heard it:
 /// there is a pair, and nothing under way that a reset could destroy.
-pub(crate) async fn greet(first: Side, me: Side, peer: &mut Peer) {
+async fn greet(first: Side, me: Side, peer: &mut Peer) {
     if first == me {
         peer.send_text("hello").await;
         peer.expect_text("hello").await;

@@ -21,7 +21,7 @@ pub(crate) enum Failing {
     NotConnected,
     /// No route is for its host.
     NoRoute,
-    /// There are as many pairs as may be.
+    /// There are as many pairs as may be, on its route or in all.
     NoRoom,
     /// It has a body.
     WithBody,

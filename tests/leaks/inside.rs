@@ -1,6 +1,9 @@
 //! What the real program does not tell (`main.rs`), from inside: pairs that have ended in every way
 //! leave no task, and not a byte on the heap. And what a drain leaves, which ends all of lubdub.
 //!
+//! `LUBDUB_LEAK_ENDS` says how many pairs, and upgrades that become none, are measured at least
+//! (`make leaks` takes a hundred thousand).
+//!
 //! Every way is played by lubdubs in this process, one for each set of terms. Their workers, the
 //! endpoints and the test share one heap, so this is a program of one test. Memory that C code takes
 //! (that of TLS) is not seen here; it is in the resident memory of the real program.
@@ -25,7 +28,7 @@ use lubdub_testkit::certs::Certs;
 use lubdub_testkit::eventually;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 
-use crate::endings::greet;
+use crate::endings::Farewell;
 use crate::ledger::Ledger;
 use crate::stage::{Legs, Stage};
 use crate::terms::{FRAME, INTERVAL, ROOM, Terms, WAIT};
@@ -38,7 +41,7 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 const BATCH: usize = 4;
 /// Batches of each way before anything is measured: what grows with the first has grown then.
 const WARM_UP: usize = 4;
-/// Batches of each way that are measured.
+/// Batches of each way before it is seen whether enough have been measured.
 const ROUNDS: usize = 4;
 /// What the heap may have more afterwards, in bytes, for each pair or upgrade: histograms keep each
 /// value until somebody looks, in 16 bytes, and all in all that is 22 of each.
@@ -57,15 +60,6 @@ struct Lodge {
     terms: Terms,
     proxy: RunningProxy,
     ledger: Ledger,
-}
-
-/// How the endpoints take a drain.
-#[derive(Debug, Clone, Copy)]
-enum Farewell {
-    /// They answer lubdub's Close.
-    Answered,
-    /// They do not, until they are cut.
-    Ignored,
 }
 
 #[tokio::test]
@@ -94,7 +88,10 @@ async fn no_way_leaves_anything() {
     join_all(lodges.iter_mut().map(|lodge| lodge.play(WARM_UP))).await;
     let heap_before = heap();
     let warm_up = ends(&lodges);
-    join_all(lodges.iter_mut().map(|lodge| lodge.play(ROUNDS))).await;
+    let measured = ends_to_measure();
+    while ends(&lodges) - warm_up < measured {
+        join_all(lodges.iter_mut().map(|lodge| lodge.play(ROUNDS))).await;
+    }
     let (tasks, heap) = (tasks(&lodges), heap());
     let ends = ends(&lodges) - warm_up;
     println!(
@@ -112,14 +109,21 @@ async fn no_way_leaves_anything() {
         lodge.proxy.expect_no_pairs().await;
         lodge.ledger.assert_counted(&lodge.proxy.scrape());
     }
+    for lodge in lodges {
+        let has_pairs = matches!(lodge.terms, Terms::Patient);
+        let pairs = if has_pairs { DRAINED } else { 0 };
+        lodge.drain(Farewell::Answered, pairs).await;
+    }
 }
 
 async fn no_drain_leaves_anything() {
     for legs in [Legs::Plain, Legs::Tls] {
         for farewell in [Farewell::Answered, Farewell::Ignored] {
-            let mut heap = vec![drain(legs, farewell).await];
-            for _ in 0..DRAINS {
-                heap.push(drain(legs, farewell).await);
+            let mut heap = Vec::new();
+            for _ in 0..=DRAINS {
+                let lodge = Lodge::open(legs, Terms::Patient).await;
+                lodge.drain(farewell, DRAINED).await;
+                heap.push(self::heap());
             }
             // What others have not come to free grows with one of them, a leak with each.
             let least = heap.windows(2).map(|of| of[1].saturating_sub(of[0])).min();
@@ -131,43 +135,10 @@ async fn no_drain_leaves_anything() {
     }
 }
 
-/// Drains a lubdub with pairs. What is on the heap when it is gone.
-async fn drain(legs: Legs, farewell: Farewell) -> usize {
-    let Lodge { stage, proxy, .. } = Lodge::open(legs, Terms::Patient).await;
-    let dial = stage.dial(proxy.address());
-    let mut ends = Vec::new();
-    for _ in 0..DRAINED {
-        let (mut client, mut upstream) = stage.open(Terms::Patient, &dial).await;
-        tokio::join!(
-            greet(Side::Client, Side::Client, &mut client),
-            greet(Side::Client, Side::Upstream, &mut upstream)
-        );
-        ends.extend([(client, 1012), (upstream, 1001)]);
-    }
-    let farewells = join_all(ends.into_iter().map(async |(mut end, code)| {
-        end.expect_close(code).await;
-        match farewell {
-            Farewell::Answered => end.close(code, "").await,
-            Farewell::Ignored => {}
-        }
-        end.expect_end().await;
-    }));
-    let (drained, _) = tokio::join!(proxy.drain(), farewells);
-    assert_eq!(
-        drained,
-        match farewell {
-            Farewell::Answered => Drained::Clean,
-            Farewell::Ignored => Drained::Cut(DRAINED),
-        }
-    );
-    proxy.expect_no_pairs().await;
-    let by_drain = [("cause", "drain")];
-    proxy
-        .expect_metric("pairs_closed_total", &by_drain, DRAINED as f64)
-        .await;
-    eventually("no task is left", || proxy.tasks() == 0).await;
-    drop((proxy, stage, dial));
-    heap()
+/// How many pairs, and upgrades that become none, are to be measured.
+fn ends_to_measure() -> usize {
+    let ends = std::env::var("LUBDUB_LEAK_ENDS").map_or(Ok(1000), |ends| ends.parse());
+    ends.expect("LUBDUB_LEAK_ENDS is a number")
 }
 
 fn tasks(lodges: &[Lodge]) -> usize {
@@ -189,7 +160,7 @@ impl Lodge {
     async fn open(legs: Legs, terms: Terms) -> Self {
         // Until they are 256, the sessions that a listener keeps would look like something left behind.
         let certs = Certs::generate().without_sessions();
-        let stage = Stage::set(legs, certs).await;
+        let stage = Stage::set(legs, certs, ROOM.into()).await;
         let proxy = ProxyBox::new().with(|proxy| {
             proxy.host = Some(terms.host());
             proxy.timeouts.request_head = WAIT;
@@ -220,6 +191,26 @@ impl Lodge {
         }
     }
 
+    /// Drains it with so many more pairs.
+    async fn drain(self, farewell: Farewell, pairs: usize) {
+        let Self { stage, proxy, .. } = self;
+        let dial = stage.dial(proxy.address());
+        let drained = (stage.play_drain(farewell, pairs, &dial, proxy.drain())).await;
+        assert_eq!(
+            drained,
+            match farewell {
+                Farewell::Answered => Drained::Clean,
+                Farewell::Ignored => Drained::Cut(pairs),
+            }
+        );
+        proxy.expect_no_pairs().await;
+        let by_drain = [("cause", "drain")];
+        proxy
+            .expect_metric("pairs_closed_total", &by_drain, pairs as f64)
+            .await;
+        eventually("no task is left", || proxy.tasks() == 0).await;
+    }
+
     /// Waits until it has no pair, and no more tasks than it was started with: one that accepts.
     ///
     /// Without a look at the metrics: what they free then is freed by whichever thread gets to it, in
@@ -246,6 +237,7 @@ fn settle(proxy: ProxyBox, terms: Terms) -> ProxyBox {
         Terms::Answering => proxy.terms(|terms| terms.answer = WAIT),
         Terms::Deaf => proxy.terms(|terms| terms.connect = WAIT),
         Terms::Full => proxy.with(|proxy| proxy.route_pairs = Some(ROOM.into())),
+        Terms::Crowded => proxy.with(|proxy| proxy.limits.pairs = ROOM.into()),
     }
 }
 

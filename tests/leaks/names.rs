@@ -11,7 +11,7 @@ use crate::ways::{WAYS, What};
 const NO_WAY_FOR_CAUSE: &[(Cause, &str)] = &[
     (
         Cause::Drain,
-        "ends the whole of lubdub: inside.rs drains it",
+        "ends the whole of lubdub: every run ends with one",
     ),
     (Cause::Limit, "reserved, and nothing gives it"),
     (Cause::Admin, "reserved, and nothing gives it"),
@@ -23,12 +23,8 @@ const NO_WAY_FOR_OUTCOME: &[(Outcome, &str)] = &[
     (Outcome::Upgraded, "that of every pair"),
     (Outcome::Forbidden, "reserved, and nothing gives it"),
     (
-        Outcome::AtCapacity,
-        "keeps every other way out; its places are those of `limited`",
-    ),
-    (
         Outcome::Draining,
-        "ends the whole of lubdub: inside.rs drains it",
+        "of who comes while lubdub ends, and nothing is left of that: stories/drains.rs",
     ),
 ];
 

@@ -17,6 +17,7 @@ pub(crate) async fn start(stage: &Stage) -> Binary {
         "keepalive.client.interval=off".to_owned(),
         "keepalive.upstream.interval=off".to_owned(),
         format!("timeouts.request_head={WAIT:?}"),
+        format!("limits.pairs={}", stage.room),
     ];
     settings.extend(
         UPSTREAMS
@@ -56,7 +57,8 @@ fn upstream(stage: &Stage, behind: Behind) -> Vec<String> {
 
 fn route(terms: Terms) -> Vec<String> {
     let of_terms = match terms {
-        Terms::Patient | Terms::Nobody => vec![],
+        // The limit of `Crowded` is not one of its route.
+        Terms::Patient | Terms::Nobody | Terms::Crowded => vec![],
         Terms::ClientPinged => pings("client"),
         Terms::UpstreamPinged => pings("upstream"),
         Terms::Stalling => vec![format!("timeouts.write_stall={WAIT:?}")],

@@ -13,7 +13,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-use crate::endings::Ending;
+use crate::endings::{Ending, Farewell};
 use crate::failings::{Failing, Reaches};
 use crate::terms::{Behind, ROOM, Terms};
 use crate::ways::{Way, What};
@@ -29,6 +29,8 @@ pub(crate) enum Legs {
 pub(crate) struct Stage {
     pub(crate) legs: Legs,
     pub(crate) certs: Certs,
+    /// Pairs that lubdub has room for in all, where a way is about that ([`Terms::Crowded`]).
+    pub(crate) room: usize,
     wide: Upstream,
     narrow: Upstream,
     deaf: Upstream,
@@ -48,7 +50,7 @@ pub(crate) struct Played {
 }
 
 impl Stage {
-    pub(crate) async fn set(legs: Legs, certs: Certs) -> Self {
+    pub(crate) async fn set(legs: Legs, certs: Certs, room: usize) -> Self {
         let with_legs = |upstream: Upstream| match legs {
             Legs::Plain => upstream,
             Legs::Tls => upstream.tls(certs.accepting()),
@@ -67,6 +69,7 @@ impl Stage {
             deaf,
             nobody,
             certs,
+            room,
             _waiting: waiting,
         }
     }
@@ -110,13 +113,12 @@ impl Stage {
                     ..Played::default()
                 }
             }
-            What::Upgrade(Failing::NoRoom, outcome) => {
-                let room = usize::from(ROOM);
-                let holders = (0..room).map(|_| self.open(way.terms, dial));
+            What::Upgrade(failing, outcome) => {
+                let holders = (0..self.holders(way.terms)).map(|_| self.open(way.terms, dial));
                 let holders = join_all(holders).await;
-                self.play_upgrades(Failing::NoRoom, way.terms, count, dial, &all)
+                self.play_upgrades(failing, way.terms, count, dial, &all)
                     .await;
-                let all = Barrier::new(2 * room);
+                let held = holders.len();
                 join_all(holders.into_iter().map(async |(client, upstream)| {
                     let ending = Ending::Finishes(Side::Client);
                     tokio::join!(
@@ -127,19 +129,49 @@ impl Stage {
                 .await;
                 Played {
                     upgrades: count,
-                    ended: Some((Cause::ClientEof, room)),
+                    ended: (held > 0).then_some((Cause::ClientEof, held)),
                     failed: outcome.map(|outcome| (outcome, count)),
                 }
             }
-            What::Upgrade(failing, outcome) => {
-                self.play_upgrades(failing, way.terms, count, dial, &all)
-                    .await;
-                Played {
-                    upgrades: count,
-                    ended: None,
-                    failed: outcome.map(|outcome| (outcome, count)),
-                }
-            }
+        }
+    }
+
+    /// Plays pairs that `drain` is to end, the drain of the lubdub to which `dial` leads. It begins
+    /// when all of them are there.
+    pub(crate) async fn play_drain<T>(
+        &self,
+        farewell: Farewell,
+        count: usize,
+        dial: &Dial,
+        drain: impl Future<Output = T>,
+    ) -> T {
+        let all = Barrier::new(2 * count + 1);
+        let ending = Ending::IsDrained(farewell);
+        let drain = async {
+            all.wait().await;
+            drain.await
+        };
+        let pairs = self.play_pairs(ending, Terms::Patient, count, dial, &all);
+        let (drained, ()) = tokio::join!(drain, pairs);
+        drained
+    }
+
+    /// How many pairs keep others out on these terms.
+    fn holders(&self, terms: Terms) -> usize {
+        match terms {
+            Terms::Full => ROOM.into(),
+            Terms::Crowded => self.room,
+            Terms::Patient
+            | Terms::ClientPinged
+            | Terms::UpstreamPinged
+            | Terms::Stalling
+            | Terms::Closing
+            | Terms::Idle
+            | Terms::Mortal
+            | Terms::Frames
+            | Terms::Answering
+            | Terms::Deaf
+            | Terms::Nobody => 0,
         }
     }
 
@@ -192,7 +224,7 @@ impl Stage {
     }
 
     /// Opens a pair.
-    pub(crate) async fn open(&self, terms: Terms, dial: &Dial) -> (Peer, Peer) {
+    async fn open(&self, terms: Terms, dial: &Dial) -> (Peer, Peer) {
         tokio::join!(
             self.join(terms, dial),
             self.upstream(terms).accept_websocket()

@@ -31,8 +31,10 @@ pub(crate) enum Terms {
     Deaf,
     /// Nobody listens where the upstream should be.
     Nobody,
-    /// There is room for [`ROOM`] pairs.
+    /// There is room for [`ROOM`] pairs on the route.
     Full,
+    /// There is room for as many pairs in all of lubdub as the stage says.
+    Crowded,
 }
 
 /// Who is behind a route.
@@ -54,11 +56,11 @@ pub(crate) const WAIT: Duration = ms(300);
 pub(crate) const INTERVAL: Duration = ms(100);
 /// The longest frame, where there is one; lubdub takes no less.
 pub(crate) const FRAME: u16 = 125;
-/// Pairs at a time, where there is a limit.
+/// Pairs at a time, where there is a limit to those of a route.
 pub(crate) const ROOM: u8 = 1;
 
 impl Terms {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Patient,
         Self::ClientPinged,
         Self::UpstreamPinged,
@@ -71,6 +73,7 @@ impl Terms {
         Self::Deaf,
         Self::Nobody,
         Self::Full,
+        Self::Crowded,
     ];
 
     /// The host that has them.
@@ -91,7 +94,8 @@ impl Terms {
             | Self::Mortal
             | Self::Frames
             | Self::Answering
-            | Self::Full => Behind::Wide,
+            | Self::Full
+            | Self::Crowded => Behind::Wide,
         }
     }
 }

@@ -80,6 +80,7 @@ ways! {
         10: NotConnected, Deaf => Some(Outcome::ConnectTimeout);
         30: NoRoute, Patient => Some(Outcome::NoRoute);
         15: NoRoom, Full => Some(Outcome::Limited);
+        15: NoRoom, Crowded => Some(Outcome::AtCapacity);
         30: WithBody, Patient => Some(Outcome::BadRequest);
         10: NeverWhole, Patient => Some(Outcome::RequestTimeout);
         15: LeftHalfSaid, Patient => None;

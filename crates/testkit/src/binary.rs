@@ -3,12 +3,13 @@
 //! It has to be built before (`cargo build -p lubdub`, which `cargo test --workspace` does): a test
 //! of another package cannot ask cargo for it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -107,8 +108,51 @@ impl Binary {
     /// If `/proc` does not tell.
     #[must_use]
     pub fn descriptors(&self) -> usize {
+        self.open().len()
+    }
+
+    /// Leaves it so many file descriptors that it can open, by its soft limit.
+    ///
+    /// The limit is on their numbers, and the kernel gives out the lowest that is free. So whatever
+    /// it closes below the limit comes to those that are left.
+    ///
+    /// # Panics
+    /// If the limit cannot be set.
+    pub fn leave_descriptors(&self, count: usize) {
+        let open = self.open();
+        let mut free = (0..).filter(|number| !open.contains(number));
+        let first_denied = free.nth(count).expect("numbers do not end");
+        self.limit_descriptors(Some(first_denied));
+    }
+
+    /// Takes the limit on its file descriptors back.
+    ///
+    /// # Panics
+    /// If the limit cannot be set.
+    pub fn leave_all_descriptors(&self) {
+        self.limit_descriptors(None);
+    }
+
+    /// Sets its soft limit; `None` for as many as the hard one allows, which it has from this
+    /// process.
+    fn limit_descriptors(&self, soft: Option<u64>) {
+        let hard = getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit {
+            current: soft.or(hard),
+            maximum: hard,
+        };
+        prlimit(Some(self.pid), Resource::Nofile, limit).expect("the process is there and ours");
+    }
+
+    /// The numbers of its file descriptors.
+    fn open(&self) -> BTreeSet<u64> {
         let path = format!("/proc/{}/fd", self.pid.as_raw_nonzero());
-        std::fs::read_dir(path).expect("it runs").count()
+        let names = (std::fs::read_dir(path).expect("it runs"))
+            .map(|entry| entry.expect("it runs on").file_name());
+        names
+            .map(|name| name.to_str().and_then(|name| name.parse().ok()))
+            .map(|number| number.expect("descriptors are numbers"))
+            .collect()
     }
 
     /// Bytes of its own memory that are resident: without the program's file, of which more and
