@@ -12,7 +12,7 @@ import time
 from typing import Callable
 
 from evidence import Arrivals, Control, Log, Metrics, books
-from world import CLIENT, PROXY, ROUTER, UPSTREAM, must, until
+from world import BACKEND_NAME, CLIENT, PROXY, ROUTER, UPSTREAM, must, until
 
 CONTROL = Control()
 # A survivor is told no later than this after the deadline, plus what a sleep in this very process was
@@ -23,6 +23,12 @@ EARLY = 0.005
 # The default of timeouts.write_stall.
 WRITE_STALL = 10
 PAIRS = range(10)
+THOUSANDS = range(2000)
+# Pairs that come when all is well again.
+AGAIN = range(100, 110)
+# How long an endpoint may stand still without harm, and how often it does.
+PAUSE, PAUSES = 0.5, 5
+# What the survivor is told of a side that lapsed.
 CODES = {CLIENT: 1001, UPSTREAM: 1011}
 CASES = {}
 
@@ -40,11 +46,17 @@ class Case:
 
 @dataclasses.dataclass
 class Outcome:
-    """What a run measured: seconds, and the control sleep's worst lateness meanwhile."""
+    """What a run measured: seconds, and what its limits granted, by the control sleep, for the machine."""
 
     seconds: list = dataclasses.field(default_factory=list)
-    control: float = 0.0
+    # None where a limit grants nothing.
+    granted: float | None = None
     facts: dict = dataclasses.field(default_factory=dict)
+
+    def grant(self, late):
+        """Returns `late`, and sees to it that it is told."""
+        self.granted = max(self.granted or 0.0, late)
+        return late
 
 
 def case(name, must, by, measures="late", together=5):
@@ -70,17 +82,23 @@ class Scene:
 
     def connect(self, pairs, over=0.0, seconds=20):
         self.clients.tell(do="connect", pairs=list(pairs), over=over)
+        end = time.monotonic() + seconds
         self.clients.wait("open", pairs, seconds)
-        self.backend.wait("open", pairs, seconds)
+        self.backend.wait("open", pairs, end - time.monotonic())
 
     def endpoints(self, side):
         return self.clients if side == CLIENT else self.backend
 
     def listed(self):
-        return json.loads(self.lubdub.get("/api/v1/pairs?limit=1000"))["pairs"]
+        return json.loads(self.lubdub.get("/api/v1/pairs?limit=10000"))["pairs"]
 
     def pongs(self):
         return [pair[side]["pongs_received"] for pair in self.listed() for side in (CLIENT, UPSTREAM)]
+
+    def intact(self):
+        """No pair has ended."""
+        left = len(self.listed())
+        must(left == len(self.pairs), f"{left} of {len(self.pairs)} pairs are left")
 
     def at_random(self):
         """Waits, so that faults do not always come at the same point of the heartbeat."""
@@ -89,21 +107,24 @@ class Scene:
     def converse(self, word, pairs=None, seconds=1):
         """A text of each client comes back from its backend. Returns the longest round trip."""
         pairs = self.pairs if pairs is None else pairs
+        before = len(self.clients.events)
         said = time.monotonic()
         self.clients.tell(do="say", pairs=list(pairs), text=word)
 
         def heard():
-            return {e["pair"]: e["t"] for e in list(self.clients.events) if e.get("text") == word}
+            return {e["pair"]: e["t"] for e in self.clients.events[before:] if e.get("text") == word}
 
         until(lambda: set(heard()) >= set(pairs), seconds, f"{word!r} comes back on every pair")
-        return max(heard().values()) - said
+        took = max(heard().values()) - said
+        must(took <= seconds, f"{word!r} came back on every pair in {took:.3f} s, not in {seconds}")
+        return took
 
     def part(self, pairs=None):
         """The clients say farewell, and the pairs end."""
         pairs = self.pairs if pairs is None else pairs
         self.clients.tell(do="close", pairs=list(pairs), code=1000)
         for endpoints in (self.backend, self.clients):
-            for pair, close in endpoints.wait("close", pairs).items():
+            for pair, close in endpoints.wait("close", pairs, seconds=20).items():
                 must(close["code"] == 1000, f"pair {pair} got a Close {close['code']}, not 1000")
         self.clients.wait("eof", pairs)
 
@@ -120,7 +141,7 @@ class Scene:
 def told(scene, lost, fault, deadlines):
     """The survivors have a Close with the right code, in time and not too early."""
     survivors = scene.endpoints(UPSTREAM if lost == CLIENT else CLIENT)
-    code = CODES[CLIENT] if lost == CLIENT else CODES[UPSTREAM]
+    code = CODES[lost]
     allowed = scene.lubdub.interval + scene.lubdub.timeout
     closes = survivors.wait("close", scene.pairs, seconds=fault - time.monotonic() + allowed + 5)
     deadlines = deadlines()
@@ -129,25 +150,28 @@ def told(scene, lost, fault, deadlines):
         at, has, deadline = closes[pair]["t"], closes[pair]["code"], deadlines[pair]
         must(has == code, f"pair {pair}: the survivor got {has}, not {code}")
         late = at - deadline
-        control = CONTROL.worst(deadline, at)
+        control = outcome.grant(CONTROL.worst(deadline, at))
         outcome.seconds.append(late)
-        outcome.control = max(outcome.control, control)
         written = deadline - scene.lubdub.timeout
-        early = EARLY + CONTROL.worst(written - EARLY, written)
-        must(late >= -early, f"pair {pair}: told {-late * 1000:.1f} ms before the deadline")
+        if late < -EARLY:
+            early = EARLY + outcome.grant(CONTROL.worst(written - EARLY, written))
+            must(late >= -early, f"pair {pair}: told {-late * 1000:.1f} ms before the deadline")
         must(
             late <= ALLOWED + control,
             f"pair {pair}: told {late * 1000:.1f} ms after the deadline; a sleep was {control * 1000:.1f} ms late",
         )
-        # The ping itself may have been late as well.
-        since, control = at - fault, 2 * CONTROL.worst(fault, at)
-        must(since <= allowed + ALLOWED + control, f"pair {pair}: told {since:.3f} s after the fault")
+        since = at - fault
+        if since > allowed + ALLOWED:
+            # The ping itself may have been late as well.
+            control = outcome.grant(2 * CONTROL.worst(fault, at))
+            must(since <= allowed + ALLOWED + control, f"pair {pair}: told {since:.3f} s after the fault")
     survivors.wait("eof", scene.pairs)
     return outcome
 
 
-def lapse(world, lost, diagnosis, breaks):
-    """Breaks one side of all pairs: it lapses in every one, and every survivor is told."""
+def lapse(world, lost, breaks):
+    """Breaks one side of all pairs: it lapses in every one, and every survivor is told. Returns the
+    scene and the outcome."""
     world.build()
     scene = Scene(world)
     scene.at_random()
@@ -163,48 +187,106 @@ def lapse(world, lost, diagnosis, breaks):
             for pair in scene.pairs
         }
 
-    outcome = told(scene, lost, fault, deadlines)
-    scene.finish({f"{lost}_lapsed": len(PAIRS)}, lapses={(lost, diagnosis): len(PAIRS)})
-    return outcome
+    return scene, told(scene, lost, fault, deadlines)
 
 
-def lapse_case(name, lost, diagnosis, what, breaks):
-    survivor, code = ("backend", 1001) if lost == CLIENT else ("client", 1011)
+def what_must(lost, diagnosis, what):
+    survivor = "backend" if lost == CLIENT else "client"
+    return f"{what}: every pair's {survivor} gets a Close {CODES[lost]}, the lapse is put down to `{diagnosis}`"
+
+
+BY_DEADLINE = "100 ms after the deadline of the oldest unanswered ping"
+
+
+def cut_case(name, lost, what, breaks):
+    @case(name, what_must(lost, "network", what), BY_DEADLINE)
+    def run(world):
+        scene, outcome = lapse(world, lost, breaks)
+        scene.finish({f"{lost}_lapsed": len(PAIRS)}, lapses={(lost, "network"): len(PAIRS)})
+        return outcome
+
+
+def stop_case(side):
+    what = what_must(side, "application", f"SIGSTOP for the {side}")
 
     @case(
-        name,
-        f"{what}: every pair's {survivor} gets a Close {code}, the lapse is put down to `{diagnosis}`",
-        "100 ms after the deadline of the oldest unanswered ping",
+        f"stop-{side}",
+        f"{what}; after SIGCONT the {side} finds all of these connections reset, and ten new pairs of it converse",
+        f"{BY_DEADLINE}; the resets 1 s after SIGCONT, then the 101s and the conversation in 1 s each",
     )
     def run(world):
-        return lapse(world, lost, diagnosis, breaks)
+        scene, outcome = lapse(world, side, lambda world, scene: scene.endpoints(side).stop())
+        revived = scene.endpoints(side)
+        revived.resume()
+        revived.wait("reset", scene.pairs, seconds=1)
+        must(not revived.seen("close"), f"the {side} that had lapsed got a Close")
+        scene.connect(AGAIN, seconds=1)
+        scene.converse("again", AGAIN)
+        scene.part(AGAIN)
+        closed = {f"{side}_lapsed": len(PAIRS), "client_closed": len(AGAIN)}
+        scene.finish(closed, lapses={(side, "application"): len(PAIRS)})
+        return outcome
+
+
+def pause_case(side):
+    @case(
+        f"pause-{side}",
+        f"SIGSTOP for the {side}, SIGCONT after {PAUSE * 1000:.0f} ms, {PAUSES} times: no pair ends, and all converse",
+        "the conversation in the second after each SIGCONT; no end until 2 s after the last, interval + timeout",
+        measures="after SIGCONT until all had conversed",
+    )
+    def run(world):
+        return paused(world, side)
+
+
+def paused(world, side):
+    """Endpoints that stand still for clearly less than `timeout` and take up where they left off."""
+    world.build()
+    scene = Scene(world)
+    endpoints = scene.endpoints(side)
+    took = []
+    for n in range(PAUSES):
+        scene.at_random()
+        stopped = endpoints.stop()
+        time.sleep(PAUSE)
+        resumed = endpoints.resume()
+        lasted = resumed - stopped
+        must(lasted < scene.lubdub.timeout - ALLOWED, f"the machine made {lasted:.3f} s of a pause of {PAUSE} s")
+        took.append(scene.converse(f"back {n}"))
+    time.sleep(max(0, resumed + scene.lubdub.interval + scene.lubdub.timeout - time.monotonic()))
+    scene.intact()
+    scene.converse("still")
+    scene.part()
+    pongs = Log(scene.lubdub).of("pong received", side=side)
+    worst = max(line["rtt_us"] for line in pongs) / 1e6
+    must(worst > PAUSE / 2, f"the longest round trip is {worst:.3f} s: no ping met with a pause")
+    scene.finish({"client_closed": len(PAIRS)})
+    return Outcome(took, facts={"longest round trip of a ping ms": round(worst * 1000)})
 
 
 for side in (CLIENT, UPSTREAM):
-    lapse_case(
-        f"drop-{side}", side, "network", f"packets to and from the {side} are dropped",
+    cut_case(
+        f"drop-{side}", side, f"packets to and from the {side} are dropped",
         lambda world, scene, side=side: world.drop(side),
     )
-    lapse_case(
-        f"drop-to-{side}", side, "network", f"only packets to the {side} are dropped",
+    cut_case(
+        f"drop-to-{side}", side, f"only packets to the {side} are dropped",
         lambda world, scene, side=side: world.drop(side, from_side=False),
     )
-    lapse_case(
-        f"drop-from-{side}", side, "network", f"only packets from the {side} are dropped",
+    cut_case(
+        f"drop-from-{side}", side, f"only packets from the {side} are dropped",
         lambda world, scene, side=side: world.drop(side, to_side=False),
     )
-    lapse_case(
-        f"unplug-{side}", side, "network", f"the link of the {side} goes down at its far end",
+    cut_case(
+        f"unplug-{side}", side, f"the link of the {side} goes down at its far end",
         lambda world, scene, side=side: world.unplug(side),
     )
-    lapse_case(
-        f"disable-{side}", side, "network", f"the link of the {side} goes down at the proxy's end",
+    cut_case(
+        f"disable-{side}", side, f"the link of the {side} goes down at the proxy's end",
         lambda world, scene, side=side: world.disable(side),
     )
-    lapse_case(
-        f"stop-{side}", side, "application", f"SIGSTOP for the {side}",
-        lambda world, scene, side=side: scene.endpoints(side).stop(),
-    )
+    stop_case(side)
+    pause_case(side)
 
 
 # --- lubdub itself stands still
@@ -212,29 +294,29 @@ for side in (CLIENT, UPSTREAM):
 
 def stopped(world, seconds):
     world.build()
-    scene = Scene(world, pairs=range(500), over=2.0, level="info")
+    scene = Scene(world, pairs=THOUSANDS, over=4.0, level="info")
     scene.at_random()
     scene.lubdub.signal(signal.SIGSTOP)
     time.sleep(seconds)
     resumed = scene.lubdub.signal(signal.SIGCONT)
-    scene.converse("back", seconds=10)
-    back = max(e["t"] for e in scene.clients.events if e.get("text") == "back") - resumed
-    time.sleep(3 * (scene.lubdub.interval + scene.lubdub.timeout))
-    must(len(scene.listed()) == 500, f"{len(scene.listed())} of 500 pairs are left")
-    scene.converse("still", seconds=10)
+    aftermath = 3 * (scene.lubdub.interval + scene.lubdub.timeout)
+    back = scene.converse("back", seconds=aftermath)
+    time.sleep(max(0, resumed + aftermath - time.monotonic()))
+    scene.intact()
+    scene.converse("still", seconds=aftermath)
     scene.part()
-    scene.finish({"client_closed": 500})
-    return Outcome([back], CONTROL.worst(resumed, resumed + back))
+    scene.finish({"client_closed": len(THOUSANDS)})
+    return Outcome([back])
 
 
 for seconds in (3, 10):
 
     @case(
         f"stop-lubdub-{seconds}s",
-        f"SIGSTOP for lubdub itself, SIGCONT after {seconds} s, 500 pairs: none ends, and all converse again",
-        "in the 6 s after SIGCONT, three times interval + timeout",
-        measures="until all 500 had conversed",
-        together=4,
+        f"SIGSTOP for lubdub itself, SIGCONT after {seconds} s, {len(THOUSANDS):,} pairs: none ends, and all converse",
+        "in the 6 s after SIGCONT, three times interval + timeout; the conversation once more in the 6 s after those",
+        measures=f"after SIGCONT until all {len(THOUSANDS):,} had conversed",
+        together=2,
     )
     def run(world, seconds=seconds):
         return stopped(world, seconds)
@@ -242,8 +324,8 @@ for seconds in (3, 10):
 
 @case(
     "hiccups",
-    "lubdub is stopped 20 times for 50 to 900 ms, interval 200 ms, timeout 500 ms, 100 pairs: none ends",
-    "until 2 s after the last",
+    "lubdub is stopped 20 times for 50 to 900 ms, interval 200 ms, timeout 500 ms, 100 pairs: none ends, all converse",
+    "no end until 2 s after the last SIGCONT; then the conversation in 1 s",
     measures="until all 100 had conversed",
     together=4,
 )
@@ -253,10 +335,11 @@ def hiccups(world):
     for _ in range(20):
         scene.lubdub.signal(signal.SIGSTOP)
         time.sleep(world.chance.uniform(0.05, 0.9))
-        scene.lubdub.signal(signal.SIGCONT)
+        resumed = scene.lubdub.signal(signal.SIGCONT)
         time.sleep(world.chance.uniform(0.05, 0.6))
-    time.sleep(2)
-    took = scene.converse("well", seconds=5)
+    time.sleep(max(0, resumed + 2 - time.monotonic()))
+    scene.intact()
+    took = scene.converse("well")
     scene.part()
     scene.finish({"client_closed": 100})
     return Outcome([took])
@@ -461,7 +544,8 @@ def slow(world, queue):
     close = scene.backend.wait("close", scene.pairs, seconds=3 * WRITE_STALL)[0]
     must(close["code"] == 1001, f"the backend got a Close {close['code']}, not 1001")
     after = close["t"] - fault
-    control = CONTROL.worst(fault, close["t"])
+    outcome = Outcome([after])
+    control = outcome.grant(CONTROL.worst(fault, close["t"]))
     (end,) = until(lambda: Log(scene.lubdub).of("pair ended"), 5, "the pair has ended")
     # A ping that was written: one timeout may be given for what was acknowledged before the fault, then
     # one more runs. None could be written: no progress for `write_stall`, looked at in tenths of it.
@@ -471,8 +555,8 @@ def slow(world, queue):
         limit, counts = 1.1 * WRITE_STALL, {"stalls": {CLIENT: 1}}
     must(after <= limit + ALLOWED + control, f"told {after:.3f} s after the fault: {end['cause']}")
     scene.finish({end["cause"]: 1}, **counts)
-    facts = {"bytes through": received, "longest round trip s": round(max(trips), 1), end["cause"]: 1}
-    return Outcome([after], control, facts)
+    outcome.facts = {"bytes through": received, "longest round trip s": round(max(trips), 1), end["cause"]: 1}
+    return outcome
 
 
 for name, queue, what in (
@@ -495,6 +579,9 @@ for name, queue, what in (
 # --- the backend dies
 
 
+BY_KILL = "the {} 100 ms after the signal; the 502, the 101 and the conversation in 1 s each"
+
+
 def killed(world, cause, event, before, interval="1s"):
     world.build()
     scene = Scene(world, interval=interval)
@@ -504,18 +591,18 @@ def killed(world, cause, event, before, interval="1s"):
     scene.backend.kill()
     ended = scene.clients.wait(event, scene.pairs)
     outcome = Outcome([ended[pair]["t"] - fault for pair in scene.pairs])
-    outcome.control = CONTROL.worst(fault, fault + max(outcome.seconds))
+    control = outcome.grant(CONTROL.worst(fault, fault + max(outcome.seconds)))
     must(
-        max(outcome.seconds) <= ALLOWED + outcome.control,
+        max(outcome.seconds) <= ALLOWED + control,
         f"the last client was told {max(outcome.seconds) * 1000:.1f} ms after",
     )
     must(not scene.clients.seen("close"), "a client got a Close that no endpoint sent")
 
     scene.clients.tell(do="connect", pairs=[100], over=0)
-    refused = scene.clients.wait("refused", [100])[100]
+    refused = scene.clients.wait("refused", [100], seconds=1)[100]
     must(refused["status"] == 502, f"without a backend a handshake was answered {refused['status']}")
     scene.backend = world.start_backend()
-    scene.connect([101])
+    scene.connect([101], seconds=1)
     scene.converse("new", pairs=[101])
     metrics = Metrics(scene.lubdub)
     must(metrics.total("handshakes_total", outcome="connect_failed") == 1, "connect_failed is not 1")
@@ -527,8 +614,8 @@ def killed(world, cause, event, before, interval="1s"):
 @case(
     "kill-backend",
     "SIGKILL for an idle backend: its FINs are passed on as FINs; a handshake is answered 502; once it is "
-    "restarted, 101",
-    "100 ms after the signal",
+    "restarted, 101, and the pair converses",
+    BY_KILL.format("FINs"),
     measures="after the signal",
 )
 def killed_idle(world):
@@ -539,7 +626,7 @@ def killed_idle(world):
 @case(
     "kill-backend-unread",
     "SIGKILL for a backend with unread bytes: its RSTs are passed on as RSTs; then as above",
-    "100 ms after the signal",
+    BY_KILL.format("RSTs"),
     measures="after the signal",
 )
 def killed_busy(world):
@@ -557,14 +644,16 @@ def killed_busy(world):
 @case(
     "descriptors",
     "lubdub has no file descriptor left for 5 s: four new clients wait, lubdub warns once and does not spin, "
-    "live pairs converse; when four pairs end, the four are let in",
-    "500 ms after descriptors came free",
+    "live pairs converse; one pair ends, and who is accepted on what it leaves has none to look up the upstream's name "
+    "with: no client is refused; when three more end, the four are let in",
+    "the conversation in 1 s; the four 500 ms after descriptors came free",
     measures="after descriptors came free",
 )
 def descriptors(world):
     world.build()
-    scene = Scene(world)
-    waiting, leaving, staying = range(100, 104), PAIRS[:4], PAIRS[4:]
+    # A name: to look it up takes a descriptor, too.
+    scene = Scene(world, upstream=BACKEND_NAME)
+    waiting, first, leaving, staying = range(100, 104), PAIRS[:1], PAIRS[1:4], PAIRS[4:]
     limit = until(lambda: steady(scene.lubdub.files), 5, "the number of descriptors is steady")
     scene.lubdub.limit_files(limit)
     scene.clients.tell(do="connect", pairs=list(waiting), over=0)
@@ -574,17 +663,26 @@ def descriptors(world):
     for n in range(5):
         time.sleep(1)
         longest = max(longest, scene.converse(f"live {n}"))
-    used = scene.lubdub.cpu() - used
-    must(used <= 0.5, f"lubdub used {used:.2f} s of processor time in 5 s")
     must(not scene.clients.seen("open", waiting), "a client was let in without a descriptor")
-    must(not scene.clients.seen("refused", waiting), "a client was refused that could have waited")
+    # Two descriptors: two clients are accepted, and theirs are the last.
+    scene.part(first)
+    time.sleep(1)
+    longest = max(longest, scene.converse("fewer", [*leaving, *staying]))
+    used = scene.lubdub.cpu() - used
+    must(used <= 0.6, f"lubdub used {used:.2f} s of processor time in 6 s")
     scene.part(leaving)
     free = max(seen["t"] for seen in scene.clients.wait("eof", leaving).values())
-    ended = scene.clients.wait("open", waiting)
-    outcome = Outcome([seen["t"] - free for seen in ended.values()])
-    outcome.facts = {"processor s of 5": round(used, 2), "longest round trip ms": round(longest * 1000, 1)}
-    outcome.control = CONTROL.worst(free, free + max(outcome.seconds))
-    must(max(outcome.seconds) <= 0.5 + outcome.control, f"let in {max(outcome.seconds):.3f} s after")
+
+    def answered(how):
+        return scene.clients.seen(how, waiting)
+
+    until(lambda: len(answered("open")) + len(answered("refused")) == len(waiting), 5, "all who wait are answered")
+    must(not answered("refused"), "a client was refused that could have waited")
+    # What the first pair left may have sufficed for one of them.
+    outcome = Outcome([max(0.0, seen["t"] - free) for seen in answered("open").values()])
+    outcome.facts = {"processor s of 6": round(used, 2), "longest round trip ms": round(longest * 1000, 1)}
+    control = outcome.grant(CONTROL.worst(free, free + max(outcome.seconds)))
+    must(max(outcome.seconds) <= 0.5 + control, f"let in {max(outcome.seconds):.3f} s after")
     scene.lubdub.limit_files(20_000)
     scene.converse("all", pairs=[*staying, *waiting])
     scene.part([*staying, *waiting])

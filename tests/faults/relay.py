@@ -1,8 +1,9 @@
 """A link with delay and jitter for kernels without netem: two TUN devices, joined by this process.
 
-`relay.py NAMESPACE DEVICE NAMESPACE DEVICE DELAY_MS JITTER_MS` makes the two devices, says "ready" and
-holds each packet back for DELAY_MS, give or take up to JITTER_MS. Packets that drew different delays
-may overtake each other, as under netem. It ends with its standard input, and the devices with it.
+`relay.py NAMESPACE DEVICE NAMESPACE DEVICE DELAY_MS JITTER_MS SEED` makes the two devices, says "ready"
+and holds each packet back for DELAY_MS, give or take up to JITTER_MS, as SEED has it. Packets that drew
+different delays may overtake each other, as under netem. It ends with its standard input, and the
+devices with it.
 """
 
 import ctypes
@@ -43,9 +44,8 @@ def tun(namespace, device):
     return made[0]
 
 
-def relay(ends, delay, jitter):
+def relay(ends, delay, jitter, chance):
     others = {ends[0]: ends[1], ends[1]: ends[0]}
-    chance = random.Random(1)
     held = []
     count = 0
     ears = selectors.DefaultSelector()
@@ -72,10 +72,10 @@ def relay(ends, delay, jitter):
                 heapq.heappush(held, (due, count, others[key.fd], packet))
 
 
-def main(near, near_device, far, far_device, delay_ms, jitter_ms):
+def main(near, near_device, far, far_device, delay_ms, jitter_ms, seed):
     ends = (tun(near, near_device), tun(far, far_device))
     print("ready", flush=True)
-    relay(ends, int(delay_ms) / 1000, int(jitter_ms) / 1000)
+    relay(ends, int(delay_ms) / 1000, int(jitter_ms) / 1000, random.Random(seed))
 
 
 if __name__ == "__main__":

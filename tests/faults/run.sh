@@ -12,11 +12,26 @@ if [ "$(id -u)" != 0 ]; then
     echo "faults: network namespaces need root" >&2
     exit 1
 fi
-declare -A packages=([ip]=iproute2 [tc]=iproute2 [ss]=iproute2 [nft]=nftables [setpriv]=util-linux [sysctl]=procps)
-missing=$(for tool in "${!packages[@]}"; do command -v "$tool" >/dev/null || echo "${packages[$tool]}"; done | sort -u)
-if [ -n "$missing" ]; then
-    # shellcheck disable=SC2086
-    apt-get install --yes --no-install-recommends $missing >&2
+declare -A packages=(
+    [ip]=iproute2 [tc]=iproute2 [ss]=iproute2 [nft]=nftables [setpriv]=util-linux [mount]=mount [sysctl]=procps
+    [python3]=python3
+)
+lacking() {
+    for tool in "${!packages[@]}"; do
+        command -v "$tool" >/dev/null || echo "${packages[$tool]}"
+    done | sort -u
+}
+# What reaches for the network may fail once.
+twice() { "$@" || { echo "failed, and is tried once more: $*" >&2; sleep 5; "$@"; }; }
+
+mapfile -t missing < <(lacking)
+if [ "${#missing[@]}" != 0 ]; then
+    command -v apt-get >/dev/null || { echo "faults: there is no apt-get to install ${missing[*]} with" >&2; exit 1; }
+    twice apt-get update -qq >&2
+    twice env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq --yes --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >&2
+    mapfile -t missing < <(lacking)
+    [ "${#missing[@]}" = 0 ] || { echo "faults: still missing: ${missing[*]}" >&2; exit 1; }
 fi
 
 python3 -B "$here/faults.py" "$@" &

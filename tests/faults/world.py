@@ -9,6 +9,7 @@ always dropped where they arrive, never where they are sent: a kernel that is to
 netfilter would not be waiting in the dark.
 """
 
+import collections
 import contextlib
 import ctypes
 import http.client
@@ -31,6 +32,9 @@ LUBDUB = os.environ.get("LUBDUB", str(ROOT / "target" / "debug" / "lubdub"))
 
 CLIENT, PROXY, UPSTREAM, ROUTER = "client", "proxy", "upstream", "router"
 FRONT_PORT, BACK_PORT, ADMIN_PORT = 8080, 9000, 9901
+BACKEND = "10.77.2.2"
+# The same for a lubdub that has to look it up.
+BACKEND_NAME = "backend"
 # The most common one, whatever this machine prefers, so that runs can be compared. By route: in a
 # namespace a kernel may forbid to change it for all.
 CONGESTION = ("congctl", os.environ.get("CONGESTION", "cubic"))
@@ -115,7 +119,7 @@ class World:
         """All namespaces; `client_link` is one of veth, router and tun."""
         for role in (CLIENT, PROXY, UPSTREAM):
             self.add_namespace(role)
-        self.wire(UPSTREAM, "up0", "10.77.2.2", PROXY, "up1", "10.77.2.1")
+        self.wire(UPSTREAM, "up0", BACKEND, PROXY, "up1", "10.77.2.1")
         self.links = {UPSTREAM: (UPSTREAM, "up0", "up1"), CLIENT: (CLIENT, "cl0", "cl1")}
         if client_link == "veth":
             self.wire(CLIENT, "cl0", "10.77.1.2", PROXY, "cl1", "10.77.1.1")
@@ -138,7 +142,7 @@ class World:
         relay = self.start(
             "relay",
             [sys.executable, HERE / "relay.py", self.namespace(CLIENT), "cl0"]
-            + [self.namespace(PROXY), "cl1", delay_ms, jitter_ms],
+            + [self.namespace(PROXY), "cl1", delay_ms, jitter_ms, self.chance.random()],
         )
         must(relay.stdout.readline() == b"ready\n", "the relay did not start")
         self.address(CLIENT, "cl0", "10.77.1.2")
@@ -202,12 +206,12 @@ class World:
         self.processes.append(process)
         return process
 
-    def start_lubdub(self, interval="1s", timeout="1s", level="debug", **settings):
-        self.lubdub = Lubdub(self, interval, timeout, level, settings)
+    def start_lubdub(self, interval="1s", timeout="1s", level="debug", upstream=BACKEND, **settings):
+        self.lubdub = Lubdub(self, interval, timeout, level, upstream, settings)
         return self.lubdub
 
     def start_backend(self):
-        backend = Endpoints(self, UPSTREAM, "backend", "10.77.2.2", BACK_PORT)
+        backend = Endpoints(self, UPSTREAM, "backend", BACKEND, BACK_PORT)
         backend.wait("listening")
         return backend
 
@@ -249,6 +253,8 @@ class Endpoints:
         )
         self.kind = kind
         self.events = []
+        # The first of each kind by pair.
+        self.firsts = collections.defaultdict(dict)
         self.news = threading.Condition()
         self.log = open(world.logs / f"{kind}.events", "a")
         threading.Thread(target=self.follow, daemon=True).start()
@@ -257,8 +263,10 @@ class Endpoints:
         for line in self.process.stdout:
             self.log.write(line.decode())
             self.log.flush()
+            event = json.loads(line)
             with self.news:
-                self.events.append(json.loads(line))
+                self.events.append(event)
+                self.firsts[event["event"]].setdefault(event["pair"], event)
                 self.news.notify_all()
 
     def tell(self, **order):
@@ -267,11 +275,8 @@ class Endpoints:
 
     def seen(self, event, pairs=None):
         """The first such event of each pair."""
-        found = {}
-        for seen in list(self.events):
-            if seen["event"] == event and (pairs is None or seen["pair"] in pairs):
-                found.setdefault(seen["pair"], seen)
-        return found
+        firsts = dict(self.firsts[event])
+        return {pair: seen for pair, seen in firsts.items() if pairs is None or pair in pairs}
 
     def wait(self, event, pairs=(None,), seconds=5):
         """Until every pair has had such an event; returns the first of each."""
@@ -306,19 +311,28 @@ class Endpoints:
         self.process.send_signal(signal.SIGSTOP)
         return time.monotonic()
 
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+        return time.monotonic()
+
 
 class Lubdub:
     """The program under test."""
 
-    def __init__(self, world, interval, timeout, level, settings):
+    # `ip netns exec` gives it mounts of its own.
+    WITH_HOSTS = ["sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"']
+
+    def __init__(self, world, interval, timeout, level, upstream, settings):
         self.world = world
         self.interval, self.timeout = seconds(interval), seconds(timeout)
         self.path = world.logs / "lubdub.log"
         keys = {f"keepalive.{side}.interval": interval for side in (CLIENT, UPSTREAM)}
         keys |= {f"keepalive.{side}.timeout": timeout for side in (CLIENT, UPSTREAM)}
         keys |= {"admin.address": f"127.0.0.1:{ADMIN_PORT}", **settings}
-        command = [LUBDUB, "run", "--listen", f"0.0.0.0:{FRONT_PORT}"]
-        command += ["--upstream", f"ws://10.77.2.2:{BACK_PORT}"]
+        hosts = world.logs / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost\n{BACKEND} {BACKEND_NAME}\n")
+        command = [*self.WITH_HOSTS, hosts, LUBDUB, "run", "--listen", f"0.0.0.0:{FRONT_PORT}"]
+        command += ["--upstream", f"ws://{upstream}:{BACK_PORT}"]
         command += ["--log-format", "json", "--log-level", level]
         for key, value in keys.items():
             command += ["--set", f"{key.replace('__', '.')}={value}"]
