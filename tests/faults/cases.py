@@ -12,7 +12,7 @@ import time
 from typing import Callable
 
 from evidence import Arrivals, Control, Log, Metrics, books
-from world import BACKEND_NAME, CLIENT, PROXY, ROUTER, UPSTREAM, must, until
+from world import BACKEND_NAME, CLIENT, PROXY, ROUTER, UPSTREAM, Fault, must, until
 
 CONTROL = Control()
 # A survivor is told no later than this after the deadline, plus what a sleep in this very process was
@@ -132,7 +132,10 @@ class Scene:
         """The books are right, lubdub had nothing else to say, and it goes when it is told to."""
         books(self.lubdub, closed, **counts)
         self.lubdub.signal(signal.SIGTERM)
-        code = until(lambda: [c] if (c := self.lubdub.process.poll()) is not None else None, 5, "lubdub ends")
+        try:
+            code = until(lambda: [c] if (c := self.lubdub.process.poll()) is not None else None, 5, "lubdub ends")
+        except Fault as fault:
+            raise Fault(f"{fault}; its threads: {self.lubdub.threads()}") from None
         must(code == [0], f"lubdub ended with {code}")
         alarms = [line["message"] for line in Log(self.lubdub).alarms()]
         must(sorted(set(alarms)) == sorted(warnings), f"lubdub warned of {alarms}")
@@ -398,8 +401,8 @@ def lossy(world, timeout):
         after = ", ".join(f"{at - ping:.3f}" for at in arrived)
         must(
             not arrived,
-            f"pair {end['pair']} lapsed {end['t'] - ping:.3f} s after a ping, but segments of the client arrived {after} s "
-            "after it",
+            f"pair {end['pair']} lapsed {end['t'] - ping:.3f} s after a ping, but new bytes of the client arrived "
+            f"{after} s after it",
         )
     left = set(scene.pairs) - set(scene.backend.seen("close"))
     must(len(left) == len(scene.pairs) - len(lapsed), f"{len(lapsed)} lapses, but {len(left)} pairs are left")
@@ -417,7 +420,8 @@ def lossy(world, timeout):
 @case(
     "loss",
     "20 % of the packets of the clients are lost each way for 60 s, timeout 30 s as by default: nobody lapses of whom "
-    "a single byte arrived at the proxy's interface in the last 30 s (a pong that is lost eight times is longer on its way)",
+    "a single byte arrived, for the first time, at the proxy's interface in the last 30 s (a pong that is lost eight "
+    "times is longer on its way)",
     "at any time",
     measures="for the longest round trip of a ping",
     together=20,

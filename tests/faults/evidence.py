@@ -97,13 +97,19 @@ class Metrics:
 
 
 class Arrivals:
-    """Segments with payload that reach the proxy's end of the client link: a witness of its own for
-    what lubdub could have heard."""
+    """Segments that bring bytes to the proxy's end of the client link: a witness of its own for what
+    lubdub could have heard.
+
+    What had arrived before, and is sent again because its acknowledgement was lost, brings nothing: a
+    kernel drops it, and tells nobody.
+    """
 
     ETH_P_IP = 0x0800
 
     def __init__(self, world):
         self.seen = collections.defaultdict(list)
+        # By their sequence numbers.
+        self.bytes = collections.defaultdict(set)
         self.socket = socket_in(
             world.namespace(PROXY),
             lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(self.ETH_P_IP)),
@@ -118,9 +124,11 @@ class Arrivals:
             (total,) = struct.unpack("!H", packet[2:4])
             if packet[9] != socket.IPPROTO_TCP:
                 continue
-            source, target = struct.unpack("!HH", packet[header : header + 4])
+            source, target, first = struct.unpack("!HHI", packet[header : header + 8])
             payload = total - header - (packet[header + 12] >> 4) * 4
-            if target == FRONT_PORT and payload > 0:
+            brought = {(first + n) % 2**32 for n in range(payload)}
+            if target == FRONT_PORT and not brought <= self.bytes[source]:
+                self.bytes[source] |= brought
                 self.seen[source].append(now)
 
     def between(self, port, start, end):

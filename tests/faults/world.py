@@ -354,6 +354,14 @@ class Lubdub:
     def limit_files(self, number):
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, 20_000))
 
+    def threads(self):
+        """What each is doing: its name, its state and where in the kernel it waits."""
+        told = []
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            state = (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+            told.append(f"{(task / 'comm').read_text().strip()} {state} {(task / 'wchan').read_text()}")
+        return ", ".join(told)
+
     def cpu(self):
         """Seconds of processor time that it has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()

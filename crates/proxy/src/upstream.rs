@@ -102,12 +102,19 @@ async fn resolve(upstream: &Upstream, limit: Duration) -> Result<Vec<SocketAddr>
     let last = last_try(limit);
     loop {
         let turn = LOOKUPS.acquire().await;
+        let was_starved = is_starved();
         let found = lookup_host((&*upstream.host, upstream.port)).await;
         drop(turn);
         match found {
             Ok(addresses) => return Ok(addresses.collect()),
-            // The system's resolver needs descriptors, too, and does not say so.
-            Err(_) if is_starved() && Instant::now() < last => sleep(STARVED).await,
+            // The system's resolver needs descriptors, too, and does not always say so; there may be
+            // some again by now.
+            Err(error)
+                if (was_starved || is_starvation(&error) || is_starved())
+                    && Instant::now() < last =>
+            {
+                sleep(STARVED).await;
+            }
             Err(error) => return Err(ConnectError::Resolve(Arc::clone(&upstream.host), error)),
         }
     }
