@@ -265,11 +265,7 @@ impl Label {
     #[must_use]
     pub const fn values(self) -> Option<&'static [Value]> {
         match self {
-            Self::Version
-            | Self::Revision
-            | Self::Listener
-            | Self::Route
-            | Self::Upstream => None,
+            Self::Version | Self::Revision | Self::Listener | Self::Route | Self::Upstream => None,
             Self::Reason => Some(Pause::VALUES),
             Self::Cause => Some(Cause::VALUES),
             Self::Outcome => Some(Outcome::VALUES),

@@ -92,7 +92,9 @@ fn write_cardinality(page: &mut String) -> Result {
     let per_listener = unrouted + sum(|m| m.has(Label::Listener) && !m.has(Label::Route));
     let per_upstream = sum(|m| m.has(Label::Upstream));
     let names = [Label::Listener, Label::Route, Label::Upstream];
-    let of_none = TABLE.iter().filter(|m| !names.iter().any(|name| m.has(*name)));
+    let of_none = TABLE
+        .iter()
+        .filter(|m| !names.iter().any(|name| m.has(*name)));
     let fixed = of_none.map(Metric::series).sum::<usize>() + PROCESS.len();
 
     writeln!(page, "| For each | Series |\n| --- | --- |")?;

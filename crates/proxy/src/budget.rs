@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lubdub_metrics::BudgetMetrics;
+use lubdub_metrics::{BudgetMetrics, Gauge};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -83,24 +83,23 @@ impl Budget {
         metrics.total.set(as_f64(self.total()));
     }
 
+    /// Writes down how many places there are.
+    pub(crate) fn sample_total(&self, total: &Gauge) {
+        total.set(as_f64(self.total()));
+    }
+
     /// A place, if there is one now.
     pub(crate) fn try_take(self: &Arc<Self>) -> Option<Permit> {
-        match self.free.try_acquire() {
-            Ok(permit) => {
-                permit.forget();
-                Some(self.permit())
-            }
-            Err(_) => {
-                self.on_missed();
-                None
-            }
+        let permit = self.try_take_quietly();
+        if permit.is_none() {
+            self.on_missed();
         }
+        permit
     }
 
     /// A place, if there is one now; nobody is told if there is none.
     pub(crate) fn try_take_quietly(self: &Arc<Self>) -> Option<Permit> {
-        self.free.try_acquire().ok()?.forget();
-        Some(self.permit())
+        self.try_occupy().then(|| Permit(Arc::clone(self)))
     }
 
     /// Whether there is a place now; it may be gone the next moment.
@@ -110,15 +109,53 @@ impl Budget {
 
     /// Waits for a place; those who wait are served in their order.
     pub(crate) async fn take(self: &Arc<Self>) -> Permit {
-        if let Ok(permit) = self.free.try_acquire() {
-            permit.forget();
-            return self.permit();
+        if !self.try_occupy() {
+            self.on_missed();
+            self.occupy().await;
         }
-        self.on_missed();
+        Permit(Arc::clone(self))
+    }
+
+    // --- for those who hold a place without a permit, and give it back themselves
+
+    /// Takes a place if there is one now; nobody is told if there is none.
+    pub(crate) fn try_occupy(&self) -> bool {
+        let Ok(permit) = self.free.try_acquire() else {
+            return false;
+        };
+        permit.forget();
+        self.taken.fetch_add(1, Relaxed);
+        true
+    }
+
+    /// Waits for a place; nobody is told.
+    pub(crate) async fn occupy(&self) {
         let permit = self.free.acquire().await;
         permit.expect("no semaphore is ever closed").forget();
-        self.permit()
+        self.taken.fetch_add(1, Relaxed);
     }
+
+    /// Takes a place even if there is none, for who cannot be sent away any more. The next one that
+    /// comes back makes up for it.
+    pub(crate) fn occupy_anyway(&self) {
+        if !self.try_occupy() {
+            self.owed.fetch_add(1, Relaxed);
+            self.taken.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Gives a place back.
+    pub(crate) fn give_back(&self) {
+        self.taken.fetch_sub(1, Relaxed);
+        let owed = self
+            .owed
+            .fetch_update(Relaxed, Relaxed, |owed| owed.checked_sub(1));
+        if owed.is_err() {
+            self.free.add_permits(1);
+        }
+    }
+
+    // --- over time
 
     /// Makes it a budget of `total` places. Nobody loses a place: those above `total` are not given
     /// out again when they come back.
@@ -161,7 +198,7 @@ impl Budget {
     }
 
     /// Somebody found no place.
-    fn on_missed(&self) {
+    pub(crate) fn on_missed(&self) {
         let now = Instant::now();
         let mut exhaustion = self.exhaustion();
         if let Some(goes_on) = &mut *exhaustion {
@@ -184,11 +221,6 @@ impl Budget {
         );
     }
 
-    fn permit(self: &Arc<Self>) -> Permit {
-        self.taken.fetch_add(1, Relaxed);
-        Permit(Arc::clone(self))
-    }
-
     fn exhaustion(&self) -> MutexGuard<'_, Option<Exhaustion>> {
         self.exhaustion
             .lock()
@@ -198,14 +230,7 @@ impl Budget {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let budget = &self.0;
-        budget.taken.fetch_sub(1, Relaxed);
-        let owed = budget
-            .owed
-            .fetch_update(Relaxed, Relaxed, |owed| owed.checked_sub(1));
-        if owed.is_err() {
-            budget.free.add_permits(1);
-        }
+        self.0.give_back();
     }
 }
 

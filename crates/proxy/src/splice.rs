@@ -40,7 +40,9 @@ use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
 use self::tally::Tally;
 use self::timer::Timer;
-use crate::admission::{PairPermit, SocketPermit};
+use crate::admission::PairPermit;
+use crate::budget::Permit;
+use crate::entrance::Place;
 use crate::leg::Leg;
 use crate::registry::{Order, Registration};
 use crate::settings::Terms;
@@ -71,8 +73,8 @@ pub(crate) struct NewPair {
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) _pair: PairPermit,
-    pub(crate) _client: Option<SocketPermit>,
-    pub(crate) _upstream: SocketPermit,
+    pub(crate) _client: Option<Place>,
+    pub(crate) _upstream: Permit,
     pub(crate) _load: Load,
 }
 

@@ -6,7 +6,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use lubdub_metrics::Outcome;
 
-use super::body::Answer;
+use super::answer::Answer;
 
 /// What a client whom there is no room for is told to wait, in seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
@@ -17,10 +17,12 @@ pub(super) fn refusal(outcome: Outcome) -> Response<Answer> {
         Outcome::BadRequest => StatusCode::BAD_REQUEST,
         Outcome::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Outcome::NoRoute => StatusCode::NOT_FOUND,
-        Outcome::Forbidden => StatusCode::FORBIDDEN,
-        Outcome::Limited | Outcome::AtCapacity | Outcome::Draining => {
+        Outcome::Forbidden | Outcome::Origin => StatusCode::FORBIDDEN,
+        Outcome::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Outcome::Limited | Outcome::AtCapacity | Outcome::UpstreamBusy | Outcome::Draining => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        Outcome::Loop => StatusCode::LOOP_DETECTED,
         Outcome::ConnectTimeout | Outcome::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
         Outcome::ConnectFailed | Outcome::BadAnswer => StatusCode::BAD_GATEWAY,
         // These are not answered by lubdub; if they were, it would be its fault.

@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
-use crate::front::clock::Exchange;
+use crate::client::clock::Exchange;
 
 /// A request's body, as it goes to the upstream.
 #[derive(Debug)]
@@ -48,12 +48,15 @@ struct Asked {
 /// As long as common clients wait (curl: 1 s).
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Makes the request's body wait for the upstream's 100, if the client does. The flag tells
-/// whether it still waits: then a final answer leaves it unread, and the connection with it.
+/// Whether a body still waits to be asked for: then a final answer leaves it unread, and the
+/// connection with it.
+pub(super) struct Unwanted(Arc<AtomicBool>);
+
+/// Makes the request's body wait for the upstream's 100, if the client does.
 pub(super) fn upload(
     request: Request<Incoming>,
     exchange: Arc<Exchange>,
-) -> (Request<Upload>, Arc<AtomicBool>) {
+) -> (Request<Upload>, Unwanted) {
     let expects = expects_continue(request.headers());
     let unwanted = Arc::new(AtomicBool::new(expects));
     let mut request = request.map(|body| Upload {
@@ -77,7 +80,13 @@ pub(super) fn upload(
             patience: Box::pin(sleep(PATIENCE)),
         });
     }
-    (request, unwanted)
+    (request, Unwanted(unwanted))
+}
+
+impl Unwanted {
+    pub(super) fn is_true(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {

@@ -15,10 +15,9 @@ use lubdub_metrics::{BuildInfo, Metrics, Names};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::admission::Admission;
+use crate::admission::{Admission, UpgradePermit};
 use crate::registry::{PairEntry, Registry};
-use crate::route::{RouteIndex, RouteTable};
-use crate::settings::{Limits, testing};
+use crate::settings::Limits;
 use crate::socket::Socket;
 use crate::splice::outlet::Fin;
 
@@ -66,6 +65,7 @@ impl Pair {
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
+            upstreams: &[],
         };
         let build = BuildInfo {
             version: "0",
@@ -77,11 +77,10 @@ impl Pair {
             pairs: 1,
             pairs_per_source: None,
             handshakes: NonZeroUsize::MIN,
-            sockets: NonZeroUsize::MIN,
+            connections: NonZeroUsize::MIN,
             head_bytes: 65_536,
         };
-        let routes = RouteTable::new(vec![Arc::new(testing::route("main"))]);
-        let admission = Admission::new(&limits, &routes);
+        let admission = Admission::new(&limits);
         let now = clock();
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let registration = Arc::new(Registry::new(now)).register(
@@ -109,9 +108,9 @@ impl Pair {
             entropy: Entropy::from_bytes([7; Entropy::LEN]),
             chance: 0.5,
             places: Places {
-                _pair: admission.pair(RouteIndex(0), nobody.ip()).unwrap(),
+                _pair: admission.pair(UpgradePermit::default()).unwrap(),
                 _client: None,
-                _upstream: admission.upstream().unwrap(),
+                _upstream: admission.sockets.try_take().unwrap(),
                 _load: Load::default(),
             },
         });

@@ -4,19 +4,13 @@
 //! head (an attack) from an idle connection (ordinary). This clock sees the bytes and the
 //! exchanges, and can.
 
-use std::future::Future;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::leg::Leg;
 use crate::patience::{SECOND_CHANCE, is_late};
 use crate::settings::FrontTimeouts;
 
@@ -49,23 +43,11 @@ pub(crate) enum Expired {
     Idle,
 }
 
-/// A leg whose bytes are seen by a clock, and whose end does not destroy the last answer.
-#[derive(Debug)]
-pub(crate) struct Watched {
-    leg: Leg,
-    clock: Arc<Clock>,
-    /// Our end is said; what still comes is thrown away until then.
-    lingering: Option<Pin<Box<Sleep>>>,
-}
-
 /// An exchange under way, from its head to the last byte of its answer.
 #[derive(Debug)]
 pub(crate) struct Exchange(Arc<Clock>);
 
 const NEVER: u64 = u64::MAX;
-
-/// How long a client may go on sending after the end of its connection was said.
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 // === impl Clock ===
 
@@ -103,6 +85,17 @@ impl Clock {
             let changed = self.changed.notified();
             let no_head = self.head.load(Relaxed) == NEVER;
             if self.heard.load(Relaxed) && self.is_idle() && no_head {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Until a request is coming in or is being answered.
+    pub(crate) async fn at_work(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if !self.is_idle() || self.head.load(Relaxed) != NEVER {
                 return;
             }
             changed.await;
@@ -183,7 +176,7 @@ impl Clock {
         (idle.map(|idle| self.after(active, idle)), Expired::Idle)
     }
 
-    fn on_read(&self, bytes: &[u8]) {
+    pub(super) fn on_read(&self, bytes: &[u8]) {
         let now = self.now();
         self.active.store(now, Relaxed);
         self.heard.store(true, Relaxed);
@@ -195,7 +188,7 @@ impl Clock {
         }
     }
 
-    fn on_write(&self) {
+    pub(super) fn on_write(&self) {
         self.active.store(self.now(), Relaxed);
     }
 
@@ -220,98 +213,5 @@ impl Drop for Exchange {
         self.0.on_write();
         self.0.exchanges.fetch_sub(1, Relaxed);
         self.0.changed.notify_waiters();
-    }
-}
-
-// === impl Watched ===
-
-impl Watched {
-    pub(crate) fn new(leg: Leg, clock: Arc<Clock>) -> Self {
-        Self {
-            leg,
-            clock,
-            lingering: None,
-        }
-    }
-
-    pub(crate) fn into_leg(self) -> Leg {
-        self.leg
-    }
-
-    /// RFC 9112 9.6: "If a server performs an immediate close of a TCP connection, there is a
-    /// significant risk that the client will not be able to read the last HTTP response", because
-    /// data from the client that is still on its way is answered with a reset, which erases what
-    /// the client has not read yet. So what comes is read until the client's own end.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut thrown_away = [0; 1024];
-        loop {
-            let mut buf = ReadBuf::new(&mut thrown_away);
-            match Pin::new(&mut self.leg).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
-                Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => break,
-            }
-        }
-        match &mut self.lingering {
-            // The clock first: under a flood the reads above use up the runtime's budget, and
-            // the sleep would say "pending" for ever.
-            Some(until) if until.deadline() <= Instant::now() => Poll::Ready(Ok(())),
-            Some(until) => until.as_mut().poll(cx).map(Ok),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.leg).poll_read(cx, buf))?;
-        let bytes = &buf.filled()[before..];
-        if !bytes.is_empty() {
-            self.clock.on_read(bytes);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.leg).poll_write(cx, buf))?;
-        self.clock.on_write();
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.leg).poll_write_vectored(cx, bufs))?;
-        self.clock.on_write();
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.leg.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.leg).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.leg).poll_shutdown(cx))?;
-            self.lingering = Some(Box::pin(sleep(LINGER)));
-        }
-        self.poll_linger(cx)
     }
 }

@@ -2,14 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::admission::SocketPermit;
-use crate::front::clock::Exchange;
+use crate::client::clock::Exchange;
+use crate::pressure::Pressure;
 
 /// The body of an answer to a client.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ pub(crate) enum Answer {
     /// The upstream's, as it comes.
     Relayed {
         body: Incoming,
+        /// It comes no faster than the client takes it.
+        pressure: Arc<Pressure>,
         /// Lasts until the body's end.
         _exchange: Arc<Exchange>,
-        /// The place of the connection that it comes from, where that is not in a pool.
-        _upstream: Option<SocketPermit>,
     },
 }
 
@@ -39,7 +39,10 @@ impl Body for Answer {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Self::Relayed { body, .. } => Pin::new(body).poll_frame(cx),
+            Self::Relayed { body, pressure, .. } => {
+                ready!(pressure.poll_room(cx));
+                Pin::new(body).poll_frame(cx)
+            }
         }
     }
 
