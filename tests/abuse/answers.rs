@@ -87,7 +87,8 @@ answers! {
         "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
             Sec-WebSocket-Version: 8\r\nContent-Length: 0\r\n\r\nGET /second HTTP/1.1\r\n\r\n"
         => GoesDownLast("HTTP/1.1 426 Upgrade Required\r\n\
-            Sec-WebSocket-Version: 8\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            Sec-WebSocket-Version: 8\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\
+            Content-Length: 0\r\n\r\n");
     a_200_to_an_upgrade: To::Upgrade,
         "HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nContent-Length: 0\r\n\r\n"

@@ -7,6 +7,7 @@ mod heads;
 mod places;
 mod refusals;
 mod stalls;
+mod trailers;
 mod uploads;
 mod waits;
 

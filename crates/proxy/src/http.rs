@@ -7,5 +7,6 @@ mod headers;
 pub(crate) mod plain;
 mod refusal;
 pub(crate) mod service;
+pub(crate) mod trailers;
 mod upgrade;
 mod upload;

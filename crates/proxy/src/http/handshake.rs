@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::body::Answer;
-use super::headers::{strip_connection_options, websocket_token};
+use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
 use super::upgrade::{self, BadSwitch};
@@ -125,10 +125,11 @@ pub(super) async fn upgrade(
             handshake.outcome = Some(Outcome::Refused);
             exchange.limit_idle(route.terms.http_idle);
             let (mut parts, body) = response.into_parts();
-            strip_connection_options(&mut parts.headers);
+            let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
             let relayed = Answer::Relayed {
                 body,
+                withheld,
                 _exchange: Arc::new(exchange),
                 _upstream: Some(permit),
             };

@@ -16,6 +16,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use super::trailers::Withheld;
 use super::upload::{Upload, upload};
 use crate::admission::{Admission, SocketPermit};
 use crate::front::clock::Exchange;
@@ -75,6 +76,7 @@ impl PlainClients {
         &self,
         route: RouteIndex,
         mut request: http::Request<Incoming>,
+        withheld: Withheld,
         exchange: Arc<Exchange>,
     ) -> Result<(http::Response<Incoming>, bool), Error> {
         // The pool's key; the request itself says what its target and its Host field say.
@@ -86,7 +88,7 @@ impl PlainClients {
             .path_and_query
             .get_or_insert(PathAndQuery::from_static("/"));
         *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
-        let (request, unwanted) = upload(request, exchange);
+        let (request, unwanted) = upload(request, withheld, exchange);
         let response = self.0[route.0].request(request).await?;
         Ok((response, unwanted.load(Relaxed)))
     }

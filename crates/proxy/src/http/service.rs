@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::body::Answer;
 use super::forwarded::Origin;
-use super::headers::{has_token, strip_connection_options, token_count};
+use super::headers::{has_token, strip_answer, strip_connection_options, token_count};
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
@@ -169,7 +169,8 @@ async fn relay(
     exchange.limit_idle(shared.routes[route].terms.http_idle);
     let exchange = Arc::new(exchange);
     let trailers = has_token(request.headers(), &TE, "trailers");
-    strip_connection_options(request.headers_mut());
+    let withheld =
+        strip_connection_options(request.headers_mut()).with_family(shared.forwarded.is_ours());
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
         request
@@ -192,7 +193,7 @@ async fn relay(
         .silence(shared.routes[route].terms.http_idle);
     let sent = tokio::select! {
         biased;
-        sent = plain_clients.send(route, request, Arc::clone(&exchange)) => sent,
+        sent = plain_clients.send(route, request, withheld, Arc::clone(&exchange)) => sent,
         () = silence => {
             warn!(peer = %connection.peer, route = %shared.routes[route].name, "plain request not answered in time");
             return refusal(Outcome::AnswerTimeout);
@@ -205,10 +206,11 @@ async fn relay(
                 // Nobody asked for another protocol.
                 return refusal(Outcome::BadAnswer);
             }
-            strip_connection_options(&mut parts.headers);
+            let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
             let relayed = Answer::Relayed {
                 body,
+                withheld,
                 _exchange: exchange,
                 _upstream: None,
             };
