@@ -173,6 +173,8 @@ async fn ask(
     let answer = async {
         let (mut sender, conn) = http1::Builder::new()
             .preserve_header_case(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
             .handshake(TokioIo::new(connected.leg))
             .await?;
         connection.worker.spawn(async move {

@@ -61,6 +61,8 @@ impl PlainClients {
                 .pool_max_idle_per_host(Self::POOL_SIZE)
                 .pool_timer(TokioTimer::new())
                 .http1_preserve_header_case(true)
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
                 .set_host(false)
                 .build(Connector {
                     route: Arc::clone(route),
