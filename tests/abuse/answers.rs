@@ -95,6 +95,17 @@ answers! {
         "HTTP/1.1 200 OK\r\nContent-Length\r: 2\r\n\r\nok" => GoesDown(BAD_GATEWAY);
     a_space_within_a_name: To::Get,
         "HTTP/1.1 200 OK\r\nContent Length: 2\r\n\r\nok" => GoesDown(BAD_GATEWAY);
+    /// Of another hop, or about a body that is not there; RFC 9110 15.4.5 and 9.3.2 let them be left out.
+    the_coding_of_an_answer_to_a_head: To::Head,
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        => GoesDown("HTTP/1.1 200 OK\r\n\r\n");
+    /// hyper keeps reasons of ASCII only. RFC 9110 15: a client "SHOULD ignore" them all.
+    a_reason_beyond_ascii: To::Get,
+        "HTTP/1.1 403 Verb\u{f6}ten\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        => GoesDown("HTTP/1.1 403 \r\nContent-Length: 0\r\n\r\n");
+    a_reason_of_its_own: To::Get,
+        "HTTP/1.1 403 Not today\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        => GoesDown("HTTP/1.1 403 Not today\r\nContent-Length: 0\r\n\r\n");
     a_nul_in_a_value: To::Get,
         "HTTP/1.1 200 OK\r\nX-A: \0\r\nContent-Length: 2\r\n\r\nok" => GoesDown(BAD_GATEWAY);
     what_connection_names: To::Get,

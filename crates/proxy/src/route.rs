@@ -27,10 +27,10 @@ impl RouteTable {
     /// `path`.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<RouteIndex> {
-        let host = without_port(host);
+        let host = without_dot(without_port(host));
         let index = self.0.iter().position(|route| {
             let host_matches = match &route.host {
-                Some(wanted) => wanted.eq_ignore_ascii_case(host),
+                Some(wanted) => without_dot(wanted).eq_ignore_ascii_case(host),
                 None => true,
             };
             host_matches && is_under(prefix(route), path)
@@ -72,6 +72,11 @@ fn without_port(host: &str) -> &str {
     }
 }
 
+/// A name without the dot of the root, which some clients write behind it: it is the same name.
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +116,22 @@ mod tests {
                 found("a.example", "/chat/rooms").as_deref(),
                 Some("host_chat")
             );
+        }
+    }
+
+    /// `chat.example.com.` is the same host, and missed its route.
+    #[test]
+    fn a_host_with_the_dot_of_the_root_finds_its_route() {
+        for wanted in ["a.example", "a.example."] {
+            let table = table(&[("any", None, "/"), ("host", Some(wanted), "/")]);
+            for host in ["a.example", "a.example.", "A.Example.:8080"] {
+                let found = table.find(host, "/").unwrap();
+                assert_eq!(&*table[found].name, "host", "{host} for {wanted}");
+            }
+            for host in ["a.example..", ".", ""] {
+                let found = table.find(host, "/").unwrap();
+                assert_eq!(&*table[found].name, "any", "{host}");
+            }
         }
     }
 
