@@ -8,5 +8,6 @@ mod login;
 mod plain;
 mod refusal;
 pub(crate) mod service;
+pub(crate) mod trailers;
 mod upgrade;
 mod upload;

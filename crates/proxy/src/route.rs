@@ -71,7 +71,7 @@ impl RouteState {
 
     fn takes(&self, host: &str, path: &str) -> bool {
         let host_matches = match &self.host {
-            Some(wanted) => wanted.eq_ignore_ascii_case(host),
+            Some(wanted) => without_dot(wanted).eq_ignore_ascii_case(host),
             None => true,
         };
         host_matches && is_under(prefix(&self.path_prefix), path)
@@ -90,7 +90,7 @@ impl RouteTable {
     /// The route for a request to `host` (as in the Host field, with or without a port) and
     /// `path`.
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<RouteState>> {
-        let host = without_port(host);
+        let host = without_dot(without_port(host));
         self.0.iter().find(|route| route.takes(host, path))
     }
 
@@ -118,6 +118,11 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if !port.contains(']') && !name.is_empty() => name,
         _ => host,
     }
+}
+
+/// A name without the dot of the root, which some clients write behind it: it is the same name.
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -161,6 +166,22 @@ mod tests {
                 found("a.example", "/chat/rooms").as_deref(),
                 Some("host_chat")
             );
+        }
+    }
+
+    /// `chat.example.com.` is the same host, and missed its route.
+    #[test]
+    fn a_host_with_the_dot_of_the_root_finds_its_route() {
+        for wanted in ["a.example", "a.example."] {
+            let table = table(&[("any", None, "/"), ("host", Some(wanted), "/")]);
+            for host in ["a.example", "a.example.", "A.Example.:8080"] {
+                let found = table.find(host, "/").unwrap();
+                assert_eq!(&*found.name, "host", "{host} for {wanted}");
+            }
+            for host in ["a.example..", ".", ""] {
+                let found = table.find(host, "/").unwrap();
+                assert_eq!(&*found.name, "any", "{host}");
+            }
         }
     }
 

@@ -125,6 +125,10 @@ pub(crate) fn http1(head_bytes: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .preserve_header_case(true)
+        // RFC 9112 5.1: "A proxy MUST remove any such whitespace from a response message before
+        // forwarding the message downstream", and 5.2 lets it replace a folded line.
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
         .max_buf_size(head_bytes.max(HEAD));
     builder
 }

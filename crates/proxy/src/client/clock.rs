@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
-use crate::patience::{SECOND_CHANCE, is_late};
+use super::watched::empty_lines;
+use crate::patience::{is_late, second_chance};
 use crate::settings::FrontTimeouts;
 
 /// The clock of one connection. All of it happens on one thread; the atomics are for the
@@ -21,10 +22,12 @@ pub(crate) struct Clock {
     opened: Instant,
     /// Milliseconds after `opened` of the last byte either way.
     active: AtomicU64,
-    /// Milliseconds after `opened` of the first byte of the head that is coming in; `NEVER` if
-    /// none is.
+    /// Milliseconds after `opened` of the first byte since the last exchange; `NEVER` if there was
+    /// none. Empty lines before a head are a part of it: else they would hold a connection for ever.
     head: AtomicU64,
     heard: AtomicBool,
+    /// An answer is owed: to the head that is coming in, or to the first, which still has to come.
+    owed: AtomicBool,
     exchanges: AtomicU32,
     /// How long the exchange under way may be silent, in milliseconds; `NEVER` for any time.
     exchange_idle: AtomicU64,
@@ -58,6 +61,7 @@ impl Clock {
             active: AtomicU64::new(0),
             head: AtomicU64::new(NEVER),
             heard: AtomicBool::new(false),
+            owed: AtomicBool::new(true),
             exchanges: AtomicU32::new(0),
             exchange_idle: AtomicU64::new(NEVER),
             changed: Notify::new(),
@@ -72,6 +76,7 @@ impl Clock {
     /// The head is whole and its exchange begins.
     pub(crate) fn begin(self: &Arc<Self>) -> Exchange {
         self.head.store(NEVER, Relaxed);
+        self.owed.store(false, Relaxed);
         self.exchange_idle.store(NEVER, Relaxed);
         self.exchanges.fetch_add(1, Relaxed);
         self.changed.notify_waiters();
@@ -81,25 +86,26 @@ impl Clock {
     /// Until a request has been answered and none is coming in: then nobody is wronged if the
     /// connection ends.
     pub(crate) async fn at_rest(&self) {
+        self.until(|clock| clock.rests()).await;
+    }
+
+    /// Until a request is coming in or is being answered.
+    pub(crate) async fn at_work(&self) {
+        self.until(|clock| !clock.rests()).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();
-            let no_head = self.head.load(Relaxed) == NEVER;
-            if self.heard.load(Relaxed) && self.is_idle() && no_head {
+            if is_so(self) {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Until a request is coming in or is being answered.
-    pub(crate) async fn at_work(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if !self.is_idle() || self.head.load(Relaxed) != NEVER {
-                return;
-            }
-            changed.await;
-        }
+    fn rests(&self) -> bool {
+        self.is_idle() && !self.owed.load(Relaxed)
     }
 
     /// Until neither side has said anything for `idle`.
@@ -107,12 +113,11 @@ impl Clock {
         let Some(idle) = idle else {
             return std::future::pending().await;
         };
-        let mut excused = None;
+        let mut excuse = Excuse::default();
         loop {
             let until = self.after(self.active.load(Relaxed), idle);
-            if is_late(until) && excused != Some(until) {
-                excused = Some(until);
-                sleep(SECOND_CHANCE).await;
+            if excuse.is_due(until) {
+                second_chance().await;
             } else if until <= Instant::now() {
                 return;
             } else {
@@ -128,15 +133,12 @@ impl Clock {
 
     /// Until something takes too long.
     pub(crate) async fn watch(&self, timeouts: &FrontTimeouts) -> Expired {
-        let mut excused = None;
+        let mut excuse = Excuse::default();
         loop {
             let changed = self.changed.notified();
             match self.deadline(timeouts) {
                 // The process stood still: what was waited for may be there by now.
-                (Some(at), _) if is_late(at) && excused != Some(at) => {
-                    excused = Some(at);
-                    sleep(SECOND_CHANCE).await;
-                }
+                (Some(at), _) if excuse.is_due(at) => second_chance().await,
                 (Some(at), expired) if at <= Instant::now() => return expired,
                 (Some(at), _) => tokio::select! {
                     () = sleep_until(at) => {}
@@ -180,10 +182,15 @@ impl Clock {
         let now = self.now();
         self.active.store(now, Relaxed);
         self.heard.store(true, Relaxed);
-        // RFC 9112 2.2: an empty line before a request-line is to be ignored.
-        let begins = bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
-        if begins && self.is_idle() && self.head.load(Relaxed) == NEVER {
+        if !self.is_idle() {
+            return;
+        }
+        let begins = empty_lines(bytes) < bytes.len() && !self.owed.swap(true, Relaxed);
+        let is_first = self.head.load(Relaxed) == NEVER;
+        if is_first {
             self.head.store(now, Relaxed);
+        }
+        if begins || is_first {
             self.changed.notify_waiters();
         }
     }
@@ -194,6 +201,21 @@ impl Clock {
 
     fn now(&self) -> u64 {
         u64::try_from((Instant::now() - self.opened).as_millis()).unwrap_or(NEVER - 1)
+    }
+}
+
+/// The bound that was excused last: each is once, and then it holds.
+#[derive(Debug, Default)]
+struct Excuse(Option<Instant>);
+
+impl Excuse {
+    /// Whether the process stood still when `bound` was reached, and has not been excused for it.
+    fn is_due(&mut self, bound: Instant) -> bool {
+        let due = is_late(bound) && self.0 != Some(bound);
+        if due {
+            self.0 = Some(bound);
+        }
+        due
     }
 }
 
@@ -215,3 +237,6 @@ impl Drop for Exchange {
         self.0.changed.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ pub(crate) struct Watched {
     clock: Arc<Clock>,
     /// Whether the client takes what it is sent.
     pressure: Arc<Pressure>,
+    /// More than empty lines has come.
+    begun: bool,
     /// Our end is said; what still comes is thrown away until then.
     lingering: Option<Pin<Box<Sleep>>>,
 }
@@ -37,6 +39,7 @@ impl Watched {
             leg,
             clock,
             pressure,
+            begun: false,
             lingering: None,
         }
     }
@@ -76,12 +79,38 @@ impl AsyncRead for Watched {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(read_some(Pin::new(&mut self.leg), cx, buf))?;
-        let bytes = &buf.filled()[before..];
-        if !bytes.is_empty() {
-            self.clock.on_read(bytes);
+        loop {
+            let this = &mut *self;
+            let came = ready!(read_some(Pin::new(&mut this.leg), cx, buf))?;
+            if came == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let bytes = &mut buf.filled_mut()[before..];
+            this.clock.on_read(bytes);
+            let ignored = if this.begun { 0 } else { empty_lines(bytes) };
+            bytes.copy_within(ignored.., 0);
+            buf.set_filled(before + came - ignored);
+            if ignored < came {
+                this.begun = true;
+                return Poll::Ready(Ok(()));
+            }
+            // No bytes would say that there was an end.
         }
-        Poll::Ready(Ok(()))
+    }
+}
+
+/// How many of these bytes are empty lines. RFC 9112 2.2: "a server that is expecting to receive and
+/// parse a request-line SHOULD ignore at least one empty line (CRLF) received prior to the
+/// request-line." hyper does, but it keeps them until the request is there; those before the first
+/// one never reach it. (Before a later one nobody out here knows where the last request ended.)
+pub(super) fn empty_lines(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    loop {
+        len += match bytes[len..] {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return len,
+        };
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::trailers::Withheld;
 use crate::client::clock::Exchange;
 use crate::pressure::Pressure;
 
@@ -23,6 +24,8 @@ pub(crate) enum Answer {
         body: Incoming,
         /// It comes no faster than the client takes it.
         pressure: Arc<Pressure>,
+        /// Of its trailers.
+        withheld: Withheld,
         /// Lasts until the body's end.
         _exchange: Arc<Exchange>,
     },
@@ -39,9 +42,14 @@ impl Body for Answer {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Self::Relayed { body, pressure, .. } => {
+            Self::Relayed {
+                body,
+                pressure,
+                withheld,
+                ..
+            } => {
                 ready!(pressure.poll_room(cx));
-                Pin::new(body).poll_frame(cx)
+                poll_filtered(body, withheld, cx)
             }
         }
     }
@@ -63,4 +71,19 @@ impl Body for Answer {
             Self::Relayed { body, .. } => body.size_hint(),
         }
     }
+}
+
+/// The next frame of a body, without what of its trailers goes no further.
+pub(super) fn poll_filtered(
+    body: &mut Incoming,
+    withheld: &Withheld,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    let Some(frame) = ready!(Pin::new(body).poll_frame(cx)) else {
+        return Poll::Ready(None);
+    };
+    Poll::Ready(Some(frame.map(|frame| match frame.into_trailers() {
+        Ok(trailers) => Frame::trailers(withheld.filter(trailers)),
+        Err(other) => other,
+    })))
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::answer::Answer;
-use super::headers::{strip_connection_options, websocket_token};
+use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
 use super::upgrade::{self, BadSwitch};
@@ -120,11 +120,12 @@ pub(super) async fn upgrade(
             handshake.outcome = Some(Outcome::Refused);
             exchange.limit_idle(route.terms.http_idle);
             let (mut parts, body) = response.into_parts();
-            strip_connection_options(&mut parts.headers);
+            let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
             let relayed = Answer::Relayed {
                 body,
                 pressure: Arc::clone(&connection.pressure),
+                withheld,
                 _exchange: Arc::new(exchange),
             };
             Err(and_close(Response::from_parts(parts, relayed)))

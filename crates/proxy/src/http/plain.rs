@@ -13,10 +13,11 @@ use tokio::task::yield_now;
 use tracing::warn;
 
 use super::answer::Answer;
-use super::headers::{has_token, strip_connection_options};
+use super::headers::{has_token, strip_answer, strip_connection_options};
 use super::login;
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
+use super::trailers::Withheld;
 use super::upload::{Unwanted, upload};
 use crate::client::Connection;
 use crate::client::clock::Exchange;
@@ -60,10 +61,10 @@ pub(super) async fn relay(
     let Some(place) = upstream.requests.try_take() else {
         return Ok(refusal(Outcome::UpstreamBusy));
     };
-    prepare(connection, upstream, &mut request);
+    let withheld = prepare(connection, upstream, &mut request);
     let asked = tokio::select! {
         biased;
-        asked = ask(connection, route, request, &exchange) => asked,
+        asked = ask(connection, route, request, withheld, &exchange) => asked,
         () = connection.clock.silence(http_idle) => {
             warn!(client = %connection.peer, route = %route.name, "plain request not answered in time");
             return Ok(refusal(Outcome::AnswerTimeout));
@@ -77,11 +78,12 @@ pub(super) async fn relay(
         }
         Ok(Asked { response, unwanted }) => {
             let (mut parts, body) = response.into_parts();
-            strip_connection_options(&mut parts.headers);
+            let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
             let relayed = Answer::Relayed {
                 body,
                 pressure: Arc::clone(&connection.pressure),
+                withheld,
                 _exchange: exchange,
             };
             let response = Response::from_parts(parts, relayed);
@@ -100,10 +102,16 @@ pub(super) async fn relay(
     }
 }
 
-/// Brings the head of a request into the form in which it goes to the upstream.
-fn prepare(connection: &Connection, upstream: &Upstream, request: &mut Request<Incoming>) {
+/// Brings the head of a request into the form in which it goes to the upstream. Says what of its
+/// trailers does not.
+fn prepare(
+    connection: &Connection,
+    upstream: &Upstream,
+    request: &mut Request<Incoming>,
+) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
-    strip_connection_options(request.headers_mut());
+    let is_ours = connection.shared.forwarded.is_ours();
+    let withheld = strip_connection_options(request.headers_mut()).with_family(is_ours);
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
         request
@@ -120,6 +128,7 @@ fn prepare(connection: &Connection, upstream: &Upstream, request: &mut Request<I
     }
     // What the client speaks with lubdub is not what lubdub speaks with the upstream.
     *request.version_mut() = Version::HTTP_11;
+    withheld
 }
 
 /// Asks the upstream, and once more if the connection that was kept turns out to be of no use.
@@ -127,6 +136,7 @@ async fn ask(
     connection: &Arc<Connection>,
     route: &RouteState,
     request: Request<Incoming>,
+    withheld: Withheld,
     exchange: &Arc<Exchange>,
 ) -> Result<Asked, Failed> {
     let upstream = &route.upstream;
@@ -142,7 +152,7 @@ async fn ask(
         },
     };
     let again = Again::of(&request).filter(|_| carrier.is_used);
-    let (request, unwanted) = upload(request, Arc::clone(exchange));
+    let (request, unwanted) = upload(request, withheld, Arc::clone(exchange));
     let request = request.map(|upload| upload.boxed_unsync());
     connection.goes_over(&carrier.link);
     let sent = match carrier.send(request).await {

@@ -2,7 +2,7 @@
 //! and nothing about the inside.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE};
 use http::{Response, StatusCode};
 use lubdub_metrics::Outcome;
 
@@ -42,9 +42,15 @@ pub(super) fn refusal(outcome: Outcome) -> Response<Answer> {
     response
 }
 
-/// Ends the connection behind this answer, so that what follows can never be taken for a request.
+/// Ends the connection behind this answer, so that what follows can never be taken for a request. An
+/// `Upgrade` (of a 426) stays an option of this connection.
 pub(super) fn and_close(mut response: Response<Answer>) -> Response<Answer> {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
+    let options = if response.headers().contains_key(UPGRADE) {
+        "Upgrade, close"
+    } else {
+        "close"
+    };
+    let options = HeaderValue::from_static(options);
+    response.headers_mut().insert(CONNECTION, options);
     response
 }

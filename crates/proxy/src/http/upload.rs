@@ -21,12 +21,16 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
+use super::answer::poll_filtered;
+use super::trailers::Withheld;
 use crate::client::clock::Exchange;
 
 /// A request's body, as it goes to the upstream.
 #[derive(Debug)]
 pub(super) struct Upload {
     body: Incoming,
+    /// Of its trailers.
+    withheld: Withheld,
     /// The upstream has not said yet whether it wants the body.
     asked: Option<Asked>,
     /// An exchange is not over while its upload goes on, be it answered already.
@@ -55,12 +59,14 @@ pub(super) struct Unwanted(Arc<AtomicBool>);
 /// Makes the request's body wait for the upstream's 100, if the client does.
 pub(super) fn upload(
     request: Request<Incoming>,
+    withheld: Withheld,
     exchange: Arc<Exchange>,
 ) -> (Request<Upload>, Unwanted) {
     let expects = expects_continue(request.headers());
     let unwanted = Arc::new(AtomicBool::new(expects));
     let mut request = request.map(|body| Upload {
         body,
+        withheld,
         asked: None,
         exchange: Some(exchange),
     });
@@ -114,7 +120,8 @@ impl Body for Upload {
             asked.unwanted.store(false, Relaxed);
             self.asked = None;
         }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Self { body, withheld, .. } = &mut *self;
+        let frame = ready!(poll_filtered(body, withheld, cx));
         if frame.is_none() {
             self.exchange = None;
         }
