@@ -99,8 +99,8 @@ pub enum Event {
 enum Place {
     /// Between frames. The header that comes next has begun if the residue is not empty.
     Header(Residue),
-    /// In a payload of which at least one byte is to come.
-    Payload { left: u64 },
+    /// In a payload of which at least one byte is to come, of a data frame or of another one.
+    Payload { left: u64, is_data: bool },
     /// In a short control frame, of which PINGs and Closes are forwarded as they come.
     Control(Box<Gathering>),
     /// Behind [`FrameScanner::take_held`], which cut a frame off.
@@ -141,9 +141,13 @@ impl FrameScanner {
         }
         match mem::take(&mut self.place) {
             Place::Header(residue) => self.scan_frames(residue, input, 0, stop),
-            Place::Payload { left } => match end_within(input, 0, left) {
+            Place::Payload { left, is_data } => match end_within(input, 0, left) {
                 Some(end) => self.scan_frames(Residue::EMPTY, input, end, stop),
-                None => self.pass_payload(Residue::EMPTY, input, 0, left),
+                None => {
+                    let left = left - input.len() as u64;
+                    self.place = Place::Payload { left, is_data };
+                    Step::exhausted(Residue::EMPTY, input)
+                }
             },
             Place::Control(gathering) => self.gather(*gathering, Residue::EMPTY, input, 0),
             Place::CutOff => {
@@ -170,6 +174,13 @@ impl FrameScanner {
     #[must_use]
     pub fn at_message_boundary(&self) -> bool {
         self.message_ended && self.at_frame_boundary()
+    }
+
+    /// Whether the forwarded stream ends within the payload of a data frame: a long one is data for
+    /// as long as it comes in. A control frame in pieces is none.
+    #[must_use]
+    pub fn in_data_frame(&self) -> bool {
+        matches!(self.place, Place::Payload { is_data: true, .. })
     }
 
     /// The bytes held back, to be forwarded when the direction has ended.
@@ -238,7 +249,7 @@ impl FrameScanner {
             }
             match end_within(input, body, header.payload_len) {
                 Some(end) => at = end,
-                None => return self.pass_payload(residue, input, body, header.payload_len),
+                None => return self.pass_payload(&header, residue, input, body),
             }
         }
     }
@@ -270,16 +281,18 @@ impl FrameScanner {
         }
     }
 
-    /// The input ends before the payload of `len` bytes that begins at `body` does.
+    /// The input ends before the payload that begins at `body` does.
     fn pass_payload<'a>(
         &mut self,
+        header: &Header,
         residue: Residue,
         input: &'a [u8],
         body: usize,
-        len: u64,
     ) -> Step<'a> {
-        let left = len - (input.len() - body) as u64;
-        self.place = Place::Payload { left };
+        self.place = Place::Payload {
+            left: header.payload_len - (input.len() - body) as u64,
+            is_data: header.opcode.is_data(),
+        };
         Step::exhausted(residue, input)
     }
 

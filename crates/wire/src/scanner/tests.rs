@@ -68,9 +68,24 @@ fn an_announced_length_is_counted_down_and_never_allocated() {
     for _ in 0..3 {
         scanner.expect_exhausted(&[0x89; 4096]);
         assert!(!scanner.at_frame_boundary());
-        assert!(matches!(scanner.place, Place::Payload { left } if left > u64::MAX / 2));
+        assert!(matches!(scanner.place, Place::Payload { left, .. } if left > u64::MAX / 2));
     }
     assert_eq!(scanner.frames().total(), 1);
+}
+
+/// PINGs and Closes are forwarded as they come, and looked like a long frame of data meanwhile.
+#[test]
+fn a_control_frame_in_pieces_is_no_data() {
+    let within = |opcode: u8, payload_len: u8| {
+        let mut scanner = FrameScanner::new();
+        let _ = scanner.scan(&[0x80 | opcode, payload_len, b'a'], Stop::Never);
+        scanner.in_data_frame()
+    };
+    for opcode in 0..16 {
+        for len in [2, 126] {
+            assert_eq!(within(opcode, len), opcode <= 2, "{opcode:#x}");
+        }
+    }
 }
 
 #[test]
