@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use self::deadlines::Deadlines;
+use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
 use self::tally::Tally;
@@ -84,6 +84,7 @@ pub(crate) struct Splice {
     tally: Tally,
     timer: Timer,
     deadlines: Deadlines,
+    excused: Excused,
     early: Option<Box<PerSide<Bytes>>>,
     polled: bool,
     // Not as durations, which take four times the room.
@@ -139,6 +140,7 @@ impl Splice {
                 closing: None,
             },
             early: has_early.then(|| Box::new(early)),
+            excused: Excused::default(),
             polled: false,
             handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
             drain_wait_ms: u32::try_from(millis(pair.drain_spread.mul_f64(pair.chance)))

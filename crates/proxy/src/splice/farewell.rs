@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::end::{End, Ending, Input};
 use super::fate::{self, CloseSender};
-use super::outlet::{Author, CloseSlot, Fin, PingSlot};
+use super::outlet::{Author, Fin, PingSlot};
 use super::{Splice, tally};
 
 impl Splice {
@@ -105,6 +105,7 @@ impl Splice {
         self.heart.handle_closing();
         self.drop_pings();
         self.deadlines.closing = None;
+        self.excused.closing = false;
         if let Some(dead) = dead {
             self.cut(dead, Ending::Reset);
         }
@@ -120,17 +121,15 @@ impl Splice {
                 continue;
             };
             if outlet.fin != Fin::No || outlet.is_broken() {
-                self.deadlines.closing = Some(now + self.terms.close);
+                self.deadlines.closing = Some(now);
             } else if outlet.is_closed_by(Author::Endpoint) {
                 outlet.fin = Fin::Owed;
-                self.deadlines.closing = Some(now + self.terms.close);
+                self.deadlines.closing = Some(now);
             } else if sender_gone && in_frame {
                 self.cut(side, Ending::Reset);
             } else {
-                outlet.close = CloseSlot::Owed {
-                    code: fate::code(&self.terms.close_codes, side, cause),
-                    give_up: now + self.terms.close,
-                };
+                let code = fate::code(&self.terms.close_codes, side, cause);
+                outlet.owe_close(code, self.terms.close, now);
             }
         }
     }
@@ -181,10 +180,9 @@ impl Splice {
                 self.on_reset(side, &error);
             } else {
                 // What it sent before it broke is still to be read, but not for ever.
-                let until = now + self.terms.close;
                 self.heart.handle_closing();
                 self.drop_pings();
-                self.deadlines.closing.get_or_insert(until);
+                self.deadlines.closing.get_or_insert(now);
             }
         }
     }

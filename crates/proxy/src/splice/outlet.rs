@@ -34,6 +34,8 @@ pub(super) struct Outlet {
     pub(super) fin: Fin,
     /// Writing failed: nothing will reach this side any more.
     broken: bool,
+    /// The wait for what the Close is at started anew after a stall of the process already.
+    excused: bool,
     /// Boxed: a side that waits for nothing has none.
     watch: Option<Box<StallWatch>>,
 }
@@ -166,6 +168,11 @@ impl Outlet {
         Some(self.watch.as_ref()?.deadline(write_stall?))
     }
 
+    /// Since when nothing was taken of what waits; `None` if nothing does.
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        Some(self.watch.as_ref()?.since())
+    }
+
     /// Until when a Close has to be placed, taken and answered.
     pub(super) fn farewell_deadline(&self, terms: &Terms) -> Option<Instant> {
         match self.close {
@@ -229,8 +236,18 @@ impl Outlet {
         };
     }
 
+    /// lubdub's own Close is to be placed within so long.
+    pub(super) fn owe_close(&mut self, code: CloseCode, within: Duration, now: Instant) {
+        self.excused = false;
+        self.close = CloseSlot::Owed {
+            code,
+            give_up: now + within,
+        };
+    }
+
     /// The Close that was put last has its place.
     pub(super) fn close_placed(&mut self, by: Author, now: Instant) {
+        self.excused = false;
         self.close = CloseSlot::Placed {
             by,
             ahead: self.waiting(),
@@ -304,10 +321,15 @@ impl Outlet {
         }
     }
 
-    /// Starts anew what runs: while the process stood still the peer had no chance.
-    pub(super) fn excuse(&mut self, close: Duration, now: Instant) {
+    /// The process stood still, and woke up so late: what runs starts anew, once, for the peer had
+    /// no chance meanwhile. Later such time does not count, and that is all.
+    pub(super) fn excuse(&mut self, close: Duration, late: Duration, now: Instant) {
         if let Some(watch) = &mut self.watch {
-            watch.excuse(now);
+            watch.excuse(late, now);
+        }
+        if std::mem::replace(&mut self.excused, true) {
+            self.postpone_farewell(late);
+            return;
         }
         match &mut self.close {
             CloseSlot::Empty => {}
@@ -321,6 +343,10 @@ impl Outlet {
         if let Some(watch) = &mut self.watch {
             watch.postpone(by);
         }
+        self.postpone_farewell(by);
+    }
+
+    fn postpone_farewell(&mut self, by: Duration) {
         match &mut self.close {
             CloseSlot::Empty => {}
             CloseSlot::Owed { give_up: at, .. }
@@ -354,6 +380,7 @@ impl Outlet {
         }
         if let CloseSlot::Placed { by, ahead: 0, .. } = self.close {
             self.close = CloseSlot::Passed { by, at: now };
+            self.excused = false;
             drained.ended = true;
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lubdub_keepalive::{PongVerdict, Reading, Side};
 use lubdub_metrics::Cause;
-use lubdub_wire::{ControlFrame, Event, Opcode, Payload, Stop};
+use lubdub_wire::{ControlFrame, Event, Payload, Stop};
 use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
@@ -89,7 +89,10 @@ impl Splice {
             return;
         }
         let to = from.other();
-        let data_before = self.terms.data_idle.map(|_| self.data_frames(from));
+        let data_before = self.counts_data(from).then(|| {
+            let scanner = &self.ends[from].scanner;
+            (scanner.in_data_frame(), scanner.frames().data())
+        });
         let mut rest = input;
         loop {
             if !self.ends[from].discarded && !self.ends[to].outlet.accepts() {
@@ -129,11 +132,12 @@ impl Splice {
                 }
             }
         }
-        // A long frame counts as data for as long as it comes in.
-        if let Some(before) = data_before {
-            let in_frame = !self.ends[from].scanner.at_frame_boundary();
-            if in_frame || self.data_frames(from) != before {
+        // A long frame counts as data for as long as it comes in, its last piece too.
+        if let Some((within, frames)) = data_before {
+            let scanner = &self.ends[from].scanner;
+            if within || scanner.in_data_frame() || scanner.frames().data() > frames {
                 self.deadlines.data = now;
+                self.excused.data = false;
             }
         }
         self.place(cx, to, now);
@@ -186,8 +190,7 @@ impl Splice {
             debug!(pair = self.id(), %side, delay_us = micros(delay), "ping written");
         }
         if drained.ended && !self.fate.is_by_lubdub() {
-            let until = now + self.terms.close;
-            self.deadlines.closing.get_or_insert(until);
+            self.deadlines.closing.get_or_insert(now);
         }
     }
 
@@ -308,8 +311,11 @@ impl Splice {
         }
     }
 
-    pub(super) fn data_frames(&self, from: Side) -> u64 {
-        let frames = self.ends[from].scanner.frames();
-        frames.of(Opcode::CONTINUATION) + frames.of(Opcode::TEXT) + frames.of(Opcode::BINARY)
+    /// Whether it matters when data came from a side: for `data_idle`, or because who is still in the
+    /// middle of a message when the other side says farewell may go on. Who has said farewell itself
+    /// "MUST NOT send any more data frames" (RFC 6455 5.5.1).
+    fn counts_data(&self, from: Side) -> bool {
+        let closing = self.deadlines.closing.is_some() && !self.ends[from].said_close;
+        closing || self.terms.data_idle.is_some()
     }
 }

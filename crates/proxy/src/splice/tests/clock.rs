@@ -198,7 +198,7 @@ async fn a_clock_that_stood_still_ends_no_quiet_pair_and_no_closing_one() {
     wake_after(&mut closing, SECOND / 2).await;
     assert_eq!(closing.splice.fate.cause(), Some(Cause::ClientClosed));
     wake_after(&mut closing, STALL).await;
-    let until = closing.splice.deadlines.closing.expect("still closing");
+    let until = closing.splice.closing_deadline().expect("still closing");
     assert_eq!(until - clock(), SECOND);
 }
 
@@ -211,14 +211,7 @@ async fn the_time_that_a_side_is_not_read_does_not_count() {
     })
     .await;
     pair.until_pinged(Side::Client, 1).await;
-    pair.far.client.set_nonblocking(true).unwrap();
-    let data = masked(0x82, &[0; 1024 * 1024]);
-    let mut sent = 0;
-    // Until the upstream takes no more, and lubdub reads no more.
-    while !pair.splice.ends.client.paused {
-        sent += pair.far.client.write(&data[sent..]).unwrap_or_default();
-        wake_after(&mut pair, Duration::from_millis(1)).await;
-    }
+    pair.back_up().await;
     pair.until_pinged(Side::Client, 2).await;
     for _ in 0..100 {
         wake_after(&mut pair, Duration::from_millis(100)).await;
