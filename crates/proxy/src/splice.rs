@@ -87,6 +87,7 @@ pub(crate) struct Splice {
     excused: Excused,
     early: Option<Box<PerSide<Bytes>>>,
     polled: bool,
+    concluded: bool,
     // Not as durations, which take four times the room.
     handshake_us: u32,
     drain_wait_ms: u32,
@@ -142,6 +143,7 @@ impl Splice {
             early: has_early.then(|| Box::new(early)),
             excused: Excused::default(),
             polled: false,
+            concluded: false,
             handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
             drain_wait_ms: u32::try_from(millis(pair.drain_spread.mul_f64(pair.chance)))
                 .unwrap_or(u32::MAX),

@@ -4,6 +4,7 @@
 mod clock;
 mod closing;
 mod data;
+mod dropped;
 mod stutter;
 
 use std::future::poll_fn;
