@@ -181,7 +181,15 @@ impl Pair {
         self.far.client.set_nonblocking(true).unwrap();
         let data = masked(0x82, &[0; 1024 * 1024]);
         let mut sent = 0;
-        while !self.splice.ends.client.paused {
+        // An acknowledgement may be 40 ms late, and makes room once more.
+        let mut refused = 0;
+        while refused < 20 {
+            refused = if self.splice.ends.client.paused {
+                refused + 1
+            } else {
+                0
+            };
+            std::thread::sleep(Duration::from_millis(3 * u64::from(refused > 0)));
             sent += self.far.client.write(&data[sent..]).unwrap_or_default();
             tokio::time::sleep(Duration::from_millis(1)).await;
             self.wake(1024);
