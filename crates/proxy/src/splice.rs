@@ -228,7 +228,7 @@ impl Splice {
         if let Some(early) = self.early.take() {
             for side in Side::BOTH {
                 if !early[side].is_empty() {
-                    self.heart.handle_heard(side, now);
+                    self.heart.handle_heard(side, early[side].len(), now);
                     self.forward(cx, side, &early[side], now);
                 }
             }

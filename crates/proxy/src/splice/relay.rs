@@ -28,7 +28,7 @@ impl Splice {
         for _ in 0..Self::READS_A_TURN {
             match self.ends[from].read(cx, scratch) {
                 Read::Bytes(n) => {
-                    self.heart.handle_heard(from, now);
+                    self.heart.handle_heard(from, n, now);
                     self.forward(cx, from, &scratch[..n], now);
                     // A TLS session is to be flushed.
                     self.drain(cx, to, now);
@@ -66,7 +66,7 @@ impl Splice {
             }
             match self.ends[from].read(cx, scratch) {
                 Read::Bytes(n) => {
-                    self.heart.handle_heard(from, now);
+                    self.heart.handle_heard(from, n, now);
                     self.forward(cx, from, &scratch[..n], now);
                 }
                 Read::End => {

@@ -177,6 +177,7 @@ impl Pair {
     }
 
     /// Sends so much to the upstream, which takes nothing, that lubdub reads the client no more.
+    #[expect(clippy::disallowed_methods, reason = "the kernel's time, not tokio's")]
     async fn back_up(&mut self) {
         self.far.client.set_nonblocking(true).unwrap();
         let data = masked(0x82, &[0; 1024 * 1024]);
