@@ -235,8 +235,10 @@ impl Heartbeat {
     /// A whole PONG came from `side`.
     pub fn handle_pong(&mut self, side: Side, payload: &[u8], now: Instant) -> PongVerdict {
         let now = self.on_wake(now);
-        let answer = self.pulses[side].pong(payload, now);
-        self.reschedule();
+        let (answer, settled) = self.pulses[side].pong(payload, now);
+        if settled {
+            self.reschedule();
+        }
         match answer {
             Answer::Own { reply, repair } => PongVerdict::Ours {
                 rtt: reply.rtt(),
@@ -365,6 +367,12 @@ impl Heartbeat {
     #[must_use]
     pub fn heard_after(&self, side: Side) -> Duration {
         self.pulses[side].last_heard().since(Moment::OPENED)
+    }
+
+    /// Own pings to `side` whose pong was matched.
+    #[must_use]
+    pub fn pongs_received(&self, side: Side) -> u64 {
+        self.pulses[side].answered()
     }
 
     /// How alive `side` is.

@@ -180,11 +180,7 @@ impl Pulse {
         self.last_heard = now;
         match self.policy.evidence {
             Evidence::Any => {
-                self.last_life = now;
-                self.observed = false;
-                // With every message of a busy side it is so that no ping waits for its pong.
-                if self.deadline.is_some() || self.mark != self.ledger.next() {
-                    self.settle(now);
+                if self.on_life(now) {
                     return true;
                 }
             }
@@ -202,13 +198,14 @@ impl Pulse {
         self.policy.mode == Mode::Idle
     }
 
-    pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> Answer {
-        self.on_life(now);
+    /// Says also whether that changed what is due when.
+    pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> (Answer, bool) {
+        let settled = self.on_life(now);
         let answer = self.ledger.pong(payload, now);
         if let Answer::Own { reply, .. } = answer {
             self.on_reply(reply);
         }
-        answer
+        (answer, settled)
     }
 
     pub(crate) fn foreign_ping(&mut self, payload: &[u8]) {
@@ -368,10 +365,16 @@ impl Pulse {
         }
     }
 
-    fn on_life(&mut self, now: Moment) {
+    /// Returns whether that changed what is due when: with every message of a busy side it is so that
+    /// no ping waits for its pong.
+    fn on_life(&mut self, now: Moment) -> bool {
         self.last_life = now;
-        self.settle(now);
         self.observed = false;
+        let is_owed = self.deadline.is_some() || self.mark != self.ledger.next();
+        if is_owed {
+            self.settle(now);
+        }
+        is_owed
     }
 
     fn on_reply(&mut self, reply: Reply) {

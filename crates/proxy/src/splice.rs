@@ -22,6 +22,7 @@ mod inject;
 mod link;
 mod obituary;
 mod outlet;
+mod parcel;
 mod relay;
 mod scratch;
 mod tally;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
+use self::parcel::Parcel;
 use self::tally::Tally;
 use self::timer::Timer;
 use crate::admission::{PairPermit, SocketPermit};
@@ -244,7 +246,9 @@ impl Splice {
         self.hear_all(cx, now, scratch);
         self.judge(now);
         for side in Side::BOTH {
-            self.place(cx, side, now);
+            let mut parcel = Parcel::default();
+            self.place(&mut parcel, side, now);
+            self.send(cx, side, &parcel);
             self.drain(cx, side, now);
         }
         self.settle(now);

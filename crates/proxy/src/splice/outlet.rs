@@ -51,7 +51,7 @@ pub(super) enum PingSlot {
         payload: PingPayload,
         frame_boundary_from: Instant,
     },
-    /// In the stream; so many bytes of the backlog are left up to its end.
+    /// In the stream; so many bytes are left up to its end.
     Placed { ahead: usize },
 }
 
@@ -63,7 +63,7 @@ pub(super) enum CloseSlot {
     Empty,
     /// lubdub's own, to be placed at the first frame boundary, or given up then.
     Owed { code: CloseCode, give_up: Instant },
-    /// In the stream; so many bytes of the backlog are left up to its end.
+    /// In the stream; so many bytes are left up to its end.
     Placed {
         by: Author,
         ahead: usize,
@@ -208,6 +208,7 @@ impl Outlet {
             match taken(written) {
                 Taken::Some(n) => {
                     done += n;
+                    self.pass_marks(n);
                     self.unflushed = leg.is_buffered();
                 }
                 Taken::Nothing => break,
@@ -229,10 +230,10 @@ impl Outlet {
         }
     }
 
-    /// The ping that was put last has its place.
-    pub(super) fn ping_placed(&mut self) {
+    /// The ping has its place: it ends behind what waits, and so many bytes of what is put next.
+    pub(super) fn ping_placed(&mut self, ahead: usize) {
         self.ping = PingSlot::Placed {
-            ahead: self.waiting(),
+            ahead: self.waiting() + ahead,
         };
     }
 
@@ -245,12 +246,12 @@ impl Outlet {
         };
     }
 
-    /// The Close that was put last has its place.
-    pub(super) fn close_placed(&mut self, by: Author, now: Instant) {
+    /// The Close has its place: it ends behind what waits, and so many bytes of what is put next.
+    pub(super) fn close_placed(&mut self, by: Author, ahead: usize, now: Instant) {
         self.excused = false;
         self.close = CloseSlot::Placed {
             by,
-            ahead: self.waiting(),
+            ahead: self.waiting() + ahead,
             at: now,
         };
     }
@@ -362,6 +363,12 @@ impl Outlet {
                 self.backlog = None;
             }
         }
+        self.pass_marks(n);
+    }
+
+    /// The leg took so many bytes.
+    #[inline]
+    fn pass_marks(&mut self, n: usize) {
         if let PingSlot::Placed { ahead } = &mut self.ping {
             *ahead = ahead.saturating_sub(n);
         }
