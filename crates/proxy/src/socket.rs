@@ -125,6 +125,15 @@ impl Socket {
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 
+    /// How many bytes lie ready to be read, as far as they fit.
+    #[cfg(test)]
+    pub(crate) fn unread(&self, fit: usize) -> usize {
+        let mut bytes = vec![std::mem::MaybeUninit::uninit(); fit];
+        SockRef::from(&self.tcp)
+            .peek(&mut bytes)
+            .unwrap_or_default()
+    }
+
     /// Until there is something to read: bytes, an end, or an error.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         self.tcp().readable().await
