@@ -92,7 +92,7 @@ async fn needs_a_place(client: &mut Peer, other: &mut Peer, upstreams: &Upstream
 async fn who_finds_every_socket_taken_waits_until_somebody_leaves() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.limits.sockets = NonZeroUsize::MIN)
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
     let (client, upstream) = pair(&proxy, &upstreams).await;
     let mut next = proxy.dial().connect().await;
@@ -108,7 +108,7 @@ async fn who_finds_every_socket_taken_waits_until_somebody_leaves() {
 async fn who_finds_no_socket_for_the_upstream_is_told_to_come_back() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.limits.sockets = NonZeroUsize::MIN)
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;

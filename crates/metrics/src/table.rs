@@ -53,7 +53,7 @@ const PING_SECONDS: &[f64] = &[
 
 /// Handshakes and connects. The last bound is the default `timeouts.answer`.
 const HANDSHAKE_SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
 /// The lives of pairs: a second to a day.

@@ -89,8 +89,8 @@ impl Admission {
                 })
             }),
             handshakes: semaphore(limits.handshakes.get()),
-            clients: semaphore(limits.sockets.get()),
-            upstreams: semaphore(limits.sockets.get()),
+            clients: semaphore(limits.connections.get()),
+            upstreams: semaphore(limits.connections.get()),
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
             pairs,
             pairs_per_source: per_source,
             handshakes: NonZeroUsize::MIN,
-            sockets: NonZeroUsize::MIN,
+            connections: NonZeroUsize::MIN,
             head_bytes: 65_536,
         };
         Admission::new(&limits, &RouteTable::new(vec![Arc::new(route)]))

@@ -117,6 +117,7 @@ mod tests {
                 .iter()
                 .map(|network| network.parse().unwrap())
                 .collect(),
+            via: false,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in came {

@@ -77,7 +77,7 @@ impl Pair {
             pairs: 1,
             pairs_per_source: None,
             handshakes: NonZeroUsize::MIN,
-            sockets: NonZeroUsize::MIN,
+            connections: NonZeroUsize::MIN,
             head_bytes: 65_536,
         };
         let routes = RouteTable::new(vec![Arc::new(testing::route("main"))]);

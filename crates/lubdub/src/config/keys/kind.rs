@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     CountOrOff,
     /// A whole number above zero, or "auto".
     CountOrAuto,
+    /// True or false.
+    Switch,
     /// A number from 0 to 1.
     Share,
     /// A code that a Close may carry.
@@ -51,6 +53,7 @@ impl Kind {
     /// Whether text that is nothing but a number is meant as that number.
     pub(crate) fn takes_numbers(self) -> bool {
         match self {
+            Self::Switch => false,
             Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
             Self::Size | Self::SizeOrOff => true,
             Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
@@ -72,6 +75,7 @@ impl Kind {
             Self::Count => "number",
             Self::CountOrOff => "number or `\"off\"`",
             Self::CountOrAuto => "number or `\"auto\"`",
+            Self::Switch => "`true` or `false`",
             Self::Share => "share, 0 to 1",
             Self::CloseCode => "close code",
             Self::Choice(words) => {

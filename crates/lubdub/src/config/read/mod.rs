@@ -87,6 +87,16 @@ pub(crate) fn count_or_auto(value: &Scalar) -> Read<Option<NonZeroUsize>> {
     or_word(value, "auto", count)
 }
 
+/// True or false.
+pub(crate) fn switch(value: &Scalar) -> Read<bool> {
+    match value {
+        Scalar::Bool(value) => Ok(*value),
+        Scalar::Text(_) | Scalar::Integer(_) | Scalar::Float(_) | Scalar::List(_) => {
+            Err(Wrong::new("must be true or false"))
+        }
+    }
+}
+
 /// A share of the interval.
 pub(crate) fn jitter(value: &Scalar) -> Read<Jitter> {
     let share = match value {
