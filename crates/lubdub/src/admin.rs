@@ -62,7 +62,7 @@ type Answer = Response<Full<Bytes>>;
 
 /// A client that does not send its request is let go of.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at a time: as many file descriptors are kept for them (see `Machine::pairs`). One
+/// Connections at a time: as many file descriptors are kept for them (see `config::machine`). One
 /// more ends the oldest, so that nobody keeps a probe or a scraper waiting by saying nothing.
 const CONNECTIONS: usize = 32;
 /// Accepting again at once after an error (no file descriptor, say) would spin.

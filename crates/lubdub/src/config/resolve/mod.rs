@@ -8,17 +8,19 @@ mod route;
 mod terms;
 mod upstream;
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
-use super::machine::Machine;
+use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
 use super::tree::Table;
-use super::{AdminSettings, LogSettings, read};
+use super::{AdminSettings, LogSettings, read, url};
 
 /// What a configuration says.
 pub(crate) struct Resolved {
@@ -28,6 +30,8 @@ pub(crate) struct Resolved {
     pub admin: Option<AdminSettings>,
     /// To the log.
     pub log: LogSettings,
+    /// What has descriptors besides clients and upstreams.
+    pub household: Household,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -39,7 +43,9 @@ pub(crate) fn resolve(
 ) -> Option<Resolved> {
     // Everything is read before the first `?`, so that every mistake is found.
     let listeners = listen::resolve(tree, &raw.listen, mistakes);
-    let limits = limits::resolve(&raw.limits, machine, mistakes);
+    let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
+    let household = household(raw, workers.flatten().unwrap_or(machine.cores));
+    let limits = limits::resolve(&raw.limits, machine, &household, mistakes);
     let upstreams = upstream::resolve(&raw.upstream, limits.as_ref(), mistakes);
     let base = raw.terms();
     let base_terms = terms::resolve(&base, mistakes);
@@ -47,7 +53,6 @@ pub(crate) fn resolve(
     let timeouts = front_timeouts(&raw.timeouts, mistakes);
     let forwarded = forwarded(&raw.forwarded, mistakes);
     let drain = drain(&raw.drain, mistakes);
-    let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
     let admin = process::admin(&raw.admin, mistakes);
     let log = process::log(&raw.log, mistakes);
     address::refuse_shared(raw, mistakes);
@@ -60,13 +65,29 @@ pub(crate) fn resolve(
         limits: limits?,
         forwarded: forwarded?,
         drain: drain?,
-        workers: workers?.unwrap_or(machine.cores),
+        workers: workers.map(|_| household.workers)?,
     };
     Some(Resolved {
         settings,
         admin: admin?,
         log: log?,
+        household,
     })
+}
+
+/// What will have descriptors besides clients and upstreams.
+fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
+    let urls = raw.upstream.values().filter_map(|set| set.url.as_ref());
+    let names: BTreeSet<_> = urls
+        .filter_map(|leaf| url::parse(read::text(&leaf.value).ok()?).ok())
+        .map(|url| url.host)
+        .filter(|host| host.parse::<IpAddr>().is_err())
+        .collect();
+    Household {
+        workers,
+        listeners: raw.listen.len(),
+        names: names.len(),
+    }
 }
 
 /// Where the admin listener is to be, the inner `None` for nowhere. `None` if that is wrong, which is

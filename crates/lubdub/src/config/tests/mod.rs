@@ -14,6 +14,9 @@ const MACHINE: Machine = Machine {
     cores: std::num::NonZeroUsize::MIN,
 };
 
+/// Pairs that it carries beside a listener and an upstream with a name.
+const CARRIED: usize = 9947;
+
 /// Sources that set these keys on the command line.
 fn flags(keys: &[(&str, &str)]) -> Sources {
     let flag = |&(key, value): &(&str, &str)| FlagValue {
@@ -61,7 +64,7 @@ fn a_listener_and_an_upstream_are_a_configuration_with_the_proxys_defaults() {
     assert_eq!(route.pairs, None);
     assert_eq!(*route.terms, Terms::default());
     assert_eq!(settings.timeouts, FrontTimeouts::default());
-    assert_eq!(settings.limits.pairs, MACHINE.pairs());
+    assert_eq!(settings.limits.pairs, CARRIED);
     assert_eq!(settings.limits.pairs_per_source, None);
     assert_eq!(settings.limits.handshakes.get(), 512);
     assert_eq!(settings.limits.head_bytes, 64 * 1024);
@@ -154,7 +157,8 @@ fn every_mistake_is_found_at_once() {
         "timeouts.conect = \"5s\" (--set): unknown key; did you mean timeouts.connect?",
         "close.to_client.drain = 1005 (--set): close code 1005 is only reported",
         "route.x.upstream = \"c\" (--set): there is no such upstream; did you mean \"b\"?",
-        "limits.pairs = 20000 (--set): is more than the 9952 that the file limit of 20000 carries",
+        "limits.pairs = 20000 (--set): is more than the 9947 that the file limit of 20000 carries beside 1 worker \
+         and 1 listener",
         "listen.Bad (--set): a name is at most 32",
         "admin = \"off\" (--set): is a table: set what is in it, such as admin.address",
         "log.level (--set): takes a value, not a table",
@@ -383,7 +387,7 @@ fn an_upstream_has_places_for_those_who_wait_for_it() {
         let upstream = &settings.routes[0].upstream;
         (upstream.waiting, upstream.requests)
     };
-    assert_eq!(upstream(&[]), (1024, MACHINE.pairs() / 2));
+    assert_eq!(upstream(&[]), (1024, CARRIED / 2));
     let small = [("limits.pairs", "1000"), ("limits.connections", "3000")];
     assert_eq!(upstream(&small), (250, 1500));
     let least = [("limits.pairs", "1"), ("limits.connections", "1")];
@@ -402,14 +406,14 @@ fn an_upstream_has_places_for_those_who_wait_for_it() {
 #[test]
 fn there_are_no_more_connections_than_the_file_limit_carries() {
     let limits = |more: &[(&str, &str)]| with(more).unwrap().settings.limits;
-    assert_eq!(limits(&[]).connections.get(), MACHINE.pairs());
+    assert_eq!(limits(&[]).connections.get(), CARRIED);
     let few = limits(&[("limits.connections", "100")]);
     assert_eq!((few.connections.get(), few.pairs), (100, 100));
     assert_eq!(
         mistakes(&[("limits.connections", "20000")]),
         [
-            "limits.connections = 20000 (--set): is more than the 9952 that the file limit of 20000 \
-          carries"
+            "limits.connections = 20000 (--set): is more than the 9947 that the file limit of 20000 \
+          carries beside 1 worker and 1 listener"
         ]
     );
 }
