@@ -164,6 +164,10 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
         host: address.ip().to_string().into(),
         port: address.port(),
         tls: None,
+        waiting: of_box.waiting,
+        requests: of_box.requests,
+        pool: of_box.pool,
+        pool_age: of_box.pool_age,
     };
     let route = Route {
         name: "main".into(),
