@@ -90,6 +90,7 @@ fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
         listeners: vec![Listener {
             name: "main".into(),
             address: (Ipv4Addr::LOCALHOST, 0).into(),
+            v6_only: false,
             tls: None,
         }],
         routes: vec![Arc::new(Route {

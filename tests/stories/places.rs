@@ -156,6 +156,7 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
     let listener = |name: &str| Listener {
         name: name.into(),
         address: (Ipv4Addr::LOCALHOST, 0).into(),
+        v6_only: false,
         tls: None,
     };
     let address = upstreams.address();

@@ -90,7 +90,6 @@ impl Running {
         if let Some(settings) = &config.admin {
             let registry = Arc::clone(proxy.registry());
             let admin = Admin::bind(settings, Arc::clone(&metrics), registry, Arc::clone(&ready))
-                .await
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);

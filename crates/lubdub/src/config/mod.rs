@@ -69,6 +69,8 @@ pub(crate) struct Config {
 pub(crate) struct AdminSettings {
     /// Where it listens; port 0 lets the kernel choose.
     pub address: SocketAddr,
+    /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
+    pub v6_only: bool,
     /// What opens it to others than loopback.
     pub token: Option<Token>,
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.

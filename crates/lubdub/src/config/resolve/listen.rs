@@ -10,12 +10,14 @@ use rustls::ServerConfig;
 use super::super::error::Mistakes;
 use super::super::tree::Table;
 use super::super::{pem, raw, read};
+use super::address::Addresses;
 use super::{require, table_set_at};
 
 /// All listeners, at least one.
 pub(super) fn resolve(
     tree: &Table,
     raw: &BTreeMap<String, raw::Listen>,
+    addresses: &Addresses<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Listener>> {
     if raw.is_empty() {
@@ -27,7 +29,7 @@ pub(super) fn resolve(
     }
     let listeners: Vec<_> = raw
         .iter()
-        .map(|(name, listen)| listener(tree, name, listen, mistakes))
+        .map(|(name, listen)| listener(tree, name, listen, addresses, mistakes))
         .collect();
     listeners.into_iter().collect()
 }
@@ -36,6 +38,7 @@ fn listener(
     tree: &Table,
     name: &str,
     raw: &raw::Listen,
+    addresses: &Addresses<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Listener> {
     let key = format!("listen.{name}");
@@ -49,9 +52,11 @@ fn listener(
         Some(tls) => server_config(tree, &format!("{key}.tls"), tls, mistakes).map(Some),
         None => Some(None),
     };
+    let address = address?;
     Some(Listener {
         name: name.into(),
-        address: address?,
+        address,
+        v6_only: addresses.v6_only(address),
         tls: tls?,
     })
 }

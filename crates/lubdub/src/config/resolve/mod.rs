@@ -1,6 +1,7 @@
 //! From what was set to what is meant: the typed settings, or every mistake.
 
 mod address;
+mod circle;
 mod limits;
 mod listen;
 mod process;
@@ -21,6 +22,7 @@ use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
 use super::tree::Table;
 use super::{AdminSettings, LogSettings, read, url};
+use address::Addresses;
 
 /// What a configuration says.
 pub(crate) struct Resolved {
@@ -42,7 +44,8 @@ pub(crate) fn resolve(
     mistakes: &mut Mistakes,
 ) -> Option<Resolved> {
     // Everything is read before the first `?`, so that every mistake is found.
-    let listeners = listen::resolve(tree, &raw.listen, mistakes);
+    let addresses = Addresses::of(raw);
+    let listeners = listen::resolve(tree, &raw.listen, &addresses, mistakes);
     let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
     let household = household(raw, workers.flatten().unwrap_or(machine.cores));
     let limits = limits::resolve(&raw.limits, machine, &household, mistakes);
@@ -53,9 +56,10 @@ pub(crate) fn resolve(
     let timeouts = front_timeouts(&raw.timeouts, mistakes);
     let forwarded = forwarded(&raw.forwarded, mistakes);
     let drain = drain(&raw.drain, mistakes);
-    let admin = process::admin(&raw.admin, mistakes);
+    let admin = process::admin(&raw.admin, &addresses, mistakes);
     let log = process::log(&raw.log, mistakes);
-    address::refuse_shared(raw, mistakes);
+    addresses.refuse_overlaps(mistakes);
+    circle::refuse(raw, &addresses, mistakes);
 
     base_terms?;
     let settings = Settings {
