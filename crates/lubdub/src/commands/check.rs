@@ -76,5 +76,6 @@ fn summary(config: &Config) -> String {
         "up to {} pairs, {} workers",
         settings.limits.pairs, settings.workers
     ));
+    lines.extend(config.replacements());
     lines.join("\n") + "\n"
 }

@@ -35,6 +35,14 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Runs the proxy until it is told to stop.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     logging::init(config.log)?;
+    // What `lubdub check` would have said.
+    for warning in config.warnings.iter() {
+        let slug = warning.slug;
+        warn!(warning = slug, "{warning}; see: lubdub explain {slug}");
+    }
+    for replacement in config.replacements() {
+        info!("{replacement}");
+    }
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -45,7 +53,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
-    let running = Running::start(config).await?;
+    let running = Running::start(config)?;
     ending.wait().await;
     tokio::select! {
         drained = running.drain() => {
@@ -61,7 +69,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 impl Running {
     /// Starts the proxy and its admin listener.
-    pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
+    pub(crate) fn start(config: Config) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,

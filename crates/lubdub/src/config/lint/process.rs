@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::super::leaf::Scalar;
 use super::super::read;
-use super::{Findings, Leaf, Origin, Subject, leaf};
+use super::{Findings, Leaf, Origin, Subject, Unread, leaf};
 
 /// Where an address can be reached from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +156,13 @@ pub(super) fn admin_public(subject: &Subject<'_>, findings: &mut Findings<'_>) {
                 }
             },
         );
+    }
+}
+
+pub(super) fn variable_unread(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for Unread { name, meant } in subject.unread {
+        let reason = format!("nobody reads this variable; did you mean {meant}?");
+        findings.warn_of_variable(name, reason);
     }
 }
 

@@ -149,10 +149,11 @@ fn scope(address: SocketAddr) -> u32 {
 /// Whether who connects to `target` comes to a socket that listens on `own`.
 fn reaches(target: IpAddr, own: IpAddr, v6_only: bool) -> bool {
     // Linux takes the unspecified address for loopback.
-    let target = match target.to_canonical() {
-        IpAddr::V4(target) if target.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(target) if target.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        target => target,
+    let target = target.to_canonical();
+    let target = match (target, target.is_unspecified()) {
+        (IpAddr::V4(_), true) => Ipv4Addr::LOCALHOST.into(),
+        (IpAddr::V6(_), true) => Ipv6Addr::LOCALHOST.into(),
+        (target, false) => target,
     };
     let own = own.to_canonical();
     if !own.is_unspecified() {

@@ -6,7 +6,7 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
@@ -14,8 +14,8 @@ use super::super::raw::Raw;
 use super::super::{read, url};
 use super::address::{Addresses, Role};
 
-/// So long all names together get to be resolved; what takes longer passes. A name server that does
-/// not answer must not keep lubdub from starting.
+/// So long a name gets to be resolved, and all that hang get it together; what takes longer passes. A
+/// name server that does not answer must not keep lubdub from starting.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Notes upstreams that are at an address of `own`.
@@ -35,10 +35,12 @@ pub(super) fn refuse(raw: &Raw, own: &Addresses<'_>, mistakes: &mut Mistakes) {
         })
     });
     let suspects: Vec<(&Leaf, mpsc::Receiver<Vec<SocketAddr>>)> = suspects.collect();
-    let deadline = Instant::now() + PATIENCE;
+    let mut patience = PATIENCE;
     for (leaf, told) in suspects {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let addresses = told.recv_timeout(left).unwrap_or_default();
+        let Ok(addresses) = told.recv_timeout(patience) else {
+            patience = Duration::ZERO;
+            continue;
+        };
         let found = addresses.into_iter().find_map(|address| own.at(address));
         if let Some((role, Leaf { key, value, origin })) = found {
             let result = match role {

@@ -341,23 +341,48 @@ fn variables_are_text_until_the_key_says_how_to_read_it() {
     assert_eq!(config.admin.unwrap().hosts, ["a.example", "b.example"]);
 }
 
+/// They were ignored without a word, or, some of them, refused.
 #[test]
-fn a_missing_underscore_is_noticed() {
-    let variables = vec![("LUBDUB_LOG__LEVEL".into(), "debug".into())];
-    let mistakes = load(
-        &Sources {
-            variables,
-            ..Sources::default()
-        },
-        &MACHINE,
-    )
-    .unwrap_err();
-    assert!(
-        mistakes
-            .to_string()
-            .contains("LUBDUB_LOG__LEVEL: is not lubdub's; did you mean LUBDUB__LOG__LEVEL?"),
-        "{mistakes}"
-    );
+fn variables_that_nobody_reads_are_warned_of_unless_they_are_others() {
+    let warnings = |name: &str| {
+        let sources = Sources {
+            variables: vec![(name.into(), "s3cret".into())],
+            ..flags(&[
+                ("listen.a.address", "127.0.0.1:0"),
+                ("upstream.b.url", "ws://b"),
+            ])
+        };
+        load(&sources, &MACHINE).unwrap().warnings
+    };
+    for (name, meant) in [
+        ("LUBDUB_LOG__LEVEL", "LUBDUB__LOG__LEVEL"),
+        ("LUBDUB_LOG_LEVEL", "LUBDUB__LOG__LEVEL"),
+        ("LUBDUB_LISTEN", "LUBDUB__LISTEN__NAME__ADDRESS"),
+        ("LUBDUB_ADMIN_TOKEN", "LUBDUB__ADMIN__ADDRESS"),
+        ("lubdub__log__level", "LUBDUB__LOG__LEVEL"),
+        ("Lubdub__Log__Level", "LUBDUB__LOG__LEVEL"),
+    ] {
+        assert_eq!(
+            warnings(name).to_string(),
+            format!(
+                "the configuration has a warning\n  {name}: nobody reads this variable; did you \
+                 mean {meant}?\n    see: lubdub explain variable-unread"
+            )
+        );
+    }
+    for name in [
+        "LUBDUB_CONFIG_DIR",
+        "LUBDUB_PORT",
+        "LUBDUB_PORT_8080_TCP_ADDR",
+        "LUBDUB_SERVICE_HOST",
+        "LUBDUB_ADMIN_PORT",
+        "LUBDUB_ADMIN_SERVICE_PORT_METRICS",
+        "LUBDUB_LISTENERS",
+        "lubdub_log_level",
+        "LUBDUBX__LOG__LEVEL",
+    ] {
+        assert_eq!(warnings(name).len(), 0, "{name}");
+    }
 }
 
 #[test]
@@ -371,11 +396,15 @@ fn flags_of_the_whole_replace_what_is_below_them_only() {
         variables: variables
             .map(|(name, value)| (name.into(), value.into()))
             .to_vec(),
-        replaced: vec!["listen"],
+        replaced: vec![("listen", "--listen")],
         ..flags(&[("listen.main.address", "127.0.0.1:1")])
     };
     let config = load(&sources, &MACHINE).unwrap();
     assert_eq!(config.settings.listeners.len(), 1);
+    assert_eq!(
+        config.replacements(),
+        ["--listen replaces listen.a (LUBDUB__LISTEN__A__ADDRESS)"]
+    );
     assert_eq!(&*config.settings.routes[0].name, "b");
     assert_eq!(config.log.level, Level::DEBUG);
 }

@@ -44,7 +44,7 @@ fn a_warning_names_key_value_origin_reason_and_page() {
         "the configuration has a warning\n  \
          timeouts.write_stall = \"off\" (--set): a peer that stops reading but answers at times \
          keeps its pair, and what is buffered for it, for ever\n    \
-         see docs/topics/checks.md#write-stall-off"
+         see: lubdub explain write-stall-off"
     );
 }
 
