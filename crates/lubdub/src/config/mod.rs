@@ -140,6 +140,7 @@ fn read(sources: &Sources, mistakes: &mut Mistakes) -> Result<(Table, Raw, Layer
     for mut layer in layers.set.drain(..) {
         // Each by itself: under a stronger layer's table a value in its place could not be seen.
         schema::check(&mut layer, mistakes);
+        name::adopt(&mut layer, &tree);
         tree.overlay(layer);
     }
     implied::complete(&mut tree);

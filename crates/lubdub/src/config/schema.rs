@@ -39,10 +39,24 @@ pub(crate) fn nearest<'a>(
 }
 
 fn check_table(table: &mut Table, path: &mut Vec<String>, mistakes: &mut Mistakes) {
+    let segments: Vec<&str> = path.iter().map(String::as_str).collect();
+    let are_names = keys::children(&segments) == [keys::NAME];
+    let mut names: Vec<String> = Vec::new();
     table.entries.retain(|segment, tree| {
+        let twin = names.iter().find(|name| name::same(name, segment));
         path.push(segment.clone());
-        let keep = check_entry(tree, path, mistakes);
+        let keep = match (twin, &*tree) {
+            (Some(twin), Tree::Table(table)) if are_names => {
+                let wrong = format!(
+                    "is the same name as {twin}: case does not count, and - is as good as _"
+                );
+                refuse_table(table, path, &wrong, mistakes);
+                false
+            }
+            _ => check_entry(tree, path, mistakes),
+        };
         path.pop();
+        names.push(segment.clone());
         keep
     });
 }
@@ -68,7 +82,7 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
         }
         (Found::Named, Tree::Table(table)) => {
             let wrong = match segments[..] {
-                ["route", NO_ROUTE] => Some(name::TAKEN),
+                ["route", name] if name::same(name, NO_ROUTE) => Some(name::TAKEN),
                 [.., name] if !name::is_name(name) => Some(name::RULE),
                 _ => None,
             };
