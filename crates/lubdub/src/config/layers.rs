@@ -16,8 +16,9 @@ use serde::Deserialize;
 use toml::de::ValueDeserializer;
 
 use super::error::{Mistake, Mistakes, Wrong};
+use super::file;
 use super::keys;
-use super::leaf::{Leaf, Scalar};
+use super::leaf::{Leaf, Scalar, TABLE};
 use super::origin::Origin;
 use super::tree::{Table, Tree};
 
@@ -98,8 +99,8 @@ pub(crate) fn read(sources: &Sources) -> Result<Layers, Mistakes> {
     let mut mistakes = Mistakes::default();
     let mut layers = Layers::default();
     if let Some(source) = &sources.file {
-        let file = file(source).map_err(|mistake| mistakes.push(mistake));
-        layers.set.extend(file.ok());
+        let set = of_file(source).map_err(|mistake| mistakes.push(mistake));
+        layers.set.extend(set.ok());
     }
     variables(&sources.variables, &mut layers, &mut mistakes);
     if !mistakes.is_empty() {
@@ -127,19 +128,26 @@ pub(crate) fn read(sources: &Sources) -> Result<Layers, Mistakes> {
 }
 
 /// What the file says.
-fn file(source: &FileSource) -> Result<Table, Mistake> {
+fn of_file(source: &FileSource) -> Result<Table, Mistake> {
     let name = source.path.display().to_string();
     match Toml::file_exact(&source.path).data() {
         Ok(mut profiles) => {
             let dict = profiles.remove(&Profile::Default).unwrap_or_default();
             Ok(table("", dict, &Origin::File(name)))
         }
-        Err(error) => Err(Mistake {
-            what: name,
-            value: None,
-            origin: Some(source.named_by.clone()),
-            wrong: Wrong(error.kind.to_string().trim_end().replace('\n', "\n  ")),
-        }),
+        Err(error) => {
+            let mut wrong = error.kind.to_string().trim_end().replace('\n', "\n  ");
+            if source.path.is_relative() && !source.path.exists() {
+                let place = file::absolute(&source.path);
+                wrong = format!("{wrong}; it was looked for at {place}");
+            }
+            Err(Mistake {
+                what: name,
+                value: None,
+                origin: Some(source.named_by.clone()),
+                wrong: Wrong(wrong),
+            })
+        }
     }
 }
 
@@ -258,7 +266,6 @@ fn scalar(value: Value) -> Scalar {
             None => Scalar::Float(number.to_f64().unwrap_or(f64::NAN)),
         },
         Value::Array(_, values) => Scalar::List(values.into_iter().map(scalar).collect()),
-        // Tables in arrays and the like: no key takes them, and nobody needs to see them whole.
-        Value::Dict(..) | Value::Empty(..) => Scalar::Text("{..}".to_owned()),
+        Value::Dict(..) | Value::Empty(..) => Scalar::Text(TABLE.to_owned()),
     }
 }

@@ -27,7 +27,7 @@ pub(super) static LISTEN: Section = Section {
 pub(super) static CERTIFICATE: Section = Section {
     path: "listen.NAME.tls.certificate.NAME",
     about: "A certificate makes the listener speak TLS, and nothing but TLS. For now a listener \
-            takes exactly one. Files are looked for from the working directory.",
+            takes exactly one.",
     example: Example::Commented,
     keys: &[
         Key::new(

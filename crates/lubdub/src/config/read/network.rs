@@ -32,6 +32,27 @@ pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<SocketAddr>> {
 /// A host name or IP literal as it stands in `Host`, without its port, in lower case.
 pub(crate) fn host(value: &Scalar) -> Read<String> {
     let host = text(value)?;
+    if host.contains('*') {
+        return Err(Wrong::new(
+            "must be one whole host, without \"*\"; what is not set is for every host",
+        ));
+    }
+    whole_host(host)
+}
+
+/// Any number of hosts.
+pub(crate) fn hosts(value: &Scalar) -> Read<Vec<String>> {
+    let host = |value: &Scalar| {
+        let host = text(value)?;
+        if host.contains('*') {
+            return Err(Wrong::new("must be whole hosts, without \"*\""));
+        }
+        whole_host(host)
+    };
+    list(value).iter().map(host).collect()
+}
+
+fn whole_host(host: &str) -> Read<String> {
     let literal = (host.strip_prefix('['))
         .and_then(|rest| rest.strip_suffix(']'))
         .and_then(|literal| literal.parse::<Ipv6Addr>().ok());
@@ -45,11 +66,6 @@ pub(crate) fn host(value: &Scalar) -> Read<String> {
     Err(Wrong::new(
         "must be a host without a port, such as \"chat.example.com\"",
     ))
-}
-
-/// Any number of hosts.
-pub(crate) fn hosts(value: &Scalar) -> Read<Vec<String>> {
-    list(value).iter().map(host).collect()
 }
 
 /// Any number of networks; an address is a network of one.
@@ -163,8 +179,13 @@ mod tests {
             host(&t("[2001:DB8:0::0:1]")),
             Ok("[2001:db8::1]".to_owned())
         );
-        for text in ["", "a:80", "::1", "http://a", "*", "a b"] {
+        for text in ["", "a:80", "::1", "http://a", "a b"] {
             assert!(host(&t(text)).is_err(), "{text}");
+        }
+        for text in ["*", "*.example.com"] {
+            let Wrong(wrong) = host(&t(text)).unwrap_err();
+            assert!(wrong.contains("one whole host, without \"*\""), "{wrong}");
+            assert!(hosts(&t(text)).unwrap_err().0.contains("whole hosts"));
         }
     }
 }

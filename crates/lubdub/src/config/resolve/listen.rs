@@ -11,7 +11,7 @@ use super::super::error::Mistakes;
 use super::super::tree::Table;
 use super::super::{pem, raw, read};
 use super::address::Addresses;
-use super::{require, table_set_at};
+use super::{load, require, set, table_set_at};
 
 /// All listeners, at least one.
 pub(super) fn resolve(
@@ -93,10 +93,10 @@ fn with_certificate(
     raw: &raw::Certificate,
     mistakes: &mut Mistakes,
 ) -> Option<Arc<ServerConfig>> {
-    let chain = |value: &_| pem::certificates(&read::file(value)?);
-    let chain = require(&raw.cert, &format!("{key}.cert"), chain, mistakes);
-    let private_key = |value: &_| pem::private_key(&read::file(value)?);
-    let private_key = require(&raw.key, &format!("{key}.key"), private_key, mistakes);
+    let chain = set(&raw.cert, &format!("{key}.cert"), mistakes)
+        .and_then(|leaf| load(leaf, pem::certificates, mistakes));
+    let private_key = set(&raw.key, &format!("{key}.key"), mistakes)
+        .and_then(|leaf| load(leaf, pem::private_key, mistakes));
 
     tls::server_config(chain?, private_key?)
         .map_err(|error| {
@@ -106,9 +106,7 @@ fn with_certificate(
                 rustls::Error::InconsistentKeys(_) => {
                     (&raw.key, format!("does not belong to {key}.cert"))
                 }
-                error @ rustls::Error::InvalidCertificate(_) => {
-                    (&raw.cert, format!("cannot be used: {error}"))
-                }
+                rustls::Error::InvalidCertificate(error) => (&raw.cert, pem::unusable(&error).0),
                 error => (&raw.key, format!("cannot be used: {error}")),
             };
             if let Some(leaf) = leaf {

@@ -12,6 +12,7 @@ mod upstream;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
@@ -21,7 +22,7 @@ use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
 use super::tree::Table;
-use super::{AdminSettings, LogSettings, read, url};
+use super::{AdminSettings, LogSettings, file, read, url};
 use address::Addresses;
 
 /// What a configuration says.
@@ -119,11 +120,27 @@ fn require<T>(
     read: impl FnOnce(&Scalar) -> Result<T, Wrong>,
     mistakes: &mut Mistakes,
 ) -> Option<T> {
-    let Some(leaf) = leaf else {
+    set(leaf, key, mistakes).and_then(|leaf| mistakes.read(leaf, read))
+}
+
+/// What must be set; `key` is its key.
+fn set<'a>(leaf: &'a Option<Leaf>, key: &str, mistakes: &mut Mistakes) -> Option<&'a Leaf> {
+    if leaf.is_none() {
         mistakes.about(key, "must be set");
-        return None;
-    };
-    mistakes.read(leaf, read)
+    }
+    leaf.as_ref()
+}
+
+/// Reads the file that `leaf` names.
+fn load<T>(
+    leaf: &Leaf,
+    load: impl FnOnce(&Path) -> Result<T, Wrong>,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    file::path(leaf)
+        .and_then(|path| load(&path))
+        .map_err(|Wrong(wrong)| mistakes.wrong(leaf, wrong))
+        .ok()
 }
 
 /// Reads a value that may be missing. The outer `None` says that it is wrong.

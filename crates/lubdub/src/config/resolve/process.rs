@@ -6,7 +6,7 @@ use super::super::error::Mistakes;
 use super::super::token::Token;
 use super::super::{AdminSettings, LogSettings, raw, read};
 use super::address::Addresses;
-use super::{optional, take};
+use super::{load, take};
 
 /// The inner `None` says that there is no admin listener.
 pub(super) fn admin(
@@ -15,8 +15,10 @@ pub(super) fn admin(
     mistakes: &mut Mistakes,
 ) -> Option<Option<AdminSettings>> {
     let address = admin_address(raw, mistakes);
-    let token = |value: &_| Token::from_file(&read::file(value)?);
-    let token = optional(&raw.token_file, token, mistakes);
+    let token = match &raw.token_file {
+        Some(leaf) => load(leaf, Token::from_file, mistakes).map(Some),
+        None => Some(None),
+    };
     let hosts = take(&raw.hosts, read::hosts, mistakes);
     let (address, token, hosts) = (address?, token?, hosts?);
     Some(address.map(|address| AdminSettings {
