@@ -76,6 +76,8 @@ fn summary(config: &Config) -> String {
         "up to {} pairs, {} workers",
         settings.limits.pairs, settings.workers
     ));
-    lines.extend(config.replacements());
+    for (flag, replaced) in config.replacements() {
+        lines.push(format!("{flag} replaces {replaced}"));
+    }
     lines.join("\n") + "\n"
 }

@@ -37,11 +37,16 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     logging::init(config.log)?;
     // What `lubdub check` would have said.
     for warning in config.warnings.iter() {
-        let slug = warning.slug;
-        warn!(warning = slug, "{warning}; see: lubdub explain {slug}");
+        warn!(
+            warning = warning.slug,
+            setting = warning.setting(),
+            reason = warning.reason,
+            see = warning.see(),
+            "the configuration has a warning"
+        );
     }
-    for replacement in config.replacements() {
-        info!("{replacement}");
+    for (flag, replaced) in config.replacements() {
+        info!(flag, replaced, "a flag replaces what is set elsewhere");
     }
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -155,17 +155,17 @@ fn read(sources: &Sources, mistakes: &mut Mistakes) -> Result<(Table, Raw, Layer
 // === impl Config ===
 
 impl Config {
-    /// What the flags of the whole have replaced, a line for each flag.
-    pub(crate) fn replacements(&self) -> Vec<String> {
+    /// The flags of the whole, and what each has replaced.
+    pub(crate) fn replacements(&self) -> Vec<(&'static str, String)> {
         let of_flag = |flag| {
             let these = self.replaced.iter().filter(move |each| each.flag == flag);
             let these: Vec<_> = these
                 .map(|each| format!("{} ({})", each.key, each.origin))
                 .collect();
-            (!these.is_empty()).then(|| format!("{flag} replaces {}", these.join(", ")))
+            (flag, these.join(", "))
         };
         let flags: BTreeSet<_> = self.replaced.iter().map(|each| each.flag).collect();
-        flags.into_iter().filter_map(of_flag).collect()
+        flags.into_iter().map(of_flag).collect()
     }
 
     /// Every key that is in effect as TOML, with its origin in a comment.

@@ -67,8 +67,7 @@ impl fmt::Display for Warnings {
             n => write!(f, "the configuration has {n} warnings")?,
         }
         for warning in &self.0 {
-            let slug = warning.slug;
-            write!(f, "\n  {warning}\n    see: lubdub explain {slug}")?;
+            write!(f, "\n  {warning}")?;
         }
         Ok(())
     }
@@ -76,12 +75,25 @@ impl fmt::Display for Warnings {
 
 // === impl Warning ===
 
+impl Warning {
+    /// What it is about: the key with its value and origin, or a variable.
+    pub(crate) fn setting(&self) -> String {
+        let key = &self.key;
+        match &self.set {
+            Some((value, origin)) => format!("{key} = {value} ({origin})"),
+            None => key.clone(),
+        }
+    }
+
+    /// The command that says more.
+    pub(crate) fn see(&self) -> String {
+        format!("lubdub explain {}", self.slug)
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key)?;
-        if let Some((value, origin)) = &self.set {
-            write!(f, " = {value} ({origin})")?;
-        }
-        write!(f, ": {}", self.reason)
+        let (setting, reason, see) = (self.setting(), &self.reason, self.see());
+        write!(f, "{setting}: {reason}\n    see: {see}")
     }
 }

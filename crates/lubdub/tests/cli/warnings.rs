@@ -90,9 +90,11 @@ fn run_logs_what_check_warns_of() {
     let told: Vec<_> = WARNINGS.lines().skip(1).map(str::trim).collect();
     assert_eq!(logged.len(), 2, "{}", outcome.stderr);
     for (line, told) in logged.iter().zip(told.chunks(2)) {
-        assert_eq!(line["message"], told.join("; "));
-        let name = line["warning"].as_str().expect("a name");
-        assert!(told[1].ends_with(name), "{line}");
+        let text = |field: &str| line[field].as_str().expect("text");
+        let (setting, reason) = (text("setting"), text("reason"));
+        assert_eq!(told[0], format!("{setting}: {reason}"));
+        assert_eq!(told[1], format!("see: {}", text("see")));
+        assert!(told[1].ends_with(text("warning")), "{line}");
     }
 }
 

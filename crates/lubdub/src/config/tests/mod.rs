@@ -409,7 +409,10 @@ fn flags_of_the_whole_replace_what_is_below_them_only() {
     assert_eq!(config.settings.listeners.len(), 1);
     assert_eq!(
         config.replacements(),
-        ["--listen replaces listen.a (LUBDUB__LISTEN__A__ADDRESS)"]
+        [(
+            "--listen",
+            "listen.a (LUBDUB__LISTEN__A__ADDRESS)".to_owned()
+        )]
     );
     assert_eq!(&*config.settings.routes[0].name, "b");
     assert_eq!(config.log.level, Level::DEBUG);
