@@ -36,6 +36,19 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Runs the proxy until it is told to stop.
 pub(crate) fn run(config: Config) -> anyhow::Result<()> {
     logging::init(config.log)?;
+    // What `lubdub check` would have said.
+    for warning in config.warnings.iter() {
+        warn!(
+            warning = warning.slug,
+            setting = warning.setting(),
+            reason = warning.reason,
+            see = warning.see(),
+            "the configuration has a warning"
+        );
+    }
+    for (flag, replaced) in config.replacements() {
+        info!(flag, replaced, "a flag replaces what is set elsewhere");
+    }
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -46,7 +59,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
-    let running = Running::start(config).await?;
+    let running = Running::start(config)?;
     ending.wait().await;
     tokio::select! {
         drained = running.drain() => {
@@ -62,7 +75,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 impl Running {
     /// Starts the proxy and its admin listener.
-    pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
+    pub(crate) fn start(config: Config) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,
@@ -98,7 +111,6 @@ impl Running {
         if let Some(settings) = &config.admin {
             let registry = Arc::clone(proxy.registry());
             let admin = Admin::bind(settings, Arc::clone(&metrics), registry, Arc::clone(&ready))
-                .await
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);
