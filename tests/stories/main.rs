@@ -8,6 +8,7 @@ mod drains;
 mod ends;
 mod heads;
 mod loops;
+mod memory;
 mod places;
 mod pools;
 mod refusals;

@@ -1,6 +1,7 @@
 //! Whether a peer takes what HTTP sends it. The HTTP library reads a body ahead of a peer that takes
 //! nothing, into buffers of its own; a body that knows better waits.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,7 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 /// The most that is read at a time on behalf of HTTP, in bytes. One less than a power of two, because
 /// the HTTP library makes its buffers larger when one was filled.
-const MOST_AT_ONCE: usize = 16 * 1024 - 1;
+const MOST_AT_ONCE: usize = 8 * 1024 - 1;
 
 /// Whether a peer takes what it is sent.
 #[derive(Debug, Default)]
@@ -44,6 +45,10 @@ impl Pressure {
     }
 }
 
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8; MOST_AT_ONCE]>> = RefCell::new(Box::new([0; MOST_AT_ONCE]));
+}
+
 /// Reads no more than HTTP should keep for a peer that takes nothing; says how much.
 pub(crate) fn read_some(
     from: Pin<&mut impl AsyncRead>,
@@ -55,9 +60,12 @@ pub(crate) fn read_some(
         ready!(from.poll_read(cx, buf))?;
         return Poll::Ready(Ok(buf.filled().len() - before));
     }
-    let mut part = ReadBuf::new(buf.initialize_unfilled_to(MOST_AT_ONCE));
-    ready!(from.poll_read(cx, &mut part))?;
-    let n = part.filled().len();
-    buf.advance(n);
-    Poll::Ready(Ok(n))
+    // By way of a buffer of the thread's: one of hyper's own would have to be initialised as far as it
+    // may be read into, and an idle connection would keep all of that.
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut part = ReadBuf::new(&mut scratch[..]);
+        ready!(from.poll_read(cx, &mut part))?;
+        buf.put_slice(part.filled());
+        Poll::Ready(Ok(part.filled().len()))
+    })
 }

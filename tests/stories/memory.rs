@@ -1,0 +1,99 @@
+//! Plain exchanges that one side does not take: each held as much as the HTTP library likes to read ahead.
+
+use lubdub_testkit::binary::Binary;
+use lubdub_testkit::ms;
+use lubdub_testkit::peer::{Peer, Upstream};
+
+/// Exchanges at a time.
+const EXCHANGES: usize = 100;
+/// What each may hold, in bytes (the allocator's own waste among them).
+const MOST: usize = 64 * 1024;
+/// More than anybody holds.
+const BODY: usize = 1 << 30;
+
+/// The bytes that each of many exchanges holds while nobody takes what is sent.
+async fn held(lubdub: &Binary, upstreams: &Upstream, head: &str, way: Way) -> usize {
+    let before = lubdub.resident();
+    let mut both = Vec::new();
+    for _ in 0..EXCHANGES {
+        let mut client = lubdub.dial().tiny().connect().await;
+        client.send(head).await;
+        let mut upstream = upstreams.accept().await;
+        upstream.expect_head().await;
+        match way {
+            Way::Down => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n");
+                upstream.send(head).await;
+                client.expect_head().await;
+                fill(&mut upstream).await;
+            }
+            Way::Up => fill(&mut client).await,
+        }
+        both.push((client, upstream));
+    }
+    lubdub.resident().saturating_sub(before) / EXCHANGES
+}
+
+/// Which way a body goes.
+#[derive(Clone, Copy)]
+enum Way {
+    Down,
+    Up,
+}
+
+/// Sends until no more is taken.
+async fn fill(peer: &mut Peer) {
+    peer.send_until_blocked(ms(20)).await;
+}
+
+/// 210 KiB for each download that the client did not read.
+#[tokio::test]
+async fn a_download_that_the_client_does_not_read_holds_little() {
+    let upstreams = Upstream::tiny();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let head = "GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";
+    let held = held(&lubdub, &upstreams, head, Way::Down).await;
+    eprintln!("HELD {held}");
+    assert!(held <= MOST, "{held} bytes each");
+}
+
+/// 615 KiB for each upload that the upstream did not read.
+#[tokio::test]
+async fn an_upload_that_the_upstream_does_not_read_holds_little() {
+    let upstreams = Upstream::tiny();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let head = format!("POST / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: {BODY}\r\n\r\n");
+    let held = held(&lubdub, &upstreams, &head, Way::Up).await;
+    eprintln!("HELD {held}");
+    assert!(held <= MOST, "{held} bytes each");
+}
+
+/// The same in chunks, of a method whose body may have to be sent once more.
+#[tokio::test]
+async fn an_upload_that_may_be_sent_once_more_holds_little_as_well() {
+    let upstreams = Upstream::tiny();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let head = format!("PUT / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: {BODY}\r\n\r\n");
+    let held = held(&lubdub, &upstreams, &head, Way::Up).await;
+    eprintln!("HELD {held}");
+    assert!(held <= MOST, "{held} bytes each");
+}
+    let upstreams = Upstream::tiny();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let before = lubdub.resident();
+    let mut both = Vec::new();
+    for _ in 0..EXCHANGES {
+        let mut client = lubdub.dial().tiny().connect().await;
+        client
+            .send("GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n")
+            .await;
+        let mut upstream = upstreams.accept().await;
+        upstream.expect_head().await;
+        both.push((client, upstream));
+    }
+    tokio::time::sleep(ms(500)).await;
+    eprintln!(
+        "HELD base {}",
+        lubdub.resident().saturating_sub(before) / EXCHANGES
+    );
+}
