@@ -21,6 +21,7 @@ mod table;
 
 pub use handles::{
     DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics, RouteMetrics, SideMetrics,
+    Unlogged,
 };
 pub use labels::{Cause, Diagnosis, Label, OpcodeClass, Outcome, Value};
 pub use metrics::{Counter, Gauge, Histogram};

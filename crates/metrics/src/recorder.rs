@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::handles::{ListenerMetrics, NO_ROUTE, RouteMetrics};
+use crate::handles::{ListenerMetrics, NO_ROUTE, RouteMetrics, Unlogged};
 use crate::labels::Label;
 use crate::process::{PROCESS, ProcessMetrics};
 use crate::table::{self, Kind, Metric, TABLE, Unit};
@@ -31,6 +31,8 @@ pub struct Metrics {
     routes: Box<[Arc<RouteMetrics>]>,
     listeners: Box<[Arc<ListenerMetrics>]>,
     draining: Gauge,
+    log_lines_dropped: Counter,
+    refusals_not_logged: Unlogged,
 }
 
 /// What runs, for `lubdub_build_info`.
@@ -104,6 +106,8 @@ impl Metrics {
             .map(|name| Arc::new(ListenerMetrics::register(&scope, name, &routes)))
             .collect();
         let draining = scope.gauge(&table::DRAINING);
+        let log_lines_dropped = scope.counter(&table::LOG_LINES_DROPPED);
+        let refusals_not_logged = Unlogged::register(&scope);
 
         Ok(Self {
             handle: recorder.handle(),
@@ -112,6 +116,8 @@ impl Metrics {
             routes,
             listeners,
             draining,
+            log_lines_dropped,
+            refusals_not_logged,
         })
     }
 
@@ -136,6 +142,18 @@ impl Metrics {
     /// Says whether lubdub is draining.
     pub fn set_draining(&self, draining: bool) {
         self.draining.set(u8::from(draining));
+    }
+
+    /// Lines of the log that nobody will read.
+    #[must_use]
+    pub fn log_lines_dropped(&self) -> &Counter {
+        &self.log_lines_dropped
+    }
+
+    /// Those who were not served without a line in the log, to be looked up at start.
+    #[must_use]
+    pub fn refusals_not_logged(&self) -> Unlogged {
+        self.refusals_not_logged.clone()
     }
 
     /// All metrics in the text format of Prometheus ([`CONTENT_TYPE`]), in no particular order.

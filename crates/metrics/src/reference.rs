@@ -88,7 +88,7 @@ fn write_cardinality(page: &mut String) -> Result {
     };
     let per_route = sum(|m| m.has(Label::Route) && !m.has(Label::Listener));
     let per_both = sum(|m| m.has(Label::Route) && m.has(Label::Listener));
-    let per_listener = sum(|m| m.has(Label::Outcome));
+    let per_listener = sum(|m| m.has(Label::Outcome) && m.has(Label::Listener));
     let fixed = sum(|m| !m.has(Label::Route)) + PROCESS.len();
 
     writeln!(page, "| For each | Series |\n| --- | --- |")?;

@@ -183,6 +183,16 @@ table! {
         &[],
         "1 while lubdub drains, else 0.",
     );
+    LOG_LINES_DROPPED = Metric::counter(
+        "lubdub_log_lines_dropped_total",
+        &[],
+        "Lines of the log that were dropped because nobody read it, or because it could not be written.",
+    );
+    REFUSALS_NOT_LOGGED = Metric::counter(
+        "lubdub_refusals_not_logged_total",
+        &[Outcome],
+        "Requests and connections that were not served and have no line of their own in the log, because log.refusals or log.level allows no more.",
+    );
 }
 
 // === impl Metric ===

@@ -49,6 +49,8 @@ fn rows_are_those_of_the_design_in_its_order() {
             "bytes_total",
             "frames_total",
             "draining",
+            "log_lines_dropped_total",
+            "refusals_not_logged_total",
         ]
     );
 }

@@ -10,6 +10,9 @@ mod http;
 mod leg;
 mod patience;
 mod proxy;
+// Wired in where requests are answered.
+#[allow(dead_code)]
+mod refusals;
 pub mod registry;
 pub mod route;
 pub mod settings;

@@ -15,7 +15,7 @@ use crate::front::connection::Entrance;
 use crate::front::listener::{Acceptor, Bound};
 use crate::registry::{Order, Registry};
 use crate::route::RouteTable;
-use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits, Settings};
+use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits, RequestDetail, Settings};
 use crate::worker::Workers;
 
 /// A running proxy. It serves until [`Proxy::drain`] has ended it.
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) forwarded: Forwarded,
     pub(crate) drain: Drain,
+    /// How much of a request the log tells.
+    pub(crate) told: RequestDetail,
     pub(crate) admission: Arc<Admission>,
     pub(crate) registry: Arc<Registry>,
     /// No new pairs, and connections end with the exchange under way.
@@ -127,6 +129,7 @@ impl Proxy {
             limits: settings.limits,
             forwarded: settings.forwarded,
             drain: settings.drain,
+            told: settings.logging.request,
             registry: Arc::new(Registry::new(tokio::time::Instant::now().into_std())),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),

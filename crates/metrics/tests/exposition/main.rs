@@ -74,7 +74,7 @@ fn the_number_of_series_is_what_routes_and_listeners_cost() {
         let is_own = |name: &str| name.starts_with("lubdub_");
         scrape.samples.keys().filter(|(n, _)| is_own(n)).count()
     };
-    let (fixed, route, listener, both) = (2, 154, 14, 27);
+    let (fixed, route, listener, both) = (17, 154, 14, 27);
     assert_eq!(own(&[], &[]), fixed);
     assert_eq!(own(&[], &["a"]), fixed + route);
     assert_eq!(own(&["p"], &[]), fixed + listener);
@@ -83,6 +83,23 @@ fn the_number_of_series_is_what_routes_and_listeners_cost() {
         own(&["p", "q"], &["a", "b"]),
         fixed + 2 * route + 2 * listener + 4 * both
     );
+}
+
+#[test]
+fn what_the_log_leaves_out_arrives_under_its_names() {
+    let metrics = metrics();
+    metrics.log_lines_dropped().increment(7);
+    let unlogged = metrics.refusals_not_logged();
+    for (n, outcome) in (1..).zip(Outcome::ALL) {
+        unlogged.get(outcome).increment(n);
+    }
+    let scrape = Scrape::of(&metrics);
+    assert_eq!(scrape.get("lubdub_log_lines_dropped_total", &[]), 7.0);
+    for (n, outcome) in (1_u32..).zip(Outcome::ALL) {
+        let labels = &[("outcome", outcome.as_str())];
+        let counted = scrape.get("lubdub_refusals_not_logged_total", labels);
+        assert_eq!(counted, f64::from(n));
+    }
 }
 
 #[test]

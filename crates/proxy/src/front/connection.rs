@@ -92,7 +92,7 @@ pub(crate) async fn serve(
     match connection.open(newcomer.tcp).await {
         Ok(leg) => connection.serve_http(leg).await,
         Err(unserved) => {
-            debug!(%peer, listener = %connection.entrance.listener.name, reason = %unserved, "connection not served");
+            debug!(client = %peer, listener = %connection.entrance.listener.name, reason = %unserved, "connection not served");
             let outcome = match unserved {
                 Unserved::FirstByte | Unserved::TlsTimeout => Outcome::RequestTimeout,
                 // Health checks of load balancers connect and go.
@@ -206,7 +206,7 @@ impl Connection {
                     served.as_mut().graceful_shutdown();
                 }
                 expired = expired.as_mut() => {
-                    debug!(peer = %self.peer, listener = %self.entrance.listener.name, ?expired, "connection timed out");
+                    debug!(client = %self.peer, listener = %self.entrance.listener.name, ?expired, "connection timed out");
                     if expired != Expired::Idle {
                         self.entrance.metrics.unrouted(Outcome::RequestTimeout).increment(1);
                     }
@@ -223,7 +223,7 @@ impl Connection {
     }
 
     fn on_error(&self, error: &hyper::Error) {
-        debug!(peer = %self.peer, listener = %self.entrance.listener.name, %error, "connection ended with an error");
+        debug!(client = %self.peer, listener = %self.entrance.listener.name, %error, "connection ended with an error");
         // hyper has answered with the status that fits (400, 414, 431).
         if error.is_parse() {
             self.entrance

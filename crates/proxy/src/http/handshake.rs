@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -71,6 +71,8 @@ pub(super) struct Engaged {
     handshake: Handshake,
     places: Places,
     route: Arc<Route>,
+    /// What the log may tell of the request.
+    told: Option<Box<str>>,
 }
 
 /// Takes an upgrade to the upstream and brings back its answer: a 101 as a pair to be, anything
@@ -103,6 +105,9 @@ pub(super) async fn upgrade(
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
+    let host = request.headers().get(HOST);
+    let host = host.map_or("", |host| host.to_str().unwrap_or_default());
+    let told = shared.told.tell(host, request.uri().path());
     match ask(connection, &route, &handshake, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Engaged {
@@ -117,6 +122,7 @@ pub(super) async fn upgrade(
                     _load: connection.worker.load(),
                 },
                 route,
+                told,
             })
         }
         Ok(Answered {
@@ -135,7 +141,7 @@ pub(super) async fn upgrade(
             Err(and_close(Response::from_parts(parts, relayed)))
         }
         Err(failed) => {
-            warn!(peer = %connection.peer, route = %route.name, upstream = %route.upstream.name, reason = %failed, "handshake failed");
+            warn!(client = %connection.peer, route = %route.name, upstream = %route.upstream.name, reason = %failed, "handshake failed");
             Err(handshake.refuse(failed.outcome()))
         }
     }
@@ -231,7 +237,7 @@ impl Engaged {
         let (client, upstream) = match within(self.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
-                debug!(peer = %connection.peer, %error, "client went before its 101");
+                debug!(client = %connection.peer, %error, "client went before its 101");
                 return;
             }
             Err(_) => return,
@@ -250,9 +256,10 @@ impl Engaged {
             Arc::clone(&self.route.name),
             connection.peer,
             self.upstream,
+            self.told,
             Instant::now().into_std(),
         );
-        debug!(pair = registration.entry().id.0, peer = %connection.peer, route = %self.route.name, "pair opened");
+        debug!(pair = registration.entry().id.0, client = %connection.peer, route = %self.route.name, "pair opened");
         // Whoever came while the drain was being ordered hears of it here.
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);

@@ -194,7 +194,7 @@ async fn relay(
         biased;
         sent = plain_clients.send(route, request, Arc::clone(&exchange)) => sent,
         () = silence => {
-            warn!(peer = %connection.peer, route = %shared.routes[route].name, "plain request not answered in time");
+            warn!(client = %connection.peer, route = %shared.routes[route].name, "plain request not answered in time");
             return refusal(Outcome::AnswerTimeout);
         }
     };
@@ -223,7 +223,7 @@ async fn relay(
         Err(error) => {
             let upstream = &shared.routes[route].upstream;
             let reason = root(&error);
-            warn!(peer = %connection.peer, upstream = %upstream.name, %reason, "plain request failed");
+            warn!(client = %connection.peer, upstream = %upstream.name, %reason, "plain request failed");
             refusal(match find::<ConnectError>(&error) {
                 Some(ConnectError::TimedOut(_)) => Outcome::ConnectTimeout,
                 Some(ConnectError::NoRoom) => Outcome::AtCapacity,

@@ -89,6 +89,7 @@ impl Pair {
             "main".into(),
             nobody,
             nobody,
+            None,
             now,
         );
         let (client, upstream) = tokio::join!(connection(), connection());

@@ -53,6 +53,7 @@ pub(crate) fn resolve(
     let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
     let admin = process::admin(&raw.admin, mistakes);
     let log = process::log(&raw.log, mistakes);
+    let logging = process::logging(&raw.log, mistakes);
     address::refuse_shared(raw, mistakes);
 
     base_terms?;
@@ -63,6 +64,7 @@ pub(crate) fn resolve(
         limits: limits?,
         forwarded: forwarded?,
         drain: drain?,
+        logging: logging?,
         workers: workers?.unwrap_or(machine.cores),
     };
     Some(Resolved {

@@ -5,7 +5,7 @@ mod warnings;
 
 use std::time::Duration;
 
-use lubdub_proxy::settings::{FrontTimeouts, Terms};
+use lubdub_proxy::settings::{FrontTimeouts, Logging, Terms};
 
 use super::*;
 
@@ -76,6 +76,7 @@ fn a_listener_and_an_upstream_are_a_configuration_with_the_proxys_defaults() {
             level: Level::INFO
         }
     );
+    assert_eq!(settings.logging, Logging::default());
 }
 
 #[test]
