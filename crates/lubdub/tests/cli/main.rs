@@ -8,5 +8,6 @@ mod pages;
 mod printed;
 mod probe;
 mod program;
+mod unread;
 mod usage;
 mod warnings;
