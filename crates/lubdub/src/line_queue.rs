@@ -212,12 +212,10 @@ fn deliver(writer: &mut dyn Write, bytes: &[u8]) -> Result<(), Torn> {
                 return Err(Torn { error, written });
             }
             Ok(more) => written += more,
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted => {}
-                // Whoever shares the other end has made it non-blocking.
-                ErrorKind::WouldBlock => thread::park_timeout(PAUSE),
-                _ => return Err(Torn { error, written }),
-            },
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Whoever shares the other end has made it non-blocking.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(PAUSE),
+            Err(error) => return Err(Torn { error, written }),
         }
     }
     writer.flush().map_err(|error| Torn { error, written })

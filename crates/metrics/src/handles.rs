@@ -282,7 +282,6 @@ impl Unlogged {
     }
 
     /// Those of one outcome.
-    #[must_use]
     pub fn get(&self, outcome: Outcome) -> &Counter {
         &self.0[outcome as usize]
     }

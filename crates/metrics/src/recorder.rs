@@ -145,7 +145,6 @@ impl Metrics {
     }
 
     /// Lines of the log that nobody will read.
-    #[must_use]
     pub fn log_lines_dropped(&self) -> &Counter {
         &self.log_lines_dropped
     }

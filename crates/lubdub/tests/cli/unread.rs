@@ -2,8 +2,11 @@
 
 use std::io::{PipeReader, Write as _, pipe};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{CONFIGURATION, Lubdub, MINIMUM};
 
@@ -14,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn full() -> (PipeReader, Stdio) {
     let (reader, writer) = pipe().expect("a pipe");
     let mut filler = writer.try_clone().expect("a descriptor");
-    let (filled, is_filled) = std::sync::mpsc::channel();
+    let (filled, is_filled) = channel();
     thread::spawn(move || {
         while filler.write_all(&[b'.'; 4096]).is_ok() {
             let _ = filled.send(());
@@ -27,15 +30,14 @@ fn full() -> (PipeReader, Stdio) {
 
 /// How it ended; it had to end by itself.
 fn expect_end(mut child: Child) -> Option<i32> {
-    let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        if let Some(status) = child.try_wait().expect("it can be asked") {
-            return status.code();
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    child.kill().expect("it runs");
-    panic!("it did not end by itself");
+    let pid = Pid::from_child(&child);
+    let (ended, end) = channel();
+    thread::spawn(move || ended.send(child.wait()));
+    let Ok(status) = end.recv_timeout(PATIENCE) else {
+        kill_process(pid, Signal::KILL).expect("it runs");
+        panic!("it did not end by itself");
+    };
+    status.expect("its end can be waited for").code()
 }
 
 #[test]
