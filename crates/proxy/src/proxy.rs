@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) forwarded: Forwarded,
     pub(crate) drain: Drain,
     /// How much of a request the log tells.
-    pub(crate) told: RequestDetail,
+    pub(crate) request_detail: RequestDetail,
     pub(crate) admission: Arc<Admission>,
     pub(crate) registry: Arc<Registry>,
     /// No new pairs, and connections end with the exchange under way.
@@ -129,7 +129,7 @@ impl Proxy {
             limits: settings.limits,
             forwarded: settings.forwarded,
             drain: settings.drain,
-            told: settings.logging.request,
+            request_detail: settings.logging.request,
             registry: Arc::new(Registry::new(tokio::time::Instant::now().into_std())),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),

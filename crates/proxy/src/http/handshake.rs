@@ -107,7 +107,7 @@ pub(super) async fn upgrade(
     let key = upgrade::key(request.headers());
     let host = request.headers().get(HOST);
     let host = host.map_or("", |host| host.to_str().unwrap_or_default());
-    let told = shared.told.tell(host, request.uri().path());
+    let told = shared.request_detail.tell(host, request.uri().path());
     match ask(connection, &route, &handshake, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Engaged {
