@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -35,6 +36,8 @@ struct Shared {
     filled: Condvar,
     /// Everything has been written.
     emptied: Condvar,
+    /// Grows with what the reader takes.
+    taken: AtomicU64,
 }
 
 #[derive(Default)]
@@ -63,6 +66,8 @@ struct Torn {
 const ROOM: usize = 4 << 20;
 /// A buffer that grew beyond this in a storm is given back after it.
 const KEPT: usize = 64 << 10;
+/// As much is written at a time.
+const PIECE: usize = 64 << 10;
 /// Before a writer that cannot take anything just now (`EAGAIN`) is asked again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -78,6 +83,7 @@ impl LineQueue {
             state: Mutex::default(),
             filled: Condvar::new(),
             emptied: Condvar::new(),
+            taken: AtomicU64::new(0),
         });
         let queue = Self(Arc::clone(&shared));
         thread::Builder::new()
@@ -108,13 +114,22 @@ impl LineQueue {
     }
 
     /// Waits until everything is written, but no longer than `patience`: nobody may ever read it.
+    /// While the reader takes something it goes on, ten times as long at the most.
     pub(crate) fn flush(&self, patience: Duration) {
-        let state = self.0.lock();
-        // A time-out is no error: what is left then is lost.
-        let _ = self
-            .0
-            .emptied
-            .wait_timeout_while(state, patience, |state| !state.is_empty());
+        let mut state = self.0.lock();
+        for _ in 0..10 {
+            let taken = self.0.taken.load(Relaxed);
+            let waited = self
+                .0
+                .emptied
+                .wait_timeout_while(state, patience, |state| !state.is_empty());
+            let (again, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            // What is left when the time is over is lost.
+            if !waited.timed_out() || self.0.taken.load(Relaxed) == taken {
+                return;
+            }
+            state = again;
+        }
     }
 }
 
@@ -153,7 +168,7 @@ impl Shared {
             if missing > 0 {
                 batch.extend_from_slice((reader.notice)(missing).as_bytes());
             }
-            match deliver(&mut *reader.writer, &batch) {
+            match self.deliver(&mut *reader.writer, &batch) {
                 Ok(()) => (torn, untold) = (false, 0),
                 Err(Torn { error, written }) => {
                     let lost = lines(&batch[written.clamp(head.len(), tail)..tail]);
@@ -169,6 +184,29 @@ impl Shared {
             batch.clear();
             batch.shrink_to(KEPT);
         }
+    }
+
+    /// Writes it all, in pieces, so that it can be seen whether the reader takes anything.
+    fn deliver(&self, writer: &mut dyn Write, bytes: &[u8]) -> Result<(), Torn> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let piece = &bytes[written..bytes.len().min(written + PIECE)];
+            match writer.write(piece) {
+                Ok(0) => {
+                    let error = ErrorKind::WriteZero.into();
+                    return Err(Torn { error, written });
+                }
+                Ok(more) => {
+                    written += more;
+                    self.taken.fetch_add(1, Relaxed);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Whoever shares the other end has made it non-blocking.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(PAUSE),
+                Err(error) => return Err(Torn { error, written }),
+            }
+        }
+        writer.flush().map_err(|error| Torn { error, written })
     }
 
     /// Waits for lines and takes them, and how many are missing behind them.
@@ -201,24 +239,6 @@ impl State {
     fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.missing == 0 && !self.writing
     }
-}
-
-fn deliver(writer: &mut dyn Write, bytes: &[u8]) -> Result<(), Torn> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match writer.write(&bytes[written..]) {
-            Ok(0) => {
-                let error = ErrorKind::WriteZero.into();
-                return Err(Torn { error, written });
-            }
-            Ok(more) => written += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever shares the other end has made it non-blocking.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::park_timeout(PAUSE),
-            Err(error) => return Err(Torn { error, written }),
-        }
-    }
-    writer.flush().map_err(|error| Torn { error, written })
 }
 
 fn lines(bytes: &[u8]) -> u64 {
@@ -334,13 +354,36 @@ mod tests {
         pace.asked();
         // There is room again, though the notice is still on its way.
         queue.put("next\n");
-        pace.tell(ALL);
-        pace.tell(ALL);
+        for _ in 0..ROOM / PIECE + 2 {
+            pace.tell(ALL);
+        }
         queue.flush(PATIENCE);
         let read = pace.read();
         let short: Vec<_> = read.lines().filter(|line| line.len() < 100).collect();
         assert_eq!(short, ["first", "5 missing", "next"]);
         assert_eq!(read.lines().count(), 4 + short.len());
+    }
+
+    #[test]
+    fn a_slow_reader_is_waited_for_while_it_reads_and_no_longer() {
+        const PIECES: usize = 20;
+        let (queue, pace) = queue();
+        let line = "x".repeat(PIECE - 1) + "\n";
+        for _ in 0..PIECES {
+            queue.put(&line);
+        }
+        thread::scope(|scope| {
+            let tell = pace.tell.clone();
+            scope.spawn(move || {
+                for _ in 0..PIECES - 2 {
+                    tell.send(ALL).unwrap();
+                    thread::park_timeout(Duration::from_millis(20));
+                }
+            });
+            queue.flush(Duration::from_millis(500));
+        });
+        // Nobody tells of the last two.
+        assert_eq!(pace.read().lines().count(), PIECES - 2);
     }
 
     #[test]

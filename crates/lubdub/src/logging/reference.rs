@@ -61,8 +61,8 @@ payloads are in no line, at no level. How much of a request is told is `log.requ
 
 **Nothing waits for the log.** A thread of its own writes it. If nobody reads standard error, up to 4 MiB of lines
 wait, and what comes then is dropped. As soon as there is room a line in its place says how many are missing, and
-`lubdub_log_lines_dropped_total` counts them. At its end lubdub waits up to a second for the reader. A line that begins
-with `lubdub:` and is no logfmt was written before the log began, or by another command than `run`: a mistake in the
+`lubdub_log_lines_dropped_total` counts them. At its end lubdub waits a second for a reader that takes nothing, and up
+to ten for one that is slow. A line that begins with `lubdub:` and is no logfmt was written before the log began, or by another command than `run`: a mistake in the
 configuration, for one.
 ";
 
