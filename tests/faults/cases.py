@@ -692,7 +692,7 @@ def descriptors(world):
     scene.part([*staying, *waiting])
     alarms = Log(scene.lubdub).alarms()
     must(len(alarms) == 1, f"it warned {len(alarms)} times")
-    must("cannot accept" in alarms[0]["msg"], f"it warned of {alarms[0]['message']!r}")
+    must("cannot accept" in alarms[0]["msg"], f"it warned of {alarms[0]['msg']!r}")
     scene.finish({"client_closed": len(PAIRS) + len(waiting)}, warnings=[alarms[0]["msg"]])
     return outcome
 
