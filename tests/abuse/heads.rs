@@ -77,6 +77,31 @@ requests! {
     a_space_in_the_target: "GET /a b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
     a_space_before_the_method: " GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
     a_space_behind_the_version: "GET / HTTP/1.1 \r\nHost: lubdub.example\r\n\r\n" => Refused(400);
+    /// RFC 9112 3.2: "A recipient of an invalid request-line SHOULD respond with either a 400 (Bad
+    /// Request) error or a 301 (Moved Permanently) redirect". Browsers escape these, others may not:
+    /// docs/topics/transparency.md says which are refused.
+    a_greater_than_in_the_query:
+        "GET /api/v1/query?query=up>0 HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
+    a_less_than_in_the_path: "GET /a<b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
+    a_backtick_in_the_path: "GET /a`b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
+    a_backtick_in_the_query:
+        "GET /?a`b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n"
+        => GoesUp("GET /?a`b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n");
+    a_quotation_mark_in_the_query:
+        "GET /?a\"b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
+    a_quotation_mark_in_the_path:
+        "GET /a\"b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n"
+        => GoesUp("GET /a\"b HTTP/1.1\r\nHost: lubdub.example\r\n\r\n");
+    every_other_mark_in_the_target:
+        "GET /{|}^\\[]~'?{|}^\\[]~' HTTP/1.1\r\nHost: lubdub.example\r\n\r\n"
+        => GoesUp("GET /{|}^\\[]~'?{|}^\\[]~' HTTP/1.1\r\nHost: lubdub.example\r\n\r\n");
+    utf_8_in_the_target:
+        "GET /\u{e4}?\u{f6} HTTP/1.1\r\nHost: lubdub.example\r\n\r\n"
+        => GoesUp("GET /\u{e4}?\u{f6} HTTP/1.1\r\nHost: lubdub.example\r\n\r\n");
+    another_encoding_in_the_target:
+        b"GET /\xe4 HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
+    another_encoding_in_the_query:
+        b"GET /?\xf6 HTTP/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
     a_request_without_a_version: "GET /\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
     a_version_to_come: "GET / HTTP/1.2\r\nHost: lubdub.example\r\n\r\n" => Refused(400);
     a_version_in_small_letters: "GET / http/1.1\r\nHost: lubdub.example\r\n\r\n" => Refused(400);

@@ -21,7 +21,7 @@ pub(crate) enum Fate {
     /// of that.
     GoesUpAndTakes(&'static str),
     /// The upstream hears the beginning of this and the end of its connection: a message that is not
-    /// whole to any reader. The client gets a 502 and the end of its own.
+    /// whole to any reader. The client gets a 400 and the end of its own.
     CutOff(&'static str),
 }
 
@@ -118,7 +118,7 @@ pub(crate) async fn play(request: &[u8], fate: Fate) {
                 arrives.starts_with(&*heard),
                 "the upstream heard {heard:?}, not the beginning of {arrives:?}"
             );
-            client.expect_answer(502).await;
+            client.expect_answer(400).await;
             client.expect_eof().await;
         }
     }

@@ -80,6 +80,7 @@ fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
     let names = Names {
         listeners: &["main"],
         routes: &["main"],
+        upstreams: &["main"],
     };
     let build = BuildInfo {
         version: "0",
@@ -101,6 +102,10 @@ fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
                 host: address.ip().to_string().into(),
                 port: address.port(),
                 tls: None,
+                waiting: 1024,
+                requests: 1024,
+                pool: true,
+                pool_age: std::time::Duration::from_secs(60),
             }),
             terms: Arc::new(settings.terms),
             pairs: None,

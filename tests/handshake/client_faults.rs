@@ -195,7 +195,9 @@ async fn a_client_that_goes_before_the_answer_takes_the_upstream_with_it() {
         } else {
             drop(client);
         }
+        // At once, though the client that closed may still be listening for all that lubdub knows.
         upstream.expect_end().await;
+        drop(upstream);
         proxy.expect_outcome("client_gone").await;
         proxy.expect_no_pairs().await;
     }

@@ -26,6 +26,16 @@ const NO_WAY_FOR_OUTCOME: &[(Outcome, &str)] = &[
         Outcome::Draining,
         "of who comes while lubdub ends, and nothing is left of that: stories/drains.rs",
     ),
+    (Outcome::RateLimited, "reserved, and nothing gives it"),
+    (Outcome::Origin, "reserved, and nothing gives it"),
+    (
+        Outcome::UpstreamBusy,
+        "refused before anything is taken for it: stories/budgets.rs",
+    ),
+    (
+        Outcome::Loop,
+        "refused before anything is taken for it: stories/loops.rs",
+    ),
 ];
 
 /// Checks that every name that lubdub has for an end is in the table or left out of it, and not

@@ -54,7 +54,7 @@ async fn a_drain_under_load_ends_in_time() {
 async fn who_connected_just_before_a_drain_is_told_to_come_back() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.limits.handshakes = NonZeroUsize::MIN)
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
     let mut slow = proxy.dial().connect().await;
     slow.ask(&Request::upgrade("/")).await;

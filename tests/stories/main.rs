@@ -1,5 +1,6 @@
 //! Faults that lubdub had: each test is named after the story of one, and fails without its mend.
 
+mod answers;
 mod descriptors;
 mod drains;
 mod ends;
@@ -7,6 +8,7 @@ mod heads;
 mod places;
 mod refusals;
 mod stalls;
+mod trailers;
 mod uploads;
 mod waits;
 

@@ -44,47 +44,20 @@ async fn a_refusal_without_an_end_keeps_no_handshakes_place() {
     assert_eq!(refused.expect_chunk().await, "and");
 }
 
-/// A silent client gives its place back, and then upgraded without one.
+/// An upgrade kept its place among the handshakes until its upstream answered, so that upstreams that did
+/// not answer kept everybody out.
 #[tokio::test]
-async fn who_was_silent_needs_a_place_again_to_upgrade() {
+async fn an_upgrade_that_waits_for_its_upstream_keeps_no_handshakes_place() {
     let upstreams = Upstream::listen();
     let proxy = one_handshake().start(&upstreams);
-    let mut silent = proxy.dial().connect().await;
-    let mut slow = proxy.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    // There is one place, so the silent client, who came first, has none any more.
-    let mut first = upstreams.accept().await;
-    first.expect_head().await;
-    needs_a_place(&mut silent, &mut first, &upstreams).await;
-    slow.expect_switch().await;
-}
-
-/// So does a client that asks for something else first.
-#[tokio::test]
-async fn who_asked_for_something_else_needs_a_place_again_to_upgrade() {
-    let upstreams = Upstream::listen();
-    let proxy = one_handshake().start(&upstreams);
-    let mut polite = proxy.dial().connect().await;
-    polite.ask(&Request::get("/")).await;
-    let mut pooled = upstreams.accept().await;
-    pooled.expect_head().await;
-    pooled.send("HTTP/1.1 204 No Content\r\n\r\n").await;
-    polite.expect_answer(204).await;
-    let mut slow = proxy.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    let mut first = upstreams.accept().await;
-    first.expect_head().await;
-    needs_a_place(&mut polite, &mut first, &upstreams).await;
-    slow.expect_switch().await;
-}
-
-/// The client's upgrade reaches the upstream when that of another, which has the place, is done.
-async fn needs_a_place(client: &mut Peer, other: &mut Peer, upstreams: &Upstream) {
-    client.ask(&Request::upgrade("/")).await;
-    upstreams.expect_nobody(ms(100)).await;
-    other.send(SWITCHING).await;
-    upstreams.accept_websocket().await;
-    client.expect_switch().await;
+    let mut unanswered = proxy.dial().connect().await;
+    unanswered.ask(&Request::upgrade("/")).await;
+    let mut silent = upstreams.accept().await;
+    silent.expect_head().await;
+    let (_client, _upstream) = pair(&proxy, &upstreams).await;
+    assert_eq!(proxy.metric("handshakes_in_flight", &[]), 0.0);
+    silent.send(SWITCHING).await;
+    unanswered.expect_switch().await;
 }
 
 /// Connections were accepted without regard to the file limit, until accepting itself failed.
@@ -92,7 +65,7 @@ async fn needs_a_place(client: &mut Peer, other: &mut Peer, upstreams: &Upstream
 async fn who_finds_every_socket_taken_waits_until_somebody_leaves() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.limits.sockets = NonZeroUsize::MIN)
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
     let (client, upstream) = pair(&proxy, &upstreams).await;
     let mut next = proxy.dial().connect().await;
@@ -103,21 +76,39 @@ async fn who_finds_every_socket_taken_waits_until_somebody_leaves() {
     next.expect_switch().await;
 }
 
-/// What had no socket left for the upstream was told that the upstream was at fault.
-#[tokio::test]
-async fn who_finds_no_socket_for_the_upstream_is_told_to_come_back() {
+/// A client that asks for a page, which its upstream answers with `answer`, and then for an upgrade, where
+/// there is a socket for one connection to an upstream.
+async fn a_page_and_an_upgrade(answer: &str) -> (RunningProxy, Upstream, Peer, Peer) {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.limits.sockets = NonZeroUsize::MIN)
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;
-    let mut pooled = upstreams.accept().await;
-    pooled.expect_head().await;
-    pooled.send("HTTP/1.1 204 No Content\r\n\r\n").await;
-    client.expect_answer(204).await;
-    // That connection is kept for the next request, and there is no other.
+    let mut page = upstreams.accept().await;
+    page.expect_head().await;
+    page.send(answer).await;
+    client.expect_head().await;
     client.ask(&Request::upgrade("/")).await;
+    (proxy, upstreams, client, page)
+}
+
+/// A connection that was kept for the next plain request kept an upgrade out.
+#[tokio::test]
+async fn a_connection_that_is_kept_makes_room_for_one_that_is_needed() {
+    let kept = "HTTP/1.1 204 No Content\r\n\r\n";
+    let (_proxy, upstreams, mut client, mut page) = a_page_and_an_upgrade(kept).await;
+    page.expect_end().await;
+    upstreams.accept_websocket().await;
+    client.expect_switch().await;
+}
+
+/// What had no socket left for the upstream was told that the upstream was at fault.
+#[tokio::test]
+async fn who_finds_no_socket_for_the_upstream_is_told_to_come_back() {
+    // It belongs to this client, and nobody may end it.
+    let own = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
+    let (proxy, _upstreams, mut client, _page) = a_page_and_an_upgrade(own).await;
     let (head, _) = client.expect_answer(503).await;
     assert!(head.field("retry-after").is_some(), "{head:?}");
     proxy.expect_outcome("at_capacity").await;
@@ -130,6 +121,7 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     let names = Names {
         listeners: &["one", "two"],
         routes: &["main"],
+        upstreams: &["main"],
     };
     let build = BuildInfo {
         version: "0",
@@ -164,6 +156,10 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
         host: address.ip().to_string().into(),
         port: address.port(),
         tls: None,
+        waiting: 100,
+        requests: 100,
+        pool: true,
+        pool_age: std::time::Duration::from_secs(60),
     };
     let route = Route {
         name: "main".into(),

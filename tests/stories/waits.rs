@@ -1,6 +1,7 @@
 //! Waits without a limit, or whose limit held only the first time.
 
 use lubdub_keepalive::Side;
+use lubdub_testkit::binary::Binary;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
@@ -35,6 +36,67 @@ async fn a_second_head_that_is_slow_is_not_waited_for_either() {
     client.expect_end().await;
     assert!(began.elapsed() >= ms(300), "after {:?}", began.elapsed());
     proxy.expect_outcome("request_timeout").await;
+}
+
+/// Empty lines now and then held a connection for as long as the client liked, past every limit: a
+/// first one, and one that had been served.
+#[tokio::test]
+async fn empty_lines_hold_no_connection() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| {
+            proxy.timeouts.request_head = ms(300);
+            proxy.timeouts.http_idle = Some(ms(400));
+        })
+        .start(&upstreams);
+    for served in [false, true] {
+        let mut client = proxy.dial().connect().await;
+        if served {
+            client.ask(&Request::get("/")).await;
+            let mut upstream = upstreams.accept().await;
+            upstream.expect_head().await;
+            upstream
+                .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+                .await;
+            client.expect_answer(200).await;
+        }
+        let began = Instant::now();
+        while client.try_send("\r\n").await {
+            assert!(began.elapsed() < ms(5000), "it is still there");
+            sleep(ms(20)).await;
+        }
+        assert!(began.elapsed() >= ms(300), "after {:?}", began.elapsed());
+    }
+}
+
+/// And lubdub kept them all, up to the size of a head.
+#[tokio::test]
+async fn empty_lines_before_a_request_are_not_kept() {
+    const CLIENTS: usize = 100;
+    const LINES: usize = 30 * 1024;
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = lubdub.dial().connect().await;
+        client.send("\r\n").await;
+        clients.push(client);
+    }
+    let before = lubdub.resident();
+    for client in &mut clients {
+        client.send("\r\n".repeat(LINES)).await;
+    }
+    // A request behind them is answered: so they have been read.
+    for client in &mut clients {
+        client.ask(&Request::get("/")).await;
+        let mut upstream = upstreams.accept().await;
+        upstream.expect_head().await;
+        let grown = lubdub.resident().saturating_sub(before);
+        assert!(
+            grown < CLIENTS * 32 * 1024,
+            "{grown} bytes more than before"
+        );
+    }
 }
 
 /// A plain request to an upstream that never answered was waited for until the client gave up.

@@ -80,7 +80,11 @@ impl Bench {
             0 => self.now += Duration::from_micros(u64::from(how)),
             1 => self.now += Duration::from_millis(u64::from(how)),
             2 => self.now += Duration::from_millis(1 << (how % 37)),
-            3 => self.heart.handle_heard(side, self.now),
+            // From one byte to more than can stand ahead of a pong.
+            3 => {
+                let bytes = 1 << (how % 26);
+                self.heart.handle_heard(side, bytes, self.now);
+            }
             4 => self.pong(side, how),
             5 => self.foreign_ping(side, how),
             6 => self.place_or_write(side),

@@ -152,6 +152,10 @@ impl Heartbeat {
     /// A wake-up that comes later than this after the time asked for is a stall of the process.
     pub const LATE: Duration = Duration::from_millis(500);
 
+    /// No more bytes than these can have stood ahead of a pong when its ping arrived, as far as
+    /// kernels keep them.
+    pub const AHEAD_MAX: usize = Pulse::AHEAD_MAX as usize;
+
     /// What [`heap_size`](Self::heap_size) never exceeds, as long as payloads are those of control
     /// frames.
     pub const HEAP_MAX: usize = 2 * Ledger::HEAP_MAX;
@@ -192,10 +196,10 @@ impl Heartbeat {
 
     // --- input
 
-    /// Bytes were read from `side` (from TLS: decrypted ones).
-    pub fn handle_heard(&mut self, side: Side, now: Instant) {
+    /// So many bytes were read from `side` (from TLS: decrypted ones).
+    pub fn handle_heard(&mut self, side: Side, bytes: usize, now: Instant) {
         let now = self.on_wake(now);
-        if self.pulses[side].heard(now) {
+        if self.pulses[side].heard(bytes, now) {
             self.reschedule();
         }
     }
@@ -231,8 +235,10 @@ impl Heartbeat {
     /// A whole PONG came from `side`.
     pub fn handle_pong(&mut self, side: Side, payload: &[u8], now: Instant) -> PongVerdict {
         let now = self.on_wake(now);
-        let answer = self.pulses[side].pong(payload, now);
-        self.reschedule();
+        let (answer, settled) = self.pulses[side].pong(payload, now);
+        if settled {
+            self.reschedule();
+        }
         match answer {
             Answer::Own { reply, repair } => PongVerdict::Ours {
                 rtt: reply.rtt(),
@@ -242,7 +248,9 @@ impl Heartbeat {
         }
     }
 
-    /// lubdub stops or resumes reading `side`, because the other side is slow or no longer is.
+    /// lubdub stops or resumes reading `side`, because the other side is slow or no longer is. The
+    /// clock stands meanwhile, unless so much was read since its ping ([`Heartbeat::AHEAD_MAX`]) that
+    /// the pong would have been there.
     pub fn handle_reading(&mut self, side: Side, reading: Reading, now: Instant) {
         let now = self.on_wake(now);
         match reading {
@@ -359,6 +367,12 @@ impl Heartbeat {
     #[must_use]
     pub fn heard_after(&self, side: Side) -> Duration {
         self.pulses[side].last_heard().since(Moment::OPENED)
+    }
+
+    /// Own pings to `side` whose pong was matched.
+    #[must_use]
+    pub fn pongs_received(&self, side: Side) -> u64 {
+        self.pulses[side].answered()
     }
 
     /// How alive `side` is.

@@ -54,8 +54,19 @@ struct Deadline {
     at: Moment,
     /// When the ping was written that runs this clock.
     since: Moment,
+    /// Bytes read since then that were no sign of life.
+    read: u32,
     /// It was re-armed after a late wake-up already: once per own ping.
     rearmed: bool,
+}
+
+impl Deadline {
+    /// More was read than can have stood ahead of the pong: that the side is not read at times
+    /// excuses nothing any more. Else one that sends faster than the other reads would be paused,
+    /// and so excused, for ever.
+    fn is_unexcused(&self) -> bool {
+        self.read >= Pulse::AHEAD_MAX
+    }
 }
 
 /// What [`Pulse::expire`] found.
@@ -72,6 +83,9 @@ pub(crate) enum Expiry {
 impl Pulse {
     /// "Never nearer than 1 s after reading resumes."
     const AFTER_PAUSE: Duration = Duration::from_secs(1);
+
+    /// What kernels may hold of one connection, on both hosts together.
+    pub(crate) const AHEAD_MAX: u32 = 16 * 1024 * 1024;
 
     /// The grid on which pings fall is this share of the time that jitter leaves them, and at most
     /// [`Pulse::COARSEST`].
@@ -143,10 +157,13 @@ impl Pulse {
     /// Until when the side has to give a sign of life; `None` if it owes none, or while it is not
     /// read.
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        match (self.deadline, self.paused) {
-            (Some(deadline), None) => Some(deadline.at),
-            _ => None,
-        }
+        let deadline = self.deadline?;
+        (self.pause_of(&deadline).is_none()).then_some(deadline.at)
+    }
+
+    /// Since when the clock of `deadline` stands because the side is not read.
+    fn pause_of(&self, deadline: &Deadline) -> Option<Moment> {
+        self.paused.filter(|_| !deadline.is_unexcused())
     }
 
     /// When something is due next.
@@ -159,27 +176,36 @@ impl Pulse {
     // --- input
 
     /// Returns whether that changed what is due when.
-    pub(crate) fn heard(&mut self, now: Moment) -> bool {
+    pub(crate) fn heard(&mut self, bytes: usize, now: Moment) -> bool {
         self.last_heard = now;
-        if self.policy.evidence == Evidence::Any {
-            self.last_life = now;
-            self.observed = false;
-            // With every message of a busy side it is so that no ping waits for its pong.
-            if self.deadline.is_some() || self.mark != self.ledger.next() {
-                self.settle(now);
-                return true;
+        match self.policy.evidence {
+            Evidence::Any => {
+                if self.on_life(now) {
+                    return true;
+                }
+            }
+            Evidence::Pong => {
+                if let Some(deadline) = &mut self.deadline {
+                    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                    deadline.read = deadline.read.saturating_add(bytes);
+                    if self.paused.is_some() {
+                        // Its clock may have stood until now.
+                        return true;
+                    }
+                }
             }
         }
         self.policy.mode == Mode::Idle
     }
 
-    pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> Answer {
-        self.on_life(now);
+    /// Says also whether that changed what is due when.
+    pub(crate) fn pong(&mut self, payload: &[u8], now: Moment) -> (Answer, bool) {
+        let settled = self.on_life(now);
         let answer = self.ledger.pong(payload, now);
         if let Answer::Own { reply, .. } = answer {
             self.on_reply(reply);
         }
-        answer
+        (answer, settled)
     }
 
     pub(crate) fn foreign_ping(&mut self, payload: &[u8]) {
@@ -204,6 +230,7 @@ impl Pulse {
                 self.deadline = Some(Deadline {
                     at: now + self.policy.timeout(),
                     since: now,
+                    read: 0,
                     rearmed: false,
                 });
             }
@@ -225,7 +252,7 @@ impl Pulse {
         let Some(paused) = self.paused.take() else {
             return;
         };
-        if let Some(deadline) = &mut self.deadline {
+        if let Some(deadline) = self.deadline.as_mut().filter(|at| !at.is_unexcused()) {
             // Of the pause, only what lies after the ping was time that it ran.
             let lost = now.since(paused.max(deadline.since));
             deadline.at = (deadline.at + lost).max(now + Self::AFTER_PAUSE);
@@ -265,19 +292,25 @@ impl Pulse {
 
     /// After a late wake-up the clock of a ping starts anew, once.
     pub(crate) fn rearm(&mut self, now: Moment) {
-        if let Some(deadline) = self.deadline.as_mut().filter(|deadline| !deadline.rearmed) {
-            // The clock of a side that is not read stands since the pause began.
-            let clock = self.paused.map_or(now, |paused| paused.max(deadline.since));
-            deadline.at = deadline.at.max(clock + self.policy.timeout());
-            deadline.rearmed = true;
-        }
+        let Some(mut deadline) = self.deadline.filter(|deadline| !deadline.rearmed) else {
+            return;
+        };
+        // The clock of a side that is not read stands since the pause began.
+        let pause = self.pause_of(&deadline);
+        let clock = pause.map_or(now, |paused| paused.max(deadline.since));
+        deadline.at = deadline.at.max(clock + self.policy.timeout());
+        deadline.rearmed = true;
+        self.deadline = Some(deadline);
     }
 
     /// Time that the process stood still does not count.
     pub(crate) fn postpone(&mut self, stalled: Duration) {
-        // The clock of a side that is not read stands anyway.
-        if let (Some(deadline), None) = (&mut self.deadline, self.paused) {
-            deadline.at = deadline.at + stalled;
+        let paused = self.paused;
+        if let Some(deadline) = &mut self.deadline {
+            // The clock of a side that is not read stands anyway.
+            if paused.is_none() || deadline.is_unexcused() {
+                deadline.at = deadline.at + stalled;
+            }
         }
     }
 
@@ -332,10 +365,16 @@ impl Pulse {
         }
     }
 
-    fn on_life(&mut self, now: Moment) {
+    /// Returns whether that changed what is due when: with every message of a busy side it is so that
+    /// no ping waits for its pong.
+    fn on_life(&mut self, now: Moment) -> bool {
         self.last_life = now;
-        self.settle(now);
         self.observed = false;
+        let is_owed = self.deadline.is_some() || self.mark != self.ledger.next();
+        if is_owed {
+            self.settle(now);
+        }
+        is_owed
     }
 
     fn on_reply(&mut self, reply: Reply) {

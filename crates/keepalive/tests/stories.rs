@@ -58,7 +58,7 @@ impl Driver {
     }
 
     fn heard(&mut self, side: Side, at: Duration) {
-        self.heart.handle_heard(side, self.at(at));
+        self.heart.handle_heard(side, 1, self.at(at));
     }
 
     fn last_ping(&self) -> PingPayload {

@@ -122,7 +122,7 @@ fn a_quiet_interval_is_waited_for_whatever_the_other_side_does() {
             heart.handle_pong(side, payload.as_bytes(), now);
         }
         heard = now;
-        heart.handle_heard(Side::Client, now);
+        heart.handle_heard(Side::Client, 1, now);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use metrics::{Counter, Gauge, Histogram};
 
-use crate::labels::{Cause, Diagnosis, Direction, Label, OpcodeClass, Outcome, Side};
+use crate::labels::{Cause, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side};
 use crate::recorder::Scope;
 use crate::table;
 
@@ -19,6 +19,8 @@ pub const NO_ROUTE: &str = "none";
 /// What is counted on one listener.
 #[derive(Debug)]
 pub struct ListenerMetrics {
+    /// Connections of clients open now.
+    pub connections: Gauge,
     name: Box<str>,
     unrouted: Handshakes,
     pairs: Box<[Arc<PairMetrics>]>,
@@ -89,6 +91,37 @@ pub struct DirectionMetrics {
     pub frames: [Counter; OpcodeClass::ALL.len()],
 }
 
+/// What is used of a budget, and what there is of it.
+#[derive(Debug, Clone)]
+pub struct BudgetMetrics {
+    /// In use now.
+    pub used: Gauge,
+    /// All that there is.
+    pub total: Gauge,
+}
+
+/// What is counted for one upstream, whatever the routes that lead to it.
+#[derive(Debug)]
+pub struct UpstreamMetrics {
+    /// Upgrades not yet answered, and connects under way.
+    pub waiting: BudgetMetrics,
+    /// Plain requests not yet answered.
+    pub requests: BudgetMetrics,
+    name: Box<str>,
+}
+
+/// What is counted for the process as a whole.
+#[derive(Debug)]
+pub struct ProxyMetrics {
+    /// All that there may be of `lubdub_pairs`.
+    pub pairs_max: Gauge,
+    /// All that there may be of `lubdub_connections`.
+    pub connections_max: Gauge,
+    /// Connections before the end of their first head.
+    pub handshakes: BudgetMetrics,
+    accept_paused: [Counter; Pause::ALL.len()],
+}
+
 /// One open pair and its metrics: counted in the gauge `lubdub_pairs` for as long as this lives.
 ///
 /// A drop guard, because a pair whose task panics would otherwise be open for ever.
@@ -111,6 +144,7 @@ impl ListenerMetrics {
     pub(crate) fn register(scope: &Scope<'_>, name: &str, routes: &[Arc<RouteMetrics>]) -> Self {
         let scope = scope.with(Label::Listener, name);
         Self {
+            connections: scope.gauge(&table::CONNECTIONS),
             name: name.into(),
             unrouted: Handshakes::register(&scope.with(Label::Route, NO_ROUTE)),
             pairs: routes
@@ -251,6 +285,58 @@ impl DirectionMetrics {
                     .counter(&table::FRAMES)
             }),
         }
+    }
+}
+
+// === impl UpstreamMetrics ===
+
+impl UpstreamMetrics {
+    /// Registers the series of the upstream.
+    pub(crate) fn register(scope: &Scope<'_>, name: &str) -> Self {
+        let scope = scope.with(Label::Upstream, name);
+        Self {
+            waiting: BudgetMetrics {
+                used: scope.gauge(&table::UPSTREAM_WAITING),
+                total: scope.gauge(&table::UPSTREAM_WAITING_MAX),
+            },
+            requests: BudgetMetrics {
+                used: scope.gauge(&table::UPSTREAM_REQUESTS),
+                total: scope.gauge(&table::UPSTREAM_REQUESTS_MAX),
+            },
+            name: name.into(),
+        }
+    }
+
+    /// The configured name of the upstream.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+// === impl ProxyMetrics ===
+
+impl ProxyMetrics {
+    /// Registers the series that depend on no name.
+    pub(crate) fn register(scope: &Scope<'_>) -> Self {
+        Self {
+            pairs_max: scope.gauge(&table::PAIRS_MAX),
+            connections_max: scope.gauge(&table::CONNECTIONS_MAX),
+            handshakes: BudgetMetrics {
+                used: scope.gauge(&table::HANDSHAKES_IN_FLIGHT),
+                total: scope.gauge(&table::HANDSHAKES_MAX),
+            },
+            accept_paused: Pause::ALL.map(|pause| {
+                scope
+                    .with(Label::Reason, pause.as_str())
+                    .counter(&table::ACCEPT_PAUSED)
+            }),
+        }
+    }
+
+    /// Whole seconds for which nobody was accepted for this reason.
+    pub fn accept_paused(&self, pause: Pause) -> &Counter {
+        &self.accept_paused[pause as usize]
     }
 }
 

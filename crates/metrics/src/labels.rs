@@ -84,6 +84,10 @@ closed_enum! {
         Direction = "direction",
         /// The opcode of relayed frames.
         Opcode = "opcode",
+        /// The configured name of the upstream.
+        Upstream = "upstream",
+        /// What there was no room for.
+        Reason = "reason",
     }
 }
 
@@ -174,6 +178,17 @@ closed_enum! {
         BadAnswer = "bad_answer",
         /// The client went away before the handshake had ended.
         ClientGone = "client_gone",
+        /// Reserved, does not occur yet: the client's source asked too often, and lubdub refused it.
+        RateLimited = "rate_limited",
+        /// As many requests as `upstream.NAME.limits` allows were waiting for the upstream, and lubdub
+        /// refused one more.
+        UpstreamBusy = "upstream_busy",
+        /// Reserved, does not occur yet: the page that asked comes from an origin that the route does
+        /// not let in, and lubdub refused it.
+        Origin = "origin",
+        /// The request had come through this lubdub before, or its upstream is this lubdub, and lubdub
+        /// refused it.
+        Loop = "loop",
     }
 }
 
@@ -232,13 +247,26 @@ closed_enum! {
     }
 }
 
+closed_enum! {
+    /// What there was no room for, so that no connection was accepted.
+    pub enum Pause {
+        /// As many connections of clients as `limits.connections` allows were open.
+        Connections = "connections",
+        /// As many connections as `limits.handshakes` allows were before the end of their first head.
+        Handshakes = "handshakes",
+        /// The process or the host had no file descriptor or memory left for one more.
+        Files = "files",
+    }
+}
+
 impl Label {
     /// Every value that the label can take; `None` if its values are given from outside: names
     /// from the configuration, or the build.
     #[must_use]
     pub const fn values(self) -> Option<&'static [Value]> {
         match self {
-            Self::Version | Self::Revision | Self::Listener | Self::Route => None,
+            Self::Version | Self::Revision | Self::Listener | Self::Route | Self::Upstream => None,
+            Self::Reason => Some(Pause::VALUES),
             Self::Cause => Some(Cause::VALUES),
             Self::Outcome => Some(Outcome::VALUES),
             Self::Side => Some(Side::VALUES),
@@ -271,7 +299,8 @@ mod tests {
     fn outcomes_are_those_of_the_design() {
         let design = "upgraded, bad_request, request_timeout, no_route, forbidden, limited, \
                       at_capacity, draining, connect_failed, connect_timeout, answer_timeout, \
-                      refused, bad_answer, client_gone";
+                      refused, bad_answer, client_gone, rate_limited, upstream_busy, origin, \
+                      loop";
         assert_eq!(names(Outcome::VALUES).join(", "), design);
     }
 

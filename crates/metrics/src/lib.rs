@@ -20,10 +20,10 @@ mod reference;
 mod table;
 
 pub use handles::{
-    DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics, RouteMetrics, SideMetrics,
-    Unlogged,
+    BudgetMetrics, DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics,
+    ProxyMetrics, RouteMetrics, SideMetrics, Unlogged, UpstreamMetrics,
 };
-pub use labels::{Cause, Diagnosis, Label, OpcodeClass, Outcome, Value};
+pub use labels::{Cause, Diagnosis, Label, OpcodeClass, Outcome, Pause, Value};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use process::PROCESS;
 pub use recorder::{BuildInfo, CONTENT_TYPE, InvalidNames, Metrics, Names};

@@ -4,14 +4,17 @@
 //! from it, and two of them in one process do not meet. It does not listen and starts no threads.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Gauge, Histogram, Key, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::handles::{ListenerMetrics, NO_ROUTE, RouteMetrics, Unlogged};
+use crate::handles::{
+    ListenerMetrics, NO_ROUTE, ProxyMetrics, RouteMetrics, Unlogged, UpstreamMetrics,
+};
 use crate::labels::Label;
 use crate::process::{PROCESS, ProcessMetrics};
 use crate::table::{self, Kind, Metric, TABLE, Unit};
@@ -30,10 +33,17 @@ pub struct Metrics {
     process: ProcessMetrics,
     routes: Box<[Arc<RouteMetrics>]>,
     listeners: Box<[Arc<ListenerMetrics>]>,
+    upstreams: Box<[Arc<UpstreamMetrics>]>,
+    proxy: Arc<ProxyMetrics>,
     draining: Gauge,
     log_lines_dropped: Counter,
     refusals_not_logged: Unlogged,
+    samplers: Samplers,
 }
+
+/// What is asked for its numbers when somebody wants to see them.
+#[derive(Default)]
+struct Samplers(Mutex<Vec<Box<dyn Fn() + Send + Sync>>>);
 
 /// What runs, for `lubdub_build_info`.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +61,8 @@ pub struct Names<'a> {
     pub listeners: &'a [&'a str],
     /// The names of the routes.
     pub routes: &'a [&'a str],
+    /// The names of the upstreams.
+    pub upstreams: &'a [&'a str],
 }
 
 /// Why names cannot be told apart in labels.
@@ -62,6 +74,9 @@ pub enum InvalidNames {
     /// Two routes would share their series.
     #[error("two routes are named {0:?}")]
     DuplicateRoute(String),
+    /// Two upstreams would share their series.
+    #[error("two upstreams are named {0:?}")]
+    DuplicateUpstream(String),
     /// A route would share its series with requests that reached no route.
     #[error("a route cannot be named {NO_ROUTE:?}, which stands for no route in metrics")]
     ReservedRoute,
@@ -105,6 +120,12 @@ impl Metrics {
             .iter()
             .map(|name| Arc::new(ListenerMetrics::register(&scope, name, &routes)))
             .collect();
+        let upstreams = names
+            .upstreams
+            .iter()
+            .map(|name| Arc::new(UpstreamMetrics::register(&scope, name)))
+            .collect();
+        let proxy = Arc::new(ProxyMetrics::register(&scope));
         let draining = scope.gauge(&table::DRAINING);
         let log_lines_dropped = scope.counter(&table::LOG_LINES_DROPPED);
         let refusals_not_logged = Unlogged::register(&scope);
@@ -115,9 +136,12 @@ impl Metrics {
             process: ProcessMetrics::default(),
             routes,
             listeners,
+            upstreams,
+            proxy,
             draining,
             log_lines_dropped,
             refusals_not_logged,
+            samplers: Samplers::default(),
         })
     }
 
@@ -137,6 +161,27 @@ impl Metrics {
             .iter()
             .find(|route| route.name() == name)
             .map(Arc::clone)
+    }
+
+    /// The handle of an upstream, to be looked up at start.
+    #[must_use]
+    pub fn upstream(&self, name: &str) -> Option<Arc<UpstreamMetrics>> {
+        self.upstreams
+            .iter()
+            .find(|upstream| upstream.name() == name)
+            .map(Arc::clone)
+    }
+
+    /// The handle of what depends on no name.
+    #[must_use]
+    pub fn proxy(&self) -> &Arc<ProxyMetrics> {
+        &self.proxy
+    }
+
+    /// Has `sample` called before each rendering: what is kept as a plain number elsewhere need not be
+    /// written to a gauge with every change.
+    pub fn before_rendering(&self, sample: impl Fn() + Send + Sync + 'static) {
+        self.samplers.lock().push(Box::new(sample));
     }
 
     /// Says whether lubdub is draining.
@@ -162,6 +207,9 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         self.process.collect(&self.recorder);
+        for sample in self.samplers.lock().iter() {
+            sample();
+        }
         self.handle.render()
     }
 
@@ -174,6 +222,20 @@ impl Metrics {
     }
 }
 
+// === impl Samplers ===
+
+impl Samplers {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Fn() + Send + Sync>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Samplers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Samplers").field(&self.lock().len()).finish()
+    }
+}
+
 // === impl Names ===
 
 impl Names<'_> {
@@ -183,6 +245,9 @@ impl Names<'_> {
         }
         if let Some(name) = duplicate(self.routes) {
             return Err(InvalidNames::DuplicateRoute(name.to_owned()));
+        }
+        if let Some(name) = duplicate(self.upstreams) {
+            return Err(InvalidNames::DuplicateUpstream(name.to_owned()));
         }
         if self.routes.contains(&NO_ROUTE) {
             return Err(InvalidNames::ReservedRoute);

@@ -88,16 +88,26 @@ fn write_cardinality(page: &mut String) -> Result {
     };
     let per_route = sum(|m| m.has(Label::Route) && !m.has(Label::Listener));
     let per_both = sum(|m| m.has(Label::Route) && m.has(Label::Listener));
-    let per_listener = sum(|m| m.has(Label::Outcome) && m.has(Label::Listener));
-    let fixed = sum(|m| !m.has(Label::Route)) + PROCESS.len();
+    let unrouted = sum(|m| m.has(Label::Listener) && m.has(Label::Outcome));
+    let per_listener = unrouted + sum(|m| m.has(Label::Listener) && !m.has(Label::Route));
+    let per_upstream = sum(|m| m.has(Label::Upstream));
+    let names = [Label::Listener, Label::Route, Label::Upstream];
+    let of_none = TABLE
+        .iter()
+        .filter(|m| !names.iter().any(|name| m.has(*name)));
+    let fixed = of_none.map(Metric::series).sum::<usize>() + PROCESS.len();
 
     writeln!(page, "| For each | Series |\n| --- | --- |")?;
     writeln!(page, "| process | {fixed} |")?;
     writeln!(page, "| listener (route `{NO_ROUTE}`) | {per_listener} |")?;
+    writeln!(page, "| upstream | {per_upstream} |")?;
     writeln!(page, "| route | {per_route} |")?;
     writeln!(page, "| listener and route | {per_both} |")?;
-    let one = fixed + per_listener + per_route + per_both;
-    writeln!(page, "\nOne listener with one route: {one} series.")
+    let one = fixed + per_listener + per_upstream + per_route + per_both;
+    writeln!(
+        page,
+        "\nOne listener with one route to one upstream: {one} series."
+    )
 }
 
 /// The items as code, one after the other.

@@ -5,7 +5,9 @@
 //! metrics, which [`PROCESS`](crate::PROCESS) declares.
 
 use crate::labels::Label;
-use Label::{Cause, Diagnosis, Direction, Listener, Opcode, Outcome, Revision, Route, Side};
+use Label::{
+    Cause, Diagnosis, Direction, Listener, Opcode, Outcome, Reason, Revision, Route, Side, Upstream,
+};
 
 /// The declaration of one metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,7 +55,7 @@ const PING_SECONDS: &[f64] = &[
 
 /// Handshakes and connects. The last bound is the default `timeouts.answer`.
 const HANDSHAKE_SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
 /// The lives of pairs: a second to a day.
@@ -183,6 +185,56 @@ table! {
         &[],
         "1 while lubdub drains, else 0.",
     );
+    CONNECTIONS = Metric::gauge(
+        "lubdub_connections",
+        &[Listener],
+        "Connections of clients open now, those of pairs among them.",
+    );
+    CONNECTIONS_MAX = Metric::gauge(
+        "lubdub_connections_max",
+        &[],
+        "Connections of clients that there may be in all: limits.connections.",
+    );
+    PAIRS_MAX = Metric::gauge(
+        "lubdub_pairs_max",
+        &[],
+        "Pairs that there may be in all: limits.pairs.",
+    );
+    HANDSHAKES_IN_FLIGHT = Metric::gauge(
+        "lubdub_handshakes_in_flight",
+        &[],
+        "Connections of clients between their accept and the end of their first request head.",
+    );
+    HANDSHAKES_MAX = Metric::gauge(
+        "lubdub_handshakes_max",
+        &[],
+        "What lubdub_handshakes_in_flight may be at the most: limits.handshakes.",
+    );
+    UPSTREAM_WAITING = Metric::gauge(
+        "lubdub_upstream_waiting",
+        &[Upstream],
+        "Upgrades that the upstream has not answered, and connects to it that are under way.",
+    );
+    UPSTREAM_WAITING_MAX = Metric::gauge(
+        "lubdub_upstream_waiting_max",
+        &[Upstream],
+        "What lubdub_upstream_waiting may be at the most: upstream.NAME.limits.waiting.",
+    );
+    UPSTREAM_REQUESTS = Metric::gauge(
+        "lubdub_upstream_requests",
+        &[Upstream],
+        "Plain requests that the upstream has not answered.",
+    );
+    UPSTREAM_REQUESTS_MAX = Metric::gauge(
+        "lubdub_upstream_requests_max",
+        &[Upstream],
+        "What lubdub_upstream_requests may be at the most: upstream.NAME.limits.requests.",
+    );
+    ACCEPT_PAUSED = Metric::counter(
+        "lubdub_accept_paused_seconds_total",
+        &[Reason],
+        "Time for which a listener accepted nobody though somebody was there, by what there was no room for; over all listeners.",
+    ).in_seconds();
     LOG_LINES_DROPPED = Metric::counter(
         "lubdub_log_lines_dropped_total",
         &[],

@@ -20,6 +20,7 @@ fn observations_do_not_pile_up_between_scrapes() {
     let names = Names {
         listeners: &["public"],
         routes: &["chat"],
+        upstreams: &["chat"],
     };
     let metrics = Metrics::new(build, names).unwrap();
     let rtt = metrics.route("chat").unwrap().client.ping_rtt.clone();

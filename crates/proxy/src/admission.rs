@@ -1,24 +1,27 @@
-//! Who gets in: the bounds on pairs and on handshakes in flight.
+//! Who gets in: the bounds on pairs, on handshakes in flight and on connections.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lubdub_metrics::Outcome;
-use tokio::sync::Semaphore;
+use lubdub_metrics::{Outcome, ProxyMetrics};
+use tokio::time::Instant;
 
-use crate::route::{RouteIndex, RouteTable};
+use crate::budget::{Budget, Permit, Subject};
+use crate::route::RouteState;
 use crate::settings::Limits;
 
 /// The bounds of one proxy and what is taken of them.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    pairs: Arc<Semaphore>,
-    routes: Vec<Option<Arc<Semaphore>>>,
+    pairs: Arc<Budget>,
     sources: Option<Arc<Sources>>,
-    handshakes: Arc<Semaphore>,
-    clients: Arc<Semaphore>,
-    upstreams: Arc<Semaphore>,
+    /// Connections before the end of their first head.
+    pub(crate) handshakes: Arc<Budget>,
+    /// Connections of clients, whatever they are about.
+    pub(crate) connections: Arc<Budget>,
+    /// Connections to upstreams, as many: a pair is one of each.
+    pub(crate) sockets: Arc<Budget>,
 }
 
 /// Why a pair is not let in.
@@ -32,6 +35,15 @@ pub(crate) enum Refusal {
     Source,
 }
 
+/// The place of an upgrade on its way to the upstream: within the bounds of its route and its source,
+/// which harm nobody else. It takes none of the process's: an upstream that does not answer must not
+/// keep the pairs of others out.
+#[derive(Debug, Default)]
+pub(crate) struct UpgradePermit {
+    route: Option<Permit>,
+    source: Option<Box<SourcePermit>>,
+}
+
 /// A pair's place; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct PairPermit {
@@ -39,23 +51,6 @@ pub(crate) struct PairPermit {
     _route: Option<Permit>,
     _source: Option<Box<SourcePermit>>,
 }
-
-/// A handshake's place; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct HandshakeSlot {
-    _permit: Permit,
-}
-
-/// A socket's place within what the file limit carries; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct SocketPermit {
-    _permit: Permit,
-}
-
-/// One place of a semaphore, in half of the room that the semaphore's own permit for any number of
-/// them takes: a pair holds several.
-#[derive(Debug)]
-struct Permit(Arc<Semaphore>);
 
 /// Pairs by source.
 #[derive(Debug)]
@@ -73,82 +68,87 @@ struct SourcePermit {
 // === impl Admission ===
 
 impl Admission {
-    pub(crate) fn new(limits: &Limits, routes: &RouteTable) -> Self {
-        let semaphore =
-            |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let budget = |places, key, effect| {
+            let subject = Subject {
+                key,
+                name: None,
+                effect,
+            };
+            Budget::new(places, subject)
+        };
+        let connections = limits.connections.get();
         Self {
-            pairs: semaphore(limits.pairs),
-            routes: routes
-                .iter()
-                .map(|route| route.pairs.map(semaphore))
-                .collect(),
+            pairs: budget(limits.pairs, "limits.pairs", "further upgrades are refused"),
             sources: limits.pairs_per_source.map(|most| {
                 Arc::new(Sources {
                     most,
                     taken: Mutex::default(),
                 })
             }),
-            handshakes: semaphore(limits.handshakes.get()),
-            clients: semaphore(limits.sockets.get()),
-            upstreams: semaphore(limits.sockets.get()),
+            handshakes: budget(
+                limits.handshakes.get(),
+                "limits.handshakes",
+                "further connections wait in the accept queue",
+            ),
+            connections: budget(
+                connections,
+                "limits.connections",
+                "further connections wait in the accept queue",
+            ),
+            sockets: budget(
+                connections,
+                "connections to upstreams",
+                "further requests are refused",
+            ),
         }
     }
 
-    /// A place for one more pair.
-    pub(crate) fn pair(&self, route: RouteIndex, source: IpAddr) -> Result<PairPermit, Refusal> {
-        let take = |of: &Arc<Semaphore>, refusal| Permit::try_of(of).ok_or(refusal);
-        let of_route = self.routes[route.0].as_ref();
-        Ok(PairPermit {
-            _source: self
-                .sources
-                .as_ref()
-                .map(|all| all.take(source).map(Box::new))
+    /// A place for one more upgrade on its way, if there is room for its pair as well.
+    pub(crate) fn upgrade(
+        &self,
+        route: &RouteState,
+        source: IpAddr,
+    ) -> Result<UpgradePermit, Refusal> {
+        if !self.pairs.has_room() {
+            self.pairs.on_missed();
+            return Err(Refusal::Process);
+        }
+        let of_source = self.sources.as_ref().map(|all| all.take(source));
+        let of_route = route.pairs.as_ref();
+        Ok(UpgradePermit {
+            source: of_source.transpose()?.map(Box::new),
+            route: of_route
+                .map(|all| all.try_take().ok_or(Refusal::Route))
                 .transpose()?,
-            _route: of_route.map(|all| take(all, Refusal::Route)).transpose()?,
-            _process: take(&self.pairs, Refusal::Process)?,
         })
     }
 
-    /// Waits for a place for one more handshake.
-    pub(crate) async fn handshake(&self) -> HandshakeSlot {
-        HandshakeSlot {
-            _permit: Permit::of(&self.handshakes).await,
-        }
-    }
-
-    /// Waits for a place for one more connection of a client.
-    pub(crate) async fn client(&self) -> SocketPermit {
-        SocketPermit {
-            _permit: Permit::of(&self.clients).await,
-        }
-    }
-
-    /// A place for one more connection to an upstream, if there is one.
-    pub(crate) fn upstream(&self) -> Option<SocketPermit> {
-        Some(SocketPermit {
-            _permit: Permit::try_of(&self.upstreams)?,
+    /// A place for the pair that it has become.
+    pub(crate) fn pair(&self, upgrade: UpgradePermit) -> Result<PairPermit, Refusal> {
+        Ok(PairPermit {
+            _process: self.pairs.try_take().ok_or(Refusal::Process)?,
+            _route: upgrade.route,
+            _source: upgrade.source,
         })
     }
-}
 
-// === impl Permit ===
-
-impl Permit {
-    async fn of(semaphore: &Arc<Semaphore>) -> Self {
-        let permit = semaphore.acquire().await;
-        permit.expect("no semaphore is ever closed").forget();
-        Self(Arc::clone(semaphore))
+    /// Writes down what is used.
+    pub(crate) fn sample(&self, metrics: &ProxyMetrics) {
+        self.handshakes.sample(&metrics.handshakes);
+        self.connections.sample_total(&metrics.connections_max);
+        self.pairs.sample_total(&metrics.pairs_max);
     }
 
-    fn try_of(semaphore: &Arc<Semaphore>) -> Option<Self> {
-        semaphore.try_acquire().ok()?.forget();
-        Some(Self(Arc::clone(semaphore)))
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.add_permits(1);
+    /// Looks whether exhaustions are over.
+    pub(crate) fn settle(&self, now: Instant) {
+        let all = [
+            &self.pairs,
+            &self.handshakes,
+            &self.connections,
+            &self.sockets,
+        ];
+        all.iter().for_each(|budget| budget.settle(now));
     }
 }
 
@@ -214,35 +214,39 @@ mod tests {
 
     use super::*;
     use crate::settings::testing;
+    use crate::upstream;
 
-    fn admission(pairs: usize, per_source: Option<usize>, per_route: Option<usize>) -> Admission {
+    /// Bounds of the process, and a route with one of its own.
+    fn admission(
+        pairs: usize,
+        per_source: Option<usize>,
+        per_route: Option<usize>,
+    ) -> (Admission, RouteState) {
         let mut route = testing::route("chat");
         route.pairs = per_route;
         let limits = Limits {
             pairs,
             pairs_per_source: per_source,
             handshakes: NonZeroUsize::MIN,
-            sockets: NonZeroUsize::MIN,
+            connections: NonZeroUsize::MIN,
             head_bytes: 65_536,
         };
-        Admission::new(&limits, &RouteTable::new(vec![Arc::new(route)]))
+        let upstream = Arc::new(upstream::testing::upstream(&route.upstream));
+        let route = RouteState::new(&route, upstream, Box::default());
+        (Admission::new(&limits), route)
     }
-
-    const CHAT: RouteIndex = RouteIndex(0);
 
     #[test]
     fn places_are_given_back() {
-        let admission = admission(2, Some(1), None);
-        let one = admission.pair(CHAT, [10, 0, 0, 1].into()).expect("room");
-        let again = admission.pair(CHAT, [10, 0, 0, 1].into());
-        assert_eq!(again.unwrap_err(), Refusal::Source);
-        let two = admission.pair(CHAT, [10, 0, 0, 2].into()).expect("room");
-        let three = admission.pair(CHAT, [10, 0, 0, 3].into());
-        assert_eq!(three.unwrap_err(), Refusal::Process);
+        let (admission, chat) = admission(2, Some(1), None);
+        let upgrade = |n: u8| admission.upgrade(&chat, [10, 0, 0, n].into());
+        let pair = |n: u8| admission.pair(upgrade(n)?);
+        let one = pair(1).expect("room");
+        assert_eq!(upgrade(1).unwrap_err(), Refusal::Source);
+        let two = pair(2).expect("room");
+        assert_eq!(upgrade(3).unwrap_err(), Refusal::Process);
         drop(one);
-        let one = admission
-            .pair(CHAT, [10, 0, 0, 1].into())
-            .expect("room again");
+        let one = pair(1).expect("room again");
         drop((one, two));
         let sources = admission.sources.as_ref().expect("a limit per source");
         assert!(
@@ -253,10 +257,24 @@ mod tests {
 
     #[test]
     fn a_route_has_its_own_limit() {
-        let admission = admission(9, None, Some(1));
-        let _one = admission.pair(CHAT, [10, 0, 0, 1].into()).expect("room");
-        let two = admission.pair(CHAT, [10, 0, 0, 2].into());
-        assert_eq!(two.unwrap_err(), Refusal::Route);
+        let (admission, chat) = admission(9, None, Some(1));
+        let upgrade = |n: u8| admission.upgrade(&chat, [10, 0, 0, n].into());
+        let _one = upgrade(1).expect("room");
+        assert_eq!(upgrade(2).unwrap_err(), Refusal::Route);
+    }
+
+    /// Upgrades to an upstream that did not answer took the places of all pairs.
+    #[test]
+    fn upgrades_on_their_way_take_no_pair_of_others() {
+        let (admission, chat) = admission(1, None, None);
+        let upgrade = |n: u8| admission.upgrade(&chat, [10, 0, 0, n].into());
+        let waiting: Vec<_> = (0..9).map(|n| upgrade(n).expect("room")).collect();
+        let pair = admission.pair(upgrade(10).unwrap()).expect("room");
+        assert_eq!(upgrade(11).unwrap_err(), Refusal::Process);
+        for late in waiting {
+            assert_eq!(admission.pair(late).unwrap_err(), Refusal::Process);
+        }
+        drop(pair);
     }
 
     #[test]

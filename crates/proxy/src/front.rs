@@ -1,5 +1,4 @@
 //! The front: where clients come in.
 
-pub(crate) mod clock;
-pub(crate) mod connection;
 pub(crate) mod listener;
+mod newcomer;

@@ -1,11 +1,13 @@
 //! One request in, one answer out: an upgrade, a plain exchange, or a refusal.
 
-pub(crate) mod body;
+mod answer;
 mod forwarded;
 mod handshake;
 mod headers;
-pub(crate) mod plain;
+mod login;
+mod plain;
 mod refusal;
 pub(crate) mod service;
+pub(crate) mod trailers;
 mod upgrade;
 mod upload;

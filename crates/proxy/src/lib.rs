@@ -3,19 +3,28 @@
 //!
 //! [`Proxy::start`] takes typed [`settings`] and serves: `front` accepts, `http` decides what a
 //! request is, `upstream` connects, and `splice` relays a pair's frames and keeps its heartbeat.
+//! Each of these knows only what stands below it: `proxy`, then `front`, `http`, `splice` and
+//! `client`, `shared`, and under that what is shared.
 
 mod admission;
+mod budget;
+mod client;
+mod entrance;
 mod front;
 mod http;
+mod idle;
 mod leg;
 mod patience;
+mod pressure;
 mod proxy;
+mod pseudonym;
 // Wired in where requests are answered.
 #[allow(dead_code)]
 mod refusals;
 pub mod registry;
-pub mod route;
+mod route;
 pub mod settings;
+mod shared;
 mod socket;
 mod splice;
 mod starvation;

@@ -6,19 +6,37 @@ use std::time::Duration;
 
 use lubdub_keepalive::Heartbeat;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// What the runtime gets after a stall to look at its sockets: it fires timers first.
-pub(crate) const SECOND_CHANCE: Duration = Duration::from_millis(500);
+/// What the runtime gets after a stall to look at its sockets, because it fires timers first, and what
+/// an endpoint gets that stood still with it.
+const SECOND_CHANCE: Duration = Duration::from_millis(500);
+
+/// In which pieces that is waited for: see [`second_chance`].
+const PIECES: u32 = 5;
 
 /// Waits for `future` for `limit`. If the end of that is noticed late, the process stood still
-/// meanwhile, and what was waited for may long be there.
+/// meanwhile, and whoever was waited for had no chance: the time starts anew, once. A second time
+/// there is only a look at what may have come meanwhile: else a machine that stutters would wait for
+/// ever.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
-    let deadline = Instant::now() + limit;
-    match timeout_at(deadline, future.as_mut()).await {
-        Err(_) if is_late(deadline) => timeout(SECOND_CHANCE, future).await,
-        waited => waited,
+    for patience in [limit, limit.max(SECOND_CHANCE)] {
+        let deadline = Instant::now() + patience;
+        match timeout_at(deadline, future.as_mut()).await {
+            Err(_) if is_late(deadline) => {}
+            waited => return waited,
+        }
+    }
+    timeout(SECOND_CHANCE, future).await
+}
+
+/// Time in which the process runs. A further stall makes it longer by as long as that lasts, and no
+/// more: a machine that stutters must still find what is overdue.
+pub(crate) async fn second_chance() {
+    for _ in 0..PIECES {
+        // Whatever else passes meanwhile, no more than this is counted.
+        sleep(SECOND_CHANCE / PIECES).await;
     }
 }
 
@@ -63,5 +81,41 @@ mod tests {
         }
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(waiting.await.is_ok());
+    }
+
+    /// After a suspended machine has lost what was on its way, half a second was all that was left
+    /// for it to come again.
+    #[tokio::test(start_paused = true)]
+    async fn after_a_stall_there_is_all_the_time_again_once() {
+        let second = Duration::from_secs(1);
+        let began = Instant::now();
+        let answer = tokio::time::sleep_until(began + 10 * second + second * 9 / 10);
+        let mut waiting = pin!(within(second, answer));
+        stand_still(waiting.as_mut(), 10 * second).await;
+        assert!(waiting.await.is_ok());
+    }
+
+    /// Each end of the time that was noticed late must not be excused: a machine that stutters would
+    /// wait for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_stutters_does_not_wait_for_ever() {
+        let second = Duration::from_secs(1);
+        let mut waiting = pin!(within(second, pending::<()>()));
+        for _ in 0..3 {
+            stand_still(waiting.as_mut(), 2 * second).await;
+        }
+        let now = Instant::now();
+        assert!(waiting.await.is_err());
+        assert_eq!(Instant::now(), now);
+    }
+
+    /// Time passes in which nothing is looked at.
+    async fn stand_still<F: Future>(mut waiting: std::pin::Pin<&mut F>, time: Duration) {
+        tokio::select! {
+            biased;
+            _ = waiting.as_mut() => panic!("too early"),
+            () = ready(()) => {}
+        }
+        tokio::time::advance(time).await;
     }
 }

@@ -1,21 +1,26 @@
 //! The proxy as a whole: started from settings, drained at its end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
-use lubdub_metrics::Metrics;
-use tokio::time::{Duration, sleep, timeout};
+use lubdub_metrics::{ListenerMetrics, Metrics};
+use tokio::time::{Duration, Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
-use crate::front::connection::Entrance;
+use crate::entrance::Entrance;
 use crate::front::listener::{Acceptor, Bound};
+use crate::pseudonym::Pseudonym;
 use crate::registry::{Order, Registry};
-use crate::route::RouteTable;
-use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits, RequestDetail, Settings};
+use crate::route::{RouteState, RouteTable};
+use crate::settings::{self, Drain, Settings};
+use crate::shared::Shared;
+use crate::upstream::{Common, OwnAddresses, Upstream};
 use crate::worker::Workers;
 
 /// A running proxy. It serves until [`Proxy::drain`] has ended it.
@@ -27,27 +32,8 @@ pub struct Proxy {
     /// Ends the accepting.
     stop: CancellationToken,
     acceptors: TaskTracker,
-}
-
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) routes: RouteTable,
-    pub(crate) timeouts: FrontTimeouts,
-    pub(crate) limits: Limits,
-    pub(crate) forwarded: Forwarded,
-    pub(crate) drain: Drain,
-    /// How much of a request the log tells.
-    pub(crate) request_detail: RequestDetail,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) registry: Arc<Registry>,
-    /// No new pairs, and connections end with the exchange under way.
-    pub(crate) draining: CancellationToken,
-    /// The time for that is over.
-    pub(crate) cutting: CancellationToken,
     /// Connections and pairs.
-    pub(crate) tasks: TaskTracker,
-    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
 }
 
 /// Why a proxy did not start. Each text is whole, what the operating system said included; so that
@@ -86,73 +72,106 @@ impl Proxy {
     /// How long connections that were cut get to notice it.
     const AFTER_CUT: Duration = Duration::from_secs(1);
 
+    /// How often it is looked whether budgets have room again.
+    const SETTLING: Duration = Duration::from_secs(1);
+
     /// Binds every listener and starts the workers, on whose threads everything runs.
     ///
     /// # Errors
     /// If an address cannot be bound or a thread not be started; then nothing is left running.
     pub fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
-        let routes = RouteTable::new(settings.routes);
-        let mut listeners = Vec::new();
-        let mut addresses = Vec::new();
-        for listener in settings.listeners {
-            let unregistered = |name: &Arc<str>| StartError::Unregistered(Arc::clone(name));
-            let of_listener = metrics
-                .listener(&listener.name)
-                .ok_or_else(|| unregistered(&listener.name))?;
-            let of_routes = routes
-                .iter()
-                .map(|route| {
-                    of_listener
-                        .route(&route.name)
-                        .ok_or_else(|| unregistered(&route.name))
-                })
-                .collect::<Result<_, _>>()?;
-            let (name, address) = (Arc::clone(&listener.name), listener.address);
-            let bind = |error| StartError::Bind {
-                listener: Arc::clone(&name),
-                address,
-                error,
-            };
-            let bound = Bound::new(Entrance {
-                listener,
-                metrics: of_listener,
-                routes: of_routes,
+        let admission = Admission::new(&settings.limits);
+        let common = Common {
+            sockets: Arc::clone(&admission.sockets),
+            kept: Arc::default(),
+            own: Arc::default(),
+            workers: settings.workers.get(),
+        };
+        let bound = bind(&settings.listeners, &common.own)?;
+        let names = settings.listeners.iter().map(|l| Arc::clone(&l.name));
+        let addresses = names.zip(bound.iter().map(Bound::address)).collect();
+        let listeners = settings
+            .listeners
+            .iter()
+            .map(|listener| {
+                (metrics.listener(&listener.name)).ok_or_else(|| unregistered(&listener.name))
             })
-            .map_err(bind)?;
-            addresses.push((Arc::clone(&name), bound.local_addr().map_err(bind)?));
-            listeners.push(bound);
-        }
+            .collect::<Result<Vec<_>, _>>()?;
+        let upstreams = upstreams(&settings.routes, &common, metrics)?;
+        let routes = routes(&settings.routes, &listeners, &upstreams)?;
+        let entrances: Box<[_]> = settings
+            .listeners
+            .into_iter()
+            .zip(listeners)
+            .map(|(listener, metrics)| {
+                Arc::new(Entrance {
+                    listener,
+                    metrics,
+                    open: AtomicUsize::new(0),
+                    connections: Arc::clone(&admission.connections),
+                })
+            })
+            .collect();
         let shared = Arc::new(Shared {
-            admission: Arc::new(Admission::new(&settings.limits, &routes)),
             routes,
+            upstreams: upstreams.into_values().collect(),
+            entrances,
             timeouts: settings.timeouts,
             limits: settings.limits,
             forwarded: settings.forwarded,
+            pseudonym: Pseudonym::random(),
             drain: settings.drain,
             request_detail: settings.logging.request,
-            registry: Arc::new(Registry::new(tokio::time::Instant::now().into_std())),
+            admission,
+            idle: Default::default(),
+            kept: common.kept,
+            own: common.own,
+            registry: Arc::new(Registry::new(Instant::now().into_std())),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),
-            tasks: TaskTracker::new(),
             metrics: Arc::clone(metrics),
+            paused: Default::default(),
         });
-        let workers = Workers::start(settings.workers, &shared).map_err(StartError::Worker)?;
+        let sampled = Arc::downgrade(&shared);
+        metrics.before_rendering(move || {
+            if let Some(shared) = sampled.upgrade() {
+                shared.sample();
+            }
+        });
+        let tasks = TaskTracker::new();
+        let workers = Workers::start(settings.workers, &tasks).map_err(StartError::Worker)?;
         let proxy = Self {
             shared,
             workers,
             addresses,
             stop: CancellationToken::new(),
             acceptors: TaskTracker::new(),
+            tasks,
         };
         let crew = proxy.workers.crew();
-        for (n, bound) in listeners.into_iter().enumerate() {
+        for (n, bound) in bound.into_iter().enumerate() {
             // Beside its pairs: a thread of its own would have to wake the worker's each time.
             let runtime = crew.on_duty(n).runtime();
-            let acceptor = Acceptor::new(bound, runtime).map_err(StartError::Worker)?;
+            let entrance = Arc::clone(&proxy.shared.entrances[n]);
+            let shared = Arc::clone(&proxy.shared);
+            let acceptor =
+                Acceptor::new(bound, entrance, shared, runtime).map_err(StartError::Worker)?;
             let run = acceptor.run(Arc::clone(crew), proxy.stop.clone());
             runtime.spawn(proxy.acceptors.track_future(run));
         }
+        let (shared, stop) = (Arc::clone(&proxy.shared), proxy.stop.clone());
+        crew.on_duty(0).runtime().spawn(async move {
+            let mut ticks = interval(Self::SETTLING);
+            while let Some(now) = stop.run_until_cancelled(ticks.tick()).await {
+                shared.settle(now);
+            }
+        });
         Ok(proxy)
+    }
+
+    /// Connections to upstreams must not lead to `address`, where this process listens as well.
+    pub fn never_connect_to(&self, address: SocketAddr) {
+        self.shared.own.add(address);
     }
 
     /// Each listener's name and the address that it got.
@@ -192,10 +211,10 @@ impl Proxy {
         self.stop.cancel();
         self.acceptors.close();
         self.shared.registry.order_all(Order::Drain);
-        self.shared.tasks.close();
+        self.tasks.close();
         let everyone = async {
             self.acceptors.wait().await;
-            self.shared.tasks.wait().await;
+            self.tasks.wait().await;
         };
         if timeout(limit, everyone).await.is_ok() {
             info!("drained");
@@ -209,11 +228,69 @@ impl Proxy {
         self.shared.cutting.cancel();
         self.shared.registry.order_all(Order::Cut);
         // What is not a pair (a plain exchange, a handshake) ends with its worker.
-        let _ = timeout(Self::AFTER_CUT, self.shared.tasks.wait()).await;
+        let _ = timeout(Self::AFTER_CUT, self.tasks.wait()).await;
         if left == 0 {
             Drained::Clean
         } else {
             Drained::Cut(left)
         }
     }
+}
+
+/// Binds every listener, and notes where.
+fn bind(listeners: &[settings::Listener], own: &OwnAddresses) -> Result<Vec<Bound>, StartError> {
+    let bind_one = |listener: &settings::Listener| {
+        let wrong = |error| StartError::Bind {
+            listener: Arc::clone(&listener.name),
+            address: listener.address,
+            error,
+        };
+        let bound = Bound::new(listener).map_err(wrong)?;
+        own.add(bound.address());
+        Ok(bound)
+    };
+    listeners.iter().map(bind_one).collect()
+}
+
+/// The upstreams that routes lead to, by their names: one of each, whoever leads there.
+type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
+
+fn upstreams(
+    routes: &[Arc<settings::Route>],
+    common: &Common,
+    metrics: &Metrics,
+) -> Result<Upstreams, StartError> {
+    let mut upstreams = Upstreams::new();
+    for settings in routes.iter().map(|route| &route.upstream) {
+        let name = &settings.name;
+        if !upstreams.contains_key(name) {
+            let of_upstream = metrics.upstream(name).ok_or_else(|| unregistered(name))?;
+            let upstream = Upstream::new(Arc::clone(settings), of_upstream, common);
+            upstreams.insert(Arc::clone(name), Arc::new(upstream));
+        }
+    }
+    Ok(upstreams)
+}
+
+fn routes(
+    routes: &[Arc<settings::Route>],
+    listeners: &[Arc<ListenerMetrics>],
+    upstreams: &Upstreams,
+) -> Result<RouteTable, StartError> {
+    let state = |route: &Arc<settings::Route>| {
+        let counted_on = |listener: &Arc<ListenerMetrics>| {
+            let metrics = listener.route(&route.name);
+            let metrics = metrics.ok_or_else(|| unregistered(&route.name))?;
+            Ok((Arc::from(listener.name()), metrics))
+        };
+        let metrics = listeners.iter().map(counted_on).collect::<Result<_, _>>()?;
+        let upstream = Arc::clone(&upstreams[&route.upstream.name]);
+        Ok(Arc::new(RouteState::new(route, upstream, metrics)))
+    };
+    let states: Result<_, _> = routes.iter().map(state).collect();
+    states.map(RouteTable::new)
+}
+
+fn unregistered(name: &Arc<str>) -> StartError {
+    StartError::Unregistered(Arc::clone(name))
 }

@@ -220,6 +220,7 @@ mod tests {
         let names = Names {
             listeners: &[],
             routes: &[],
+            upstreams: &[],
         };
         Metrics::new(build, names).unwrap()
     }

@@ -4,57 +4,105 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use crate::settings::Route;
+use lubdub_metrics::PairMetrics;
+use tokio::time::Instant;
+
+use crate::budget::{Budget, Subject};
+use crate::settings::{Route, Terms};
+use crate::upstream::Upstream;
 
 /// Routes, most specific first.
-#[derive(Debug, Clone)]
-pub struct RouteTable(Vec<Arc<Route>>);
+#[derive(Debug)]
+pub(crate) struct RouteTable(Vec<Arc<RouteState>>);
 
-/// The place of a route in its table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RouteIndex(pub(crate) usize);
+/// A route, with all that belongs to it.
+#[derive(Debug)]
+pub(crate) struct RouteState {
+    pub(crate) name: Arc<str>,
+    /// The terms on which its pairs live.
+    pub(crate) terms: Arc<Terms>,
+    /// Who answers.
+    pub(crate) upstream: Arc<Upstream>,
+    /// Pairs at a time, where the route has a bound of its own.
+    pub(crate) pairs: Option<Arc<Budget>>,
+    /// What is counted, by the listener that a request came in at.
+    metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
+    host: Option<String>,
+    path_prefix: String,
+}
+
+impl RouteState {
+    pub(crate) fn new(
+        route: &Route,
+        upstream: Arc<Upstream>,
+        metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
+    ) -> Self {
+        Self {
+            name: Arc::clone(&route.name),
+            terms: Arc::clone(&route.terms),
+            upstream,
+            pairs: route.pairs.map(|pairs| {
+                let subject = Subject {
+                    key: "route.limits.pairs",
+                    name: Some(Arc::clone(&route.name)),
+                    effect: "further upgrades on this route are refused",
+                };
+                Budget::new(pairs, subject)
+            }),
+            metrics,
+            host: route.host.clone(),
+            path_prefix: route.path_prefix.clone(),
+        }
+    }
+
+    /// What is counted for requests that came in at this listener.
+    pub(crate) fn metrics(&self, listener: &Arc<str>) -> &Arc<PairMetrics> {
+        let found = self.metrics.iter().find(|(name, _)| name == listener);
+        let (_, metrics) = found.expect("every listener's requests are counted on every route");
+        metrics
+    }
+
+    /// Looks whether an exhaustion of its budget is over.
+    pub(crate) fn settle(&self, now: Instant) {
+        if let Some(pairs) = &self.pairs {
+            pairs.settle(now);
+        }
+    }
+
+    fn takes(&self, host: &str, path: &str) -> bool {
+        let host_matches = match &self.host {
+            Some(wanted) => without_dot(wanted).eq_ignore_ascii_case(host),
+            None => true,
+        };
+        host_matches && is_under(prefix(&self.path_prefix), path)
+    }
+}
 
 impl RouteTable {
     /// Orders `routes` by how specific they are: those for a host before those for any, then
     /// longer path prefixes before shorter ones.
-    #[must_use]
-    pub fn new(mut routes: Vec<Arc<Route>>) -> Self {
-        routes.sort_by_key(|route| (Reverse(route.host.is_some()), Reverse(prefix(route).len())));
+    pub(crate) fn new(mut routes: Vec<Arc<RouteState>>) -> Self {
+        let length = |route: &RouteState| prefix(&route.path_prefix).len();
+        routes.sort_by_key(|route| (Reverse(route.host.is_some()), Reverse(length(route))));
         Self(routes)
     }
 
     /// The route for a request to `host` (as in the Host field, with or without a port) and
     /// `path`.
-    #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<RouteIndex> {
-        let host = without_port(host);
-        let index = self.0.iter().position(|route| {
-            let host_matches = match &route.host {
-                Some(wanted) => wanted.eq_ignore_ascii_case(host),
-                None => true,
-            };
-            host_matches && is_under(prefix(route), path)
-        })?;
-        Some(RouteIndex(index))
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<RouteState>> {
+        let host = without_dot(without_port(host));
+        self.0.iter().find(|route| route.takes(host, path))
     }
 
     /// All routes, most specific first.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<RouteState>> {
         self.0.iter()
     }
 }
 
-impl std::ops::Index<RouteIndex> for RouteTable {
-    type Output = Arc<Route>;
-
-    fn index(&self, index: RouteIndex) -> &Arc<Route> {
-        &self.0[index.0]
-    }
-}
-
 /// A prefix without its trailing slash: `/chat/` and `/chat` cover the same paths.
-fn prefix(route: &Route) -> &str {
-    route.path_prefix.trim_end_matches('/')
+fn prefix(path: &str) -> &str {
+    path.trim_end_matches('/')
 }
 
 /// Whether `path` lies under `prefix`, segment by segment: `/chat` covers `/chat` and `/chat/x`,
@@ -72,17 +120,24 @@ fn without_port(host: &str) -> &str {
     }
 }
 
+/// A name without the dot of the root, which some clients write behind it: it is the same name.
+fn without_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::testing;
+    use crate::upstream;
 
     fn table(routes: &[(&str, Option<&str>, &str)]) -> RouteTable {
         let route = |&(name, host, prefix): &(&str, Option<&str>, &str)| {
             let mut route = testing::route(name);
             route.host = host.map(str::to_owned);
             prefix.clone_into(&mut route.path_prefix);
-            Arc::new(route)
+            let upstream = Arc::new(upstream::testing::upstream(&route.upstream));
+            Arc::new(RouteState::new(&route, upstream, Box::default()))
         };
         RouteTable::new(routes.iter().map(route).collect())
     }
@@ -100,7 +155,7 @@ mod tests {
         reversed.reverse();
         for routes in [routes, reversed] {
             let table = table(&routes);
-            let found = |host, path| Some(table[table.find(host, path)?].name.to_string());
+            let found = |host, path| Some(table.find(host, path)?.name.to_string());
             assert_eq!(found("b.example", "/").as_deref(), Some("any"));
             assert_eq!(found("b.example", "/chat").as_deref(), Some("chat"));
             assert_eq!(found("b.example", "/chat/").as_deref(), Some("chat"));
@@ -111,6 +166,22 @@ mod tests {
                 found("a.example", "/chat/rooms").as_deref(),
                 Some("host_chat")
             );
+        }
+    }
+
+    /// `chat.example.com.` is the same host, and missed its route.
+    #[test]
+    fn a_host_with_the_dot_of_the_root_finds_its_route() {
+        for wanted in ["a.example", "a.example."] {
+            let table = table(&[("any", None, "/"), ("host", Some(wanted), "/")]);
+            for host in ["a.example", "a.example.", "A.Example.:8080"] {
+                let found = table.find(host, "/").unwrap();
+                assert_eq!(&*found.name, "host", "{host} for {wanted}");
+            }
+            for host in ["a.example..", ".", ""] {
+                let found = table.find(host, "/").unwrap();
+                assert_eq!(&*found.name, "any", "{host}");
+            }
         }
     }
 

@@ -56,6 +56,15 @@ pub struct Upstream {
     pub port: u16,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Upgrades that wait for it at a time, for its address, its connect or its answer, and connects
+    /// for plain requests.
+    pub waiting: usize,
+    /// Plain requests at a time that it has not answered yet, long polls included.
+    pub requests: usize,
+    /// Whether connections are kept for further plain requests.
+    pub pool: bool,
+    /// The greatest age of a connection that is kept.
+    pub pool_age: Duration,
 }
 
 impl Upstream {
@@ -173,9 +182,9 @@ pub struct Limits {
     pub pairs_per_source: Option<usize>,
     /// Handshakes in flight; the excess waits in the accept queue.
     pub handshakes: NonZeroUsize,
-    /// Connections of clients at a time, and as many to upstreams, pairs included: what the file
-    /// limit carries. The excess waits in the accept queue.
-    pub sockets: NonZeroUsize,
+    /// Connections of clients at a time, of every kind, and as many to upstreams, pairs included. The
+    /// excess waits in the accept queue.
+    pub connections: NonZeroUsize,
     /// The largest request head, in bytes.
     pub head_bytes: usize,
 }
@@ -187,6 +196,8 @@ pub struct Forwarded {
     pub style: ForwardedStyle,
     /// Peers whose own such fields are kept and added to; from others they are dropped first.
     pub trust: Vec<IpNet>,
+    /// Whether `Via` names this process, by a pseudonym, and what names it already is refused.
+    pub via: bool,
 }
 
 /// Which header fields tell the upstream about the client.
@@ -269,7 +280,7 @@ impl Default for Terms {
             boundary_wait: PerSide::from_fn(|_| Some(seconds(5))),
             close_codes: CloseCodes::default(),
             connect: seconds(5),
-            answer: seconds(10),
+            answer: seconds(30),
             http_idle: Some(seconds(120)),
             write_stall: Some(seconds(10)),
             close: seconds(5),
@@ -318,6 +329,10 @@ pub(crate) mod testing {
                 host: "127.0.0.1".into(),
                 port: 9,
                 tls: None,
+                waiting: 1024,
+                requests: 1024,
+                pool: true,
+                pool_age: Duration::from_secs(60),
             }),
             terms: Arc::new(Terms::default()),
             pairs: None,

@@ -4,10 +4,13 @@
 //! older than the bytes that arrived meanwhile. Before a side is declared dead its socket is
 //! therefore read directly ([`Socket::ask_kernel`]), below TLS as well.
 
+mod presence;
 mod queue;
 
 use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,15 +18,25 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+pub(crate) use self::presence::{Goodbye, Presence};
 pub(crate) use self::queue::Packets;
 
 /// A connected TCP socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    tcp: TcpStream,
+    tcp: Tcp,
     /// Bytes that the kernel took from us.
     taken: u64,
     ask_kernel: bool,
+}
+
+/// Who has the socket.
+#[derive(Debug)]
+enum Tcp {
+    /// Nobody else.
+    Own(TcpStream),
+    /// A [`Presence`] has it as well. (`None` only while that is being changed.)
+    Shared(Option<Arc<TcpStream>>),
 }
 
 /// What has arrived.
@@ -71,7 +84,7 @@ impl Socket {
     /// A connected socket that is prepared.
     pub(crate) fn prepared(tcp: TcpStream) -> Self {
         Self {
-            tcp,
+            tcp: Tcp::Own(tcp),
             taken: 0,
             ask_kernel: false,
         }
@@ -84,7 +97,7 @@ impl Socket {
 
     /// Bytes that the peer's kernel has not acknowledged; `None` if ours does not say.
     pub(crate) fn unacknowledged(&self) -> Option<u64> {
-        queue::unacknowledged(&self.tcp).ok()
+        queue::unacknowledged(self.tcp()).ok()
     }
 
     /// What has arrived at the peer's kernel; `None` if ours does not say.
@@ -98,7 +111,7 @@ impl Socket {
 
     /// Packets that have arrived at either end, 0 if the kernel does not say.
     pub(crate) fn packets(&self) -> Packets {
-        queue::packets(&self.tcp).unwrap_or_default()
+        queue::packets(self.tcp()).unwrap_or_default()
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.
@@ -109,12 +122,95 @@ impl Socket {
     /// Makes closing this socket a reset (RST) that discards what is still queued.
     pub(crate) fn reset_on_close(&self) {
         // It fails only on a socket that is no longer connected, where there is nothing to reset.
-        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
+    }
+
+    /// How many bytes lie ready to be read, as far as they fit.
+    #[cfg(test)]
+    pub(crate) fn unread(&self, fit: usize) -> usize {
+        let mut bytes = vec![std::mem::MaybeUninit::uninit(); fit];
+        SockRef::from(&self.tcp)
+            .peek(&mut bytes)
+            .unwrap_or_default()
     }
 
     /// Until there is something to read: bytes, an end, or an error.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable().await
+        self.tcp().readable().await
+    }
+
+    /// Lets somebody wait for the peer's end while others read and write.
+    pub(crate) fn shared(tcp: TcpStream) -> (Self, Presence) {
+        let tcp = Arc::new(tcp);
+        let presence = Presence::new(Arc::clone(&tcp));
+        let socket = Self {
+            tcp: Tcp::Shared(Some(tcp)),
+            taken: 0,
+            ask_kernel: false,
+        };
+        (socket, presence)
+    }
+
+    /// From now on for its reader and writer alone, if the [`Presence`] has gone: what is not shared is
+    /// smaller, and cheaper to read.
+    pub(crate) fn unshare(&mut self) {
+        if let Tcp::Shared(shared) = &mut self.tcp
+            && let Some(tcp) = shared.take()
+        {
+            self.tcp = Arc::try_unwrap(tcp).map_or_else(|tcp| Tcp::Shared(Some(tcp)), Tcp::Own);
+        }
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        self.tcp.get()
+    }
+}
+
+impl Tcp {
+    fn get(&self) -> &TcpStream {
+        match self {
+            Self::Own(tcp) => tcp,
+            Self::Shared(tcp) => tcp.as_ref().expect("it is missing only for a moment"),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Self::Own(tcp) = self {
+            return Pin::new(tcp).poll_read(cx, buf);
+        }
+        let tcp = self.get();
+        loop {
+            ready!(tcp.poll_read_ready(cx))?;
+            match tcp.try_read(buf.initialize_unfilled()) {
+                Ok(n) => {
+                    buf.advance(n);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if let Self::Own(tcp) = self {
+            return match bufs {
+                [buf] => Pin::new(tcp).poll_write(cx, buf),
+                bufs => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            };
+        }
+        let tcp = self.get();
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            match tcp.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 }
 
@@ -125,7 +221,7 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.ask_kernel {
-            let read = (&*SockRef::from(&self.tcp)).read(buf.initialize_unfilled());
+            let read = (&*SockRef::from(self.tcp())).read(buf.initialize_unfilled());
             match read {
                 Ok(n) => {
                     buf.advance(n);
@@ -135,7 +231,7 @@ impl AsyncRead for Socket {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        self.tcp.poll_read(cx, buf)
     }
 }
 
@@ -145,7 +241,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let n = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
+        let n = ready!(self.tcp.poll_write(cx, &[IoSlice::new(buf)]))?;
         self.taken += n as u64;
         Poll::Ready(Ok(n))
     }
@@ -155,21 +251,27 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let n = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
+        let n = ready!(self.tcp.poll_write(cx, bufs))?;
         self.taken += n as u64;
         Poll::Ready(Ok(n))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket keeps nothing back.
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = SockRef::from(self.tcp()).shutdown(Shutdown::Write);
+        // Somebody who has gone entirely needs no end.
+        Poll::Ready(match shut {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            shut => shut,
+        })
     }
 }
 

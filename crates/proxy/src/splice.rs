@@ -22,6 +22,7 @@ mod inject;
 mod link;
 mod obituary;
 mod outlet;
+mod parcel;
 mod relay;
 mod scratch;
 mod tally;
@@ -35,12 +36,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use self::deadlines::Deadlines;
+use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
+use self::parcel::Parcel;
 use self::tally::Tally;
 use self::timer::Timer;
-use crate::admission::{PairPermit, SocketPermit};
+use crate::admission::PairPermit;
+use crate::budget::Permit;
+use crate::entrance::Place;
 use crate::leg::Leg;
 use crate::registry::{Order, Registration};
 use crate::settings::Terms;
@@ -71,8 +75,8 @@ pub(crate) struct NewPair {
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) _pair: PairPermit,
-    pub(crate) _client: Option<SocketPermit>,
-    pub(crate) _upstream: SocketPermit,
+    pub(crate) _client: Option<Place>,
+    pub(crate) _upstream: Permit,
     pub(crate) _load: Load,
 }
 
@@ -84,8 +88,10 @@ pub(crate) struct Splice {
     tally: Tally,
     timer: Timer,
     deadlines: Deadlines,
+    excused: Excused,
     early: Option<Box<PerSide<Bytes>>>,
     polled: bool,
+    concluded: bool,
     // Not as durations, which take four times the room.
     handshake_us: u32,
     drain_wait_ms: u32,
@@ -139,7 +145,9 @@ impl Splice {
                 closing: None,
             },
             early: has_early.then(|| Box::new(early)),
+            excused: Excused::default(),
             polled: false,
+            concluded: false,
             handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
             drain_wait_ms: u32::try_from(millis(pair.drain_spread.mul_f64(pair.chance)))
                 .unwrap_or(u32::MAX),
@@ -224,7 +232,7 @@ impl Splice {
         if let Some(early) = self.early.take() {
             for side in Side::BOTH {
                 if !early[side].is_empty() {
-                    self.heart.handle_heard(side, now);
+                    self.heart.handle_heard(side, early[side].len(), now);
                     self.forward(cx, side, &early[side], now);
                 }
             }
@@ -240,7 +248,9 @@ impl Splice {
         self.hear_all(cx, now, scratch);
         self.judge(now);
         for side in Side::BOTH {
-            self.place(cx, side, now);
+            let mut parcel = Parcel::default();
+            self.place(&mut parcel, side, now);
+            self.send(cx, side, &parcel);
             self.drain(cx, side, now);
         }
         self.settle(now);

@@ -1,222 +1,166 @@
-//! Connecting to an upstream.
+//! An upstream, as all routes and workers share it: its budgets, the look-ups of its name, and the
+//! connections that are kept for plain requests.
+//!
+//! Connecting is apart from asking: [`Upstream::connect`] brings a connection, and who has a request
+//! may try it over several, one after the other.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+mod carrier;
+mod connect;
+mod link;
+mod lookup;
+mod own;
+mod pool;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
-use tokio_rustls::TlsConnector;
+use hyper::client::conn::http1;
+use lubdub_metrics::UpstreamMetrics;
+use tokio::time::Instant;
 
-use crate::admission::{Admission, SocketPermit};
-use crate::leg::{Leg, TLS_BUFFER_LIMIT};
-use crate::patience::within;
-use crate::settings::Upstream;
-use crate::socket::Socket;
-use crate::starvation::{STARVED, is_starvation, is_starved};
+pub(crate) use self::carrier::{Body, Carrier, SendError};
+pub(crate) use self::connect::{ConnectError, Connected};
+pub(crate) use self::link::{Link, LinkState};
+use self::lookup::Lookup;
+pub(crate) use self::own::OwnAddresses;
+pub(crate) use self::pool::Kept;
+use self::pool::Pool;
+use crate::budget::{Budget, Permit, Subject};
+use crate::settings;
 
-/// Why there is no connection to an upstream.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
-    #[error("no file descriptor is left for it")]
-    NoRoom,
-    #[error("not connected within {0:?}")]
-    TimedOut(Duration),
-    #[error("cannot resolve {0}: {1}")]
-    Resolve(Arc<str>, #[source] io::Error),
-    #[error("{0} has no address")]
-    NoAddress(Arc<str>),
-    #[error("cannot connect to {0}: {1}")]
-    Connect(SocketAddr, #[source] io::Error),
-    #[error("{0} is not a name that a certificate can be checked against")]
-    Name(Arc<str>),
-    #[error("TLS with {0} failed: {1}")]
-    Tls(SocketAddr, #[source] io::Error),
-}
-
-/// A connection to an upstream.
+/// An upstream.
 #[derive(Debug)]
-pub(crate) struct Connected {
-    pub(crate) leg: Leg,
-    pub(crate) address: SocketAddr,
-    pub(crate) permit: SocketPermit,
+pub(crate) struct Upstream {
+    pub(crate) settings: Arc<settings::Upstream>,
+    /// Upgrades that it has not answered, and connects to it that are under way.
+    pub(crate) waiting: Arc<Budget>,
+    /// Plain requests that it has not answered.
+    pub(crate) requests: Arc<Budget>,
+    metrics: Arc<UpstreamMetrics>,
+    lookup: Arc<Lookup>,
+    pool: Pool,
+    sockets: Arc<Budget>,
+    kept: Arc<Kept>,
+    own: Arc<OwnAddresses>,
 }
 
-/// Name resolution blocks a thread each time, for as long as the system's resolver likes.
-static LOOKUPS: Semaphore = Semaphore::const_new(64);
-
-/// Connects to an upstream, TLS included, in `limit`.
-pub(crate) async fn connect(
-    upstream: &Upstream,
-    limit: Duration,
-    admission: &Admission,
-) -> Result<Connected, ConnectError> {
-    let permit = admission.upstream().ok_or(ConnectError::NoRoom)?;
-    let (leg, address) = within(limit, connect_any(upstream, limit))
-        .await
-        .unwrap_or(Err(ConnectError::TimedOut(limit)))?;
-    Ok(Connected {
-        leg,
-        address,
-        permit,
-    })
+/// What all upstreams share.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    /// Connections to all of them, as far as the file limit carries.
+    pub(crate) sockets: Arc<Budget>,
+    pub(crate) kept: Arc<Kept>,
+    pub(crate) own: Arc<OwnAddresses>,
+    /// How many workers there are.
+    pub(crate) workers: usize,
 }
 
-async fn connect_any(
-    upstream: &Upstream,
-    limit: Duration,
-) -> Result<(Leg, SocketAddr), ConnectError> {
-    let until = Instant::now() + limit;
-    let addresses = resolve(upstream, limit).await?;
-    connect_first(upstream, &addresses, until, limit).await
-}
+impl Upstream {
+    /// How old the addresses of a name may be for which a kept connection is used. They are looked up
+    /// again meanwhile, so that a request waits for no name server.
+    const RECENT: Duration = Duration::from_secs(1);
 
-/// Tries one address after the other, each with its share of the time that is left, so that one
-/// black hole does not use it all.
-async fn connect_first(
-    upstream: &Upstream,
-    addresses: &[SocketAddr],
-    until: Instant,
-    limit: Duration,
-) -> Result<(Leg, SocketAddr), ConnectError> {
-    let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.host));
-    for (index, &address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-        let share = until.saturating_duration_since(Instant::now()) / left;
-        failure = match within(share, connect_one(upstream, address, share)).await {
-            Ok(Ok(leg)) => return Ok((leg, address)),
-            Ok(Err(error)) => error,
-            Err(_) => ConnectError::TimedOut(limit),
+    pub(crate) fn new(
+        settings: Arc<settings::Upstream>,
+        metrics: Arc<UpstreamMetrics>,
+        common: &Common,
+    ) -> Self {
+        let budget = |total, key| {
+            let subject = Subject {
+                key,
+                name: Some(Arc::clone(&settings.name)),
+                effect: "further ones to this upstream are refused",
+            };
+            Budget::new(total, subject)
         };
-    }
-    Err(failure)
-}
-
-async fn resolve(upstream: &Upstream, limit: Duration) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Ok(ip) = upstream.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, upstream.port)]);
-    }
-    let last = last_try(limit);
-    loop {
-        let turn = LOOKUPS.acquire().await;
-        let was_starved = is_starved();
-        let found = lookup_host((&*upstream.host, upstream.port)).await;
-        drop(turn);
-        match found {
-            Ok(addresses) => return Ok(addresses.collect()),
-            // The system's resolver needs descriptors, too, and does not always say so; there may be
-            // some again by now.
-            Err(error)
-                if (was_starved || is_starvation(&error) || is_starved())
-                    && Instant::now() < last =>
-            {
-                sleep(STARVED).await;
-            }
-            Err(error) => return Err(ConnectError::Resolve(Arc::clone(&upstream.host), error)),
+        Self {
+            waiting: budget(settings.waiting, "upstream.limits.waiting"),
+            requests: budget(settings.requests, "upstream.limits.requests"),
+            metrics,
+            lookup: Lookup::new(&settings.host, settings.port),
+            pool: Pool::new(common.workers, &common.kept),
+            sockets: Arc::clone(&common.sockets),
+            kept: Arc::clone(&common.kept),
+            own: Arc::clone(&common.own),
+            settings,
         }
     }
-}
 
-async fn connect_one(
-    upstream: &Upstream,
-    address: SocketAddr,
-    limit: Duration,
-) -> Result<Leg, ConnectError> {
-    let socket = connect_when_possible(address, limit)
-        .await
-        .and_then(Socket::new)
-        .map_err(|error| ConnectError::Connect(address, error))?;
-    let Some(config) = &upstream.tls else {
-        return Ok(Leg::Plain(socket));
-    };
-    let name = ServerName::try_from(upstream.host.to_string())
-        .map_err(|_| ConnectError::Name(Arc::clone(&upstream.host)))?;
-    let tls = TlsConnector::from(Arc::clone(config))
-        .connect_with(name, socket, |session| {
-            session.set_buffer_limit(Some(TLS_BUFFER_LIMIT));
-        })
-        .await
-        .map_err(|error| ConnectError::Tls(address, error))?;
-    Ok(Leg::Tls(Box::new(tls.into())))
-}
-
-/// Waits for a file descriptor if the process has none left: the client that this connection is for
-/// has got one, and waits as those do who are still to be accepted.
-async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let last = last_try(limit);
-    loop {
-        match TcpStream::connect(address).await {
-            Err(error) if is_starvation(&error) && Instant::now() < last => {
-                sleep(STARVED).await;
-            }
-            connected => return connected,
+    /// A connection that was kept by this worker, if there is one of use.
+    pub(crate) fn kept(&self, worker: usize) -> Option<Carrier> {
+        if !self.settings.pool {
+            return None;
         }
+        let addresses = self.lookup.recent(Self::RECENT);
+        let age = self.settings.pool_age;
+        self.pool.take(worker, addresses.as_deref(), age)
+    }
+
+    /// Keeps a connection for the next plain request of this worker, if it can carry one.
+    pub(crate) fn keep(&self, worker: usize, carrier: Carrier) {
+        let is_young = carrier.opened.elapsed() < self.settings.pool_age;
+        let can_go_on = !carrier.link.is_ending() && carrier.is_ready();
+        if self.settings.pool && is_young && can_go_on {
+            self.pool.put(worker, carrier);
+        }
+    }
+
+    /// Writes down what is used of its budgets.
+    pub(crate) fn sample(&self) {
+        self.waiting.sample(&self.metrics.waiting);
+        self.requests.sample(&self.metrics.requests);
+    }
+
+    /// Looks whether an exhaustion of one of its budgets is over.
+    pub(crate) fn settle(&self, now: Instant) {
+        self.waiting.settle(now);
+        self.requests.settle(now);
     }
 }
 
-/// What is wrong is to be told before `limit` says only that it was reached.
-fn last_try(limit: Duration) -> Instant {
-    Instant::now() + limit.saturating_sub(2 * STARVED)
+/// How lubdub speaks HTTP with upstreams: with heads of up to `head_bytes`, or of as many as there may
+/// be by default.
+pub(crate) fn http1(head_bytes: usize) -> http1::Builder {
+    const HEAD: usize = 64 * 1024;
+    let mut builder = http1::Builder::new();
+    builder
+        .preserve_header_case(true)
+        // RFC 9112 5.1: "A proxy MUST remove any such whitespace from a response message before
+        // forwarding the message downstream", and 5.2 lets it replace a folded line.
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .max_buf_size(head_bytes.max(HEAD));
+    builder
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, TcpStream as StdStream};
+pub(crate) mod testing {
+    //! Upstreams for unit tests.
 
-    use socket2::{Domain, Socket, Type};
-    use tokio::net::TcpListener;
+    use lubdub_metrics::{BuildInfo, Metrics, Names};
 
     use super::*;
-    use crate::settings::testing;
+    use crate::budget;
 
-    const LIMIT: Duration = Duration::from_secs(5);
-
-    /// An address that is taken; who listens there is up to the test.
-    fn socket() -> (Socket, SocketAddr) {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        socket.bind(&any.into()).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        (socket, address)
-    }
-
-    async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
-        let upstream = &testing::route("main").upstream;
-        let until = Instant::now() + LIMIT;
-        let connected = connect_first(upstream, addresses, until, LIMIT).await;
-        connected.map(|(_, address)| address)
-    }
-
-    #[tokio::test]
-    async fn an_address_that_refuses_is_followed_by_the_next() {
-        let (_nobody_listens, refusing) = socket();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let listening = listener.local_addr().unwrap();
-        assert_eq!(connect_to(&[refusing, listening]).await.unwrap(), listening);
-        let error = connect_to(&[refusing]).await.unwrap_err();
-        assert!(
-            error.to_string().contains(&refusing.to_string()),
-            "{error} names the address"
-        );
-    }
-
-    /// An address that swallows everything used up all the time, and the next was never tried.
-    #[tokio::test(start_paused = true)]
-    async fn a_black_hole_takes_only_its_share_of_the_time() {
-        let (hole, swallowing) = socket();
-        hole.listen(0).unwrap();
-        // One waits to be accepted; the SYNs of others are dropped.
-        let _waiting = StdStream::connect(swallowing).unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let listening = listener.local_addr().unwrap();
-
-        let began = Instant::now();
-        let connected = connect_to(&[swallowing, listening]).await.unwrap();
-        assert_eq!((connected, began.elapsed()), (listening, LIMIT / 2));
-        let error = connect_to(&[swallowing]).await.unwrap_err();
-        assert!(matches!(error, ConnectError::TimedOut(LIMIT)), "{error}");
+    /// An upstream by itself.
+    pub(crate) fn upstream(settings: &Arc<settings::Upstream>) -> Upstream {
+        let build = BuildInfo {
+            version: "0",
+            revision: "test",
+        };
+        let names = Names {
+            listeners: &[],
+            routes: &[],
+            upstreams: &[&settings.name],
+        };
+        let metrics = Metrics::new(build, names).expect("one name");
+        let metrics = metrics.upstream(&settings.name).expect("it is registered");
+        let common = Common {
+            sockets: budget::testing::budget(100),
+            kept: Arc::default(),
+            own: Arc::default(),
+            workers: 1,
+        };
+        Upstream::new(Arc::clone(settings), metrics, &common)
     }
 }

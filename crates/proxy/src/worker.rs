@@ -10,9 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
-
-use crate::http::plain::PlainClients;
-use crate::proxy::Shared;
+use tokio_util::task::TaskTracker;
 
 /// The worker threads of a proxy; they end when this is dropped.
 #[derive(Debug)]
@@ -26,17 +24,16 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 pub(crate) struct Crew {
     workers: Vec<Arc<Worker>>,
-    shared: Arc<Shared>,
 }
 
 /// One worker thread.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Its number among them, from 0.
+    pub(crate) number: usize,
     runtime: Handle,
     load: Arc<AtomicUsize>,
-    shared: Arc<Shared>,
-    /// Connections to upstreams for plain requests are pooled per worker.
-    pub(crate) plain: PlainClients,
+    tasks: TaskTracker,
 }
 
 /// A connection or a pair, as far as a worker is concerned.
@@ -46,23 +43,24 @@ pub(crate) struct Load(Arc<AtomicUsize>);
 // === impl Workers ===
 
 impl Workers {
-    pub(crate) fn start(count: NonZeroUsize, shared: &Arc<Shared>) -> io::Result<Self> {
+    /// `tasks` are the connections and pairs of all of them.
+    pub(crate) fn start(count: NonZeroUsize, tasks: &TaskTracker) -> io::Result<Self> {
         let stop = CancellationToken::new();
         // Should a later worker fail to start, the earlier ones must not wait for ever.
         let unless_all_start = stop.clone().drop_guard();
         let mut workers = Vec::with_capacity(count.get());
         let mut threads = Vec::with_capacity(count.get());
-        for n in 0..count.get() {
+        for number in 0..count.get() {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             workers.push(Arc::new(Worker {
+                number,
                 runtime: runtime.handle().clone(),
                 load: Arc::default(),
-                shared: Arc::clone(shared),
-                plain: PlainClients::new(&shared.routes, &shared.admission),
+                tasks: tasks.clone(),
             }));
             let stop = stop.clone();
             let thread = thread::Builder::new()
-                .name(format!("lubdub-worker-{n}"))
+                .name(format!("lubdub-worker-{number}"))
                 .spawn(move || {
                     runtime.block_on(stop.cancelled());
                     // A name resolution that hangs must not keep the process from its end.
@@ -72,10 +70,7 @@ impl Workers {
         }
         unless_all_start.disarm();
         Ok(Self {
-            crew: Arc::new(Crew {
-                workers,
-                shared: Arc::clone(shared),
-            }),
+            crew: Arc::new(Crew { workers }),
             threads,
             stop,
         })
@@ -107,10 +102,6 @@ impl Drop for Workers {
 // === impl Crew ===
 
 impl Crew {
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     /// The worker for the `n`th of several duties.
     pub(crate) fn on_duty(&self, n: usize) -> &Arc<Worker> {
         &self.workers[n % self.workers.len()]
@@ -132,10 +123,6 @@ impl Worker {
         &self.runtime
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     /// Counts a connection or a pair as this worker's until it is dropped.
     pub(crate) fn load(&self) -> Load {
         self.load.fetch_add(1, Relaxed);
@@ -144,7 +131,7 @@ impl Worker {
 
     /// Runs a connection or a pair; the proxy's end waits for it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.runtime.spawn(self.shared.tasks.track_future(task));
+        self.runtime.spawn(self.tasks.track_future(task));
     }
 }
 

@@ -40,6 +40,14 @@ pub struct ProxyBox {
     pub listener_tls: Option<Arc<rustls::ServerConfig>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Upgrades and connects that wait for the upstream at a time.
+    pub waiting: usize,
+    /// Plain requests that wait for the upstream at a time.
+    pub requests: usize,
+    /// Whether connections to the upstream are kept for further plain requests.
+    pub pool: bool,
+    /// The greatest age of a connection that is kept.
+    pub pool_age: Duration,
 }
 
 /// A proxy that runs.
@@ -66,7 +74,7 @@ impl ProxyBox {
                 pairs: 1000,
                 pairs_per_source: None,
                 handshakes: NonZeroUsize::new(512).expect("512 is not 0"),
-                sockets: NonZeroUsize::new(9000).expect("9000 is not 0"),
+                connections: NonZeroUsize::new(9000).expect("9000 is not 0"),
                 head_bytes: 64 * 1024,
             },
             drain: Drain {
@@ -77,11 +85,16 @@ impl ProxyBox {
             forwarded: Forwarded {
                 style: ForwardedStyle::default(),
                 trust: Vec::new(),
+                via: false,
             },
             host: None,
             route_pairs: None,
             listener_tls: None,
             upstream_tls: None,
+            waiting: 1024,
+            requests: 1024,
+            pool: true,
+            pool_age: Duration::from_secs(60),
         }
     }
 
@@ -142,6 +155,7 @@ impl ProxyBox {
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
+            upstreams: &["main"],
         };
         let build = BuildInfo {
             version: "0",
@@ -170,6 +184,10 @@ impl ProxyBox {
             host: host.into(),
             port: upstream.port(),
             tls: self.upstream_tls,
+            waiting: self.waiting,
+            requests: self.requests,
+            pool: self.pool,
+            pool_age: self.pool_age,
         };
         Settings {
             listeners: vec![Listener {

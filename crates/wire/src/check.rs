@@ -7,7 +7,8 @@
 mod reference;
 
 use crate::{
-    Context, Event, FrameScanner, Header, MaskKey, Message, Payload, Sender, Step, Stop, Violation,
+    Context, Event, FrameScanner, Header, MaskKey, Message, Payload, Received, Sender, Step, Stop,
+    Violation,
 };
 
 use self::reference::{Frame, Stream};
@@ -193,14 +194,16 @@ impl ScanCheck<'_> {
                 // for boundaries again.
                 Next::ScanOn
             }
-            Event::Ping(payload) => self.on_control(0x9, &payload),
-            Event::Close(payload) => self.on_control(0x8, &payload),
+            Event::Ping(ping) => self.on_control(0x9, &ping),
+            Event::Close(close) => self.on_control(0x8, &close),
             Event::Pong(pong) => {
                 let start = self.next_control().start;
                 assert_eq!(self.forwarded, start, "a PONG in its place");
                 assert_eq!(pong.header().opcode.bits(), 0xa);
-                self.forward(pong.raw());
-                self.on_control(0xa, &pong.payload())
+                let (begun, rest) = pong.raw();
+                self.forward(begun);
+                self.forward(rest);
+                self.on_control(0xa, &pong)
             }
             Event::TooBig(header) => {
                 let refused = self.expected.refused.as_ref().expect("a frame is too big");
@@ -223,11 +226,19 @@ impl ScanCheck<'_> {
     }
 
     /// A short control frame was forwarded whole.
-    fn on_control(&mut self, opcode: u8, payload: &Payload) -> Next {
+    fn on_control(&mut self, opcode: u8, told: &Received<'_>) -> Next {
         let frame = self.next_control();
         assert_eq!(opcode, frame.opcode);
         assert_eq!(Some(self.forwarded), frame.end);
-        assert_eq!(**payload, *frame.payload(self.stream));
+        let (payload, mut room) = (frame.payload(self.stream), Payload::EMPTY);
+        assert_eq!(*told.payload(), *payload);
+        assert_eq!(*told.payload_in(&mut room), *payload);
+        let (begun, rest) = told.raw();
+        let raw = [begun, rest].concat();
+        assert!(self.stream[..self.forwarded].ends_with(&raw), "verbatim");
+        if let Some(len) = told.len_in_input() {
+            assert_eq!(self.stream[self.given - len..self.given], raw, "in place");
+        }
         self.events += 1;
         Next::Scan
     }

@@ -21,7 +21,7 @@ pub struct PayloadTooLong {
     pub len: usize,
 }
 
-/// A whole control frame, byte for byte.
+/// A whole control frame in minimal form, byte for byte.
 #[derive(Clone)]
 pub struct ControlFrame {
     header: Header,
@@ -40,6 +40,17 @@ impl Payload {
         bytes: [0; Self::MAX_LEN],
         len: 0,
     };
+
+    /// Becomes what `masked` is without its mask.
+    pub(crate) fn fill(&mut self, masked: &[u8], mask: Option<MaskKey>) {
+        debug_assert!(masked.len() <= Self::MAX_LEN, "of a control frame");
+        let bytes = &mut self.bytes[..masked.len()];
+        bytes.copy_from_slice(masked);
+        if let Some(key) = mask {
+            key.apply(0, bytes);
+        }
+        self.len = masked.len() as u8;
+    }
 
     /// The payload of a Close (section 5.5.1): the code, then as many whole characters of `reason`
     /// as there is room for.
@@ -152,12 +163,10 @@ impl ControlFrame {
     #[must_use]
     pub fn payload(&self) -> Payload {
         let mut payload = Payload::EMPTY;
-        payload.len = self.header.payload_len as u8;
-        let bytes = &mut payload.bytes[..usize::from(payload.len)];
-        bytes.copy_from_slice(&self.raw()[usize::from(self.header_len)..]);
-        if let Some(key) = self.header.mask {
-            key.apply(0, bytes);
-        }
+        payload.fill(
+            &self.raw()[usize::from(self.header_len)..],
+            self.header.mask,
+        );
         payload
     }
 
@@ -166,16 +175,6 @@ impl ControlFrame {
     pub(crate) fn fits(header: &Header) -> bool {
         header.payload_len <= Payload::MAX_LEN as u64
             && matches!(header.opcode, Opcode::CLOSE | Opcode::PING | Opcode::PONG)
-    }
-
-    /// A frame that came: `bytes` begin with its `header_len` bytes of header and its payload.
-    pub(crate) fn received(header: Header, header_len: u8, bytes: [u8; Self::MAX_LEN]) -> Self {
-        debug_assert!(Self::fits(&header), "only short control frames are kept");
-        Self {
-            header,
-            header_len,
-            bytes,
-        }
     }
 
     fn build(opcode: Opcode, payload: &Payload, mask: Option<MaskKey>) -> Self {

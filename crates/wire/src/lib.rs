@@ -28,5 +28,5 @@ pub use control::{ControlFrame, Payload, PayloadTooLong};
 pub use header::Header;
 pub use mask::MaskKey;
 pub use opcode::Opcode;
-pub use scanner::{Event, FrameCounts, FrameScanner, Held, Residue, Step, Stop};
+pub use scanner::{Event, FrameCounts, FrameScanner, Held, Received, Residue, Step, Stop};
 pub use violation::{Context, Message, Sender, Violation};

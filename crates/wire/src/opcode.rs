@@ -55,6 +55,12 @@ impl Opcode {
         self.0 >= 0x8
     }
 
+    /// Whether a frame with it carries a message or a part of one: continuation, text or binary.
+    #[must_use]
+    pub const fn is_data(self) -> bool {
+        self.0 <= 0x2
+    }
+
     /// Whether RFC 6455 gives the value no meaning (3 to 7 and 11 to 15).
     #[must_use]
     pub const fn is_reserved(self) -> bool {
@@ -103,6 +109,10 @@ mod tests {
             assert_eq!(opcode.bits(), bits);
             assert_eq!(opcode.is_control(), bits & 0x8 != 0);
             assert_eq!(opcode.is_reserved(), opcode.as_label() == "other");
+            assert_eq!(
+                opcode.is_data(),
+                !opcode.is_control() && !opcode.is_reserved()
+            );
         }
     }
 }

@@ -9,13 +9,15 @@
 mod counts;
 mod gathering;
 mod held;
+mod received;
 
 use std::{fmt, mem};
 
 pub use self::counts::FrameCounts;
 use self::gathering::Gathering;
 pub use self::held::{Held, Residue};
-use crate::{ControlFrame, Header, Opcode, Payload};
+pub use self::received::Received;
+use crate::{ControlFrame, Header, Opcode};
 
 /// Scans one direction; fed with slices as they come, in any chunking.
 ///
@@ -37,8 +39,8 @@ use crate::{ControlFrame, Header, Opcode, Payload};
 /// # Cost
 ///
 /// Payloads are skipped, not read: data frames cost the decoding of their headers, and come back
-/// as one slice however many of them an input holds. The heap is touched only when a Close, PING
-/// or PONG is split across inputs.
+/// as one slice however many of them an input holds. A Close, PING or PONG is told of where it lies
+/// in the input. The heap is touched only when one is split across inputs.
 pub struct FrameScanner {
     place: Place,
     /// The longest payload that may be announced; `u64::MAX` for any.
@@ -73,23 +75,23 @@ pub struct Step<'a> {
     /// The part of the input that was not looked at yet.
     pub rest: &'a [u8],
     /// Why the scan stopped.
-    pub event: Event,
+    pub event: Event<'a>,
 }
 
 /// Why a scan stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<'a> {
     /// The input is used up.
     Exhausted,
     /// The forwarded stream is at a boundary of the kind that [`Stop`] asked for.
     Boundary,
-    /// A PING of at most 125 bytes has been forwarded whole; this is what it carries, unmasked.
-    Ping(Payload),
-    /// A Close of at most 125 bytes has been forwarded whole; this is what it carries, unmasked.
-    Close(Payload),
-    /// A PONG of at most 125 bytes, *not* forwarded: the caller sends [`ControlFrame::raw`] on or
+    /// A PING of at most 125 bytes has been forwarded whole.
+    Ping(Received<'a>),
+    /// A Close of at most 125 bytes has been forwarded whole.
+    Close(Received<'a>),
+    /// A PONG of at most 125 bytes, *not* forwarded: the caller sends [`Received::raw`] on or
     /// swallows the frame. Either way the stream is at a frame boundary.
-    Pong(ControlFrame),
+    Pong(Received<'a>),
     /// The next frame announces more than the limit. No byte of it is forwarded: asked again, the
     /// scanner says the same, until the limit is [lifted](FrameScanner::lift_frame_limit).
     TooBig(Header),
@@ -99,8 +101,8 @@ pub enum Event {
 enum Place {
     /// Between frames. The header that comes next has begun if the residue is not empty.
     Header(Residue),
-    /// In a payload of which at least one byte is to come.
-    Payload { left: u64 },
+    /// In a payload of which at least one byte is to come, of a data frame or of another one.
+    Payload { left: u64, is_data: bool },
     /// In a short control frame, of which PINGs and Closes are forwarded as they come.
     Control(Box<Gathering>),
     /// Behind [`FrameScanner::take_held`], which cut a frame off.
@@ -139,13 +141,22 @@ impl FrameScanner {
         if self.stands_at(stop) {
             return Step::boundary(Residue::EMPTY, input, 0);
         }
+        if let Place::Header(residue) = &self.place
+            && residue.is_empty()
+        {
+            return self.scan_frames(Residue::EMPTY, input, 0, stop);
+        }
         match mem::take(&mut self.place) {
             Place::Header(residue) => self.scan_frames(residue, input, 0, stop),
-            Place::Payload { left } => match end_within(input, 0, left) {
+            Place::Payload { left, is_data } => match end_within(input, 0, left) {
                 Some(end) => self.scan_frames(Residue::EMPTY, input, end, stop),
-                None => self.pass_payload(Residue::EMPTY, input, 0, left),
+                None => {
+                    let left = left - input.len() as u64;
+                    self.place = Place::Payload { left, is_data };
+                    Step::exhausted(Residue::EMPTY, input)
+                }
             },
-            Place::Control(gathering) => self.gather(*gathering, Residue::EMPTY, input, 0),
+            Place::Control(gathering) => self.gather(gathering, Residue::EMPTY, input, 0),
             Place::CutOff => {
                 self.place = Place::CutOff;
                 Step::exhausted(Residue::EMPTY, input)
@@ -170,6 +181,13 @@ impl FrameScanner {
     #[must_use]
     pub fn at_message_boundary(&self) -> bool {
         self.message_ended && self.at_frame_boundary()
+    }
+
+    /// Whether the forwarded stream ends within the payload of a data frame: a long one is data for
+    /// as long as it comes in. A control frame in pieces is none.
+    #[must_use]
+    pub fn in_data_frame(&self) -> bool {
+        matches!(self.place, Place::Payload { is_data: true, .. })
     }
 
     /// The bytes held back, to be forwarded when the direction has ended.
@@ -230,6 +248,9 @@ impl FrameScanner {
                 return self.refuse(header, residue, input, at);
             }
             if ControlFrame::fits(&header) {
+                if let Some(end) = end_within(input, body, header.payload_len) {
+                    return self.pass_control(header, residue, input, (at, body, end));
+                }
                 return self.begin_control(header, residue, input, at, body);
             }
             self.counts.add(header.opcode);
@@ -238,7 +259,7 @@ impl FrameScanner {
             }
             match end_within(input, body, header.payload_len) {
                 Some(end) => at = end,
-                None => return self.pass_payload(residue, input, body, header.payload_len),
+                None => return self.pass_payload(&header, residue, input, body),
             }
         }
     }
@@ -270,20 +291,52 @@ impl FrameScanner {
         }
     }
 
-    /// The input ends before the payload of `len` bytes that begins at `body` does.
+    /// The input ends before the payload that begins at `body` does.
     fn pass_payload<'a>(
         &mut self,
+        header: &Header,
         residue: Residue,
         input: &'a [u8],
         body: usize,
-        len: u64,
     ) -> Step<'a> {
-        let left = len - (input.len() - body) as u64;
-        self.place = Place::Payload { left };
+        self.place = Place::Payload {
+            left: header.payload_len - (input.len() - body) as u64,
+            is_data: header.opcode.is_data(),
+        };
         Step::exhausted(residue, input)
     }
 
-    /// A short control frame begins at `at`, and its payload at `body`.
+    /// All that is to come of a short control frame lies in the input: it begins at `at`, its payload
+    /// at `body`, and both end at `end`.
+    #[inline]
+    fn pass_control<'a>(
+        &mut self,
+        header: Header,
+        residue: Residue,
+        input: &'a [u8],
+        (at, body, end): (usize, usize, usize),
+    ) -> Step<'a> {
+        self.counts.add(header.opcode);
+        let (passed, begun) = residue.split_at(at);
+        let header_len = begun.len() + body - at;
+        let (residue, forwarded) = match header.opcode {
+            Opcode::PONG => (passed, at),
+            _ => (residue, end),
+        };
+        Step {
+            residue,
+            forward: &input[..forwarded],
+            rest: &input[end..],
+            event: Event::of(Received::in_input(
+                header,
+                header_len,
+                begun,
+                &input[at..end],
+            )),
+        }
+    }
+
+    /// A short control frame begins at `at`, and its payload at `body`; not all of it is there.
     fn begin_control<'a>(
         &mut self,
         header: Header,
@@ -293,7 +346,7 @@ impl FrameScanner {
         body: usize,
     ) -> Step<'a> {
         let (passed, begun) = residue.split_at(at);
-        let gathering = Gathering::begin(header, begun, body - at);
+        let gathering = Box::new(Gathering::begin(header, begun, body - at));
         if gathering.is_held() {
             return self.gather(gathering, passed, input, at);
         }
@@ -304,36 +357,27 @@ impl FrameScanner {
     /// Goes on with a short control frame at `input[at..]`, after `residue` and what is before it.
     fn gather<'a>(
         &mut self,
-        mut gathering: Gathering,
+        mut gathering: Box<Gathering>,
         residue: Residue,
         input: &'a [u8],
         at: usize,
     ) -> Step<'a> {
         let end = at + gathering.take(&input[at..]);
         let forward = if gathering.is_held() { at } else { end };
-        let event = match gathering.finish() {
-            Ok(frame) => self.on_control_frame(frame),
-            Err(unfinished) => {
-                self.place = Place::Control(unfinished);
-                Event::Exhausted
+        let event = if gathering.is_whole() {
+            if gathering.is_held() {
+                self.counts.add(Opcode::PONG);
             }
+            Event::of(Received::gathered(gathering))
+        } else {
+            self.place = Place::Control(gathering);
+            Event::Exhausted
         };
         Step {
             residue,
             forward: &input[..forward],
             rest: &input[end..],
             event,
-        }
-    }
-
-    fn on_control_frame(&mut self, frame: ControlFrame) -> Event {
-        match frame.header().opcode {
-            Opcode::PING => Event::Ping(frame.payload()),
-            Opcode::CLOSE => Event::Close(frame.payload()),
-            opcode => {
-                self.counts.add(opcode);
-                Event::Pong(frame)
-            }
         }
     }
 
@@ -366,6 +410,19 @@ impl fmt::Debug for FrameScanner {
             .field("at_frame_boundary", &self.at_frame_boundary())
             .field("at_message_boundary", &self.at_message_boundary())
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Event ===
+
+impl<'a> Event<'a> {
+    #[inline]
+    fn of(frame: Received<'a>) -> Self {
+        match frame.header().opcode {
+            Opcode::PING => Self::Ping(frame),
+            Opcode::CLOSE => Self::Close(frame),
+            _ => Self::Pong(frame),
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use crate::script::Time;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Bytes were read.
-    Heard,
+    Heard {
+        bytes: usize,
+    },
     /// A pong was read.
     Pong,
     /// An own ping was handed out.
@@ -128,7 +130,7 @@ impl Totals {
             Event::WouldHaveLapsed | Event::Lapsed { .. } => {
                 self.first_accused.get_or_insert(at);
             }
-            Event::Heard
+            Event::Heard { .. }
             | Event::Pong
             | Event::Asked
             | Event::Placed

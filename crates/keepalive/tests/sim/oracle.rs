@@ -14,10 +14,14 @@ pub(crate) struct Oracle<'a> {
     pub journal: &'a Journal,
 }
 
+/// 16 MiB.
+const MOST_AHEAD: usize = 1 << 24;
+
 impl Oracle<'_> {
     /// "The write time of the oldest own ping newer than the last sign of life, plus timeout. No
     /// such ping, no deadline", and none while lubdub is not listening. A ping whose pong may have
-    /// come before it was known to be written is no such ping.
+    /// come before it was known to be written is no such ping. "Once 16 MiB were read from the side
+    /// since its oldest unanswered ping [..], pauses move its deadline no more."
     pub(crate) fn deadline(&self) -> Option<Time> {
         let (before, since) = self.split_at_life();
         if since.iter().all(|(_, event)| *event != Event::Written) {
@@ -32,6 +36,7 @@ impl Oracle<'_> {
         let mut written = None;
         let mut deadline = Time::MAX;
         let mut spared = false;
+        let mut read = 0;
         for (n, &(at, event)) in since.iter().enumerate() {
             match event {
                 Event::Written if written.is_none() && !self.is_excused(before.len() + n) => {
@@ -41,7 +46,9 @@ impl Oracle<'_> {
                 Event::Paused => paused = Some(at),
                 Event::Resumed => {
                     let began = paused.take();
-                    if let Some(written) = written {
+                    if let Some(written) = written
+                        && read < MOST_AHEAD
+                    {
                         let began = began.expect("a resumption follows a pause");
                         deadline = (deadline + (at - began.max(written))).max(at + secs(1));
                     }
@@ -51,7 +58,8 @@ impl Oracle<'_> {
                         && !std::mem::replace(&mut spared, true)
                     {
                         // While it is not read, the side's clock stands at the pause's beginning.
-                        let clock = paused.map_or(at, |began| began.max(written));
+                        let stands = paused.filter(|_| read < MOST_AHEAD);
+                        let clock = stands.map_or(at, |began| began.max(written));
                         deadline = deadline.max(clock + timeout);
                     }
                 }
@@ -60,8 +68,12 @@ impl Oracle<'_> {
                         deadline = deadline.max(at + timeout);
                     }
                 }
-                Event::Heard
-                | Event::Pong
+                Event::Heard { bytes } => {
+                    if written.is_some() {
+                        read += bytes;
+                    }
+                }
+                Event::Pong
                 | Event::Asked
                 | Event::Placed
                 | Event::Written
@@ -73,7 +85,7 @@ impl Oracle<'_> {
             }
         }
         written?;
-        paused.is_none().then_some(deadline)
+        (paused.is_none() || read >= MOST_AHEAD).then_some(deadline)
     }
 
     /// Own pings that count as unanswered.
@@ -122,7 +134,9 @@ impl Oracle<'_> {
     pub(crate) fn next_ping(&self) -> Option<(Time, Time)> {
         let interval = self.policy.interval()?;
         let written = self.journal.last(|event| event == Event::Written);
-        let heard = self.journal.last(|event| event == Event::Heard);
+        let heard = self
+            .journal
+            .last(|event| matches!(event, Event::Heard { .. }));
         let least = match written {
             None => interval / 2,
             Some(_) => interval.mul_f64(1.0 - self.policy.jitter().share()),
@@ -147,7 +161,7 @@ impl Oracle<'_> {
 
     fn is_life(&self, event: Event) -> bool {
         match self.policy.evidence {
-            Evidence::Any => matches!(event, Event::Heard | Event::Pong),
+            Evidence::Any => matches!(event, Event::Heard { .. } | Event::Pong),
             Evidence::Pong => event == Event::Pong,
         }
     }

@@ -48,6 +48,8 @@ pub(crate) struct PeerScript {
     pub delay: Duration,
     /// Sends data this often.
     pub talks: Option<Duration>,
+    /// So many bytes at a time; 0 as 1.
+    pub bulk: usize,
     pub pings: Option<Pings>,
     /// Sends pongs that nobody asked for this often.
     pub chatters: Option<Duration>,

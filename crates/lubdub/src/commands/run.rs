@@ -1,5 +1,6 @@
 //! `lubdub run`: the proxy itself, from start to drain.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +89,12 @@ impl Running {
             .map(|listener| &*listener.name)
             .collect();
         let routes: Vec<&str> = settings.routes.iter().map(|route| &*route.name).collect();
+        let upstreams: BTreeSet<&str> = settings
+            .routes
+            .iter()
+            .map(|route| &*route.upstream.name)
+            .collect();
+        let upstreams: Vec<&str> = upstreams.into_iter().collect();
         let build = BuildInfo {
             version: version::VERSION,
             revision: version::REVISION,
@@ -95,6 +102,7 @@ impl Running {
         let names = Names {
             listeners: &listeners,
             routes: &routes,
+            upstreams: &upstreams,
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
@@ -108,6 +116,7 @@ impl Running {
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);
+            proxy.never_connect_to(bound);
             info!(address = %bound, "admin listens");
             tokio::spawn(admin.serve());
         }

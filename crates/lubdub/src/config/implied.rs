@@ -12,6 +12,7 @@ use super::tree::{Table, Tree};
 /// Adds what is implied to `root`.
 pub(crate) fn complete(root: &mut Table) {
     add_defaults(root);
+    add_to_upstreams(root);
     add_routes(root);
 }
 
@@ -32,6 +33,31 @@ fn add_defaults(root: &mut Table) {
             .try_fold(&mut *root, |table, name| table.table_mut(name));
         if let Some(table) = table {
             table.imply(&tables.join("."), name, literal.scalar());
+        }
+    }
+}
+
+/// Adds what upstreams leave out.
+fn add_to_upstreams(root: &mut Table) {
+    let Some(upstreams) = root.table_mut("upstream") else {
+        return;
+    };
+    for (name, upstream) in &mut upstreams.entries {
+        let Tree::Table(upstream) = upstream else {
+            continue;
+        };
+        for place in keys::places() {
+            if let (["upstream", NAME, tables @ .., last], Preset::Default(literal)) =
+                (&place.path[..], place.key.preset)
+            {
+                let key = [&["upstream", name], tables].concat().join(".");
+                let table = tables
+                    .iter()
+                    .try_fold(&mut *upstream, |table, name| table.table_mut(name));
+                if let Some(table) = table {
+                    table.imply(&key, last, literal.scalar());
+                }
+            }
         }
     }
 }

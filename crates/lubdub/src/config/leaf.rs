@@ -51,6 +51,12 @@ impl Scalar {
             _ => Self::Text(text),
         }
     }
+
+    /// The same value as `true` or `false`, if it is text that says so.
+    pub(crate) fn into_switch(self) -> Self {
+        let Self::Text(text) = self else { return self };
+        text.parse().map_or(Self::Text(text), Self::Bool)
+    }
 }
 
 impl fmt::Display for Scalar {
@@ -83,6 +89,16 @@ mod tests {
         assert_eq!(number("0.5"), Scalar::Float(0.5));
         for text in ["auto", "nan", "inf", "5s", "", "0x10"] {
             assert_eq!(number(text), Scalar::Text(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn text_becomes_true_or_false_only_if_it_says_so() {
+        let switch = |text: &str| Scalar::Text(text.to_owned()).into_switch();
+        assert_eq!(switch("true"), Scalar::Bool(true));
+        assert_eq!(switch("false"), Scalar::Bool(false));
+        for text in ["yes", "on", "1", "True", ""] {
+            assert_eq!(switch(text), Scalar::Text(text.to_owned()));
         }
     }
 

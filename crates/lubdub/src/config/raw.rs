@@ -76,7 +76,18 @@ table!(
 
 table!(
     /// `upstream.NAME`
-    Upstream { url: Option<Leaf>, ca: Option<Leaf> }
+    Upstream {
+        url: Option<Leaf>,
+        ca: Option<Leaf>,
+        limits: UpstreamLimits,
+        pool: Option<Leaf>,
+        pool_age: Option<Leaf>,
+    }
+);
+
+table!(
+    /// `upstream.NAME.limits`
+    UpstreamLimits { waiting: Option<Leaf>, requests: Option<Leaf> }
 );
 
 table!(
@@ -150,6 +161,7 @@ table!(
         pairs: Option<Leaf>,
         pairs_per_source: Option<Leaf>,
         handshakes: Option<Leaf>,
+        connections: Option<Leaf>,
         head_bytes: Option<Leaf>,
         frame_bytes: Option<Leaf>,
     }
@@ -162,7 +174,7 @@ table!(
 
 table!(
     /// `forwarded`
-    Forwarded { style: Option<Leaf>, trust: Option<Leaf> }
+    Forwarded { style: Option<Leaf>, trust: Option<Leaf>, via: Option<Leaf> }
 );
 
 table!(

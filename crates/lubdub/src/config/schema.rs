@@ -6,7 +6,7 @@
 use lubdub_metrics::NO_ROUTE;
 
 use super::error::{Mistake, Mistakes, Wrong};
-use super::keys::{self, Found};
+use super::keys::{self, Found, Kind};
 use super::leaf::{Leaf, Scalar};
 use super::tree::{Table, Tree};
 use super::{name, url};
@@ -52,10 +52,14 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
     let segments: Vec<&str> = path.iter().map(String::as_str).collect();
     match (keys::find(&segments), tree) {
         (Found::Key(key), Tree::Leaf(leaf)) => {
-            if key.kind.takes_numbers() {
-                let value = std::mem::replace(&mut leaf.value, Scalar::Bool(false));
-                leaf.value = value.into_number();
-            }
+            let value = std::mem::replace(&mut leaf.value, Scalar::Bool(false));
+            leaf.value = if key.kind.takes_numbers() {
+                value.into_number()
+            } else if matches!(key.kind, Kind::Switch) {
+                value.into_switch()
+            } else {
+                value
+            };
             true
         }
         (Found::Table, Tree::Table(table)) => {

@@ -56,7 +56,22 @@ pub(crate) const EVENTS: &[Event] = &[
         "The last line before exit code 1.",
     ),
     PANICKED,
+    error(
+        "a pair's task panicked: a bug of lubdub's, please report it",
+        &["pair"],
+        "Which pair the panic ended; `panicked` says where it was.",
+    ),
+    error(
+        "a pair that panicked has lost its line",
+        &[],
+        "Its books could not be closed. Its count was.",
+    ),
     DROPPED,
+    warn(
+        "budget used up",
+        &["budget", "name", "places", "effect"],
+        "The first who found no place. It is said once, until there is room again.",
+    ),
     warn(
         "handshake failed",
         &["client", "route", "upstream", "reason"],
@@ -148,6 +163,11 @@ pub(crate) const EVENTS: &[Event] = &[
             "upstream_silent_ms",
         ],
         "One for each pair.",
+    ),
+    info(
+        "budget has room again",
+        &["budget", "name", "places", "missed", "lasted_ms"],
+        "For a while now everybody has found a place.",
     ),
     info(
         "not served",
@@ -258,6 +278,17 @@ pub(crate) const EVENTS: &[Event] = &[
         "The handshake's own line says more.",
     ),
     debug(
+        "connection to the upstream ended with an error",
+        &["error"],
+        "One that was kept for plain requests.",
+    ),
+    debug("connection reset", &["client"], "The client reset it."),
+    debug(
+        "idle connection closed to make room",
+        &["client"],
+        "Places ran short, and this one had been idle for the longest.",
+    ),
+    debug(
         "client went before its 101",
         &["client", "error"],
         "There is no pair.",
@@ -289,6 +320,7 @@ pub(crate) const FIELDS: &[Field] = &[
     text("address", "Where something listens."),
     text("at", "The place in the source."),
     text("backtrace", "The calls that led there."),
+    text("budget", "The key of the budget, such as `limits.pairs`."),
     number(
         "bytes",
         "The length of a payload, as its header announces it.",
@@ -329,6 +361,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "For a lapse: `network`, `application` or `unknown` ([what that says](../topics/troubleshooting.md#why-a-pair-ended)).",
     ),
     number("duration_ms", "From the 101 to the end."),
+    text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
     text(
         "expired",
@@ -343,10 +376,19 @@ pub(crate) const FIELDS: &[Field] = &[
         "lapsed_after_ms",
         "For a lapse: how long the side had been silent.",
     ),
+    number(
+        "lasted_ms",
+        "From the first who found no place to the last.",
+    ),
     number("late_ms", "How late the wake-up was."),
     number("lines", "How many lines are missing here."),
     text("listener", "The listener's configured name."),
     text("method", "The method of the request."),
+    number("missed", "So many found no place."),
+    text(
+        "name",
+        "Whose budget it is, where each upstream or route has its own.",
+    ),
     number(
         "not_logged",
         "So many like this one were not written since the last that was.",
@@ -360,6 +402,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "The pair's number, from 1 on in each run; `id` in the admin's answers.",
     ),
     number("pairs", "How many pairs."),
+    number("places", "How many places it has."),
     text("reading", "`Paused` or `Resumed`."),
     text("reason", "Why, in words."),
     text(

@@ -9,6 +9,12 @@ address = "0.0.0.0:8080"
 
 [upstream.chat]
 url = "ws://127.0.0.1:9000"
+pool = true
+pool_age = "60s"
+
+[upstream.chat.limits]
+waiting = "auto"
+requests = "auto"
 
 [route.chat]
 path_prefix = "/"
@@ -37,7 +43,7 @@ first_byte = "10s"
 request_head = "10s"
 tls = "10s"
 connect = "5s"
-answer = "10s"
+answer = "30s"
 http_idle = "120s"
 write_stall = "10s"
 close = "5s"
@@ -48,6 +54,7 @@ lifetime = "off"
 pairs = "auto"
 pairs_per_source = "off"
 handshakes = 512
+connections = "auto"
 head_bytes = "64KiB"
 frame_bytes = "off"
 
@@ -76,6 +83,7 @@ timeout = "30s"
 
 [forwarded]
 style = "x-forwarded"
+via = false
 
 [admin]
 address = "127.0.0.1:9901"

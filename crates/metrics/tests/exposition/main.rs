@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use lubdub_metrics::{
     BuildInfo, Cause, Diagnosis, InvalidNames, Kind, Label, Metric, Metrics, NO_ROUTE, Names,
-    OpcodeClass, Outcome, PROCESS, TABLE,
+    OpcodeClass, Outcome, PROCESS, Pause, TABLE,
 };
 
 use scrape::{Labels, Scrape, labels};
 
 const LISTENERS: [&str; 2] = ["public", "internal"];
 const ROUTES: [&str; 2] = ["chat", "feed"];
+const UPSTREAMS: [&str; 1] = ["backend"];
 
 fn metrics() -> Metrics {
     with_names(&LISTENERS, &ROUTES).expect("the names differ")
@@ -27,7 +28,12 @@ fn with_names(listeners: &[&str], routes: &[&str]) -> Result<Metrics, InvalidNam
         version: "1.2.3",
         revision: "0123abc",
     };
-    Metrics::new(build, Names { listeners, routes })
+    let names = Names {
+        listeners,
+        routes,
+        upstreams: &UPSTREAMS,
+    };
+    Metrics::new(build, names)
 }
 
 #[test]
@@ -74,7 +80,8 @@ fn the_number_of_series_is_what_routes_and_listeners_cost() {
         let is_own = |name: &str| name.starts_with("lubdub_");
         scrape.samples.keys().filter(|(n, _)| is_own(n)).count()
     };
-    let (fixed, route, listener, both) = (17, 154, 14, 27);
+    // Of the upstream there are four series, whoever else is there.
+    let (fixed, route, listener, both) = (28 + 4, 156, 19, 31);
     assert_eq!(own(&[], &[]), fixed);
     assert_eq!(own(&[], &["a"]), fixed + route);
     assert_eq!(own(&["p"], &[]), fixed + listener);
@@ -325,6 +332,27 @@ fn handles_are_looked_up_by_the_configured_names() {
     assert!(metrics.route("public").is_none());
     assert!(metrics.route(NO_ROUTE).is_none());
     assert!(listener.route(NO_ROUTE).is_none());
+    assert_eq!(metrics.upstream("backend").unwrap().name(), "backend");
+    assert!(metrics.upstream("chat").is_none());
+}
+
+/// What is kept as a plain number elsewhere is written down when somebody looks.
+#[test]
+fn samplers_are_asked_before_each_rendering() {
+    let metrics = metrics();
+    let proxy = Arc::clone(metrics.proxy());
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    metrics.before_rendering(move || {
+        let times = 1 + asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        proxy.handshakes.used.set(times);
+        proxy.accept_paused(Pause::Files).absolute(7);
+    });
+    let seen = || Scrape::of(&metrics).get("lubdub_handshakes_in_flight", &[]);
+    assert_eq!((seen(), seen()), (1.0, 2.0));
+    let paused = "lubdub_accept_paused_seconds_total";
+    let scrape = Scrape::of(&metrics);
+    assert_eq!(scrape.get(paused, &[("reason", "files")]), 7.0);
+    assert_eq!(scrape.get(paused, &[("reason", "handshakes")]), 0.0);
 }
 
 #[test]
@@ -385,6 +413,7 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
         let values: Vec<&str> = match label {
             Label::Version | Label::Revision => Vec::new(),
             Label::Listener => LISTENERS.to_vec(),
+            Label::Upstream => UPSTREAMS.to_vec(),
             Label::Route if metric.has(Label::Outcome) => [&ROUTES[..], &[NO_ROUTE]].concat(),
             Label::Route => ROUTES.to_vec(),
             Label::Cause
@@ -392,7 +421,8 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
             | Label::Side
             | Label::Diagnosis
             | Label::Direction
-            | Label::Opcode => {
+            | Label::Opcode
+            | Label::Reason => {
                 let values = label.values().expect("the label is closed");
                 values.iter().map(|value| value.name).collect()
             }

@@ -2,20 +2,25 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lubdub_metrics::Pause;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::connection::{self, Entrance, Newcomer};
+use super::newcomer::{self, Newcomer};
+use crate::entrance::{Entrance, Place};
+use crate::settings;
+use crate::shared::Shared;
 use crate::starvation::{STARVED, is_starvation};
 use crate::worker::Crew;
 
@@ -23,7 +28,7 @@ use crate::worker::Crew;
 #[derive(Debug)]
 pub(crate) struct Bound {
     socket: TcpListener,
-    entrance: Arc<Entrance>,
+    address: SocketAddr,
 }
 
 /// Accepts connections for one listener.
@@ -33,6 +38,7 @@ pub(crate) struct Acceptor {
     // event queue, only to take it out again for the worker's.
     socket: AsyncFd<TcpListener>,
     entrance: Arc<Entrance>,
+    shared: Arc<Shared>,
 }
 
 impl Bound {
@@ -40,8 +46,8 @@ impl Bound {
     /// there. The kernel caps it at `net.core.somaxconn`.
     const BACKLOG: i32 = 4096;
 
-    pub(crate) fn new(entrance: Entrance) -> io::Result<Self> {
-        let address = entrance.listener.address;
+    pub(crate) fn new(listener: &settings::Listener) -> io::Result<Self> {
+        let address = listener.address;
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM.nonblocking(),
@@ -51,23 +57,30 @@ impl Bound {
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
         socket.bind(&address.into())?;
         socket.listen(Self::BACKLOG)?;
-        Ok(Self {
-            socket: socket.into(),
-            entrance: Arc::new(entrance),
-        })
+        let socket = TcpListener::from(socket);
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    /// The address that it got.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
 impl Acceptor {
     /// So long after the last one, a further failure for want of descriptors is news.
     const CALM: Duration = Duration::from_secs(10);
+    /// How long a connection that has to go may take until the next one has to go as well.
+    const MAKING_ROOM: Duration = Duration::from_millis(100);
 
     /// Has this runtime wait for connections.
-    pub(crate) fn new(bound: Bound, runtime: &Handle) -> io::Result<Self> {
+    pub(crate) fn new(
+        bound: Bound,
+        entrance: Arc<Entrance>,
+        shared: Arc<Shared>,
+        runtime: &Handle,
+    ) -> io::Result<Self> {
         let _within = runtime.enter();
         #[expect(
             deprecated,
@@ -76,7 +89,8 @@ impl Acceptor {
         let socket = AsyncFd::with_interest(bound.socket, Interest::READABLE)?;
         Ok(Self {
             socket,
-            entrance: bound.entrance,
+            entrance,
+            shared,
         })
     }
 
@@ -88,7 +102,7 @@ impl Acceptor {
     /// reset connections that the clients believe to have.
     pub(crate) async fn run(self, crew: Arc<Crew>, stop: CancellationToken) {
         let mut starved: Option<Instant> = None;
-        while let Some(accepted) = stop.run_until_cancelled(self.accept(&crew)).await {
+        while let Some(accepted) = stop.run_until_cancelled(self.accept()).await {
             match accepted {
                 Ok(newcomer) => self.hand_over(newcomer, &crew),
                 Err(error) if is_starvation(&error) => {
@@ -96,7 +110,9 @@ impl Acceptor {
                     if last.is_none_or(|last| last.elapsed() > Self::CALM) {
                         warn!(listener = %self.name(), %error, "cannot accept; live pairs go on, new connections wait");
                     }
-                    tokio::time::sleep(STARVED).await;
+                    self.shared.make_room();
+                    let pause = tokio::time::sleep(STARVED);
+                    self.shared.paused(Pause::Files, pause).await;
                 }
                 Err(error) => {
                     debug!(listener = %self.name(), %error, "a connection went before it was accepted");
@@ -111,7 +127,7 @@ impl Acceptor {
                         tcp,
                         peer,
                         slot: None,
-                        permit: None,
+                        place: self.entrance.place_anyway(),
                     },
                     &crew,
                 ),
@@ -127,20 +143,24 @@ impl Acceptor {
 
     /// Waits for a connection, and for the room to serve it: until there is some, it stays in the
     /// accept queue.
-    async fn accept(&self, crew: &Crew) -> io::Result<Newcomer> {
-        let admission = &crew.shared().admission;
+    async fn accept(&self) -> io::Result<Newcomer> {
+        let shared = &self.shared;
         loop {
             // Not before somebody is there: an idle listener must not hold another's last place.
             let mut ready = self.socket.readable().await?;
-            let permit = admission.client().await;
-            let slot = admission.handshake().await;
+            let place = self.place().await;
+            let handshakes = &shared.admission.handshakes;
+            let slot = match handshakes.try_take_quietly() {
+                Some(slot) => slot,
+                None => shared.paused(Pause::Handshakes, handshakes.take()).await,
+            };
             match ready.try_io(|socket| accept(socket.get_ref())) {
                 Ok(Ok((tcp, peer))) => {
                     return Ok(Newcomer {
                         tcp,
                         peer,
                         slot: Some(slot),
-                        permit: Some(permit),
+                        place,
                     });
                 }
                 Ok(Err(error)) => return Err(error),
@@ -150,11 +170,35 @@ impl Acceptor {
         }
     }
 
+    /// Waits for a place for one more connection. Those on which nothing is under way have to go for
+    /// it, the oldest first.
+    async fn place(&self) -> Place {
+        let (entrance, shared) = (&self.entrance, &self.shared);
+        if let Some(place) = entrance.try_place() {
+            return place;
+        }
+        let find = async {
+            let mut place = pin!(entrance.place());
+            let mut is_told = false;
+            loop {
+                // Nothing is amiss as long as somebody can go.
+                if !shared.make_room() && !std::mem::replace(&mut is_told, true) {
+                    entrance.connections.on_missed();
+                }
+                if let Ok(place) = timeout(Self::MAKING_ROOM, place.as_mut()).await {
+                    return place;
+                }
+            }
+        };
+        shared.paused(Pause::Connections, find).await
+    }
+
     fn hand_over(&self, newcomer: Newcomer, crew: &Crew) {
         let worker = crew.least_loaded();
-        worker.spawn(connection::serve(
+        worker.spawn(newcomer::serve(
             newcomer,
             Arc::clone(&self.entrance),
+            Arc::clone(&self.shared),
             Arc::clone(worker),
             // Counted here, not when the worker gets to it: a burst must not all go to one.
             worker.load(),

@@ -6,9 +6,9 @@ use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
 use crate::settings::{Forwarded, ForwardedStyle};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// What is known about the client's end of a request.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +19,15 @@ pub(super) struct Origin<'a> {
 }
 
 impl Forwarded {
+    /// Whether it is lubdub that says who the client is.
+    pub(super) fn is_ours(&self) -> bool {
+        self.style != ForwardedStyle::Off
+    }
+
     /// Writes the configured fields. What came in from a peer that is not trusted is dropped
     /// first: anybody can claim to be anybody.
     pub(super) fn apply(&self, headers: &mut HeaderMap, origin: Origin<'_>) {
-        if self.style == ForwardedStyle::Off {
+        if !self.is_ours() {
             return;
         }
         let peer = origin.peer.ip().to_canonical();
@@ -117,6 +122,7 @@ mod tests {
                 .iter()
                 .map(|network| network.parse().unwrap())
                 .collect(),
+            via: false,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in came {

@@ -12,7 +12,6 @@ use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use lubdub_keepalive::{Entropy, PerSide};
@@ -20,21 +19,21 @@ use lubdub_metrics::{Outcome, PairMetrics};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::body::Answer;
-use super::headers::{strip_connection_options, websocket_token};
+use super::answer::Answer;
+use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
 use super::upgrade::{self, BadSwitch};
-use crate::admission::SocketPermit;
-use crate::front::clock::{Exchange, Watched};
-use crate::front::connection::Connection;
+use crate::admission::PairPermit;
+use crate::budget::Permit;
+use crate::client::clock::Exchange;
+use crate::client::{Connection, Watched};
 use crate::leg::Leg;
 use crate::patience::within;
 use crate::registry::Order;
-use crate::route::RouteIndex;
-use crate::settings::Route;
+use crate::route::RouteState;
 use crate::splice::{NewPair, Places, Splice};
-use crate::upstream::{self, ConnectError};
+use crate::upstream::{ConnectError, Link, http1};
 
 /// A handshake under way: counted once, however it ends.
 struct Handshake {
@@ -46,10 +45,15 @@ struct Handshake {
 /// Why the upstream's side of a handshake failed.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
+    #[error("as many upgrades as it may have are under way")]
+    Busy,
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("no answer in time")]
     AnswerTimeout,
+    /// The upstream was told so, and ended as well.
+    #[error("the client has gone")]
+    ClientGone,
     #[error("no valid answer: {0}")]
     Nonsense(#[source] hyper::Error),
     #[error(transparent)]
@@ -60,7 +64,6 @@ enum Failed {
 struct Answered {
     response: Response<Incoming>,
     upstream: SocketAddr,
-    permit: SocketPermit,
 }
 
 /// A pair whose client has still to take its 101.
@@ -69,8 +72,8 @@ pub(super) struct Engaged {
     leg: OnUpgrade,
     upstream: SocketAddr,
     handshake: Handshake,
-    places: Places,
-    route: Arc<Route>,
+    pair: PairPermit,
+    route: Arc<RouteState>,
     /// What the log may tell of the request.
     told: Option<Box<str>>,
 }
@@ -79,28 +82,21 @@ pub(super) struct Engaged {
 /// else as it is.
 pub(super) async fn upgrade(
     connection: &Arc<Connection>,
-    index: RouteIndex,
+    route: &Arc<RouteState>,
     request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Engaged, Response<Answer>> {
-    let shared = connection.worker.shared();
-    let route = Arc::clone(&shared.routes[index]);
+    let shared = &connection.shared;
     let mut handshake = Handshake {
-        metrics: Arc::clone(&connection.entrance.routes[index.0]),
+        metrics: Arc::clone(route.metrics(&connection.entrance.listener.name)),
         began: Instant::now(),
         outcome: None,
     };
     if shared.draining.is_cancelled() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    // As long as an answer may take, another handshake's end may be waited for.
-    if within(route.terms.answer, connection.take_slot())
-        .await
-        .is_err()
-    {
-        return Err(handshake.refuse(Outcome::AtCapacity));
-    }
-    let pair = match shared.admission.pair(index, connection.peer.ip()) {
+    let admitted = shared.admission.upgrade(route, connection.peer.ip());
+    let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
@@ -108,40 +104,40 @@ pub(super) async fn upgrade(
     let host = request.headers().get(HOST);
     let host = host.map_or("", |host| host.to_str().unwrap_or_default());
     let told = shared.request_detail.tell(host, request.uri().path());
-    match ask(connection, &route, &handshake, request, &key).await {
+    match ask(connection, route, &handshake, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let pair = shared.admission.pair(admitted);
+            let pair = match pair {
+                Ok(pair) => pair,
+                // The last place went to another one meanwhile.
+                Err(refused) => return Err(handshake.refuse(refused.outcome())),
+            };
             Ok(Engaged {
                 leg: hyper::upgrade::on(&mut answered.response),
                 response: answered.response.map(|_| ()),
                 upstream: answered.upstream,
                 handshake,
-                places: Places {
-                    _pair: pair,
-                    _client: connection.take_permit(),
-                    _upstream: answered.permit,
-                    _load: connection.worker.load(),
-                },
-                route,
+                pair,
+                route: Arc::clone(route),
                 told,
             })
         }
-        Ok(Answered {
-            response, permit, ..
-        }) => {
+        Ok(Answered { response, .. }) => {
             handshake.outcome = Some(Outcome::Refused);
             exchange.limit_idle(route.terms.http_idle);
             let (mut parts, body) = response.into_parts();
-            strip_connection_options(&mut parts.headers);
+            let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
             let relayed = Answer::Relayed {
                 body,
+                pressure: Arc::clone(&connection.pressure),
+                withheld,
                 _exchange: Arc::new(exchange),
-                _upstream: Some(permit),
             };
             Err(and_close(Response::from_parts(parts, relayed)))
         }
         Err(failed) => {
-            warn!(client = %connection.peer, route = %route.name, upstream = %route.upstream.name, reason = %failed, "handshake failed");
+            warn!(client = %connection.peer, route = %route.name, upstream = %route.upstream.settings.name, reason = %failed, "handshake failed");
             Err(handshake.refuse(failed.outcome()))
         }
     }
@@ -150,7 +146,7 @@ pub(super) async fn upgrade(
 /// Asks the upstream.
 async fn ask(
     connection: &Connection,
-    route: &Route,
+    route: &RouteState,
     handshake: &Handshake,
     mut request: Request<Incoming>,
     key: &[u8],
@@ -165,9 +161,10 @@ async fn ask(
     );
     tell_origin(connection, &mut request);
 
+    // Held until there is an answer, of whatever kind.
+    let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
     let began = Instant::now();
-    let admission = &connection.worker.shared().admission;
-    let connected = upstream::connect(&route.upstream, route.terms.connect, admission).await?;
+    let connected = route.upstream.connect(route.terms.connect).await?;
     let took = began.elapsed();
     handshake
         .metrics
@@ -175,13 +172,16 @@ async fn ask(
         .upstream_connect_duration
         .record(took);
 
+    let upstream = connected.address;
+    let link = Link::new(connected.leg, connected.permit);
+    // An upgrade has no body.
+    drop(link.state().begin());
+    connection.goes_over(link.state());
     let answer = async {
-        let (mut sender, conn) = http1::Builder::new()
-            .preserve_header_case(true)
-            .handshake(TokioIo::new(connected.leg))
-            .await?;
+        let head_bytes = connection.shared.limits.head_bytes;
+        let (mut sender, driver) = http1(head_bytes).handshake(TokioIo::new(link)).await?;
         connection.worker.spawn(async move {
-            if let Err(error) = conn.with_upgrades().await {
+            if let Err(error) = driver.with_upgrades().await {
                 debug!(%error, "connection of a handshake to the upstream ended with an error");
             }
         });
@@ -192,15 +192,14 @@ async fn ask(
     let response = within(route.terms.answer, answer)
         .await
         .map_err(|_| Failed::AnswerTimeout)?
-        .map_err(Failed::Nonsense)?;
+        .map_err(|error| match connection.has_ended() {
+            true => Failed::ClientGone,
+            false => Failed::Nonsense(error),
+        })?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::check(&response, key)?;
     }
-    Ok(Answered {
-        response,
-        upstream: connected.address,
-        permit: connected.permit,
-    })
+    Ok(Answered { response, upstream })
 }
 
 /// The 101 as the client gets it.
@@ -242,15 +241,15 @@ impl Engaged {
             }
             Err(_) => return,
         };
-        let (Some(client), Some(upstream)) = (client_leg(client), take::<Leg>(upstream)) else {
+        let (Some(client), Some(upstream)) = (client_leg(client), upstream_leg(upstream)) else {
             unreachable!("both legs are of the types that they were made of");
         };
-        connection.release_slot();
+        let (upstream, permit, early) = upstream;
         self.handshake.outcome = Some(Outcome::Upgraded);
         let took = self.handshake.began.elapsed();
         let metrics = Arc::clone(&self.handshake.metrics);
         metrics.route.handshake_duration.record(took);
-        let shared = connection.worker.shared();
+        let shared = &connection.shared;
         let registration = shared.registry.register(
             Arc::clone(&connection.entrance.listener.name),
             Arc::clone(&self.route.name),
@@ -272,11 +271,11 @@ impl Engaged {
         let splice = Splice::new(NewPair {
             legs: PerSide {
                 client: client.0,
-                upstream: upstream.0,
+                upstream,
             },
             early: PerSide {
                 client: client.1,
-                upstream: upstream.1,
+                upstream: early,
             },
             terms: Arc::clone(&self.route.terms),
             metrics,
@@ -285,7 +284,12 @@ impl Engaged {
             handshake: took,
             entropy: Entropy::from_bytes(entropy),
             chance: f64::from(u32::from_ne_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0),
-            places: self.places,
+            places: Places {
+                _pair: self.pair,
+                _client: connection.take_place(),
+                _upstream: permit,
+                _load: connection.worker.load(),
+            },
         });
         // A task of its own, so that nothing of the handshake stays with the pair.
         connection.worker.spawn(splice);
@@ -295,7 +299,17 @@ impl Engaged {
 /// The client's leg and the bytes that came behind its request.
 fn client_leg(upgraded: Upgraded) -> Option<(Leg, Bytes)> {
     let (watched, early) = take::<Watched>(upgraded)?;
-    Some((watched.into_leg(), early))
+    let mut leg = watched.into_leg();
+    // Nobody waits for the client's end any more but who reads it.
+    leg.socket_mut().unshare();
+    Some((leg, early))
+}
+
+/// The upstream's leg, its place, and the bytes that came behind its answer.
+fn upstream_leg(upgraded: Upgraded) -> Option<(Leg, Permit, Bytes)> {
+    let (link, early) = take::<Link>(upgraded)?;
+    let (leg, permit) = link.into_parts();
+    Some((leg, permit, early))
 }
 
 /// What the connection was made of, and the bytes that came behind the handshake.
@@ -327,9 +341,9 @@ impl Drop for Handshake {
 impl Failed {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::Connect(ConnectError::TimedOut(_)) => Outcome::ConnectTimeout,
-            Self::Connect(ConnectError::NoRoom) => Outcome::AtCapacity,
-            Self::Connect(_) => Outcome::ConnectFailed,
+            Self::Busy => Outcome::UpstreamBusy,
+            Self::Connect(error) => error.outcome(),
+            Self::ClientGone => Outcome::ClientGone,
             Self::AnswerTimeout => Outcome::AnswerTimeout,
             Self::Nonsense(_) | Self::BadSwitch(_) => Outcome::BadAnswer,
         }

@@ -1,9 +1,13 @@
 //! Which header fields go no further than one connection (RFC 9110 7.6.1).
 
+use http::StatusCode;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
     UPGRADE,
 };
+use http::response::Parts;
+
+use super::trailers::Withheld;
 
 /// "Intermediaries SHOULD remove or replace fields that are known to require removal before
 /// forwarding, whether or not they appear as a connection-option". Transfer-Encoding and Trailer
@@ -16,14 +20,15 @@ const KNOWN: [&str; 3] = ["proxy-connection", "keep-alive", "te"];
 /// field itself".
 ///
 /// Fields that frame or address the message are kept even if they are named: to remove them would
-/// change what the message is (and has been used to smuggle requests).
-pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
+/// change what the message is (and has been used to smuggle requests). What is removed goes no
+/// further in the trailers either.
+pub(super) fn strip_connection_options(headers: &mut HeaderMap) -> Withheld {
     let options: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .collect();
-    for option in options {
+    for option in &options {
         let keep = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING];
-        if !keep.contains(&option) {
+        if !keep.contains(option) {
             headers.remove(option);
         }
     }
@@ -38,6 +43,27 @@ pub(super) fn strip_connection_options(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
+    Withheld::named(options)
+}
+
+/// The same for the head of an answer. RFC 9110 15.5.22: "The server MUST send an Upgrade header field
+/// in a 426 response to indicate the required protocol(s)", so that one keeps it. In other answers it
+/// only says what the upstream could speak on this connection, which is not the client's.
+pub(super) fn strip_answer(answer: &mut Parts) -> Withheld {
+    let required: Vec<HeaderValue> = if answer.status == StatusCode::UPGRADE_REQUIRED {
+        answer.headers.get_all(UPGRADE).iter().cloned().collect()
+    } else {
+        Vec::new()
+    };
+    let withheld = strip_connection_options(&mut answer.headers);
+    if !required.is_empty() {
+        let option = HeaderValue::from_static("Upgrade");
+        answer.headers.insert(CONNECTION, option);
+    }
+    for protocols in required {
+        answer.headers.append(UPGRADE, protocols);
+    }
+    withheld
 }
 
 /// The one `websocket` among the protocols that an Upgrade field names, in its own spelling.
@@ -114,6 +140,28 @@ mod tests {
         let mut map = headers(&[("transfer-encoding", "chunked"), ("content-length", "5")]);
         strip_connection_options(&mut map);
         assert_eq!(map, headers(&[("transfer-encoding", "chunked")]));
+    }
+
+    #[test]
+    fn only_a_426_says_what_it_wants() {
+        let stripped = |status: u16| {
+            let answer = http::Response::builder()
+                .status(status)
+                .header("connection", "upgrade, x-hop")
+                .header("upgrade", "websocket")
+                .header("upgrade", "h2c")
+                .header("x-hop", "1");
+            let (mut answer, ()) = answer.body(()).unwrap().into_parts();
+            strip_answer(&mut answer);
+            answer.headers
+        };
+        let wants = [
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("upgrade", "h2c"),
+        ];
+        assert_eq!(stripped(426), headers(&wants));
+        assert_eq!(stripped(200), HeaderMap::new());
     }
 
     #[test]

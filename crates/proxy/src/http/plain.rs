@@ -1,161 +1,275 @@
-//! Requests that are no upgrade: streamed both ways over pooled connections to the upstream.
+//! Requests that are no upgrade: streamed both ways, over connections that are kept for the next one.
 
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
-use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::header::{HOST, TE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use lubdub_metrics::Outcome;
+use tokio::task::yield_now;
+use tracing::warn;
 
-use super::upload::{Upload, upload};
-use crate::admission::{Admission, SocketPermit};
-use crate::front::clock::Exchange;
-use crate::leg::Leg;
-use crate::route::{RouteIndex, RouteTable};
-use crate::settings::Route;
-use crate::upstream::{self, ConnectError};
+use super::answer::Answer;
+use super::headers::{has_token, strip_answer, strip_connection_options};
+use super::login;
+use super::refusal::{and_close, refusal};
+use super::service::tell_origin;
+use super::trailers::Withheld;
+use super::upload::{Unwanted, upload};
+use crate::client::Connection;
+use crate::client::clock::Exchange;
+use crate::route::RouteState;
+use crate::upstream::{Body, Carrier, ConnectError, SendError, Upstream};
 
-/// The clients of one worker, one for each route.
-#[derive(Debug)]
-pub(crate) struct PlainClients(Vec<PlainClient>);
-
-type PlainClient = Client<Connector, Upload>;
-
-/// Connects to the upstream of one route, whatever the URI says.
-#[derive(Debug, Clone)]
-struct Connector {
-    route: Arc<Route>,
-    admission: Arc<Admission>,
+/// Why a plain request got no answer of the upstream's.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("as many connections to it as it may have are under way")]
+    Busy,
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("no answer: {0}")]
+    NoAnswer(#[source] hyper::Error),
+    /// The client broke off what it sent.
+    #[error("the request is incomplete: {0}")]
+    Incomplete(#[source] hyper::Error),
 }
 
-/// A connection in the pool.
-#[derive(Debug)]
-struct Pooled {
-    io: TokioIo<Leg>,
-    _permit: SocketPermit,
+/// A request that may be sent once more, as it was.
+struct Again(Request<()>);
+
+/// An answer, and whether the client was never told to send its body.
+struct Asked {
+    response: Response<Incoming>,
+    unwanted: Unwanted,
 }
 
-impl PlainClients {
-    /// How long an unused connection is kept: under the idle limits of common backends (nginx
-    /// 75 s, Node 5 s would be too short to be of use), so that few races for a closing one are
-    /// lost; those that are lost before a byte of the request was sent are tried again.
-    const POOL_IDLE: Duration = Duration::from_secs(30);
-
-    /// Unused connections kept for a route: each is a file descriptor.
-    const POOL_SIZE: usize = 32;
-
-    pub(crate) fn new(routes: &RouteTable, admission: &Arc<Admission>) -> Self {
-        let client = |route: &Arc<Route>| {
-            Client::builder(TokioExecutor::new())
-                .pool_idle_timeout(Self::POOL_IDLE)
-                .pool_max_idle_per_host(Self::POOL_SIZE)
-                .pool_timer(TokioTimer::new())
-                .http1_preserve_header_case(true)
-                .set_host(false)
-                .build(Connector {
-                    route: Arc::clone(route),
-                    admission: Arc::clone(admission),
-                })
-        };
-        Self(routes.iter().map(client).collect())
-    }
-
-    /// Sends a request to the route's upstream. Its URI is in origin form. The answer comes with
-    /// whether the client was never told to send its body.
-    pub(super) async fn send(
-        &self,
-        route: RouteIndex,
-        mut request: http::Request<Incoming>,
-        exchange: Arc<Exchange>,
-    ) -> Result<(http::Response<Incoming>, bool), Error> {
-        // The pool's key; the request itself says what its target and its Host field say.
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(Authority::from_static("upstream"));
-        parts.path_and_query = request.uri().path_and_query().cloned();
-        parts
-            .path_and_query
-            .get_or_insert(PathAndQuery::from_static("/"));
-        *request.uri_mut() = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
-        let (request, unwanted) = upload(request, exchange);
-        let response = self.0[route.0].request(request).await?;
-        Ok((response, unwanted.load(Relaxed)))
-    }
-}
-
-impl tower_service::Service<Uri> for Connector {
-    type Response = Pooled;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Pooled, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { route, admission } = self.clone();
-        Box::pin(async move {
-            let limit = route.terms.connect;
-            let connected = upstream::connect(&route.upstream, limit, &admission).await?;
-            Ok(Pooled {
-                io: TokioIo::new(connected.leg),
-                _permit: connected.permit,
+/// A plain exchange. An error ends the connection.
+pub(super) async fn relay(
+    connection: &Arc<Connection>,
+    route: &Arc<RouteState>,
+    mut request: Request<Incoming>,
+    exchange: Exchange,
+) -> Result<Response<Answer>, hyper::Error> {
+    let upstream = &route.upstream;
+    let http_idle = route.terms.http_idle;
+    exchange.limit_idle(http_idle);
+    let exchange = Arc::new(exchange);
+    let Some(place) = upstream.requests.try_take() else {
+        return Ok(refusal(Outcome::UpstreamBusy));
+    };
+    let withheld = prepare(connection, upstream, &mut request);
+    let asked = tokio::select! {
+        biased;
+        asked = ask(connection, route, request, withheld, &exchange) => asked,
+        () = connection.clock.silence(http_idle) => {
+            warn!(client = %connection.peer, route = %route.name, "plain request not answered in time");
+            return Ok(refusal(Outcome::AnswerTimeout));
+        }
+    };
+    drop(place);
+    match asked {
+        Ok(Asked { response, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            // Nobody asked for another protocol.
+            Ok(refusal(Outcome::BadAnswer))
+        }
+        Ok(Asked { response, unwanted }) => {
+            let (mut parts, body) = response.into_parts();
+            let withheld = strip_answer(&mut parts);
+            parts.version = Version::HTTP_11;
+            let relayed = Answer::Relayed {
+                body,
+                pressure: Arc::clone(&connection.pressure),
+                withheld,
+                _exchange: exchange,
+            };
+            let response = Response::from_parts(parts, relayed);
+            // With its body unread the connection has no next request, and the client must know.
+            Ok(if unwanted.is_true() {
+                and_close(response)
+            } else {
+                response
             })
-        })
+        }
+        Err(Failed::Incomplete(error)) if connection.has_ended() => Err(error),
+        Err(failed) => {
+            warn!(client = %connection.peer, upstream = %upstream.settings.name, reason = %failed, "plain request failed");
+            Ok(refusal(failed.outcome()))
+        }
     }
 }
 
-impl Connection for Pooled {
-    fn connected(&self) -> Connected {
-        Connected::new()
+/// Brings the head of a request into the form in which it goes to the upstream. Says what of its
+/// trailers does not.
+fn prepare(
+    connection: &Connection,
+    upstream: &Upstream,
+    request: &mut Request<Incoming>,
+) -> Withheld {
+    let trailers = has_token(request.headers(), &TE, "trailers");
+    let is_ours = connection.shared.forwarded.is_ours();
+    let withheld = strip_connection_options(request.headers_mut()).with_family(is_ours);
+    if trailers {
+        // This much lubdub can promise for itself: trailers pass.
+        request
+            .headers_mut()
+            .insert(TE, HeaderValue::from_static("trailers"));
+    }
+    tell_origin(connection, request);
+    if !request.headers().contains_key(HOST) {
+        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
+        let authority = upstream.settings.authority();
+        if let Ok(host) = HeaderValue::from_str(&authority) {
+            request.headers_mut().insert(HOST, host);
+        }
+    }
+    // What the client speaks with lubdub is not what lubdub speaks with the upstream.
+    *request.version_mut() = Version::HTTP_11;
+    withheld
+}
+
+/// Asks the upstream, and once more if the connection that was kept turns out to be of no use.
+async fn ask(
+    connection: &Arc<Connection>,
+    route: &RouteState,
+    request: Request<Incoming>,
+    withheld: Withheld,
+    exchange: &Arc<Exchange>,
+) -> Result<Asked, Failed> {
+    let upstream = &route.upstream;
+    let mut logs_in = login::is_asked_for(request.headers());
+    let mut carrier = match own(connection, upstream).await {
+        Some(own) => {
+            logs_in = true;
+            own
+        }
+        None => match kept(connection, upstream).await {
+            Some(kept) => kept,
+            None => connect(connection, route).await?,
+        },
+    };
+    let again = Again::of(&request).filter(|_| carrier.is_used);
+    let (request, unwanted) = upload(request, withheld, Arc::clone(exchange));
+    let request = request.map(|upload| upload.boxed_unsync());
+    connection.goes_over(&carrier.link);
+    let sent = match carrier.send(request).await {
+        Err(SendError::Unsent(request, _)) => {
+            carrier = connect(connection, route).await?;
+            connection.goes_over(&carrier.link);
+            carrier.send(*request).await
+        }
+        Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
+            match again {
+                Some(again) => {
+                    carrier = connect(connection, route).await?;
+                    connection.goes_over(&carrier.link);
+                    carrier.send(again.request()).await
+                }
+                None => Err(SendError::Failed(error)),
+            }
+        }
+        sent => sent,
+    };
+    let response = sent.map_err(|error| match error {
+        SendError::Failed(error) if error.is_user() => Failed::Incomplete(error),
+        SendError::Failed(error) | SendError::Unsent(_, error) => Failed::NoAnswer(error),
+    })?;
+    if logs_in || login::is_offered(response.headers()) {
+        connection.keep_own(upstream, carrier);
+    } else {
+        keep(connection, upstream, carrier);
+    }
+    Ok(Asked { response, unwanted })
+}
+
+/// The connection over which this client has logged in, if it still goes on.
+async fn own(connection: &Connection, upstream: &Arc<Upstream>) -> Option<Carrier> {
+    let mut own = connection.take_own(upstream)?;
+    own.ready().await.then_some(own)
+}
+
+/// A connection that was kept. The one that this client's last answer came over is about to come back
+/// if it is not there yet: what it waits for are tasks of this thread.
+async fn kept(connection: &Connection, upstream: &Upstream) -> Option<Carrier> {
+    const TURNS: usize = 4;
+    for _ in 0..TURNS {
+        let kept = upstream.kept(connection.worker.number);
+        if kept.is_some() || !connection.returning.load(Relaxed) {
+            return kept;
+        }
+        yield_now().await;
+    }
+    upstream.kept(connection.worker.number)
+}
+
+/// A new connection to the upstream, for plain requests.
+async fn connect(connection: &Connection, route: &RouteState) -> Result<Carrier, Failed> {
+    let upstream = &route.upstream;
+    let _place = upstream.waiting.try_take().ok_or(Failed::Busy)?;
+    let connected = upstream.connect(route.terms.connect).await?;
+    let head_bytes = connection.shared.limits.head_bytes;
+    let carrier = Carrier::new(connected, head_bytes).await;
+    carrier.map_err(Failed::NoAnswer)
+}
+
+/// Keeps a connection whose answer has begun, as soon as that is over.
+fn keep(connection: &Connection, upstream: &Arc<Upstream>, mut carrier: Carrier) {
+    let (upstream, worker) = (Arc::clone(upstream), connection.worker.number);
+    if carrier.is_ready() {
+        upstream.keep(worker, carrier);
+    } else if upstream.settings.pool {
+        let returning = Arc::clone(&connection.returning);
+        returning.store(true, Relaxed);
+        tokio::spawn(async move {
+            if carrier.ready().await {
+                upstream.keep(worker, carrier);
+            }
+            returning.store(false, Relaxed);
+        });
     }
 }
 
-impl Read for Pooled {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+impl Again {
+    /// RFC 9110 9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests", and of those
+    /// that are, only what can be sent again as it was: without a body.
+    fn of(request: &Request<Incoming>) -> Option<Self> {
+        let is_idempotent = [
+            Method::GET,
+            Method::HEAD,
+            Method::OPTIONS,
+            Method::TRACE,
+            Method::PUT,
+            Method::DELETE,
+        ]
+        .contains(request.method());
+        if !is_idempotent || !request.body().is_end_stream() {
+            return None;
+        }
+        let mut again = Request::new(());
+        *again.method_mut() = request.method().clone();
+        *again.uri_mut() = request.uri().clone();
+        *again.version_mut() = request.version();
+        *again.headers_mut() = request.headers().clone();
+        *again.extensions_mut() = request.extensions().clone();
+        Some(Self(again))
+    }
+
+    fn request(self) -> Request<Body> {
+        let empty = || Empty::new().map_err(|never| match never {}).boxed_unsync();
+        self.0.map(|()| empty())
     }
 }
 
-impl Write for Pooled {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+impl Failed {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Busy => Outcome::UpstreamBusy,
+            Self::Connect(error) => error.outcome(),
+            Self::NoAnswer(_) => Outcome::BadAnswer,
+            Self::Incomplete(_) => Outcome::BadRequest,
+        }
     }
 }

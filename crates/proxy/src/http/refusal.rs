@@ -2,11 +2,11 @@
 //! and nothing about the inside.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE};
 use http::{Response, StatusCode};
 use lubdub_metrics::Outcome;
 
-use super::body::Answer;
+use super::answer::Answer;
 
 /// What a client whom there is no room for is told to wait, in seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
@@ -17,10 +17,12 @@ pub(super) fn refusal(outcome: Outcome) -> Response<Answer> {
         Outcome::BadRequest => StatusCode::BAD_REQUEST,
         Outcome::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Outcome::NoRoute => StatusCode::NOT_FOUND,
-        Outcome::Forbidden => StatusCode::FORBIDDEN,
-        Outcome::Limited | Outcome::AtCapacity | Outcome::Draining => {
+        Outcome::Forbidden | Outcome::Origin => StatusCode::FORBIDDEN,
+        Outcome::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Outcome::Limited | Outcome::AtCapacity | Outcome::UpstreamBusy | Outcome::Draining => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        Outcome::Loop => StatusCode::LOOP_DETECTED,
         Outcome::ConnectTimeout | Outcome::AnswerTimeout => StatusCode::GATEWAY_TIMEOUT,
         Outcome::ConnectFailed | Outcome::BadAnswer => StatusCode::BAD_GATEWAY,
         // These are not answered by lubdub; if they were, it would be its fault.
@@ -40,9 +42,15 @@ pub(super) fn refusal(outcome: Outcome) -> Response<Answer> {
     response
 }
 
-/// Ends the connection behind this answer, so that what follows can never be taken for a request.
+/// Ends the connection behind this answer, so that what follows can never be taken for a request. An
+/// `Upgrade` (of a 426) stays an option of this connection.
 pub(super) fn and_close(mut response: Response<Answer>) -> Response<Answer> {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
+    let options = if response.headers().contains_key(UPGRADE) {
+        "Upgrade, close"
+    } else {
+        "close"
+    };
+    let options = HeaderValue::from_static(options);
+    response.headers_mut().insert(CONNECTION, options);
     response
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
@@ -11,31 +11,28 @@ use hyper_util::rt::TokioIo;
 use lubdub_metrics::Outcome;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
-use tracing::warn;
 
-use super::body::Answer;
+use super::answer::Answer;
 use super::forwarded::Origin;
-use super::headers::{has_token, strip_connection_options, token_count};
+use super::headers::token_count;
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
-use crate::front::clock::{Exchange, LINGER};
-use crate::front::connection::Connection;
-use crate::route::RouteIndex;
-use crate::upstream::ConnectError;
+use crate::client::{Connection, LINGER};
+use crate::route::RouteState;
 
 /// Answers a request of a client. An error ends the connection.
 pub(crate) async fn answer(
     connection: Arc<Connection>,
     mut request: Request<Incoming>,
 ) -> Result<Response<Answer>, hyper::Error> {
+    connection.release_slot();
     let exchange = connection.clock.begin();
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &mut request) {
         Ok(route) => route,
         Err(outcome) => {
-            connection.release_slot();
             if asked != Asked::Plain || outcome == Outcome::BadRequest {
                 connection.entrance.metrics.unrouted(outcome).increment(1);
             }
@@ -48,30 +45,29 @@ pub(crate) async fn answer(
         }
     };
     let response = match asked {
-        Asked::WebSocket => match handshake::upgrade(&connection, route, request, exchange).await {
-            Ok(engaged) => return Ok(engaged.switch(client, &connection)),
-            Err(refused) => {
-                connection.release_slot();
-                finish(&connection, client);
-                refused
+        Asked::WebSocket => {
+            match handshake::upgrade(&connection, &route, request, exchange).await {
+                Ok(engaged) => return Ok(engaged.switch(client, &connection)),
+                Err(refused) => {
+                    finish(&connection, client);
+                    refused
+                }
             }
-        },
+        }
         Asked::WebSocketWithBody => {
-            connection.release_slot();
             finish(&connection, client);
-            let metrics = &connection.entrance.routes[route.0];
+            let metrics = route.metrics(&connection.entrance.listener.name);
             metrics.handshake(Outcome::BadRequest).increment(1);
             and_close(refusal(Outcome::BadRequest))
         }
         Asked::Plain => {
-            connection.release_slot();
             if request.headers().contains_key(UPGRADE) {
                 finish(&connection, client);
             }
-            relay(&connection, route, request, exchange).await
+            plain::relay(&connection, &route, request, exchange).await?
         }
     };
-    if connection.worker.shared().draining.is_cancelled() {
+    if connection.shared.draining.is_cancelled() {
         return Ok(and_close(response));
     }
     Ok(response)
@@ -79,7 +75,10 @@ pub(crate) async fn answer(
 
 /// Finds the route, and brings the request into the form in which it goes to the upstream: its
 /// target in origin form, its one Host field telling the authority.
-fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<RouteIndex, Outcome> {
+fn locate(
+    connection: &Connection,
+    request: &mut Request<Incoming>,
+) -> Result<Arc<RouteState>, Outcome> {
     // RFC 9112 3.2.3: "The "authority-form" of request-target is only used for CONNECT requests",
     // and lubdub makes no tunnels.
     let authority_form = request.uri().scheme().is_none() && request.uri().authority().is_some();
@@ -98,7 +97,10 @@ fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<Ro
     if token_count(request.headers(), &TRANSFER_ENCODING, "chunked") > 1 {
         return Err(Outcome::BadRequest);
     }
-    let shared = connection.worker.shared();
+    let shared = &connection.shared;
+    if shared.forwarded.via && shared.pseudonym.is_in(request.headers()) {
+        return Err(Outcome::Loop);
+    }
     // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
     // request message that lacks a Host header field and to any request message that contains
     // more than one Host header field line or a Host header field with an invalid field value."
@@ -118,6 +120,7 @@ fn locate(connection: &Connection, request: &mut Request<Incoming>) -> Result<Ro
         "/"
     };
     let route = shared.routes.find(host, path).ok_or(Outcome::NoRoute)?;
+    let route = Arc::clone(route);
     *request.uri_mut() = Uri::from(target);
     Ok(route)
 }
@@ -130,7 +133,7 @@ fn is_host(host: &str) -> bool {
 
 /// hyper leaves a connection on which an upgrade was asked for to whoever may want it, even after
 /// an answer other than 101. It is ended here, so that the answer gets there (see
-/// [`Watched`](crate::front::clock::Watched)).
+/// [`Watched`](crate::client::Watched)).
 fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
     // It keeps its place within the limits until it is closed.
     let kept = Arc::clone(connection);
@@ -154,105 +157,10 @@ pub(super) fn tell_origin(connection: &Connection, request: &mut Request<Incomin
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default(),
     };
-    let forwarded = &connection.worker.shared().forwarded;
-    forwarded.apply(request.headers_mut(), origin);
-}
-
-/// A plain exchange.
-async fn relay(
-    connection: &Connection,
-    route: RouteIndex,
-    mut request: Request<Incoming>,
-    exchange: Exchange,
-) -> Response<Answer> {
-    let shared = connection.worker.shared();
-    exchange.limit_idle(shared.routes[route].terms.http_idle);
-    let exchange = Arc::new(exchange);
-    let trailers = has_token(request.headers(), &TE, "trailers");
-    strip_connection_options(request.headers_mut());
-    if trailers {
-        // This much lubdub can promise for itself: trailers pass.
-        request
-            .headers_mut()
-            .insert(TE, HeaderValue::from_static("trailers"));
+    let shared = &connection.shared;
+    shared.forwarded.apply(request.headers_mut(), origin);
+    if shared.forwarded.via {
+        let received = request.version();
+        shared.pseudonym.add_to(request.headers_mut(), received);
     }
-    tell_origin(connection, &mut request);
-    if !request.headers().contains_key(HOST) {
-        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
-        let authority = shared.routes[route].upstream.authority();
-        if let Ok(host) = HeaderValue::from_str(&authority) {
-            request.headers_mut().insert(HOST, host);
-        }
-    }
-    // What the client speaks with lubdub is not what lubdub speaks with the upstream.
-    *request.version_mut() = Version::HTTP_11;
-    let plain_clients: &plain::PlainClients = &connection.worker.plain;
-    let silence = connection
-        .clock
-        .silence(shared.routes[route].terms.http_idle);
-    let sent = tokio::select! {
-        biased;
-        sent = plain_clients.send(route, request, Arc::clone(&exchange)) => sent,
-        () = silence => {
-            warn!(client = %connection.peer, route = %shared.routes[route].name, "plain request not answered in time");
-            return refusal(Outcome::AnswerTimeout);
-        }
-    };
-    match sent {
-        Ok((response, unwanted)) => {
-            let (mut parts, body) = response.into_parts();
-            if parts.status == 101 {
-                // Nobody asked for another protocol.
-                return refusal(Outcome::BadAnswer);
-            }
-            strip_connection_options(&mut parts.headers);
-            parts.version = Version::HTTP_11;
-            let relayed = Answer::Relayed {
-                body,
-                _exchange: exchange,
-                _upstream: None,
-            };
-            let response = Response::from_parts(parts, relayed);
-            // With its body unread the connection has no next request, and the client must know.
-            if unwanted {
-                and_close(response)
-            } else {
-                response
-            }
-        }
-        Err(error) => {
-            let upstream = &shared.routes[route].upstream;
-            let reason = root(&error);
-            warn!(client = %connection.peer, upstream = %upstream.name, %reason, "plain request failed");
-            refusal(match find::<ConnectError>(&error) {
-                Some(ConnectError::TimedOut(_)) => Outcome::ConnectTimeout,
-                Some(ConnectError::NoRoom) => Outcome::AtCapacity,
-                Some(_) => Outcome::ConnectFailed,
-                None => Outcome::BadAnswer,
-            })
-        }
-    }
-}
-
-/// The error of this type among the causes of another.
-fn find<'a, E: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// The innermost cause: the wrappers around it say only "client error".
-fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root
 }

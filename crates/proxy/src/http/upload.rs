@@ -21,12 +21,16 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
-use crate::front::clock::Exchange;
+use super::answer::poll_filtered;
+use super::trailers::Withheld;
+use crate::client::clock::Exchange;
 
 /// A request's body, as it goes to the upstream.
 #[derive(Debug)]
 pub(super) struct Upload {
     body: Incoming,
+    /// Of its trailers.
+    withheld: Withheld,
     /// The upstream has not said yet whether it wants the body.
     asked: Option<Asked>,
     /// An exchange is not over while its upload goes on, be it answered already.
@@ -48,16 +52,21 @@ struct Asked {
 /// As long as common clients wait (curl: 1 s).
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Makes the request's body wait for the upstream's 100, if the client does. The flag tells
-/// whether it still waits: then a final answer leaves it unread, and the connection with it.
+/// Whether a body still waits to be asked for: then a final answer leaves it unread, and the
+/// connection with it.
+pub(super) struct Unwanted(Arc<AtomicBool>);
+
+/// Makes the request's body wait for the upstream's 100, if the client does.
 pub(super) fn upload(
     request: Request<Incoming>,
+    withheld: Withheld,
     exchange: Arc<Exchange>,
-) -> (Request<Upload>, Arc<AtomicBool>) {
+) -> (Request<Upload>, Unwanted) {
     let expects = expects_continue(request.headers());
     let unwanted = Arc::new(AtomicBool::new(expects));
     let mut request = request.map(|body| Upload {
         body,
+        withheld,
         asked: None,
         exchange: Some(exchange),
     });
@@ -77,7 +86,13 @@ pub(super) fn upload(
             patience: Box::pin(sleep(PATIENCE)),
         });
     }
-    (request, unwanted)
+    (request, Unwanted(unwanted))
+}
+
+impl Unwanted {
+    pub(super) fn is_true(&self) -> bool {
+        self.0.load(Relaxed)
+    }
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {
@@ -105,7 +120,8 @@ impl Body for Upload {
             asked.unwanted.store(false, Relaxed);
             self.asked = None;
         }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Self { body, withheld, .. } = &mut *self;
+        let frame = ready!(poll_filtered(body, withheld, cx));
         if frame.is_none() {
             self.exchange = None;
         }

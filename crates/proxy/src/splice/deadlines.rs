@@ -15,27 +15,42 @@ use super::{Pumped, Splice, fate, millis, tally};
 /// The pair's own deadlines, beside those of the heartbeat and the outlets.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// Since when no data frame passed.
+    /// When data last came in, or the pair opened.
     pub(super) data: Instant,
     pub(super) lifetime: Option<Instant>,
     /// When an ordered drain says farewell.
     pub(super) drain: Option<Instant>,
-    /// When the endpoints' closing handshake has to be over: absolute, from when the first Close
-    /// or FIN was passed on.
+    /// When the first Close or FIN was passed on: the endpoints' closing handshake is under way.
     pub(super) closing: Option<Instant>,
 }
 
+/// Which of them started anew after a stall of the process already. Once is enough: a machine that
+/// stutters would never find what is dead.
+#[derive(Debug, Default)]
+pub(super) struct Excused {
+    pub(super) data: bool,
+    pub(super) closing: bool,
+}
+
 impl Splice {
+    /// While data moves the endpoints' closing handshake may take so many times `timeouts.close`.
+    const CLOSES: u32 = 10;
+
     /// After a stall of the process whatever runs starts anew, as the clocks of the heartbeat do:
-    /// nobody had a chance meanwhile.
-    pub(super) fn excuse(&mut self, stalled: Duration, now: Instant) {
-        debug!(pair = self.id(), late_ms = millis(stalled), "late wake-up");
-        self.deadlines.data = now;
+    /// nobody had a chance meanwhile. That happens once to each; later stalls move it by as long as
+    /// the wake-up was late. (A lifetime accuses nobody, and only moves.)
+    pub(super) fn excuse(&mut self, late: Duration, now: Instant) {
+        debug!(pair = self.id(), late_ms = millis(late), "late wake-up");
+        let excused = &mut self.excused;
+        start_anew(&mut self.deadlines.data, &mut excused.data, late, now);
         if let Some(closing) = &mut self.deadlines.closing {
-            *closing = now + self.terms.close;
+            start_anew(closing, &mut excused.closing, late, now);
+        }
+        if let Some(lifetime) = &mut self.deadlines.lifetime {
+            *lifetime += late;
         }
         for side in Side::BOTH {
-            self.ends[side].outlet.excuse(self.terms.close, now);
+            (self.ends[side].outlet).excuse(self.terms.close, late, now);
         }
         self.heart.handle_late_wake_up(now);
     }
@@ -44,8 +59,11 @@ impl Splice {
     pub(super) fn postpone(&mut self, stalled: Duration) {
         debug!(pair = self.id(), stalled_ms = millis(stalled), "long turn");
         self.deadlines.data += stalled;
-        if let Some(closing) = &mut self.deadlines.closing {
-            *closing += stalled;
+        let Deadlines {
+            closing, lifetime, ..
+        } = &mut self.deadlines;
+        for deadline in [closing, lifetime].into_iter().flatten() {
+            *deadline += stalled;
         }
         for side in Side::BOTH {
             self.ends[side].outlet.postpone(stalled);
@@ -99,7 +117,7 @@ impl Splice {
         for side in Side::BOTH {
             self.judge_outlet(side, now);
         }
-        if self.deadlines.closing.is_some_and(|at| at <= now) {
+        if self.closing_deadline().is_some_and(|at| at <= now) {
             self.on_close_timeout();
         }
         if self.tally.deadline().is_some_and(|at| at <= now) {
@@ -152,7 +170,7 @@ impl Splice {
         let mut next = self.heart.poll_timeout();
         let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
         consider(self.deadlines.drain);
-        consider(self.deadlines.closing);
+        consider(self.closing_deadline());
         consider(self.tally.deadline());
         if self.is_open() {
             consider(self.deadlines.lifetime);
@@ -230,5 +248,31 @@ impl Splice {
 
     fn data_idle_deadline(&self) -> Option<Instant> {
         Some(self.deadlines.data + self.terms.data_idle?)
+    }
+
+    /// Until when the closing handshake has to be over. An endpoint may be in the middle of a message
+    /// when the other one says farewell: while data comes in, or is taken, it goes on, but not for
+    /// ever. Where lubdub ends the pair it does not: then nobody is to go on.
+    pub(super) fn closing_deadline(&self) -> Option<Instant> {
+        let since = self.deadlines.closing?;
+        let close = self.terms.close;
+        if self.fate.is_by_lubdub() {
+            return Some(since + close);
+        }
+        let moved = Side::BOTH
+            .into_iter()
+            .filter_map(|side| self.ends[side].outlet.stuck_since())
+            .fold(self.deadlines.data.max(since), Instant::max);
+        Some((moved + close).min(since + close * Self::CLOSES))
+    }
+}
+
+/// A bound that runs since `since` starts anew if it did not before, else it moves by as much as the
+/// wake-up was late.
+fn start_anew(since: &mut Instant, excused: &mut bool, late: Duration, now: Instant) {
+    if std::mem::replace(excused, true) {
+        *since += late;
+    } else {
+        *since = now;
     }
 }

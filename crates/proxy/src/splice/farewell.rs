@@ -12,12 +12,19 @@ use tracing::debug;
 
 use super::end::{End, Ending, Input};
 use super::fate::{self, CloseSender};
-use super::outlet::{Author, CloseSlot, Fin, PingSlot};
+use super::outlet::{Author, Fin, PingSlot};
+use super::parcel::Parcel;
 use super::{Splice, tally};
 
 impl Splice {
     /// An endpoint's Close was passed on, or came in answer to lubdub's.
-    pub(super) fn on_close(&mut self, from: Side, payload: &Payload, now: Instant) {
+    pub(super) fn on_close(
+        &mut self,
+        parcel: &Parcel<'_>,
+        from: Side,
+        payload: &Payload,
+        now: Instant,
+    ) {
         let to = from.other();
         self.see_close(CloseSender::Side(from), Close::parse(payload).code);
         self.ends[from].said_close = true;
@@ -26,7 +33,7 @@ impl Splice {
         self.fate.by_endpoint(fate::closed(from));
         let outlet = &mut self.ends[to].outlet;
         if outlet.may_add() {
-            outlet.close_placed(Author::Endpoint, now);
+            outlet.close_placed(Author::Endpoint, parcel.len(), now);
         }
         // "Until its Close or end, then the socket is shut down": lubdub's Close was answered.
         let by_lubdub = self.fate.is_by_lubdub();
@@ -51,7 +58,10 @@ impl Splice {
         let by_lubdub = self.fate.is_by_lubdub();
         if !by_lubdub && input != Input::Blind {
             let held = self.ends[from].scanner.take_held();
-            if !held.is_empty() && self.put(cx, to, &held, &[]) {
+            if !held.is_empty() && self.ends[to].outlet.accepts() {
+                let mut parcel = Parcel::default();
+                parcel.add(&held);
+                self.send(cx, to, &parcel);
                 self.tally.from[from].bytes += held.len() as u64;
             }
         }
@@ -105,6 +115,7 @@ impl Splice {
         self.heart.handle_closing();
         self.drop_pings();
         self.deadlines.closing = None;
+        self.excused.closing = false;
         if let Some(dead) = dead {
             self.cut(dead, Ending::Reset);
         }
@@ -120,17 +131,15 @@ impl Splice {
                 continue;
             };
             if outlet.fin != Fin::No || outlet.is_broken() {
-                self.deadlines.closing = Some(now + self.terms.close);
+                self.deadlines.closing = Some(now);
             } else if outlet.is_closed_by(Author::Endpoint) {
                 outlet.fin = Fin::Owed;
-                self.deadlines.closing = Some(now + self.terms.close);
+                self.deadlines.closing = Some(now);
             } else if sender_gone && in_frame {
                 self.cut(side, Ending::Reset);
             } else {
-                outlet.close = CloseSlot::Owed {
-                    code: fate::code(&self.terms.close_codes, side, cause),
-                    give_up: now + self.terms.close,
-                };
+                let code = fate::code(&self.terms.close_codes, side, cause);
+                outlet.owe_close(code, self.terms.close, now);
             }
         }
     }
@@ -181,10 +190,9 @@ impl Splice {
                 self.on_reset(side, &error);
             } else {
                 // What it sent before it broke is still to be read, but not for ever.
-                let until = now + self.terms.close;
                 self.heart.handle_closing();
                 self.drop_pings();
-                self.deadlines.closing.get_or_insert(until);
+                self.deadlines.closing.get_or_insert(now);
             }
         }
     }

@@ -103,10 +103,10 @@ mod tests {
     fn a_masked_frame_says_what_it_should() {
         let frame = close(Side::Upstream, CloseCode::GOING_AWAY);
         let step = FrameScanner::new().scan(&frame, Stop::Never);
-        let Event::Close(payload) = step.event else {
+        let Event::Close(close) = step.event else {
             panic!("not a Close: {:?}", step.event);
         };
-        assert_eq!(&payload[..], 1001_u16.to_be_bytes());
+        assert_eq!(&close.payload()[..], 1001_u16.to_be_bytes());
 
         let frame = repaired_pong(Side::Upstream, &[7; 125]);
         let step = FrameScanner::new().scan(&frame, Stop::Never);

@@ -1,22 +1,43 @@
 //! The books of a pair that has ended, and the one line that says how it was.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use lubdub_keepalive::{PerSide, Rtt, Side};
 use lubdub_metrics::Cause;
-use tracing::info;
+use tracing::{error, info};
 
-use super::{Splice, fate, micros, millis};
+use super::{Splice, clock, fate, micros, millis};
+use crate::registry::Order;
 
 impl Splice {
     /// The pair has ended: the books are closed, and one line says how it was.
     pub(super) fn conclude(&mut self, now: Instant) {
-        self.flush();
         let cause = self.fate.cause().unwrap_or(Cause::Internal);
-        let duration = now.saturating_duration_since(self.registration.entry().opened);
+        self.close_books(cause, now);
+    }
+
+    /// The count comes first: whatever else may fail, as many pairs are closed as were opened.
+    fn close_books(&mut self, cause: Cause, now: Instant) {
+        self.concluded = true;
         self.metrics.route.closed(cause).increment(1);
+        self.flush();
+        let duration = now.saturating_duration_since(self.registration.entry().opened);
         self.metrics.pair_duration.record(duration);
         self.log_end(cause, duration, now);
+    }
+
+    /// Why the pair goes although it has not come to its end.
+    fn cause_of_drop(&self) -> Cause {
+        if std::thread::panicking() {
+            return Cause::Internal;
+        }
+        match (self.fate.cause(), self.registration.entry().ordered()) {
+            (Some(cause), _) => cause,
+            // The runtime went before the pair could follow.
+            (None, Order::Drain | Order::Cut) => Cause::Drain,
+            (None, Order::None) => Cause::Internal,
+        }
     }
 
     pub(super) fn log_end(&self, cause: Cause, duration: Duration, now: Instant) {
@@ -62,6 +83,28 @@ impl Splice {
             upstream_silent_ms = silent(Side::Upstream),
             "pair ended"
         );
+    }
+}
+
+/// A task that panics, is aborted, or goes with its runtime drops its pair in the middle of it: that
+/// is an end like any other, with its line and its count.
+impl Drop for Splice {
+    fn drop(&mut self) {
+        if self.concluded {
+            return;
+        }
+        let cause = self.cause_of_drop();
+        if std::thread::panicking() {
+            error!(
+                pair = self.id(),
+                "a pair's task panicked: a bug of lubdub's, please report it"
+            );
+        }
+        // What a panic has left half done may panic again, and that would end the process.
+        let books = AssertUnwindSafe(|| self.close_books(cause, clock()));
+        if catch_unwind(books).is_err() {
+            error!("a pair that panicked has lost its line");
+        }
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Outlet {
     pub(super) fin: Fin,
     /// Writing failed: nothing will reach this side any more.
     broken: bool,
+    /// The wait for what the Close is at started anew after a stall of the process already.
+    excused: bool,
     /// Boxed: a side that waits for nothing has none.
     watch: Option<Box<StallWatch>>,
 }
@@ -49,7 +51,7 @@ pub(super) enum PingSlot {
         payload: PingPayload,
         frame_boundary_from: Instant,
     },
-    /// In the stream; so many bytes of the backlog are left up to its end.
+    /// In the stream; so many bytes are left up to its end.
     Placed { ahead: usize },
 }
 
@@ -61,7 +63,7 @@ pub(super) enum CloseSlot {
     Empty,
     /// lubdub's own, to be placed at the first frame boundary, or given up then.
     Owed { code: CloseCode, give_up: Instant },
-    /// In the stream; so many bytes of the backlog are left up to its end.
+    /// In the stream; so many bytes are left up to its end.
     Placed {
         by: Author,
         ahead: usize,
@@ -166,6 +168,11 @@ impl Outlet {
         Some(self.watch.as_ref()?.deadline(write_stall?))
     }
 
+    /// Since when nothing was taken of what waits; `None` if nothing does.
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        Some(self.watch.as_ref()?.since())
+    }
+
     /// Until when a Close has to be placed, taken and answered.
     pub(super) fn farewell_deadline(&self, terms: &Terms) -> Option<Instant> {
         match self.close {
@@ -201,6 +208,7 @@ impl Outlet {
             match taken(written) {
                 Taken::Some(n) => {
                     done += n;
+                    self.pass_marks(n);
                     self.unflushed = leg.is_buffered();
                 }
                 Taken::Nothing => break,
@@ -222,18 +230,28 @@ impl Outlet {
         }
     }
 
-    /// The ping that was put last has its place.
-    pub(super) fn ping_placed(&mut self) {
+    /// The ping has its place: it ends behind what waits, and so many bytes of what is put next.
+    pub(super) fn ping_placed(&mut self, ahead: usize) {
         self.ping = PingSlot::Placed {
-            ahead: self.waiting(),
+            ahead: self.waiting() + ahead,
         };
     }
 
-    /// The Close that was put last has its place.
-    pub(super) fn close_placed(&mut self, by: Author, now: Instant) {
+    /// lubdub's own Close is to be placed within so long.
+    pub(super) fn owe_close(&mut self, code: CloseCode, within: Duration, now: Instant) {
+        self.excused = false;
+        self.close = CloseSlot::Owed {
+            code,
+            give_up: now + within,
+        };
+    }
+
+    /// The Close has its place: it ends behind what waits, and so many bytes of what is put next.
+    pub(super) fn close_placed(&mut self, by: Author, ahead: usize, now: Instant) {
+        self.excused = false;
         self.close = CloseSlot::Placed {
             by,
-            ahead: self.waiting(),
+            ahead: self.waiting() + ahead,
             at: now,
         };
     }
@@ -304,10 +322,15 @@ impl Outlet {
         }
     }
 
-    /// Starts anew what runs: while the process stood still the peer had no chance.
-    pub(super) fn excuse(&mut self, close: Duration, now: Instant) {
+    /// The process stood still, and woke up so late: what runs starts anew, once, for the peer had
+    /// no chance meanwhile. Later such time does not count, and that is all.
+    pub(super) fn excuse(&mut self, close: Duration, late: Duration, now: Instant) {
         if let Some(watch) = &mut self.watch {
-            watch.excuse(now);
+            watch.excuse(late, now);
+        }
+        if std::mem::replace(&mut self.excused, true) {
+            self.postpone_farewell(late);
+            return;
         }
         match &mut self.close {
             CloseSlot::Empty => {}
@@ -321,6 +344,10 @@ impl Outlet {
         if let Some(watch) = &mut self.watch {
             watch.postpone(by);
         }
+        self.postpone_farewell(by);
+    }
+
+    fn postpone_farewell(&mut self, by: Duration) {
         match &mut self.close {
             CloseSlot::Empty => {}
             CloseSlot::Owed { give_up: at, .. }
@@ -336,6 +363,12 @@ impl Outlet {
                 self.backlog = None;
             }
         }
+        self.pass_marks(n);
+    }
+
+    /// The leg took so many bytes.
+    #[inline]
+    fn pass_marks(&mut self, n: usize) {
         if let PingSlot::Placed { ahead } = &mut self.ping {
             *ahead = ahead.saturating_sub(n);
         }
@@ -354,6 +387,7 @@ impl Outlet {
         }
         if let CloseSlot::Placed { by, ahead: 0, .. } = self.close {
             self.close = CloseSlot::Passed { by, at: now };
+            self.excused = false;
             drained.ended = true;
         }
     }

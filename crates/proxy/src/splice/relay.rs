@@ -5,14 +5,23 @@ use std::time::Instant;
 
 use lubdub_keepalive::{PongVerdict, Reading, Side};
 use lubdub_metrics::Cause;
-use lubdub_wire::{ControlFrame, Event, Opcode, Payload, Stop};
+use lubdub_wire::{Event, Payload, Stop};
 use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
 use super::fate::CloseSender;
 use super::link::PingMark;
 use super::outlet::{Author, CloseSlot, Fin, PingSlot};
+use super::parcel::Parcel;
 use super::{Pumped, Splice, inject, micros, tally};
+
+/// Whether a PONG goes on to the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passing {
+    Through,
+    /// It is lubdub's, or nothing goes there any more.
+    No,
+}
 
 impl Splice {
     /// Relays from one side until it has nothing more; `None` as soon as that makes anything
@@ -28,7 +37,7 @@ impl Splice {
         for _ in 0..Self::READS_A_TURN {
             match self.ends[from].read(cx, scratch) {
                 Read::Bytes(n) => {
-                    self.heart.handle_heard(from, now);
+                    self.heart.handle_heard(from, n, now);
                     self.forward(cx, from, &scratch[..n], now);
                     // A TLS session is to be flushed.
                     self.drain(cx, to, now);
@@ -66,7 +75,7 @@ impl Splice {
             }
             match self.ends[from].read(cx, scratch) {
                 Read::Bytes(n) => {
-                    self.heart.handle_heard(from, now);
+                    self.heart.handle_heard(from, n, now);
                     self.forward(cx, from, &scratch[..n], now);
                 }
                 Read::End => {
@@ -89,7 +98,12 @@ impl Splice {
             return;
         }
         let to = from.other();
-        let data_before = self.terms.data_idle.map(|_| self.data_frames(from));
+        let mut parcel = Parcel::of(input);
+        let mut room = Payload::EMPTY;
+        let data_before = self.counts_data(from).then(|| {
+            let scanner = &self.ends[from].scanner;
+            (scanner.in_data_frame(), scanner.frames().data())
+        });
         let mut rest = input;
         loop {
             if !self.ends[from].discarded && !self.ends[to].outlet.accepts() {
@@ -99,19 +113,31 @@ impl Splice {
             let stop = self.wanted_boundary(to, now);
             let step = self.ends[from].scanner.scan(rest, stop);
             let relayed = step.residue.len() + step.forward.len();
-            if relayed > 0
-                && !self.ends[from].discarded
-                && self.put(cx, to, &step.residue, step.forward)
-            {
+            if relayed > 0 && !self.ends[from].discarded && self.ends[to].outlet.accepts() {
+                let at = input.len() - rest.len();
+                parcel.add_run(step.residue, at..at + step.forward.len());
                 self.tally.from[from].bytes += relayed as u64;
             }
             rest = step.rest;
             match step.event {
                 Event::Exhausted => break,
-                Event::Boundary => self.place(cx, to, now),
-                Event::Ping(payload) => self.on_foreign_ping(from, &payload),
-                Event::Close(payload) => self.on_close(from, &payload, now),
-                Event::Pong(pong) => self.on_pong(cx, from, &pong, now),
+                Event::Boundary => self.place(&mut parcel, to, now),
+                Event::Ping(ping) => self.on_foreign_ping(from, ping.payload_in(&mut room)),
+                Event::Close(close) => self.on_close(&parcel, from, &close.payload(), now),
+                Event::Pong(pong) => {
+                    let end = input.len() - rest.len();
+                    let payload = pong.payload_in(&mut room);
+                    match self.on_pong(&mut parcel, from, payload, now) {
+                        Passing::Through => {
+                            let before = parcel.len();
+                            parcel.add_frame(&pong, end);
+                            let tally = &mut self.tally.from[from];
+                            tally.bytes += (parcel.len() - before) as u64;
+                            tally.foreign_pongs += 1;
+                        }
+                        Passing::No => {}
+                    }
+                }
                 Event::TooBig(header) => {
                     debug!(side = %from, bytes = header.payload_len, "frame too big");
                     if self.is_open() {
@@ -125,35 +151,28 @@ impl Splice {
                     self.flush_from(from);
                     self.ends[from].discarded = true;
                     self.ends[from].scanner.lift_frame_limit();
-                    self.place(cx, to, now);
+                    self.place(&mut parcel, to, now);
                 }
             }
         }
-        // A long frame counts as data for as long as it comes in.
-        if let Some(before) = data_before {
-            let in_frame = !self.ends[from].scanner.at_frame_boundary();
-            if in_frame || self.data_frames(from) != before {
+        // A long frame counts as data for as long as it comes in, its last piece too.
+        if let Some((within, frames)) = data_before {
+            let scanner = &self.ends[from].scanner;
+            if within || scanner.in_data_frame() || scanner.frames().data() > frames {
                 self.deadlines.data = now;
+                self.excused.data = false;
             }
         }
-        self.place(cx, to, now);
+        self.place(&mut parcel, to, now);
+        self.send(cx, to, &parcel);
     }
 
-    /// Sends bytes to a side that still accepts them.
-    pub(super) fn put(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: Side,
-        first: &[u8],
-        second: &[u8],
-    ) -> bool {
+    /// Sends a side what was collected for it, while it accepted that.
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, to: Side, parcel: &Parcel<'_>) {
         let End { leg, outlet, .. } = &mut self.ends[to];
-        match leg {
-            Some(leg) if outlet.accepts() => {
-                outlet.put(cx, leg, first, second);
-                true
-            }
-            _ => false,
+        if let Some(leg) = leg {
+            let (first, second) = parcel.parts();
+            outlet.put(cx, leg, first, second);
         }
     }
 
@@ -186,8 +205,7 @@ impl Splice {
             debug!(pair = self.id(), %side, delay_us = micros(delay), "ping written");
         }
         if drained.ended && !self.fate.is_by_lubdub() {
-            let until = now + self.terms.close;
-            self.deadlines.closing.get_or_insert(until);
+            self.deadlines.closing.get_or_insert(now);
         }
     }
 
@@ -237,7 +255,7 @@ impl Splice {
     }
 
     /// Adds what is owed to `to`, if its stream stands where that may be added.
-    pub(super) fn place(&mut self, cx: &mut Context<'_>, to: Side, now: Instant) {
+    pub(super) fn place(&mut self, parcel: &mut Parcel<'_>, to: Side, now: Instant) {
         let scanner = &self.ends[to.other()].scanner;
         let there = match self.wanted_boundary(to, now) {
             Stop::Never => false,
@@ -248,8 +266,9 @@ impl Splice {
             return;
         }
         if let CloseSlot::Owed { code, .. } = self.ends[to].outlet.close {
-            self.put(cx, to, &inject::close(to, code), &[]);
-            self.ends[to].outlet.close_placed(Author::Lubdub, now);
+            parcel.add(&inject::close(to, code));
+            let outlet = &mut self.ends[to].outlet;
+            outlet.close_placed(Author::Lubdub, parcel.len(), now);
             if self.ends[to].said_close || self.ends[to].input == Input::Ended {
                 // It said farewell before this Close had its place: there is no answer to come.
                 self.ends[to].outlet.fin = Fin::Owed;
@@ -257,34 +276,31 @@ impl Splice {
             self.see_close(CloseSender::Lubdub, Some(code.get()));
         } else if let PingSlot::Owed { payload, .. } = self.ends[to].outlet.ping {
             self.heart.handle_ping_placed(to);
-            self.put(cx, to, &inject::ping(to, payload), &[]);
-            self.ends[to].outlet.ping_placed();
+            parcel.add(&inject::ping(to, payload));
+            self.ends[to].outlet.ping_placed(parcel.len());
         }
     }
 
-    pub(super) fn on_foreign_ping(&mut self, from: Side, payload: &Payload) {
+    pub(super) fn on_foreign_ping(&mut self, from: Side, payload: &[u8]) {
         if self.ends[from.other()].outlet.accepts() {
             self.tally.from[from].foreign_pings += 1;
         }
         self.heart.handle_foreign_ping(from.other(), payload);
     }
 
-    pub(super) fn on_pong(
+    /// Says whether the PONG goes on.
+    fn on_pong(
         &mut self,
-        cx: &mut Context<'_>,
+        parcel: &mut Parcel<'_>,
         from: Side,
-        pong: &ControlFrame,
+        payload: &[u8],
         now: Instant,
-    ) {
+    ) -> Passing {
         let to = from.other();
-        let answered = self.heart.vitals(from).pongs_received;
-        match self.heart.handle_pong(from, &pong.payload(), now) {
-            PongVerdict::Foreign => {
-                if self.put(cx, to, pong.raw(), &[]) {
-                    self.tally.from[from].bytes += pong.raw().len() as u64;
-                    self.tally.from[from].foreign_pongs += 1;
-                }
-            }
+        let answered = self.heart.pongs_received(from);
+        match self.heart.handle_pong(from, payload, now) {
+            PongVerdict::Foreign if self.ends[to].outlet.accepts() => Passing::Through,
+            PongVerdict::Foreign => Passing::No,
             PongVerdict::Ours { rtt, repair } => {
                 if !self.ends[from].discarded {
                     self.tally.from[from].swallowed_pongs += 1;
@@ -302,14 +318,18 @@ impl Splice {
                 }
                 if let Some(payload) = repair.filter(|_| self.ends[to].outlet.may_add()) {
                     metrics.pongs_repaired.increment(1);
-                    self.put(cx, to, &inject::repaired_pong(to, &payload), &[]);
+                    parcel.add(&inject::repaired_pong(to, &payload));
                 }
+                Passing::No
             }
         }
     }
 
-    pub(super) fn data_frames(&self, from: Side) -> u64 {
-        let frames = self.ends[from].scanner.frames();
-        frames.of(Opcode::CONTINUATION) + frames.of(Opcode::TEXT) + frames.of(Opcode::BINARY)
+    /// Whether it matters when data came from a side: for `data_idle`, or because who is still in the
+    /// middle of a message when the other side says farewell may go on. Who has said farewell itself
+    /// "MUST NOT send any more data frames" (RFC 6455 5.5.1).
+    fn counts_data(&self, from: Side) -> bool {
+        let closing = self.deadlines.closing.is_some() && !self.ends[from].said_close;
+        closing || self.terms.data_idle.is_some()
     }
 }

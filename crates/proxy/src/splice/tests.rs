@@ -2,6 +2,10 @@
 //! test gives them, so it says itself what a turn finds.
 
 mod clock;
+mod closing;
+mod data;
+mod dropped;
+mod stutter;
 
 use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
@@ -15,10 +19,9 @@ use lubdub_metrics::{BuildInfo, Metrics, Names};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::admission::Admission;
+use crate::admission::{Admission, UpgradePermit};
 use crate::registry::{PairEntry, Registry};
-use crate::route::{RouteIndex, RouteTable};
-use crate::settings::{Limits, testing};
+use crate::settings::Limits;
 use crate::socket::Socket;
 use crate::splice::outlet::Fin;
 
@@ -27,6 +30,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A splice, and the far end of each leg.
 struct Pair {
     splice: Splice,
+    metrics: Metrics,
     far: PerSide<StdStream>,
 }
 
@@ -66,22 +70,22 @@ impl Pair {
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
+            upstreams: &[],
         };
         let build = BuildInfo {
             version: "0",
             revision: "test",
         };
         let metrics = Metrics::new(build, names).unwrap();
-        let metrics = metrics.listener("main").unwrap().route("main").unwrap();
+        let of_pair = metrics.listener("main").unwrap().route("main").unwrap();
         let limits = Limits {
             pairs: 1,
             pairs_per_source: None,
             handshakes: NonZeroUsize::MIN,
-            sockets: NonZeroUsize::MIN,
+            connections: NonZeroUsize::MIN,
             head_bytes: 65_536,
         };
-        let routes = RouteTable::new(vec![Arc::new(testing::route("main"))]);
-        let admission = Admission::new(&limits, &routes);
+        let admission = Admission::new(&limits);
         let now = clock();
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let registration = Arc::new(Registry::new(now)).register(
@@ -103,21 +107,22 @@ impl Pair {
                 upstream: Bytes::new(),
             },
             terms: Arc::new(terms),
-            metrics,
+            metrics: of_pair,
             registration,
             drain_spread: Duration::ZERO,
             handshake: Duration::ZERO,
             entropy: Entropy::from_bytes([7; Entropy::LEN]),
             chance: 0.5,
             places: Places {
-                _pair: admission.pair(RouteIndex(0), nobody.ip()).unwrap(),
+                _pair: admission.pair(UpgradePermit::default()).unwrap(),
                 _client: None,
-                _upstream: admission.upstream().unwrap(),
+                _upstream: admission.sockets.try_take().unwrap(),
                 _load: Load::default(),
             },
         });
         Self {
             splice,
+            metrics,
             far: PerSide {
                 client: client.1,
                 upstream: upstream.1,
@@ -160,6 +165,36 @@ impl Pair {
         let ended = tokio::time::timeout_at(end.into(), poll_fn(turn)).await;
         assert!(ended.is_err());
         self.wake(1024);
+    }
+
+    /// A side sends this, and it arrives: virtual time passes faster than loopback carries it.
+    fn say(&mut self, side: Side, bytes: &[u8]) {
+        self.far[side].write_all(bytes).unwrap();
+        let leg = self.splice.ends[side].leg.as_ref().expect("a leg");
+        while leg.socket().unread(bytes.len()) < bytes.len() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends so much to the upstream, which takes nothing, that lubdub reads the client no more.
+    #[expect(clippy::disallowed_methods, reason = "the kernel's time, not tokio's")]
+    async fn back_up(&mut self) {
+        self.far.client.set_nonblocking(true).unwrap();
+        let data = masked(0x82, &[0; 1024 * 1024]);
+        let mut sent = 0;
+        // An acknowledgement may be 40 ms late, and makes room once more.
+        let mut refused = 0;
+        while refused < 20 {
+            refused = if self.splice.ends.client.paused {
+                refused + 1
+            } else {
+                0
+            };
+            std::thread::sleep(Duration::from_millis(3 * u64::from(refused > 0)));
+            sent += self.far.client.write(&data[sent..]).unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.wake(1024);
+        }
     }
 
     /// The payload of a ping that was sent to the client.

@@ -29,6 +29,12 @@ impl Timer {
         self.armed.is_some_and(|armed| armed > now)
     }
 
+    /// When the armed wake-up comes.
+    #[cfg(test)]
+    pub(super) fn armed(&self) -> Option<Instant> {
+        self.armed
+    }
+
     /// Whether the armed wake-up comes no later than `deadline`.
     pub(super) fn covers(&self, deadline: Instant) -> bool {
         self.armed.is_some_and(|armed| armed <= deadline)

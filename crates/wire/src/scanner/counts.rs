@@ -18,6 +18,13 @@ impl FrameCounts {
         self.0[opcode.class()].into()
     }
 
+    /// The count of data frames: continuation, text and binary.
+    #[must_use]
+    pub fn data(&self) -> u64 {
+        let [continuation, text, binary, ..] = self.to_array();
+        continuation + text + binary
+    }
+
     /// All counts, in the order of [`LABELS`](Self::LABELS).
     #[must_use]
     pub fn to_array(&self) -> [u64; Self::LABELS.len()] {
@@ -50,6 +57,7 @@ mod tests {
         assert_eq!(counts.to_array(), [1, 1, 1, 1, 1, 1, 10]);
         assert_eq!(counts.of(Opcode::from_bits(0x7)), 10);
         assert_eq!(counts.total(), 16);
+        assert_eq!(counts.data(), 3);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{ControlFrame, Header, Opcode, scanner::Residue};
 /// The bytes so far of a Close, PING or PONG whose header is known.
 ///
 /// PINGs and Closes are forwarded while they are gathered; of a PONG these are the only copy.
+#[derive(Clone)]
 pub(super) struct Gathering {
     header: Header,
     header_len: u8,
@@ -35,16 +36,17 @@ impl Gathering {
         taken
     }
 
-    /// The frame if it is whole, else itself, boxed to be kept until the next input.
-    pub(super) fn finish(self) -> Result<ControlFrame, Box<Self>> {
-        if usize::from(self.len) < self.whole_len() {
-            return Err(Box::new(self));
-        }
-        Ok(ControlFrame::received(
-            self.header,
-            self.header_len,
-            self.bytes,
-        ))
+    /// Whether nothing of the frame is to come.
+    pub(super) fn is_whole(&self) -> bool {
+        usize::from(self.len) == self.whole_len()
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(super) fn header_len(&self) -> u8 {
+        self.header_len
     }
 
     /// Whether the frame is kept back until it is whole.

@@ -72,6 +72,7 @@ impl Party {
         party.peer.delay = dice.share(timeout, 0, 150);
         party.peer.frozen = trouble::windows(dice, until, timeout * 10, (timeout, 1, 200));
         party.links.to_peer.crawls = trouble::windows(dice, until, timeout * 30, (timeout, 1, 500));
+        party.peer.bulk = dice.pick(&[0, 1 << 20, 1 << 23, 1 << 25]);
         if dice.percent(30) {
             let ending = dice.pick(&[Ending::Close, Ending::Fin]);
             party.peer.ends = Some((dice.share(until, 0, 100), ending));

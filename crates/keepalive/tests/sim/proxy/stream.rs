@@ -15,8 +15,12 @@ impl Proxy {
             return;
         }
         while let Some(frame) = links.from_peer[side].receive(now) {
-            self.journals[side].push(now, Event::Heard);
-            self.heart.handle_heard(side, self.at(now));
+            let bytes = match frame {
+                Frame::Data => self.script.peers[side].bulk.max(1),
+                Frame::Ping { .. } | Frame::Pong { .. } | Frame::Close | Frame::Fin => 1,
+            };
+            self.journals[side].push(now, Event::Heard { bytes });
+            self.heart.handle_heard(side, bytes, self.at(now));
             match frame {
                 Frame::Pong {
                     payload,

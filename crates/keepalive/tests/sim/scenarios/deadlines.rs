@@ -5,7 +5,9 @@ use lubdub_keepalive::{Enforce, Evidence, Side};
 
 use super::{pinging_upstream, upstream_of, would_have_lapsed};
 use crate::journal::Event;
-use crate::script::{Answers, LinkPair, LinkScript, Loss, PeerScript, ProxyScript, Time, ms, secs};
+use crate::script::{
+    Answers, LinkPair, LinkScript, Loss, PeerScript, ProxyScript, Script, Time, ms, secs,
+};
 use crate::window::Window;
 use crate::world::World;
 
@@ -191,6 +193,36 @@ fn a_ping_written_during_a_pause_has_a_full_timeout_after_it() {
     let mut script = pinging_upstream(PeerScript::mute());
     script.proxy = unread(secs(1), secs(30));
     assert_eq!(upstream_of(&script).1, Some(secs(31 + 5)));
+}
+
+/// Sends so much every second, and never a pong; read for a tenth of each second only, because the
+/// client is slow.
+fn floods(bulk: usize) -> Script {
+    let mut script = pinging_upstream(PeerScript {
+        talks: Some(secs(1)),
+        bulk,
+        ..PeerScript::mute()
+    });
+    script.policies.upstream.evidence = Evidence::Pong;
+    let pauses = (0..100).map(|second| Window::new(secs(second) + ms(50), ms(900)));
+    script.proxy.pauses.upstream.add(pauses);
+    script
+}
+
+/// Who sends faster than the other side reads is not read most of the time. Each pause moved the
+/// deadline, which was never reached.
+#[test]
+fn who_sends_more_than_can_stand_ahead_of_a_pong_cannot_hide_behind_pauses() {
+    let (pings, lapsed) = upstream_of(&floods(4 << 20));
+    // 16 MiB are read with the fourth message, half a second after the third pause behind the ping.
+    let lapsed = lapsed.expect("it never pongs");
+    assert!(lapsed >= pings[0] + secs(5), "{lapsed:?}");
+    assert!(lapsed <= pings[0] + secs(10), "{lapsed:?}");
+}
+
+#[test]
+fn who_sends_less_has_the_time_that_it_is_not_read() {
+    assert_eq!(upstream_of(&floods(1 << 16)).1, None);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     CountOrAuto,
     /// How many a second, or "off".
     RateOrOff,
+    /// True or false.
+    Switch,
     /// A number from 0 to 1.
     Share,
     /// A code that a Close may carry.
@@ -53,6 +55,7 @@ impl Kind {
     /// Whether text that is nothing but a number is meant as that number.
     pub(crate) fn takes_numbers(self) -> bool {
         match self {
+            Self::Switch => false,
             Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
             Self::Size | Self::SizeOrOff => true,
             Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
@@ -76,6 +79,7 @@ impl Kind {
             Self::CountOrOff => "number or `\"off\"`",
             Self::CountOrAuto => "number or `\"auto\"`",
             Self::RateOrOff => "rate or `\"off\"`",
+            Self::Switch => "`true` or `false`",
             Self::Share => "share, 0 to 1",
             Self::CloseCode => "close code",
             Self::Choice(words) => {

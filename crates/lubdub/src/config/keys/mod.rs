@@ -22,10 +22,11 @@ pub(crate) use preset::{Literal, Preset};
 pub(crate) const NAME: &str = "NAME";
 
 /// All tables, in the order in which they are shown.
-pub(crate) static SECTIONS: [&Section; 16] = [
+pub(crate) static SECTIONS: [&Section; 17] = [
     &traffic::LISTEN,
     &traffic::CERTIFICATE,
     &traffic::UPSTREAM,
+    &traffic::UPSTREAM_LIMITS,
     &traffic::ROUTE,
     &traffic::ROUTE_LIMITS,
     &heartbeat::CLIENT,

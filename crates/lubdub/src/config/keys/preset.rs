@@ -16,6 +16,8 @@ pub(crate) enum Preset {
 /// A value that can be declared in a constant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Literal {
+    /// True or false.
+    Switch(bool),
     /// A string.
     Text(&'static str),
     /// A whole number.
@@ -31,6 +33,10 @@ pub(crate) enum Literal {
 impl Preset {
     pub(super) const fn text(value: &'static str) -> Self {
         Self::Default(Literal::Text(value))
+    }
+
+    pub(super) const fn switch(value: bool) -> Self {
+        Self::Default(Literal::Switch(value))
     }
 
     pub(super) const fn integer(value: i64) -> Self {
@@ -51,6 +57,7 @@ impl Literal {
     /// The value itself.
     pub(crate) fn scalar(self) -> Scalar {
         match self {
+            Self::Switch(value) => Scalar::Bool(value),
             Self::Text(value) => Scalar::Text(value.to_owned()),
             Self::Integer(value) => Scalar::Integer(value),
             Self::Float(value) => Scalar::Float(value),

@@ -66,6 +66,47 @@ pub(super) static UPSTREAM: Section = Section {
             "trust these certificates instead of the platform's",
         )
         .more("One or more as PEM; only for `wss` and `https`."),
+        Key::new(
+            "pool",
+            Kind::Switch,
+            Preset::switch(true),
+            "keep connections for further plain requests",
+        )
+        .more(
+            "`false` gives each plain request a connection of its own. A WebSocket always has its \
+             own.",
+        ),
+        Key::new(
+            "pool_age",
+            Kind::Duration,
+            Preset::text("60s"),
+            "the greatest age of a connection that is kept",
+        )
+        .more("So that plain requests follow a name that has moved to another address."),
+    ],
+};
+
+/// `upstream.NAME.limits`
+pub(super) static UPSTREAM_LIMITS: Section = Section {
+    path: "upstream.NAME.limits",
+    about: "Who may wait for this upstream at a time. One more is refused at once, with 503 and \
+            `Retry-After`, so that an upstream that hangs holds up nobody else's requests.",
+    example: Example::Commented,
+    keys: &[
+        Key::new(
+            "waiting",
+            Kind::CountOrAuto,
+            Preset::text("auto"),
+            "upgrades not yet answered, and connects under way",
+        )
+        .more("`\"auto\"`: 1024, or a quarter of `limits.pairs` if that is less."),
+        Key::new(
+            "requests",
+            Kind::CountOrAuto,
+            Preset::text("auto"),
+            "plain requests not yet answered; long polls count",
+        )
+        .more("`\"auto\"`: half of `limits.connections`."),
     ],
 };
 
@@ -146,5 +187,15 @@ pub(super) static FORWARDED: Section = Section {
             "peers whose own such fields are kept, as [\"10.0.0.0/8\"]",
         )
         .more("From all others these fields are dropped before lubdub writes its own."),
+        Key::new(
+            "via",
+            Kind::Switch,
+            Preset::switch(false),
+            "add Via, and refuse a request that comes back",
+        )
+        .more(
+            "`Via` (RFC 9110 7.6.3) names this process by a pseudonym. A request that names it \
+             already goes in a circle, and is answered with 508.",
+        ),
     ],
 };

@@ -36,7 +36,7 @@ pub(super) static TIMEOUTS: Section = Section {
         Key::new(
             "answer",
             Kind::Duration,
-            Preset::text("10s"),
+            Preset::text("30s"),
             "the upstream's answer to an upgrade",
         )
         .per_route(),
@@ -93,9 +93,12 @@ pub(super) static LIMITS: Section = Section {
             "pairs",
             Kind::CountOrAuto,
             Preset::text("auto"),
-            "pairs at a time; auto: what the file limit carries",
+            "pairs at a time; auto: as many as there can be connections",
         )
-        .more("More than the hard limit on open files (`ulimit -Hn`) carries is refused."),
+        .more(
+            "With `\"auto\"` it is what `limits.connections` is. More than the hard limit on open files \
+             (`ulimit -Hn`) carries is refused.",
+        ),
         Key::new(
             "pairs_per_source",
             Kind::CountOrOff,
@@ -108,6 +111,17 @@ pub(super) static LIMITS: Section = Section {
             Kind::Count,
             Preset::integer(512),
             "handshakes in flight; the excess waits in the accept queue",
+        ),
+        Key::new(
+            "connections",
+            Kind::CountOrAuto,
+            Preset::text("auto"),
+            "clients' connections of every kind; auto: what files carry",
+        )
+        .more(
+            "Pairs, plain exchanges, idle connections and handshakes together; as many again lead \
+             to upstreams. The excess waits in the accept queue. More than the hard limit on open \
+             files carries is refused.",
         ),
         Key::new(
             "head_bytes",

@@ -61,7 +61,7 @@ pub(super) fn limit_unreachable(subject: &Subject<'_>, findings: &mut Findings<'
             format!(
                 "is never reached: the limit of {files} file descriptors carries {} clients, those \
                  with pairs among them, and more wait",
-                limits.sockets
+                limits.connections
             ),
         );
     }
@@ -141,7 +141,7 @@ fn unreachable_handshakes<'a>(subject: &'a Subject<'_>) -> Option<&'a Leaf> {
     let limits = &subject.resolved.settings.limits;
     let set = leaf(&subject.raw.limits.handshakes);
     // The default is for machines of every size.
-    (limits.handshakes > limits.sockets && set.origin != Origin::Default).then_some(set)
+    (limits.handshakes > limits.connections && set.origin != Origin::Default).then_some(set)
 }
 
 fn reach(address: IpAddr) -> Reach {

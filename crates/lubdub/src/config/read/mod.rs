@@ -100,6 +100,16 @@ pub(crate) fn rate_or_off(value: &Scalar) -> Read<Option<NonZeroU32>> {
     })
 }
 
+/// True or false.
+pub(crate) fn switch(value: &Scalar) -> Read<bool> {
+    match value {
+        Scalar::Bool(value) => Ok(*value),
+        Scalar::Text(_) | Scalar::Integer(_) | Scalar::Float(_) | Scalar::List(_) => {
+            Err(Wrong::new("must be true or false"))
+        }
+    }
+}
+
 /// A share of the interval.
 pub(crate) fn jitter(value: &Scalar) -> Read<Jitter> {
     let share = match value {

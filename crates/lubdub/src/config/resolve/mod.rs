@@ -1,6 +1,7 @@
 //! From what was set to what is meant: the typed settings, or every mistake.
 
 mod address;
+mod limits;
 mod listen;
 mod process;
 mod route;
@@ -8,10 +9,9 @@ mod terms;
 mod upstream;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Limits, Settings};
+use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
@@ -19,9 +19,6 @@ use super::machine::Machine;
 use super::raw::{self, Raw};
 use super::tree::Table;
 use super::{AdminSettings, LogSettings, read};
-
-/// The smallest bound of a request head: less than this hyper cannot work with.
-const MIN_HEAD: u64 = 8 * 1024;
 
 /// What a configuration says.
 pub(crate) struct Resolved {
@@ -42,12 +39,12 @@ pub(crate) fn resolve(
 ) -> Option<Resolved> {
     // Everything is read before the first `?`, so that every mistake is found.
     let listeners = listen::resolve(tree, &raw.listen, mistakes);
-    let upstreams = upstream::resolve(&raw.upstream, mistakes);
+    let limits = limits::resolve(&raw.limits, machine, mistakes);
+    let upstreams = upstream::resolve(&raw.upstream, limits.as_ref(), mistakes);
     let base = raw.terms();
     let base_terms = terms::resolve(&base, mistakes);
     let routes = route::resolve(tree, &raw.route, &base, &upstreams, mistakes);
     let timeouts = front_timeouts(&raw.timeouts, mistakes);
-    let limits = limits(&raw.limits, machine, mistakes);
     let forwarded = forwarded(&raw.forwarded, mistakes);
     let drain = drain(&raw.drain, mistakes);
     let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
@@ -139,53 +136,14 @@ fn front_timeouts(raw: &raw::Timeouts, mistakes: &mut Mistakes) -> Option<FrontT
     })
 }
 
-fn limits(raw: &raw::Limits, machine: &Machine, mistakes: &mut Mistakes) -> Option<Limits> {
-    let pairs = take(&raw.pairs, |value| pairs(value, machine), mistakes);
-    let pairs_per_source = take(&raw.pairs_per_source, read::count_or_off, mistakes);
-    let handshakes = take(&raw.handshakes, read::count, mistakes);
-    let head_bytes = take(&raw.head_bytes, head_bytes, mistakes);
-    Some(Limits {
-        pairs: pairs?,
-        pairs_per_source: pairs_per_source?,
-        handshakes: handshakes?,
-        // A pair is one connection on either side.
-        sockets: NonZeroUsize::new(machine.pairs())?,
-        head_bytes: head_bytes?,
-    })
-}
-
-fn pairs(value: &Scalar, machine: &Machine) -> Result<usize, Wrong> {
-    let carried = machine.pairs();
-    if carried == 0 {
-        return Err(Wrong(format!(
-            "the file limit of {} carries no pair; raise it",
-            machine.files
-        )));
-    }
-    match read::count_or_auto(value)? {
-        None => Ok(carried),
-        Some(pairs) if pairs.get() <= carried => Ok(pairs.get()),
-        Some(_) => Err(Wrong(format!(
-            "is more than the {carried} that the file limit of {} carries",
-            machine.files
-        ))),
-    }
-}
-
-fn head_bytes(value: &Scalar) -> Result<usize, Wrong> {
-    let bytes = read::size(value)?;
-    if bytes < MIN_HEAD {
-        return Err(Wrong::new("must be at least \"8KiB\""));
-    }
-    usize::try_from(bytes).map_err(|_| Wrong::new("is more than this machine can address"))
-}
-
 fn forwarded(raw: &raw::Forwarded, mistakes: &mut Mistakes) -> Option<Forwarded> {
     let style = take(&raw.style, read::choice, mistakes);
     let trust = take(&raw.trust, read::networks, mistakes);
+    let via = take(&raw.via, read::switch, mistakes);
     Some(Forwarded {
         style: style?,
         trust: trust?,
+        via: via?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lubdub_proxy::settings::Upstream;
+use lubdub_proxy::settings::{Limits, Upstream};
 use lubdub_proxy::tls;
 use rustls::ClientConfig;
 
@@ -12,7 +12,7 @@ use super::super::error::{Mistake, Mistakes, Wrong};
 use super::super::leaf::{Leaf, Scalar};
 use super::super::url::{self, Security, UpstreamUrl};
 use super::super::{pem, raw, read};
-use super::optional;
+use super::{optional, take};
 
 /// The upstreams by name; `None` is one that is wrong, which is then noted.
 pub(super) type Upstreams = BTreeMap<String, Option<Arc<Upstream>>>;
@@ -21,8 +21,16 @@ pub(super) type Upstreams = BTreeMap<String, Option<Arc<Upstream>>>;
 /// certificates are read once, not for every upstream.
 type ClientConfigs = HashMap<Option<PathBuf>, Arc<ClientConfig>>;
 
-/// All upstreams.
-pub(super) fn resolve(raw: &BTreeMap<String, raw::Upstream>, mistakes: &mut Mistakes) -> Upstreams {
+/// Upgrades that wait for an upstream at a time, if nobody says otherwise: a storm of clients that
+/// come back to a healthy one is let through.
+const WAITING: usize = 1024;
+
+/// All upstreams. Without `limits`, which are wrong then, nobody can say how many may wait for one.
+pub(super) fn resolve(
+    raw: &BTreeMap<String, raw::Upstream>,
+    limits: Option<&Limits>,
+    mistakes: &mut Mistakes,
+) -> Upstreams {
     if raw.is_empty() {
         mistakes.about(
             "upstream",
@@ -34,7 +42,7 @@ pub(super) fn resolve(raw: &BTreeMap<String, raw::Upstream>, mistakes: &mut Mist
         .map(|(name, raw)| {
             (
                 name.clone(),
-                upstream(name, raw, &mut configs, mistakes).map(Arc::new),
+                upstream(name, raw, limits, &mut configs, mistakes).map(Arc::new),
             )
         })
         .collect()
@@ -43,6 +51,7 @@ pub(super) fn resolve(raw: &BTreeMap<String, raw::Upstream>, mistakes: &mut Mist
 fn upstream(
     name: &str,
     raw: &raw::Upstream,
+    limits: Option<&Limits>,
     configs: &mut ClientConfigs,
     mistakes: &mut Mistakes,
 ) -> Option<Upstream> {
@@ -54,6 +63,10 @@ fn upstream(
             None
         }
     };
+    let waiting = take(&raw.limits.waiting, read::count_or_auto, mistakes);
+    let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
+    let pool = take(&raw.pool, read::switch, mistakes);
+    let pool_age = take(&raw.pool_age, read::duration, mistakes);
     let ca = optional(&raw.ca, read::file, mistakes);
     let (url, ca) = (url?, ca?);
     let tls = match (url.security, ca, &raw.ca) {
@@ -78,7 +91,22 @@ fn upstream(
         host: url.host.into(),
         port: url.port,
         tls,
+        waiting: match waiting? {
+            Some(waiting) => waiting.get(),
+            None => WAITING.min(share(limits?.pairs, 4)),
+        },
+        requests: match requests? {
+            Some(requests) => requests.get(),
+            None => share(limits?.connections.get(), 2),
+        },
+        pool: pool?,
+        pool_age: pool_age?,
     })
+}
+
+/// One of so many parts, but not nothing.
+fn share(of: usize, parts: usize) -> usize {
+    (of / parts).max(1)
 }
 
 /// A URL that is refused may hold what must not be shown.

@@ -14,6 +14,8 @@ pub(super) struct StallWatch {
     /// calls for every backlog that is gone in a moment.
     arrived: Option<Arrival>,
     looked: Instant,
+    /// It started anew after a stall of the process already.
+    excused: bool,
 }
 
 /// What a look at a side that takes nothing finds.
@@ -40,7 +42,13 @@ impl StallWatch {
             taken,
             arrived: None,
             looked: now,
+            excused: false,
         }
+    }
+
+    /// Since when there was no progress.
+    pub(super) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The socket has taken so many by now: was that progress, so that a new watch begins?
@@ -72,6 +80,7 @@ impl StallWatch {
         } else if progress {
             self.since = now;
             self.arrived = arrived;
+            self.excused = false;
         } else if now >= self.since + all {
             return Watched::Stalled;
         }
@@ -79,10 +88,15 @@ impl StallWatch {
         Watched::Waiting
     }
 
-    /// Starts anew.
-    pub(super) fn excuse(&mut self, now: Instant) {
-        self.since = now;
-        self.arrived = None;
+    /// The process stood still, and woke up so late: starts anew once. Later such time does not
+    /// count, and that is all: else a machine that stutters would never find who takes nothing.
+    pub(super) fn excuse(&mut self, late: Duration, now: Instant) {
+        if std::mem::replace(&mut self.excused, true) {
+            self.postpone(late);
+        } else {
+            self.since = now;
+            self.arrived = None;
+        }
     }
 
     /// So much time did not count.

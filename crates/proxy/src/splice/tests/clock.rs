@@ -2,6 +2,8 @@
 //! millisecond, and a clock that stood still (a stopped process, a suspended machine) or a side that
 //! was not read is held against nobody.
 
+use std::task::Waker;
+
 use lubdub_metrics::Cause;
 
 use super::*;
@@ -198,8 +200,44 @@ async fn a_clock_that_stood_still_ends_no_quiet_pair_and_no_closing_one() {
     wake_after(&mut closing, SECOND / 2).await;
     assert_eq!(closing.splice.fate.cause(), Some(Cause::ClientClosed));
     wake_after(&mut closing, STALL).await;
-    let until = closing.splice.deadlines.closing.expect("still closing");
+    let until = closing.splice.closing_deadline().expect("still closing");
     assert_eq!(until - clock(), SECOND);
+}
+
+/// A client that sends faster than its upstream reads is not read most of the time. That moved its
+/// deadline each time, and one that never pongs was never found.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_floods_a_slow_upstream_has_to_pong_all_the_same() {
+    let mut pair = Pair::open(Terms {
+        write_stall: None,
+        ..pinged(Side::Client, 5 * SECOND, 2 * SECOND, Evidence::Pong)
+    })
+    .await;
+    pair.until_pinged(Side::Client, 1).await;
+    pair.far.client.set_nonblocking(true).unwrap();
+    pair.far.upstream.set_nonblocking(true).unwrap();
+    let mut flood = vec![0; 256 * 1024];
+    // One endless frame (RFC 6455 5.2).
+    flood[..10].copy_from_slice(&[0x82, 0xFF, 0x7F, 0, 0, 0, 0, 0, 0, 0]);
+    let mut taken = vec![0; 256 * 1024];
+    let began = clock();
+    while pair.splice.is_open() {
+        assert!(clock() - began < 1000 * SECOND, "{:?}", pair.splice.tally);
+        for _ in 0..20 {
+            if pair.far.client.write(&flood).is_ok() {
+                flood[..10].fill(0);
+            }
+            tokio::time::sleep(A_MOMENT).await;
+            let mut cx = Context::from_waker(Waker::noop());
+            // With its client the pair is gone: a frame that nobody ends is waited for by nobody.
+            let _ = pair.splice.wake(&mut cx, clock(), &mut [0; 32 * 1024]);
+        }
+        let _ = pair.far.upstream.read(&mut taken);
+        tokio::time::sleep(SECOND / 4).await;
+    }
+    assert_eq!(pair.splice.fate.cause(), Some(Cause::ClientLapsed));
+    let read = pair.splice.tally.from.client.bytes;
+    assert!(read >= Heartbeat::AHEAD_MAX as u64, "{read}");
 }
 
 /// A side is not read while the other is full: what it says cannot be heard.
@@ -211,14 +249,7 @@ async fn the_time_that_a_side_is_not_read_does_not_count() {
     })
     .await;
     pair.until_pinged(Side::Client, 1).await;
-    pair.far.client.set_nonblocking(true).unwrap();
-    let data = masked(0x82, &[0; 1024 * 1024]);
-    let mut sent = 0;
-    // Until the upstream takes no more, and lubdub reads no more.
-    while !pair.splice.ends.client.paused {
-        sent += pair.far.client.write(&data[sent..]).unwrap_or_default();
-        wake_after(&mut pair, Duration::from_millis(1)).await;
-    }
+    pair.back_up().await;
     pair.until_pinged(Side::Client, 2).await;
     for _ in 0..100 {
         wake_after(&mut pair, Duration::from_millis(100)).await;

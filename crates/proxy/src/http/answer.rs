@@ -2,14 +2,15 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::admission::SocketPermit;
-use crate::front::clock::Exchange;
+use super::trailers::Withheld;
+use crate::client::clock::Exchange;
+use crate::pressure::Pressure;
 
 /// The body of an answer to a client.
 #[derive(Debug)]
@@ -21,10 +22,12 @@ pub(crate) enum Answer {
     /// The upstream's, as it comes.
     Relayed {
         body: Incoming,
+        /// It comes no faster than the client takes it.
+        pressure: Arc<Pressure>,
+        /// Of its trailers.
+        withheld: Withheld,
         /// Lasts until the body's end.
         _exchange: Arc<Exchange>,
-        /// The place of the connection that it comes from, where that is not in a pool.
-        _upstream: Option<SocketPermit>,
     },
 }
 
@@ -39,7 +42,15 @@ impl Body for Answer {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Self::Relayed { body, .. } => Pin::new(body).poll_frame(cx),
+            Self::Relayed {
+                body,
+                pressure,
+                withheld,
+                ..
+            } => {
+                ready!(pressure.poll_room(cx));
+                poll_filtered(body, withheld, cx)
+            }
         }
     }
 
@@ -60,4 +71,19 @@ impl Body for Answer {
             Self::Relayed { body, .. } => body.size_hint(),
         }
     }
+}
+
+/// The next frame of a body, without what of its trailers goes no further.
+pub(super) fn poll_filtered(
+    body: &mut Incoming,
+    withheld: &Withheld,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    let Some(frame) = ready!(Pin::new(body).poll_frame(cx)) else {
+        return Poll::Ready(None);
+    };
+    Poll::Ready(Some(frame.map(|frame| match frame.into_trailers() {
+        Ok(trailers) => Frame::trailers(withheld.filter(trailers)),
+        Err(other) => other,
+    })))
 }

@@ -4,20 +4,15 @@
 //! head (an attack) from an idle connection (ordinary). This clock sees the bytes and the
 //! exchanges, and can.
 
-use std::future::Future;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
-use crate::leg::Leg;
-use crate::patience::{SECOND_CHANCE, is_late};
+use super::watched::empty_lines;
+use crate::patience::{is_late, second_chance};
 use crate::settings::FrontTimeouts;
 
 /// The clock of one connection. All of it happens on one thread; the atomics are for the
@@ -27,10 +22,12 @@ pub(crate) struct Clock {
     opened: Instant,
     /// Milliseconds after `opened` of the last byte either way.
     active: AtomicU64,
-    /// Milliseconds after `opened` of the first byte of the head that is coming in; `NEVER` if
-    /// none is.
+    /// Milliseconds after `opened` of the first byte since the last exchange; `NEVER` if there was
+    /// none. Empty lines before a head are a part of it: else they would hold a connection for ever.
     head: AtomicU64,
     heard: AtomicBool,
+    /// An answer is owed: to the head that is coming in, or to the first, which still has to come.
+    owed: AtomicBool,
     exchanges: AtomicU32,
     /// How long the exchange under way may be silent, in milliseconds; `NEVER` for any time.
     exchange_idle: AtomicU64,
@@ -49,23 +46,11 @@ pub(crate) enum Expired {
     Idle,
 }
 
-/// A leg whose bytes are seen by a clock, and whose end does not destroy the last answer.
-#[derive(Debug)]
-pub(crate) struct Watched {
-    leg: Leg,
-    clock: Arc<Clock>,
-    /// Our end is said; what still comes is thrown away until then.
-    lingering: Option<Pin<Box<Sleep>>>,
-}
-
 /// An exchange under way, from its head to the last byte of its answer.
 #[derive(Debug)]
 pub(crate) struct Exchange(Arc<Clock>);
 
 const NEVER: u64 = u64::MAX;
-
-/// How long a client may go on sending after the end of its connection was said.
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 // === impl Clock ===
 
@@ -76,6 +61,7 @@ impl Clock {
             active: AtomicU64::new(0),
             head: AtomicU64::new(NEVER),
             heard: AtomicBool::new(false),
+            owed: AtomicBool::new(true),
             exchanges: AtomicU32::new(0),
             exchange_idle: AtomicU64::new(NEVER),
             changed: Notify::new(),
@@ -90,6 +76,7 @@ impl Clock {
     /// The head is whole and its exchange begins.
     pub(crate) fn begin(self: &Arc<Self>) -> Exchange {
         self.head.store(NEVER, Relaxed);
+        self.owed.store(false, Relaxed);
         self.exchange_idle.store(NEVER, Relaxed);
         self.exchanges.fetch_add(1, Relaxed);
         self.changed.notify_waiters();
@@ -99,14 +86,26 @@ impl Clock {
     /// Until a request has been answered and none is coming in: then nobody is wronged if the
     /// connection ends.
     pub(crate) async fn at_rest(&self) {
+        self.until(|clock| clock.rests()).await;
+    }
+
+    /// Until a request is coming in or is being answered.
+    pub(crate) async fn at_work(&self) {
+        self.until(|clock| !clock.rests()).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();
-            let no_head = self.head.load(Relaxed) == NEVER;
-            if self.heard.load(Relaxed) && self.is_idle() && no_head {
+            if is_so(self) {
                 return;
             }
             changed.await;
         }
+    }
+
+    fn rests(&self) -> bool {
+        self.is_idle() && !self.owed.load(Relaxed)
     }
 
     /// Until neither side has said anything for `idle`.
@@ -114,12 +113,11 @@ impl Clock {
         let Some(idle) = idle else {
             return std::future::pending().await;
         };
-        let mut excused = None;
+        let mut excuse = Excuse::default();
         loop {
             let until = self.after(self.active.load(Relaxed), idle);
-            if is_late(until) && excused != Some(until) {
-                excused = Some(until);
-                sleep(SECOND_CHANCE).await;
+            if excuse.is_due(until) {
+                second_chance().await;
             } else if until <= Instant::now() {
                 return;
             } else {
@@ -135,15 +133,12 @@ impl Clock {
 
     /// Until something takes too long.
     pub(crate) async fn watch(&self, timeouts: &FrontTimeouts) -> Expired {
-        let mut excused = None;
+        let mut excuse = Excuse::default();
         loop {
             let changed = self.changed.notified();
             match self.deadline(timeouts) {
                 // The process stood still: what was waited for may be there by now.
-                (Some(at), _) if is_late(at) && excused != Some(at) => {
-                    excused = Some(at);
-                    sleep(SECOND_CHANCE).await;
-                }
+                (Some(at), _) if excuse.is_due(at) => second_chance().await,
                 (Some(at), expired) if at <= Instant::now() => return expired,
                 (Some(at), _) => tokio::select! {
                     () = sleep_until(at) => {}
@@ -183,24 +178,44 @@ impl Clock {
         (idle.map(|idle| self.after(active, idle)), Expired::Idle)
     }
 
-    fn on_read(&self, bytes: &[u8]) {
+    pub(super) fn on_read(&self, bytes: &[u8]) {
         let now = self.now();
         self.active.store(now, Relaxed);
         self.heard.store(true, Relaxed);
-        // RFC 9112 2.2: an empty line before a request-line is to be ignored.
-        let begins = bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
-        if begins && self.is_idle() && self.head.load(Relaxed) == NEVER {
+        if !self.is_idle() {
+            return;
+        }
+        let begins = empty_lines(bytes) < bytes.len() && !self.owed.swap(true, Relaxed);
+        let is_first = self.head.load(Relaxed) == NEVER;
+        if is_first {
             self.head.store(now, Relaxed);
+        }
+        if begins || is_first {
             self.changed.notify_waiters();
         }
     }
 
-    fn on_write(&self) {
+    pub(super) fn on_write(&self) {
         self.active.store(self.now(), Relaxed);
     }
 
     fn now(&self) -> u64 {
         u64::try_from((Instant::now() - self.opened).as_millis()).unwrap_or(NEVER - 1)
+    }
+}
+
+/// The bound that was excused last: each is once, and then it holds.
+#[derive(Debug, Default)]
+struct Excuse(Option<Instant>);
+
+impl Excuse {
+    /// Whether the process stood still when `bound` was reached, and has not been excused for it.
+    fn is_due(&mut self, bound: Instant) -> bool {
+        let due = is_late(bound) && self.0 != Some(bound);
+        if due {
+            self.0 = Some(bound);
+        }
+        due
     }
 }
 
@@ -223,95 +238,5 @@ impl Drop for Exchange {
     }
 }
 
-// === impl Watched ===
-
-impl Watched {
-    pub(crate) fn new(leg: Leg, clock: Arc<Clock>) -> Self {
-        Self {
-            leg,
-            clock,
-            lingering: None,
-        }
-    }
-
-    pub(crate) fn into_leg(self) -> Leg {
-        self.leg
-    }
-
-    /// RFC 9112 9.6: "If a server performs an immediate close of a TCP connection, there is a
-    /// significant risk that the client will not be able to read the last HTTP response", because
-    /// data from the client that is still on its way is answered with a reset, which erases what
-    /// the client has not read yet. So what comes is read until the client's own end.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut thrown_away = [0; 1024];
-        loop {
-            let mut buf = ReadBuf::new(&mut thrown_away);
-            match Pin::new(&mut self.leg).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
-                Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => break,
-            }
-        }
-        match &mut self.lingering {
-            // The clock first: under a flood the reads above use up the runtime's budget, and
-            // the sleep would say "pending" for ever.
-            Some(until) if until.deadline() <= Instant::now() => Poll::Ready(Ok(())),
-            Some(until) => until.as_mut().poll(cx).map(Ok),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.leg).poll_read(cx, buf))?;
-        let bytes = &buf.filled()[before..];
-        if !bytes.is_empty() {
-            self.clock.on_read(bytes);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.leg).poll_write(cx, buf))?;
-        self.clock.on_write();
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.leg).poll_write_vectored(cx, bufs))?;
-        self.clock.on_write();
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.leg.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.leg).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.leg).poll_shutdown(cx))?;
-            self.lingering = Some(Box::pin(sleep(LINGER)));
-        }
-        self.poll_linger(cx)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! What the requests of one connection share.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::clock::Clock;
+use crate::budget::Permit;
+use crate::entrance::{Entrance, Place};
+use crate::pressure::Pressure;
+use crate::shared::Shared;
+use crate::upstream::{Carrier, LinkState, Upstream};
+use crate::worker::{Load, Worker};
+
+/// What the requests of one connection share.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: SocketAddr,
+    pub(crate) entrance: Arc<Entrance>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) clock: Arc<Clock>,
+    /// Whether the client takes what it is sent.
+    pub(crate) pressure: Arc<Pressure>,
+    /// The connection to the upstream that the last answer came over is about to be kept.
+    pub(crate) returning: Arc<AtomicBool>,
+    state: Mutex<State>,
+    _load: Load,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Its place among those before the end of their first head.
+    slot: Option<Permit>,
+    place: Option<Place>,
+    /// The client will send no more.
+    has_ended: bool,
+    /// The connection to the upstream that the exchange under way goes over.
+    link: Option<Arc<LinkState>>,
+    /// Connections to upstreams over which this client has logged in: nobody else may use them.
+    own: Vec<(Arc<Upstream>, Carrier)>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        peer: SocketAddr,
+        entrance: Arc<Entrance>,
+        shared: Arc<Shared>,
+        worker: Arc<Worker>,
+        slot: Option<Permit>,
+        place: Place,
+        load: Load,
+    ) -> Self {
+        Self {
+            peer,
+            entrance,
+            shared,
+            worker,
+            clock: Arc::new(Clock::new()),
+            pressure: Arc::default(),
+            returning: Arc::default(),
+            state: Mutex::new(State {
+                slot,
+                place: Some(place),
+                ..State::default()
+            }),
+            _load: load,
+        }
+    }
+
+    /// The first head is whole, or the connection keeps others waiting who have something to say.
+    pub(crate) fn release_slot(&self) {
+        self.state().slot = None;
+    }
+
+    /// The client's socket goes on as a leg of a pair, and takes its place with it.
+    pub(crate) fn take_place(&self) -> Option<Place> {
+        self.state().place.take()
+    }
+
+    /// The client said its end: the upstream is to learn of it, behind the request under way.
+    pub(crate) fn on_end(&self) {
+        let mut state = self.state();
+        state.has_ended = true;
+        if let Some(link) = &state.link {
+            link.end();
+        }
+    }
+
+    /// Whether the client has said its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state().has_ended
+    }
+
+    /// The exchange under way goes over this connection to the upstream.
+    pub(crate) fn goes_over(&self, link: &Arc<LinkState>) {
+        let mut state = self.state();
+        if state.has_ended {
+            link.end();
+        }
+        state.link = Some(Arc::clone(link));
+    }
+
+    /// The connection to `upstream` over which this client has logged in, if it has.
+    pub(crate) fn take_own(&self, upstream: &Arc<Upstream>) -> Option<Carrier> {
+        let mut state = self.state();
+        let position = state
+            .own
+            .iter()
+            .position(|(of, _)| Arc::ptr_eq(of, upstream))?;
+        Some(state.own.swap_remove(position).1)
+    }
+
+    /// This client has logged in over `carrier`, or is about to: it is nobody else's, and ends with
+    /// this connection.
+    pub(crate) fn keep_own(&self, upstream: &Arc<Upstream>, carrier: Carrier) {
+        self.state().own.push((Arc::clone(upstream), carrier));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

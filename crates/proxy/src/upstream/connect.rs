@@ -1,0 +1,247 @@
+//! Connecting to an upstream: its name, its addresses one after the other, TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lubdub_metrics::Outcome;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsConnector;
+
+use super::lookup::Unresolved;
+use super::{Permit, Upstream, pool};
+use crate::leg::{Leg, TLS_BUFFER_LIMIT};
+use crate::patience::within;
+use crate::settings;
+use crate::socket::Socket;
+use crate::starvation::{STARVED, is_starvation};
+
+/// Why there is no connection to an upstream.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("no file descriptor is left for it")]
+    NoRoom,
+    #[error("not connected within {0:?}")]
+    TimedOut(Duration),
+    #[error("cannot resolve {0}: {1}")]
+    Resolve(Arc<str>, Unresolved),
+    #[error("{0} has no address")]
+    NoAddress(Arc<str>),
+    #[error("{0} is an address of this lubdub itself")]
+    Own(SocketAddr),
+    #[error("cannot connect to {0}: {1}")]
+    Connect(SocketAddr, #[source] io::Error),
+    #[error("{0} is not a name that a certificate can be checked against")]
+    Name(Arc<str>),
+    #[error("TLS with {0} failed: {1}")]
+    Tls(SocketAddr, #[source] io::Error),
+}
+
+/// A connection to an upstream.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) leg: Leg,
+    pub(crate) address: SocketAddr,
+    /// Its place among the connections to upstreams.
+    pub(crate) permit: Permit,
+}
+
+impl ConnectError {
+    /// What it means for the request.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoRoom => Outcome::AtCapacity,
+            Self::TimedOut(_) => Outcome::ConnectTimeout,
+            Self::Own(_) => Outcome::Loop,
+            Self::Resolve(..)
+            | Self::NoAddress(_)
+            | Self::Connect(..)
+            | Self::Name(_)
+            | Self::Tls(..) => Outcome::ConnectFailed,
+        }
+    }
+}
+
+impl Upstream {
+    /// Connects, TLS included, in `limit`. Who calls holds a place of [`Upstream::waiting`].
+    pub(crate) async fn connect(&self, limit: Duration) -> Result<Connected, ConnectError> {
+        within(limit, async {
+            let permit = self.socket_place(limit).await?;
+            let (leg, address) = self.connect_any(limit).await?;
+            Ok(Connected {
+                leg,
+                address,
+                permit,
+            })
+        })
+        .await
+        .unwrap_or(Err(ConnectError::TimedOut(limit)))
+    }
+
+    /// A place for one more connection to an upstream. Connections that are kept for later give
+    /// theirs up for it.
+    async fn socket_place(&self, limit: Duration) -> Result<Permit, ConnectError> {
+        if let Some(permit) = self.sockets.try_take_quietly() {
+            return Ok(permit);
+        }
+        if !self.kept.close_oldest() {
+            return self.sockets.try_take().ok_or(ConnectError::NoRoom);
+        }
+        // The one that was closed gives its place back as soon as its task has run.
+        let soon = pool::CLOSING.min(limit / 2);
+        tokio::time::timeout(soon, self.sockets.take())
+            .await
+            .map_err(|_| ConnectError::NoRoom)
+    }
+
+    async fn connect_any(&self, limit: Duration) -> Result<(Leg, SocketAddr), ConnectError> {
+        let until = Instant::now() + limit;
+        let addresses = self.resolve(limit).await?;
+        if let Some(own) = addresses
+            .iter()
+            .find(|address| self.own.contains(**address))
+        {
+            return Err(ConnectError::Own(*own));
+        }
+        connect_first(&self.settings, &addresses, until, limit).await
+    }
+
+    async fn resolve(&self, limit: Duration) -> Result<Arc<[SocketAddr]>, ConnectError> {
+        let last = last_try(limit);
+        loop {
+            match self.lookup.addresses().await {
+                Ok(addresses) => return Ok(addresses),
+                Err(Unresolved::Starved) if Instant::now() < last => sleep(STARVED).await,
+                Err(error) => {
+                    let host = Arc::clone(&self.settings.host);
+                    return Err(ConnectError::Resolve(host, error));
+                }
+            }
+        }
+    }
+}
+
+/// Tries one address after the other, each with its share of the time that is left, so that one
+/// black hole does not use it all.
+async fn connect_first(
+    upstream: &settings::Upstream,
+    addresses: &[SocketAddr],
+    until: Instant,
+    limit: Duration,
+) -> Result<(Leg, SocketAddr), ConnectError> {
+    let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.host));
+    for (index, &address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        failure = match within(share, connect_one(upstream, address, share)).await {
+            Ok(Ok(leg)) => return Ok((leg, address)),
+            Ok(Err(error)) => error,
+            Err(_) => ConnectError::TimedOut(limit),
+        };
+    }
+    Err(failure)
+}
+
+async fn connect_one(
+    upstream: &settings::Upstream,
+    address: SocketAddr,
+    limit: Duration,
+) -> Result<Leg, ConnectError> {
+    let socket = connect_when_possible(address, limit)
+        .await
+        .and_then(Socket::new)
+        .map_err(|error| ConnectError::Connect(address, error))?;
+    let Some(config) = &upstream.tls else {
+        return Ok(Leg::Plain(socket));
+    };
+    let name = ServerName::try_from(upstream.host.to_string())
+        .map_err(|_| ConnectError::Name(Arc::clone(&upstream.host)))?;
+    let tls = TlsConnector::from(Arc::clone(config))
+        .connect_with(name, socket, |session| {
+            session.set_buffer_limit(Some(TLS_BUFFER_LIMIT));
+        })
+        .await
+        .map_err(|error| ConnectError::Tls(address, error))?;
+    Ok(Leg::Tls(Box::new(tls.into())))
+}
+
+/// Waits for a file descriptor if the process has none left: the client that this connection is for
+/// has got one, and waits as those do who are still to be accepted.
+async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let last = last_try(limit);
+    loop {
+        match TcpStream::connect(address).await {
+            Err(error) if is_starvation(&error) && Instant::now() < last => {
+                sleep(STARVED).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// What is wrong is to be told before `limit` says only that it was reached.
+fn last_try(limit: Duration) -> Instant {
+    Instant::now() + limit.saturating_sub(2 * STARVED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream as StdStream};
+
+    use socket2::{Domain, Socket, Type};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::settings::testing;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// An address that is taken; who listens there is up to the test.
+    fn socket() -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
+    async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
+        let upstream = &testing::route("main").upstream;
+        let until = Instant::now() + LIMIT;
+        let connected = connect_first(upstream, addresses, until, LIMIT).await;
+        connected.map(|(_, address)| address)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_followed_by_the_next() {
+        let (_nobody_listens, refusing) = socket();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listening = listener.local_addr().unwrap();
+        assert_eq!(connect_to(&[refusing, listening]).await.unwrap(), listening);
+        let error = connect_to(&[refusing]).await.unwrap_err();
+        assert!(
+            error.to_string().contains(&refusing.to_string()),
+            "{error} names the address"
+        );
+    }
+
+    /// An address that swallows everything used up all the time, and the next was never tried.
+    #[tokio::test(start_paused = true)]
+    async fn a_black_hole_takes_only_its_share_of_the_time() {
+        let (hole, swallowing) = socket();
+        hole.listen(0).unwrap();
+        // One waits to be accepted; the SYNs of others are dropped.
+        let _waiting = StdStream::connect(swallowing).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listening = listener.local_addr().unwrap();
+
+        let began = Instant::now();
+        let connected = connect_to(&[swallowing, listening]).await.unwrap();
+        assert_eq!((connected, began.elapsed()), (listening, LIMIT / 2));
+        let error = connect_to(&[swallowing]).await.unwrap_err();
+        assert!(matches!(error, ConnectError::TimedOut(LIMIT)), "{error}");
+    }
+}

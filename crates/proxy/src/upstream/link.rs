@@ -1,0 +1,190 @@
+//! A connection to an upstream as HTTP uses it, and what those who wait for its answer know of it.
+//!
+//! Three things happen below the HTTP library that it does not do: a client's FIN is passed on behind
+//! the request that it followed, the bytes of an answer are noticed (a request whose answer has not
+//! begun may be asked once more), and it is seen whether the upstream takes what it is sent (a body is
+//! not read ahead of that).
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Permit;
+use crate::leg::Leg;
+use crate::pressure::{Pressure, read_some};
+
+/// The connection, below the HTTP library.
+#[derive(Debug)]
+pub(crate) struct Link {
+    leg: Leg,
+    state: Arc<LinkState>,
+    permit: Permit,
+}
+
+/// What is known of a connection by those who sent a request over it.
+#[derive(Debug, Default)]
+pub(crate) struct LinkState {
+    /// A byte of the request was written.
+    asked: AtomicBool,
+    /// The request's body has been handed over, all of it.
+    uploaded: AtomicBool,
+    /// A byte of an answer came.
+    answered: AtomicBool,
+    end: AtomicU8,
+    /// Who is to be woken when the client's end is to be passed on.
+    driver: Mutex<Option<Waker>>,
+    /// Whether the upstream takes what it is sent.
+    pub(super) pressure: Pressure,
+}
+
+/// A request's body on its way; dropped when all of it has been handed over.
+#[derive(Debug)]
+pub(crate) struct Uploading(Arc<LinkState>);
+
+/// No end of the client's is to be passed on.
+const OPEN: u8 = 0;
+/// It is, behind the request.
+const ENDING: u8 = 1;
+/// It was.
+const ENDED: u8 = 2;
+
+// === impl Link ===
+
+impl Link {
+    pub(crate) fn new(leg: Leg, permit: Permit) -> Self {
+        Self {
+            leg,
+            state: Arc::default(),
+            permit,
+        }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<LinkState> {
+        &self.state
+    }
+
+    /// The leg of a pair, and its place.
+    pub(crate) fn into_parts(self) -> (Leg, Permit) {
+        (self.leg, self.permit)
+    }
+
+    /// Passes the client's end on if all that was before it has been written.
+    fn pass_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.state.is_end_due() {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(Pin::new(&mut self.leg).poll_shutdown(cx))?;
+        self.state.end.store(ENDED, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    fn on_written(&self, written: &Poll<io::Result<usize>>) {
+        self.state.pressure.on_write(written.is_pending());
+        if written.is_ready() {
+            self.state.asked.store(true, Relaxed);
+        }
+    }
+}
+
+// === impl LinkState ===
+
+impl LinkState {
+    /// A request is about to be sent; its body is on its way until the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Uploading {
+        self.asked.store(false, Relaxed);
+        self.uploaded.store(false, Relaxed);
+        self.answered.store(false, Relaxed);
+        Uploading(Arc::clone(self))
+    }
+
+    /// Whether a byte of an answer came since the request began.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    /// The client said its end: it is passed on behind the request.
+    pub(crate) fn end(&self) {
+        let _ = self.end.compare_exchange(OPEN, ENDING, Relaxed, Relaxed);
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(driver) = &*driver {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// Whether the client's end was passed on, or will be: no further request can follow.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.end.load(Relaxed) != OPEN
+    }
+
+    fn is_end_due(&self) -> bool {
+        self.end.load(Relaxed) == ENDING && self.uploaded.load(Relaxed) && self.asked.load(Relaxed)
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.uploaded.store(true, Relaxed);
+    }
+}
+
+// === I/O ===
+
+impl AsyncRead for Link {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        *self
+            .state
+            .driver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        let this = &mut *self;
+        let n = ready!(read_some(Pin::new(&mut this.leg), cx, buf))?;
+        if n > 0 {
+            this.state.answered.store(true, Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.leg).poll_write(cx, buf);
+        self.on_written(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.leg).poll_write_vectored(cx, bufs);
+        self.on_written(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.leg.is_write_vectored()
+    }
+
+    /// Called by the HTTP library whenever it has written all that it has.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.leg).poll_flush(cx))?;
+        self.pass_end(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.leg).poll_shutdown(cx)
+    }
+}

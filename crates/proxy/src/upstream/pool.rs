@@ -1,0 +1,149 @@
+//! Connections to upstreams that are kept for the next plain request.
+//!
+//! One is kept only as long as it is worth it: unused for [`KEPT`] at the most, as old as the upstream's
+//! `pool_age`, and connected to an address that the name still has. Each is a file descriptor, so the
+//! oldest of all are closed first when places for connections run short.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::carrier::Carrier;
+
+/// The connections of one upstream that are kept, by the worker on whose thread they are.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shelves: Box<[Arc<Shelf>]>,
+}
+
+/// Those of one worker, the one that was used last at the back.
+#[derive(Debug, Default)]
+struct Shelf(Mutex<Shelved>);
+
+#[derive(Debug, Default)]
+struct Shelved {
+    carriers: VecDeque<(Instant, Carrier)>,
+    /// A task looks after those that nobody uses.
+    is_watched: bool,
+}
+
+/// All connections that are kept, whoever the upstream: those which have to go first.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<Vec<Weak<Shelf>>>);
+
+/// How long an unused connection is kept: under the idle limits of common backends (nginx 75 s; Node's
+/// 5 s would be too short to be of use), so that few races for a closing one are lost.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// Unused connections kept for an upstream on a worker.
+const MOST: usize = 32;
+
+/// How long a connection that is closed may take to give its place back.
+pub(super) const CLOSING: Duration = Duration::from_millis(500);
+
+// === impl Pool ===
+
+impl Pool {
+    pub(super) fn new(workers: usize, kept: &Kept) -> Self {
+        let shelves: Box<[_]> = (0..workers).map(|_| Arc::<Shelf>::default()).collect();
+        let mut all = kept.lock();
+        all.retain(|shelf| shelf.strong_count() > 0);
+        all.extend(shelves.iter().map(Arc::downgrade));
+        Self { shelves }
+    }
+
+    /// A connection that was kept by this worker for one of these addresses, and is young enough. Those
+    /// that are found to be of no use any more are closed.
+    pub(super) fn take(
+        &self,
+        worker: usize,
+        addresses: Option<&[SocketAddr]>,
+        age: Duration,
+    ) -> Option<Carrier> {
+        let mut shelved = self.shelf(worker).lock();
+        while let Some((_, carrier)) = shelved.carriers.pop_back() {
+            let is_there = addresses.is_none_or(|now| now.contains(&carrier.address));
+            if carrier.is_ready() && carrier.opened.elapsed() < age && is_there {
+                return Some(carrier);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection that can carry a request now.
+    pub(super) fn put(&self, worker: usize, carrier: Carrier) {
+        let shelf = self.shelf(worker);
+        let mut shelved = shelf.lock();
+        if shelved.carriers.len() == MOST {
+            shelved.carriers.pop_front();
+        }
+        shelved.carriers.push_back((Instant::now(), carrier));
+        if !std::mem::replace(&mut shelved.is_watched, true) {
+            tokio::spawn(Shelf::watch(Arc::clone(shelf)));
+        }
+    }
+
+    fn shelf(&self, worker: usize) -> &Arc<Shelf> {
+        &self.shelves[worker % self.shelves.len()]
+    }
+}
+
+// === impl Shelf ===
+
+impl Shelf {
+    /// Closes what nobody has used for long, and what the upstream has closed, until there is nothing
+    /// left.
+    async fn watch(shelf: Arc<Self>) {
+        loop {
+            let oldest = {
+                let mut shelved = shelf.lock();
+                let now = Instant::now();
+                shelved.carriers.retain(|(since, carrier)| {
+                    !carrier.is_closed() && now.saturating_duration_since(*since) < KEPT
+                });
+                match shelved.carriers.front() {
+                    Some((since, _)) => *since,
+                    None => {
+                        shelved.is_watched = false;
+                        return;
+                    }
+                }
+            };
+            sleep_until(oldest + KEPT).await;
+        }
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        let shelved = self.lock();
+        shelved.carriers.front().map(|(since, _)| *since)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelved> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Kept ===
+
+impl Kept {
+    /// Closes the connection that nobody has used for the longest time, if any is kept.
+    pub(crate) fn close_oldest(&self) -> bool {
+        let shelves: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        let oldest = shelves
+            .iter()
+            .filter_map(|shelf| Some((shelf.oldest()?, shelf)))
+            .min_by_key(|(since, _)| *since);
+        let Some((_, shelf)) = oldest else {
+            return false;
+        };
+        let closed = shelf.lock().carriers.pop_front();
+        closed.is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Shelf>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
