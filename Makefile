@@ -11,7 +11,7 @@ FUZZ_TARGETS := header scanner_splits heartbeat_ops
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \
-	simulate leaks conformance-control interop abuse faults bench cost deploy-check clean
+	simulate leaks conformance-control interop abuse faults soak bench cost deploy-check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +83,10 @@ abuse: build ## Slow attackers against the real binary while clients go on (docs
 
 faults: build ## Broken links and frozen processes, in network namespaces; needs root (docs/topics/faults.md)
 	bash tests/faults/run.sh $(FAULTS_ARGS)
+
+soak: export SOAK_SECONDS ?= 3600
+soak: ## SOAK_SECONDS of two thousand pairs beside upstreams that hang and flap and a log that nobody reads (docs/topics/soak.md)
+	cargo build $(LOCKED) --release --package lubdub && python3 -B tests/soak/soak.py
 
 bench: ## lubdub beside nginx, HAProxy and Envoy, as far as they are installed (docs/reference/benchmarks.md)
 	cargo build $(LOCKED) --release --package lubdub --package lubdub-bench && target/release/lubdub-bench compare $(BENCH_ARGS)

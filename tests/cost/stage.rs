@@ -91,6 +91,7 @@ fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
         listeners: vec![Listener {
             name: "main".into(),
             address: (Ipv4Addr::LOCALHOST, 0).into(),
+            v6_only: false,
             tls: None,
         }],
         routes: vec![Arc::new(Route {
@@ -102,10 +103,10 @@ fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
                 host: address.ip().to_string().into(),
                 port: address.port(),
                 tls: None,
-                waiting: 1024,
-                requests: 1024,
-                pool: true,
-                pool_age: std::time::Duration::from_secs(60),
+                waiting: settings.waiting,
+                requests: settings.requests,
+                pool: settings.pool,
+                pool_age: settings.pool_age,
             }),
             terms: Arc::new(settings.terms),
             pairs: None,

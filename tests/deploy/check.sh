@@ -43,18 +43,18 @@ silent() { "$@" >"$work/noise" 2>&1 && ! grep . "$work/noise"; }
 
 # --- configuration ---------------------------------------------------------------------------------
 
-# FILE [ANCHOR]...: no mistakes, and exactly these warnings (docs/topics/checks.md).
+# FILE [NAME]...: no mistakes, and exactly these warnings (docs/topics/checks.md).
 configuration() {
     local file=$1
     shift
     "$lubdub" check --config "$file" 2>"$work/warnings" || { cat "$work/warnings"; return 1; }
-    sed -n 's|.*docs/topics/checks\.md#||p' "$work/warnings" | sort >"$work/found"
+    sed -n 's|.*see: lubdub explain ||p' "$work/warnings" | sort >"$work/found"
     diff <(printf '%s\n' "$@" | grep . | sort) "$work/found"
 }
 
 declare -A accepted=([deploy/compose/lubdub.toml]=admin-open)
 while read -r file; do
-    # shellcheck disable=SC2086 # one anchor a word
+    # shellcheck disable=SC2086 # one name a word
     try "lubdub check $file" configuration "$file" ${accepted[$file]-}
 done < <(find deploy -name '*.toml' | sort)
 

@@ -37,7 +37,11 @@ async def ask(reader, writer, host, path):
 
 async def answer(reader, writer):
     """The server's part (section 4.2). Returns the path that was asked for."""
-    head = await reader.readuntil(b"\r\n\r\n")
+    return switch(await reader.readuntil(b"\r\n\r\n"), writer)
+
+
+def switch(head, writer):
+    """Answers the upgrade whose head this is. Returns the path that was asked for."""
     request, *fields = head.decode("latin-1").split("\r\n")
     named = dict(field.split(":", 1) for field in fields if ":" in field)
     key = next(value.strip() for name, value in named.items() if name.lower() == "sec-websocket-key")

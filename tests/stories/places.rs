@@ -148,6 +148,7 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
     let listener = |name: &str| Listener {
         name: name.into(),
         address: (Ipv4Addr::LOCALHOST, 0).into(),
+        v6_only: false,
         tls: None,
     };
     let address = upstreams.address();
@@ -156,10 +157,10 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
         host: address.ip().to_string().into(),
         port: address.port(),
         tls: None,
-        waiting: 100,
-        requests: 100,
-        pool: true,
-        pool_age: std::time::Duration::from_secs(60),
+        waiting: of_box.waiting,
+        requests: of_box.requests,
+        pool: of_box.pool,
+        pool_age: of_box.pool_age,
     };
     let route = Route {
         name: "main".into(),

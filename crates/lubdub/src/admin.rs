@@ -18,7 +18,7 @@ mod reader;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -32,6 +32,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lubdub_metrics::Metrics;
 use lubdub_proxy::registry::{PairId, Registry};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tracing::debug;
@@ -66,21 +67,23 @@ type Answer = Response<Full<Bytes>>;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes nothing of its answer is let go of as well.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at a time: as many file descriptors are kept for them (see `Machine::pairs`). One
+/// Connections at a time: as many file descriptors are kept for them (see `config::machine`). One
 /// more ends the oldest, so that nobody keeps a probe or a scraper waiting by saying nothing.
 const CONNECTIONS: usize = 32;
+/// Connections that the kernel completes ahead of us.
+const BACKLOG: i32 = 128;
 /// Accepting again at once after an error (no file descriptor, say) would spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Admin {
-    pub(crate) async fn bind(
+    pub(crate) fn bind(
         settings: &AdminSettings,
         metrics: Arc<Metrics>,
         registry: Arc<Registry>,
         ready: Arc<Readiness>,
     ) -> io::Result<Self> {
         Ok(Self {
-            listener: TcpListener::bind(settings.address).await?,
+            listener: listen(settings)?,
             state: Arc::new(State {
                 metrics,
                 registry,
@@ -115,6 +118,22 @@ impl Admin {
             connections.push_back(connection.abort_handle());
         }
     }
+}
+
+fn listen(settings: &AdminSettings) -> io::Result<TcpListener> {
+    let address = settings.address;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        socket.set_only_v6(settings.v6_only)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 async fn converse(state: Arc<State>, stream: TcpStream, peer: SocketAddr) {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::coherent::Coherent;
@@ -12,7 +13,7 @@ use crate::commands::healthcheck;
 use crate::commands::manual::Page;
 use crate::commands::probe::Probe;
 use crate::commands::target::Target;
-use crate::config::{FileSource, FlagValue, Origin, Sources, parse_duration};
+use crate::config::{self, FileSource, FlagValue, Origin, Sources, parse_duration};
 use crate::version;
 
 /// The variable that names the configuration file.
@@ -80,6 +81,12 @@ pub(crate) enum Command {
         /// For the answer
         #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
         timeout: Duration,
+    },
+    /// Say more about a warning of `check`, and what to do about it
+    Explain {
+        /// Its name; all of them, in a line each, without one
+        #[arg(value_name = "WARNING", value_parser = PossibleValuesParser::new(config::warnings()))]
+        warning: Option<String>,
     },
     /// Print a script that completes commands and flags in a shell
     Completions {
@@ -167,11 +174,11 @@ impl Options {
             });
         };
         if let Some(address) = self.listen {
-            replaced.push("listen");
+            replaced.push(("listen", "--listen"));
             flag("--listen", &format!("listen.{MAIN}.address"), address);
         }
         if let Some(url) = self.upstream {
-            replaced.extend(["upstream", "route"]);
+            replaced.extend(["upstream", "route"].map(|table| (table, "--upstream")));
             flag("--upstream", &format!("upstream.{MAIN}.url"), url);
         }
         if let Some(level) = self.log_level {

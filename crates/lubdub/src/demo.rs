@@ -89,7 +89,7 @@ async fn play(narrator: &Arc<Narrator>, lasting: Option<Duration>) -> anyhow::Re
     let backend = Backend::bind(Arc::clone(&stage)).await?;
     let echo = backend.local_addr()?;
     tokio::spawn(backend.serve());
-    let running = Running::start(configuration(echo)?).await?;
+    let running = Running::start(configuration(echo)?)?;
     let (_, proxy) = running
         .proxy
         .addresses()

@@ -7,6 +7,8 @@
 // The declaration is for the page and for tests; the program itself logs events.
 #[cfg_attr(not(test), expect(dead_code))]
 mod events;
+#[cfg(test)]
+mod fields;
 mod line;
 #[cfg(test)]
 mod reference;

@@ -74,6 +74,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck { url, timeout } => {
             commands::healthcheck::healthcheck(url, timeout, &sources(options))?;
         }
+        Command::Explain { warning } => output::print(&config::explanation(warning.as_deref()))?,
         Command::Completions { shell } => {
             output::print(&commands::completions::script(shell, Cli::command()))?;
         }

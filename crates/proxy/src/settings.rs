@@ -41,6 +41,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// The address to bind; port 0 lets the kernel choose.
     pub address: SocketAddr,
+    /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
+    pub v6_only: bool,
     /// TLS toward clients, if this listener speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }

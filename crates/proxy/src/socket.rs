@@ -129,7 +129,7 @@ impl Socket {
     #[cfg(test)]
     pub(crate) fn unread(&self, fit: usize) -> usize {
         let mut bytes = vec![std::mem::MaybeUninit::uninit(); fit];
-        SockRef::from(&self.tcp)
+        SockRef::from(self.tcp())
             .peek(&mut bytes)
             .unwrap_or_default()
     }

@@ -193,6 +193,7 @@ impl ProxyBox {
             listeners: vec![Listener {
                 name: "main".into(),
                 address: (Ipv4Addr::LOCALHOST, 0).into(),
+                v6_only: false,
                 tls: self.listener_tls,
             }],
             routes: vec![Arc::new(Route {

@@ -76,5 +76,8 @@ fn summary(config: &Config) -> String {
         "up to {} pairs, {} workers",
         settings.limits.pairs, settings.workers
     ));
+    for (flag, replaced) in config.replacements() {
+        lines.push(format!("{flag} replaces {replaced}"));
+    }
     lines.join("\n") + "\n"
 }

@@ -39,6 +39,19 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     // To the end, which waits a little for who reads it.
     let log = Log::start(config.log)?;
+    // What `lubdub check` would have said.
+    for warning in config.warnings.iter() {
+        warn!(
+            warning = warning.slug,
+            setting = warning.setting(),
+            reason = warning.reason,
+            see = warning.see(),
+            "the configuration has a warning"
+        );
+    }
+    for (flag, replaced) in config.replacements() {
+        info!(flag, replaced, "a flag replaces what is set elsewhere");
+    }
     raise_file_limit();
     match run_logged(config, &log) {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -59,7 +72,7 @@ fn run_logged(config: Config, log: &Log) -> anyhow::Result<()> {
 async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
-    let running = Running::start(config).await?;
+    let running = Running::start(config)?;
     log.count_losses(&running.metrics);
     ending.wait().await;
     tokio::select! {
@@ -76,7 +89,7 @@ async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
 
 impl Running {
     /// Starts the proxy and its admin listener.
-    pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
+    pub(crate) fn start(config: Config) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,
@@ -112,7 +125,6 @@ impl Running {
         if let Some(settings) = &config.admin {
             let registry = Arc::clone(proxy.registry());
             let admin = Admin::bind(settings, Arc::clone(&metrics), registry, Arc::clone(&ready))
-                .await
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);

@@ -16,8 +16,9 @@ use serde::Deserialize;
 use toml::de::ValueDeserializer;
 
 use super::error::{Mistake, Mistakes, Wrong};
+use super::file;
 use super::keys;
-use super::leaf::{Leaf, Scalar};
+use super::leaf::{Leaf, Scalar, TABLE};
 use super::origin::Origin;
 use super::tree::{Table, Tree};
 
@@ -34,8 +35,39 @@ pub(crate) struct Sources {
     pub variables: Vec<(OsString, OsString)>,
     /// Keys that were set on the command line, the strongest last.
     pub flags: Vec<FlagValue>,
-    /// Top-level tables of the layers below the flags that do not count.
-    pub replaced: Vec<&'static str>,
+    /// Top-level tables of the layers below the flags that do not count, and the flags that say so.
+    pub replaced: Vec<(&'static str, &'static str)>,
+}
+
+/// What was set, and what was only meant to be.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    /// What each layer sets, the weakest first. It has not been checked yet.
+    pub set: Vec<Table>,
+    /// What flags have replaced.
+    pub replaced: Vec<Replaced>,
+    /// Variables that look like lubdub's, and that nobody reads.
+    pub unread: Vec<Unread>,
+}
+
+/// A table of the operator's choice that does not count because of a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    /// The flag.
+    pub flag: &'static str,
+    /// The key of the table.
+    pub key: String,
+    /// Who set it.
+    pub origin: Origin,
+}
+
+/// A variable that looks like one of lubdub's, and that nobody reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// Its name. What it holds is not kept: it may be a secret.
+    pub name: String,
+    /// What was probably meant.
+    pub meant: String,
 }
 
 /// A configuration file that was asked for; it must be there.
@@ -58,52 +90,69 @@ pub(crate) struct FlagValue {
     pub value: String,
 }
 
-/// What each layer sets, the weakest first. It has not been checked yet.
+/// What each layer sets.
 ///
 /// # Errors
 /// If the file cannot be read or is not TOML, or if a variable is not text: then the rest would
 /// be about a configuration that nobody wrote.
-pub(crate) fn read(sources: &Sources) -> Result<Vec<Table>, Mistakes> {
+pub(crate) fn read(sources: &Sources) -> Result<Layers, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let mut layers = Vec::new();
+    let mut layers = Layers::default();
     if let Some(source) = &sources.file {
-        layers.extend(file(source).map_err(|mistake| mistakes.push(mistake)).ok());
+        let set = of_file(source).map_err(|mistake| mistakes.push(mistake));
+        layers.set.extend(set.ok());
     }
-    layers.extend(variables(&sources.variables, &mut mistakes));
+    variables(&sources.variables, &mut layers, &mut mistakes);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    for layer in &mut layers {
-        layer
-            .entries
-            .retain(|table, _| !sources.replaced.contains(&table.as_str()));
+    for (table, flag) in &sources.replaced {
+        for layer in &mut layers.set {
+            if let Some(Tree::Table(named)) = layer.entries.remove(*table) {
+                layers
+                    .replaced
+                    .extend(named.entries.keys().map(|name| Replaced {
+                        flag,
+                        key: format!("{table}.{name}"),
+                        origin: layer.origin.clone(),
+                    }));
+            }
+        }
     }
-    layers.extend(sources.flags.iter().map(|FlagValue { flag, key, value }| {
-        layer(&Origin::Flag((*flag).to_owned()), key, parse_text(value))
-    }));
+    layers
+        .set
+        .extend(sources.flags.iter().map(|FlagValue { flag, key, value }| {
+            layer(&Origin::Flag((*flag).to_owned()), key, parse_text(value))
+        }));
     Ok(layers)
 }
 
 /// What the file says.
-fn file(source: &FileSource) -> Result<Table, Mistake> {
+fn of_file(source: &FileSource) -> Result<Table, Mistake> {
     let name = source.path.display().to_string();
     match Toml::file_exact(&source.path).data() {
         Ok(mut profiles) => {
             let dict = profiles.remove(&Profile::Default).unwrap_or_default();
             Ok(table("", dict, &Origin::File(name)))
         }
-        Err(error) => Err(Mistake {
-            what: name,
-            value: None,
-            origin: Some(source.named_by.clone()),
-            wrong: Wrong(error.kind.to_string().trim_end().replace('\n', "\n  ")),
-        }),
+        Err(error) => {
+            let mut wrong = error.kind.to_string().trim_end().replace('\n', "\n  ");
+            if source.path.is_relative() && !source.path.exists() {
+                let place = file::absolute(&source.path);
+                wrong = format!("{wrong}; it was looked for at {place}");
+            }
+            Err(Mistake {
+                what: name,
+                value: None,
+                origin: Some(source.named_by.clone()),
+                wrong: Wrong(wrong),
+            })
+        }
     }
 }
 
 /// What the environment says, in the order of the names.
-fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec<Table> {
-    let mut layers = Vec::new();
+fn variables(variables: &[(OsString, OsString)], layers: &mut Layers, mistakes: &mut Mistakes) {
     let sorted: BTreeMap<_, _> = variables
         .iter()
         .map(|(name, value)| (name, value))
@@ -111,9 +160,10 @@ fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec
     for (name, text) in sorted {
         let Some(name) = name.to_str() else { continue };
         let Some(key) = name.strip_prefix(PREFIX) else {
-            if let Some(meant) = nearly_ours(name) {
-                mistakes.about(name, format!("is not lubdub's; did you mean {meant}?"));
-            }
+            layers.unread.extend(meant_by(name).map(|meant| Unread {
+                name: name.to_owned(),
+                meant,
+            }));
             continue;
         };
         let Some(text) = text.to_str() else {
@@ -122,21 +172,42 @@ fn variables(variables: &[(OsString, OsString)], mistakes: &mut Mistakes) -> Vec
         };
         let key = key.to_lowercase().replace(SEPARATOR, ".");
         let origin = Origin::Variable(name.to_owned());
-        layers.push(layer(&origin, &key, parse_text(text)));
+        layers.set.push(layer(&origin, &key, parse_text(text)));
     }
-    layers
 }
 
-/// The variable that was meant, if one underscore is missing: `LUBDUB_LOG__LEVEL`.
+/// The variable that was probably meant by one that nobody reads; `None` if it is not lubdub's.
 ///
-/// Other variables with one underscore are left alone. Kubernetes makes `LUBDUB_PORT` and its like
-/// for a service of this name.
-fn nearly_ours(name: &str) -> Option<String> {
-    let rest = name.strip_prefix("LUBDUB_")?;
-    let (table, _) = rest.split_once(SEPARATOR)?;
-    keys::children(&[])
-        .contains(&table.to_lowercase().as_str())
-        .then(|| format!("{PREFIX}{rest}"))
+/// These are `lubdub__...`, which has to be upper case, and `LUBDUB_` with the name of a table behind
+/// it, which lacks an underscore.
+fn meant_by(name: &str) -> Option<String> {
+    let upper = name.to_ascii_uppercase();
+    if upper.starts_with(PREFIX) {
+        return Some(upper);
+    }
+    let rest = name.strip_prefix(&PREFIX[..PREFIX.len() - 1])?;
+    let tables = keys::children(&[]);
+    let (table, below) = tables.into_iter().find_map(|table| {
+        let below = rest.strip_prefix(&table.to_uppercase())?;
+        (below.is_empty() || below.starts_with('_')).then_some((table, below))
+    })?;
+    // Kubernetes makes LUBDUB_ADMIN_PORT and its like of a Service that is called lubdub-admin.
+    let of_service = |word: &str| {
+        let after = below.strip_prefix(word);
+        after.is_some_and(|after| after.is_empty() || after.starts_with('_'))
+    };
+    if of_service("_PORT") || of_service("_SERVICE") {
+        return None;
+    }
+    // The key with this very name if one underscore stood for two, else one of that table.
+    let variable = |separator: &str, path: &[&str]| path.join(separator).to_uppercase();
+    let mut paths = keys::places().iter().map(|place| &place.path[..]);
+    let path = (paths.clone().find(|path| variable("_", path) == rest))
+        .or_else(|| paths.find(|path| path.first() == Some(&table)))?;
+    if below.contains(SEPARATOR) {
+        return Some(format!("{PREFIX}{rest}"));
+    }
+    Some(format!("{PREFIX}{}", variable(SEPARATOR, path)))
 }
 
 /// What text from the environment or the command line says: a TOML string or array if it is
@@ -195,7 +266,6 @@ fn scalar(value: Value) -> Scalar {
             None => Scalar::Float(number.to_f64().unwrap_or(f64::NAN)),
         },
         Value::Array(_, values) => Scalar::List(values.into_iter().map(scalar).collect()),
-        // Tables in arrays and the like: no key takes them, and nobody needs to see them whole.
-        Value::Dict(..) | Value::Empty(..) => Scalar::Text("{..}".to_owned()),
+        Value::Dict(..) | Value::Empty(..) => Scalar::Text(TABLE.to_owned()),
     }
 }

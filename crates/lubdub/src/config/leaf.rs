@@ -34,7 +34,16 @@ pub(crate) enum Scalar {
     List(Vec<Self>),
 }
 
+/// What stands for a table in an array: no key takes one, and nobody needs to see it whole.
+pub(crate) const TABLE: &str = "{..}";
+
 impl Scalar {
+    /// Whether it is an array of tables.
+    pub(crate) fn is_of_tables(&self) -> bool {
+        let is_table = |value: &Self| matches!(value, Self::Text(text) if text == TABLE);
+        matches!(self, Self::List(values) if values.iter().any(is_table))
+    }
+
     /// The same value as a number, if it is text that says nothing but a number.
     ///
     /// The environment and the command line know only text.

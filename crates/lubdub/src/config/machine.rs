@@ -1,5 +1,7 @@
-//! What the machine allows, as far as configuration depends on it.
+//! What the machine allows, as far as configuration depends on it: how many pairs its limit on open
+//! files carries beside all else that lubdub opens.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 
 /// What the machine allows.
@@ -11,15 +13,35 @@ pub(crate) struct Machine {
     pub cores: NonZeroUsize,
 }
 
-/// Descriptors that are not sockets of pairs: standard streams, listeners, pollers, certificates
-/// being read, name resolution.
+/// What has descriptors as long as lubdub runs, by the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Household {
+    /// Worker threads.
+    pub workers: NonZeroUsize,
+    /// Listening sockets for clients.
+    pub listeners: usize,
+    /// Host names of upstreams. There is one look-up of each at a time.
+    pub names: usize,
+}
+
+/// Descriptors of the process as such: standard streams, the main thread's runtime, signals, files
+/// that are being read, and what it was started with. About a quarter of them is open at rest.
 const RESERVE: u64 = 64;
-/// Descriptors for connections of operators: scrapes must work when all else is full.
-const ADMIN: u64 = 32;
-/// What no limit counts as: more than any kernel gives, yet a number to count with.
-const UNLIMITED: u64 = 1 << 32;
+/// Descriptors for operators, whose requests must be answered when all else is full: the listener,
+/// and its connections (`admin::CONNECTIONS`).
+const ADMIN: u64 = 1 + 32;
+/// A worker's runtime: two event queues, one to wake it by, and one for signals (measured in
+/// /proc/PID/fd: 17 with one worker, 269 with 64).
+const PER_WORKER: u64 = 4;
+/// A listener's socket.
+const PER_LISTENER: u64 = 1;
+/// The system's resolver during a look-up: a socket for each of at most three name servers, and one
+/// by which it orders the addresses.
+const PER_NAME: u64 = 4;
 /// Sockets of a pair.
 const PER_PAIR: u64 = 2;
+/// What no limit counts as: more than any kernel gives, yet a number to count with.
+const UNLIMITED: u64 = 1 << 32;
 
 impl Machine {
     /// This machine.
@@ -31,19 +53,43 @@ impl Machine {
         }
     }
 
+    /// How many pairs the file limit carries beside `household`.
+    pub(crate) fn pairs(&self, household: &Household) -> usize {
+        let pairs = self.files.saturating_sub(household.descriptors()) / PER_PAIR;
+        usize::try_from(pairs).unwrap_or(usize::MAX)
+    }
+}
+
+impl Household {
+    /// Descriptors that are no client's and no upstream's.
+    fn descriptors(&self) -> u64 {
+        let each = |count: usize, descriptors: u64| (count as u64).saturating_mul(descriptors);
+        [
+            each(self.workers.get(), PER_WORKER),
+            each(self.listeners, PER_LISTENER),
+            each(self.names, PER_NAME),
+        ]
+        .into_iter()
+        .fold(RESERVE + ADMIN, u64::saturating_add)
+    }
+
     /// How many descriptors can be open with so many pairs and handshakes in flight. A handshake
     /// can hold as many as a pair: the client's, and the upstream's before it is one.
-    pub(crate) fn needed(pairs: usize, handshakes: NonZeroUsize) -> u64 {
+    pub(crate) fn needed(&self, pairs: usize, handshakes: NonZeroUsize) -> u64 {
         let connections = (pairs as u64).saturating_add(handshakes.get() as u64);
         connections
             .saturating_mul(PER_PAIR)
-            .saturating_add(RESERVE + ADMIN)
+            .saturating_add(self.descriptors())
     }
+}
 
-    /// How many pairs the file limit carries.
-    pub(crate) fn pairs(&self) -> usize {
-        let pairs = self.files.saturating_sub(RESERVE + ADMIN) / PER_PAIR;
-        usize::try_from(pairs).unwrap_or(usize::MAX)
+/// For messages, behind "beside".
+impl fmt::Display for Household {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        let (workers, listeners) = (self.workers.get(), self.listeners);
+        write!(f, "{workers} worker{}", plural(workers))?;
+        write!(f, " and {listeners} listener{}", plural(listeners))
     }
 }
 
@@ -51,18 +97,35 @@ impl Machine {
 mod tests {
     use super::*;
 
+    fn household(workers: usize, listeners: usize, names: usize) -> Household {
+        Household {
+            workers: NonZeroUsize::new(workers).unwrap(),
+            listeners,
+            names,
+        }
+    }
+
     #[test]
     fn pairs_are_what_the_file_limit_carries() {
-        let pairs = |files| {
-            Machine {
-                files,
-                cores: NonZeroUsize::MIN,
-            }
-            .pairs()
+        let pairs = |files, household: Household| {
+            let cores = NonZeroUsize::MIN;
+            Machine { files, cores }.pairs(&household)
         };
-        assert_eq!(pairs(20_000), 9_952);
-        assert_eq!(pairs(1024), 464);
-        assert_eq!(pairs(97), 0);
-        assert_eq!(pairs(0), 0);
+        assert_eq!(pairs(20_000, household(1, 1, 0)), 9_949);
+        assert_eq!(pairs(1024, household(1, 1, 0)), 461);
+        assert_eq!(pairs(1024, household(64, 1, 0)), 335);
+        assert_eq!(pairs(1024, household(64, 4, 10)), 313);
+        assert_eq!(pairs(103, household(1, 1, 0)), 0);
+        assert_eq!(pairs(0, household(1, 1, 0)), 0);
+        assert_eq!(pairs(20_000, household(usize::MAX, 1, 1)), 0);
+    }
+
+    #[test]
+    fn what_it_stands_beside_is_named() {
+        assert_eq!(household(1, 1, 0).to_string(), "1 worker and 1 listener");
+        assert_eq!(
+            household(64, 2, 0).to_string(),
+            "64 workers and 2 listeners"
+        );
     }
 }

@@ -8,12 +8,15 @@
 mod choice;
 mod duration;
 mod error;
+mod explanation;
+mod file;
 mod implied;
 mod keys;
 mod layers;
 mod leaf;
 mod lint;
 mod machine;
+mod misplaced;
 mod name;
 mod origin;
 mod pem;
@@ -29,6 +32,7 @@ mod tree;
 mod url;
 mod warning;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use lubdub_proxy::settings::Settings;
@@ -36,7 +40,8 @@ use tracing::Level;
 
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
-pub(crate) use layers::{FileSource, FlagValue, Sources};
+pub(crate) use explanation::{explanation, warnings};
+pub(crate) use layers::{FileSource, FlagValue, Replaced, Sources};
 pub(crate) use machine::Machine;
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
@@ -46,6 +51,7 @@ pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
 pub(crate) use warning::Warnings;
 
+use layers::Layers;
 use raw::Raw;
 use tree::Table;
 
@@ -60,6 +66,8 @@ pub(crate) struct Config {
     pub log: LogSettings,
     /// What will not do in practice.
     pub warnings: Warnings,
+    /// What `--listen` and `--upstream` have replaced.
+    pub replaced: Vec<Replaced>,
     /// Every key that is in effect, with its origin.
     effective: Table,
 }
@@ -69,6 +77,8 @@ pub(crate) struct Config {
 pub(crate) struct AdminSettings {
     /// Where it listens; port 0 lets the kernel choose.
     pub address: SocketAddr,
+    /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
+    pub v6_only: bool,
     /// What opens it to others than loopback.
     pub token: Option<Token>,
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.
@@ -99,10 +109,11 @@ pub(crate) enum LogFormat {
 /// Every mistake that can be found.
 pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let (tree, raw) = read(sources, &mut mistakes)?;
+    let (tree, raw, layers) = read(sources, &mut mistakes)?;
     match resolve::resolve(&tree, &raw, machine, &mut mistakes) {
         Some(resolved) if mistakes.is_empty() => Ok(Config {
-            warnings: lint::find(&raw, &resolved, machine),
+            warnings: lint::find(&raw, &resolved, &layers.unread, machine),
+            replaced: layers.replaced,
             settings: resolved.settings,
             admin: resolved.admin,
             log: resolved.log,
@@ -118,29 +129,45 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
 /// # Errors
 /// If this cannot be said.
 pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mistakes> {
-    let (_, raw) = read(sources, &mut Mistakes::default())?;
+    let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::admin_address(&raw, &mut mistakes).ok_or(mistakes)
 }
 
-/// What `sources` set, with what is implied, as a tree and in the shape of the program.
-fn read(sources: &Sources, mistakes: &mut Mistakes) -> Result<(Table, Raw), Mistakes> {
+/// What `sources` set, with what is implied, as a tree and in the shape of the program, and what is
+/// left of the layers.
+fn read(sources: &Sources, mistakes: &mut Mistakes) -> Result<(Table, Raw, Layers), Mistakes> {
     let mut tree = Table::new(Origin::Default);
-    for mut layer in layers::read(sources)? {
+    let mut layers = layers::read(sources)?;
+    for mut layer in layers.set.drain(..) {
         // Each by itself: under a stronger layer's table a value in its place could not be seen.
         schema::check(&mut layer, mistakes);
+        name::adopt(&mut layer, &tree);
         tree.overlay(layer);
     }
     implied::complete(&mut tree);
     let raw = tree
         .read()
         .expect("whatever is not declared has been taken out");
-    Ok((tree, raw))
+    Ok((tree, raw, layers))
 }
 
 // === impl Config ===
 
 impl Config {
+    /// The flags of the whole, and what each has replaced.
+    pub(crate) fn replacements(&self) -> Vec<(&'static str, String)> {
+        let of_flag = |flag| {
+            let these = self.replaced.iter().filter(move |each| each.flag == flag);
+            let these: Vec<_> = these
+                .map(|each| format!("{} ({})", each.key, each.origin))
+                .collect();
+            (flag, these.join(", "))
+        };
+        let flags: BTreeSet<_> = self.replaced.iter().map(|each| each.flag).collect();
+        flags.into_iter().map(of_flag).collect()
+    }
+
     /// Every key that is in effect as TOML, with its origin in a comment.
     pub(crate) fn effective(&self) -> String {
         render::effective(&self.effective)

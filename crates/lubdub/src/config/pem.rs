@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustls::CertificateError;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -20,7 +21,37 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The first private key in a file.
 pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Wrong> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| describe(&error, "private key"))
+    let describe = |error| describe(&error, "private key");
+    let text = std::fs::read(path).map_err(|error| describe(pem::Error::Io(error)))?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        if is_encrypted(&text) {
+            return Wrong::new(
+                "names a key that is encrypted, and lubdub has nobody to ask for the passphrase; \
+                 \"openssl pkey -in KEY -out PLAIN\" decrypts it",
+            );
+        }
+        describe(error)
+    })
+}
+
+/// Why a certificate cannot be used.
+pub(crate) fn unusable(error: &CertificateError) -> Wrong {
+    // The type of the verifier's own error is not ours to name.
+    if format!("{error:?}").contains("UnsupportedCertVersion") {
+        return Wrong::new(
+            "is an X.509 certificate of version 1, which cannot say for which hosts it is; make one \
+             of version 3, with \"-addext subjectAltName=DNS:chat.example.com\" of openssl req",
+        );
+    }
+    let error = rustls::Error::InvalidCertificate(error.clone());
+    Wrong(format!("cannot be used: {error}"))
+}
+
+/// Whether there is an encrypted key in `text`: by PKCS#8 (RFC 5958), or in the manner of old
+/// (RFC 1421 4.6.1.1).
+fn is_encrypted(text: &[u8]) -> bool {
+    let holds = |mark: &[u8]| text.windows(mark.len()).any(|window| window == mark);
+    holds(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || holds(b"Proc-Type: 4,ENCRYPTED")
 }
 
 fn describe(error: &pem::Error, what: &str) -> Wrong {

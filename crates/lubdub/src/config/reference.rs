@@ -31,8 +31,8 @@ effect and where it was set.
 | size | bytes as a number, or whole `\"KiB\"`, `\"MiB\"`, `\"GiB\"`: `65536`, `\"64KiB\"`. |
 | close code | a code that a Close may carry: 1000 to 1003, 1007 to 1014, 3000 to 4999. |
 | list | `[\"a\", \"b\"]`; in a variable also `a,b`. |
-| file | a path; a relative one is looked for from the working directory. |
-| name | at most 32 of `a-z`, `0-9` and single underscores, beginning with a letter. A route cannot be called `none`, which stands in metrics for requests that reach no route; nor can the only upstream where no route is set, since its route has its name. |
+| file | a path. A relative one in a file begins where that file is; in a variable or a flag it begins in the working directory. |
+| name | at most 63 letters, digits, `-` and `_`, without `-` or `_` at an end or two of them in a row. Case does not count where names are compared, and `-` is as good as `_`: the variable of `route.Chat-v2` begins with `LUBDUB__ROUTE__CHAT_V2__`. Two names that are the same in this way are refused; metrics and messages show a name as the file writes it, or else the first variable. A route cannot be called `none`, which stands in metrics for requests that reach no route; nor can the only upstream where no route is set, since its route has its name. |
 
 In a variable and in `--set` text needs no quotes, and numbers are numbers where the key takes one.
 ";

@@ -9,7 +9,7 @@ use super::error::{Mistake, Mistakes, Wrong};
 use super::keys::{self, Found, Kind};
 use super::leaf::{Leaf, Scalar};
 use super::tree::{Table, Tree};
-use super::{name, url};
+use super::{misplaced, name, url};
 
 /// Words in the keys of secrets.
 const SECRETIVE: [&str; 4] = ["key", "password", "secret", "token"];
@@ -39,10 +39,24 @@ pub(crate) fn nearest<'a>(
 }
 
 fn check_table(table: &mut Table, path: &mut Vec<String>, mistakes: &mut Mistakes) {
+    let segments: Vec<&str> = path.iter().map(String::as_str).collect();
+    let are_names = keys::children(&segments) == [keys::NAME];
+    let mut names: Vec<String> = Vec::new();
     table.entries.retain(|segment, tree| {
+        let twin = names.iter().find(|name| name::same(name, segment));
         path.push(segment.clone());
-        let keep = check_entry(tree, path, mistakes);
+        let keep = match (twin, &*tree) {
+            (Some(twin), Tree::Table(table)) if are_names => {
+                let wrong = format!(
+                    "is the same name as {twin}: case does not count, and - is as good as _"
+                );
+                refuse_table(table, path, &wrong, mistakes);
+                false
+            }
+            _ => check_entry(tree, path, mistakes),
+        };
         path.pop();
+        names.push(segment.clone());
         keep
     });
 }
@@ -68,7 +82,7 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
         }
         (Found::Named, Tree::Table(table)) => {
             let wrong = match segments[..] {
-                ["route", NO_ROUTE] => Some(name::TAKEN),
+                ["route", name] if name::same(name, NO_ROUTE) => Some(name::TAKEN),
                 [.., name] if !name::is_name(name) => Some(name::RULE),
                 _ => None,
             };
@@ -79,11 +93,7 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
             wrong.is_none()
         }
         (Found::Table | Found::Named, Tree::Leaf(leaf)) => {
-            let [first, ..] = keys::children(&segments)[..] else {
-                return false;
-            };
-            let key = &leaf.key;
-            let wrong = format!("is a table: set what is in it, such as {key}.{first}");
+            let wrong = misplaced::in_place_of_table(&segments, &leaf.value);
             refuse_leaf(leaf, wrong, mistakes);
             false
         }
@@ -148,6 +158,13 @@ fn unknown(path: &[&str], below: &[&str]) -> String {
             Found::Nothing => &meant[..path.len()],
             Found::Key(_) | Found::Table | Found::Named => &meant[..],
         };
+        return format!("unknown key; did you mean {}?", meant.join("."));
+    }
+    // Perhaps the right key in a table that lacks a name, whose name its own table is taken for.
+    if let Some(example) = misplaced::nameless(table)
+        && let Some(inner) = table.last()
+    {
+        let meant = [&[example.as_str(), inner, last], below].concat();
         return format!("unknown key; did you mean {}?", meant.join("."));
     }
     // Perhaps the right key in the wrong table.

@@ -5,9 +5,6 @@ use std::fmt;
 use super::leaf::Leaf;
 use super::origin::Origin;
 
-/// The page with a section for every kind of warning, from the root of the repository.
-const PAGE: &str = "docs/topics/checks.md";
-
 /// Everything that an operator should know about a configuration without mistakes; may be empty.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Warnings(Vec<Warning>);
@@ -15,14 +12,12 @@ pub(crate) struct Warnings(Vec<Warning>);
 /// One warning: which value, set where, and why it will not do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Warning {
-    /// Its kind: the anchor of its explanation.
+    /// Its kind: the name of its explanation.
     pub slug: &'static str,
-    /// The whole key.
+    /// The whole key, or the variable that it is about.
     pub key: String,
-    /// The value as TOML.
-    pub value: String,
-    /// Where it was set.
-    pub origin: Origin,
+    /// The value as TOML and where it was set; `None` for a variable.
+    pub set: Option<(String, Origin)>,
     /// What will happen, in words that go on after a colon.
     pub reason: String,
 }
@@ -30,11 +25,6 @@ pub(crate) struct Warning {
 // === impl Warnings ===
 
 impl Warnings {
-    /// Whether there is nothing to warn of.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Notes a warning about `leaf`, once: many routes inherit the same value.
     pub(super) fn push(&mut self, slug: &'static str, leaf: &Leaf, reason: String) {
         let known = |warning: &Warning| warning.slug == slug && warning.key == leaf.key;
@@ -42,15 +32,23 @@ impl Warnings {
             self.0.push(Warning {
                 slug,
                 key: leaf.key.clone(),
-                value: leaf.value.to_string(),
-                origin: leaf.origin.clone(),
+                set: Some((leaf.value.to_string(), leaf.origin.clone())),
                 reason,
             });
         }
     }
+
+    /// Notes a warning about a variable.
+    pub(super) fn push_variable(&mut self, slug: &'static str, name: &str, reason: String) {
+        self.0.push(Warning {
+            slug,
+            key: name.to_owned(),
+            set: None,
+            reason,
+        });
+    }
 }
 
-#[cfg(test)]
 impl std::ops::Deref for Warnings {
     type Target = [Warning];
 
@@ -77,18 +75,25 @@ impl fmt::Display for Warnings {
 
 // === impl Warning ===
 
+impl Warning {
+    /// What it is about: the key with its value and origin, or a variable.
+    pub(crate) fn setting(&self) -> String {
+        let key = &self.key;
+        match &self.set {
+            Some((value, origin)) => format!("{key} = {value} ({origin})"),
+            None => key.clone(),
+        }
+    }
+
+    /// The command that says more.
+    pub(crate) fn see(&self) -> String {
+        format!("lubdub explain {}", self.slug)
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            slug,
-            key,
-            value,
-            origin,
-            reason,
-        } = self;
-        write!(
-            f,
-            "{key} = {value} ({origin}): {reason}\n    see {PAGE}#{slug}"
-        )
+        let (setting, reason, see) = (self.setting(), &self.reason, self.see());
+        write!(f, "{setting}: {reason}\n    see: {see}")
     }
 }

@@ -3,7 +3,8 @@
 //! The page is committed as `docs/reference/log.md`; a test fails when it is not what is declared,
 //! and rewrites it when `LUBDUB_BLESS` is set.
 
-use super::events::{EVENTS, Event, FIELDS, Field, Kind};
+use super::events::{EVENTS, Event};
+use super::fields::{FIELDS, Field, Kind};
 use super::line::{LEVEL, MESSAGE, TARGET, TIME};
 
 /// The whole page, in Markdown.

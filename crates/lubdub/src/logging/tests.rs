@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tracing::Level;
 
-use super::events::{EVENTS, FIELDS, Kind, field};
+use super::events::EVENTS;
+use super::fields::{FIELDS, Kind, field};
 use super::line::{LEVEL, TIME};
 use super::*;
 

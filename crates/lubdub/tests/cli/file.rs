@@ -19,7 +19,8 @@ fn a_file_that_was_asked_for_must_be_there() {
         .run(&check(&MINIMUM));
     let mistakes = variable.expect_mistakes();
     assert!(
-        mistakes[0].starts_with("none.toml (LUBDUB_CONFIG): No such file"),
+        mistakes[0].starts_with("none.toml (LUBDUB_CONFIG): No such file")
+            && mistakes[0].ends_with("/missing_file_of_variable/none.toml"),
         "{mistakes:?}"
     );
 }

@@ -1,5 +1,6 @@
 //! The program as its operators meet it: real runs with an environment of their own.
 
+mod addresses;
 mod certificates;
 mod file;
 mod healthcheck;

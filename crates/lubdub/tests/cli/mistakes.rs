@@ -225,3 +225,59 @@ fn what_does_not_go_together_is_named_with_where_it_was_set() {
         ]
     );
 }
+
+/// Each was told what is true, and not what to do.
+#[test]
+fn what_has_the_wrong_shape_is_told_the_right_one() {
+    for (file, expected) in [
+        (
+            "[upstream]\nurl = \"ws://b\"\n",
+            "upstream.url = \"ws://b\" (lubdub.toml): the table lacks a name: write [upstream.chat] \
+             instead of [upstream]",
+        ),
+        (
+            "listen = \"0.0.0.0:80\"\n",
+            "listen = \"0.0.0.0:80\" (lubdub.toml): is a table of tables with names: write \
+             [listen.public], and below it address = \"0.0.0.0:8080\"",
+        ),
+        (
+            "[[listen]]\naddress = \"0.0.0.0:80\"\n",
+            "listen = [\"{..}\"] (lubdub.toml): here tables have names: write [listen.public] instead \
+             of [[listen]]",
+        ),
+        (
+            "[[listen.a.tls.certificate]]\ncert = \"a\"\n",
+            "listen.a.tls.certificate = [\"{..}\"] (lubdub.toml): here tables have names: write \
+             [listen.a.tls.certificate.main] instead of [[listen.a.tls.certificate]]",
+        ),
+        (
+            "[[keepalive]]\nx = 1\n",
+            "keepalive = [\"{..}\"] (lubdub.toml): is one table: write [keepalive] instead of \
+             [[keepalive]]",
+        ),
+        (
+            "[upstream]\nlimits.waiting = 5\n",
+            "upstream.limits.waiting = 5 (lubdub.toml): unknown key; did you mean \
+             upstream.chat.limits.waiting?",
+        ),
+        (
+            "[keepalive.client]\ninterval = 0\n",
+            "keepalive.client.interval = 0 (lubdub.toml): must be longer than zero; \"off\" switches \
+             it off",
+        ),
+        (
+            "[route.x]\nhost = \"*.example.com\"\n",
+            "route.x.host = \"*.example.com\" (lubdub.toml): must be one whole host, without \"*\"; \
+             what is not set is for every host",
+        ),
+    ] {
+        let mistakes = Lubdub::new("shapes")
+            .file("lubdub.toml", file)
+            .run(&["check", "--config", "lubdub.toml"])
+            .expect_mistakes();
+        assert!(
+            mistakes.iter().any(|mistake| mistake == expected),
+            "{expected}\n{mistakes:#?}"
+        );
+    }
+}

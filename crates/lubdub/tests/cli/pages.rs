@@ -2,10 +2,11 @@
 
 use super::program::{Lubdub, USAGE};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "run",
     "demo",
     "check",
+    "explain",
     "config",
     "probe",
     "healthcheck",

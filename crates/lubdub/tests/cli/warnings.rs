@@ -8,10 +8,10 @@ const WARNINGS: &str = "\
 lubdub: the configuration has 2 warnings
   keepalive.client.interval = \"60s\" (lubdub.toml): nginx and AWS ALB forget a connection that is \
 idle for 60s, and a ping that is a little late comes too late
-    see docs/topics/checks.md#interval-long
+    see: lubdub explain interval-long
   timeouts.write_stall = \"off\" (lubdub.toml): a peer that stops reading but answers at times \
 keeps its pair, and what is buffered for it, for ever
-    see docs/topics/checks.md#write-stall-off
+    see: lubdub explain write-stall-off
 ";
 
 fn doubtful(test: &str) -> Lubdub {
@@ -68,4 +68,68 @@ fn a_mistake_is_told_before_any_warning() {
              choose another"
         ]
     );
+}
+
+/// `run` started without a word about what `check` warns of.
+#[test]
+fn run_logs_what_check_warns_of() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let listen = format!("listen.public.address={address}");
+    let args = ["--config", "lubdub.toml", "--set", &listen];
+    let args = [&args[..], &["--log-format", "json"]].concat();
+    // It ends at once, for somebody else is there.
+    let outcome = doubtful("run_warnings").run(&args);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let logged: Vec<serde_json::Value> = outcome
+        .stderr
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &serde_json::Value| line["level"] == "warn")
+        .collect();
+    let told: Vec<_> = WARNINGS.lines().skip(1).map(str::trim).collect();
+    assert_eq!(logged.len(), 2, "{}", outcome.stderr);
+    for (line, told) in logged.iter().zip(told.chunks(2)) {
+        let text = |field: &str| line[field].as_str().expect("text");
+        let (setting, reason) = (text("setting"), text("reason"));
+        assert_eq!(told[0], format!("{setting}: {reason}"));
+        assert_eq!(told[1], format!("see: {}", text("see")));
+        assert!(told[1].ends_with(text("warning")), "{line}");
+    }
+}
+
+#[test]
+fn a_warning_is_explained_by_its_name() {
+    let text = Lubdub::new("explain")
+        .run(&["explain", "interval-off"])
+        .expect_ok();
+    assert!(text.starts_with("interval-off\n\n`keepalive.*.interval` is `\"off\"`"));
+    assert!(text.contains("(but see enforce-never (lubdub explain enforce-never))"));
+    assert!(!text.contains("]("), "{text}");
+    let all = Lubdub::new("explain").run(&["explain"]).expect_ok();
+    assert!(all.contains("\ninterval-off: "), "{all}");
+    let unknown = Lubdub::new("explain").run(&["explain", "interval-of"]);
+    assert_eq!(unknown.code, super::program::USAGE);
+    assert!(
+        unknown.stderr.contains("interval-off"),
+        "{}",
+        unknown.stderr
+    );
+}
+
+#[test]
+fn flags_of_the_whole_say_what_they_replace() {
+    let file = format!("{MINIMAL_FILE}[route.chat]\nupstream = \"chat\"\n");
+    let summary = Lubdub::new("replaces")
+        .file("lubdub.toml", &file)
+        .variable("LUBDUB__UPSTREAM__OTHER__URL", "ws://other")
+        .run(&[&["check", "--config", "lubdub.toml"], &MINIMUM[..]].concat())
+        .expect_ok();
+    for line in [
+        "--listen replaces listen.public (lubdub.toml)",
+        "--upstream replaces upstream.chat (lubdub.toml), upstream.other \
+         (LUBDUB__UPSTREAM__OTHER__URL), route.chat (lubdub.toml)",
+    ] {
+        assert!(summary.lines().any(|said| said == line), "{summary}");
+    }
 }

@@ -1,7 +1,7 @@
 //! One listening socket: the worker that has it hands each connection to the one with the fewest.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +54,10 @@ impl Bound {
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
+        // Said either way: what the system does by itself is a setting of it (net.ipv6.bindv6only).
+        if address.ip() == Ipv6Addr::UNSPECIFIED {
+            socket.set_only_v6(listener.v6_only)?;
+        }
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
         socket.bind(&address.into())?;
         socket.listen(Self::BACKLOG)?;

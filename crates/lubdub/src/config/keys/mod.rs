@@ -166,7 +166,8 @@ pub(crate) fn children(path: &[&str]) -> Vec<&'static str> {
 // === impl Place ===
 
 impl Place {
-    fn begins_with(&self, path: &[&str]) -> bool {
+    /// Whether it is below `path`.
+    pub(crate) fn begins_with(&self, path: &[&str]) -> bool {
         path.len() <= self.path.len()
             && self
                 .path

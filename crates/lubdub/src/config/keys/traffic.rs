@@ -15,16 +15,19 @@ pub(super) static LISTEN: Section = Section {
         "address",
         Kind::Address,
         Preset::Required(Literal::Text("0.0.0.0:8080")),
-        "an IP address and a port; [::] takes IPv6",
+        "an IP address and a port; [::] takes IPv6 and IPv4",
     )
-    .more("Port 0 lets the kernel choose one.")],
+    .more(
+        "`[::]` takes IPv6 only where another listener, or the admin's, has `0.0.0.0` with the same \
+         port. Other addresses that overlap are refused. Port 0 lets the kernel choose one.",
+    )],
 };
 
 /// `listen.NAME.tls.certificate.NAME`
 pub(super) static CERTIFICATE: Section = Section {
     path: "listen.NAME.tls.certificate.NAME",
     about: "A certificate makes the listener speak TLS, and nothing but TLS. For now a listener \
-            takes exactly one. Files are looked for from the working directory.",
+            takes exactly one.",
     example: Example::Commented,
     keys: &[
         Key::new(
@@ -57,7 +60,8 @@ pub(super) static UPSTREAM: Section = Section {
         )
         .more(
             "A request keeps its own path and query. `ws` and `http` are the same, and so are \
-             `wss` and `https`. Host names are resolved at every connect.",
+             `wss` and `https`. Host names are resolved at every connect. An upstream that is a \
+             listener of this very lubdub, or the admin's, is refused.",
         ),
         Key::new(
             "ca",

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::super::leaf::Scalar;
-use super::{Findings, Leaf, Machine, Origin, Subject, leaf};
+use super::super::read;
+use super::{Findings, Leaf, Origin, Subject, Unread, leaf};
 
 /// Where an address can be reached from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,10 @@ pub(super) fn files_short(subject: &Subject<'_>, findings: &mut Findings<'_>) {
         return;
     }
     let (needed, files) = (
-        Machine::needed(limits.pairs, limits.handshakes),
+        subject
+            .resolved
+            .household
+            .needed(limits.pairs, limits.handshakes),
         subject.machine.files,
     );
     if needed > files {
@@ -59,11 +63,30 @@ pub(super) fn limit_unreachable(subject: &Subject<'_>, findings: &mut Findings<'
         findings.warn(
             set,
             format!(
-                "is never reached: the limit of {files} file descriptors carries {} clients, those \
-                 with pairs among them, and more wait",
-                limits.connections
+                "is never reached: there are at most {} connections of clients, those with pairs \
+                 among them, and more wait (limits.connections = {}, and {files} file descriptors)",
+                limits.connections,
+                leaf(&subject.raw.limits.connections).value
             ),
         );
+    }
+    let waiters = subject.raw.upstream.values().flat_map(|upstream| {
+        let limits = &upstream.limits;
+        [&limits.waiting, &limits.requests]
+    });
+    for set in waiters.chain([&subject.raw.limits.pairs]) {
+        let set = leaf(set);
+        // "auto" is no more than there can be.
+        if read::count_or_auto(&set.value).is_ok_and(|count| count > Some(limits.connections)) {
+            findings.warn(
+                set,
+                format!(
+                    "is never reached: each of them is a connection of a client, and \
+                     limits.connections is {}",
+                    limits.connections
+                ),
+            );
+        }
     }
 
     let source = (
@@ -133,6 +156,13 @@ pub(super) fn admin_public(subject: &Subject<'_>, findings: &mut Findings<'_>) {
                 }
             },
         );
+    }
+}
+
+pub(super) fn variable_unread(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for Unread { name, meant } in subject.unread {
+        let reason = format!("nobody reads this variable; did you mean {meant}?");
+        findings.warn_of_variable(name, reason);
     }
 }
 

@@ -4,7 +4,6 @@
 mod network;
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lubdub_keepalive::Jitter;
@@ -22,7 +21,7 @@ type Read<T> = Result<T, Wrong>;
 
 /// A duration above zero.
 pub(crate) fn duration(value: &Scalar) -> Read<Duration> {
-    match duration_or_zero(value)? {
+    match zero_or_longer(value)? {
         Duration::ZERO => Err(Wrong::new("must be longer than zero")),
         duration => Ok(duration),
     }
@@ -37,9 +36,23 @@ pub(crate) fn duration_or_zero(value: &Scalar) -> Read<Duration> {
     }
 }
 
+/// A duration that may be zero, but is refused then: so zero needs no unit, which would be refused
+/// next.
+fn zero_or_longer(value: &Scalar) -> Read<Duration> {
+    match value {
+        Scalar::Integer(0) => Ok(Duration::ZERO),
+        Scalar::Text(text) if text == "0" => Ok(Duration::ZERO),
+        Scalar::Text(_)
+        | Scalar::Integer(_)
+        | Scalar::Bool(_)
+        | Scalar::Float(_)
+        | Scalar::List(_) => duration_or_zero(value),
+    }
+}
+
 /// A duration above zero, or "off".
 pub(crate) fn duration_or_off(value: &Scalar) -> Read<Option<Duration>> {
-    or_off(value, |value| match duration_or_zero(value)? {
+    or_off(value, |value| match zero_or_longer(value)? {
         Duration::ZERO => Err(Wrong::new(
             "must be longer than zero; \"off\" switches it off",
         )),
@@ -141,11 +154,6 @@ pub(crate) fn choice<T: Choice>(value: &Scalar) -> Read<T> {
     word.ok_or_else(|| Wrong(format!("must be one of \"{}\"", T::WORDS.join("\", \""))))
 }
 
-/// The path of a file.
-pub(crate) fn file(value: &Scalar) -> Read<PathBuf> {
-    text(value).map(PathBuf::from)
-}
-
 /// Text that is not empty.
 pub(crate) fn text(value: &Scalar) -> Read<&str> {
     match value {
@@ -212,6 +220,16 @@ mod tests {
         assert!(wrong(duration_or_off(&t("0s"))).contains("\"off\""));
         assert_eq!(duration_or_off(&t("off")), Ok(None));
         assert!(duration(&t("off")).is_err());
+        // To say what unit it lacks would be to send somebody on to the next mistake.
+        for zero in [Scalar::Integer(0), t("0")] {
+            let longer = "must be longer than zero";
+            assert_eq!(wrong(duration(&zero)), longer);
+            assert_eq!(
+                wrong(duration_or_off(&zero)),
+                format!("{longer}; \"off\" switches it off")
+            );
+            assert!(wrong(duration_or_zero(&zero)).contains("as in \"0s\""));
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Addresses, hosts, networks and paths: what says where requests come from and go.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::super::error::Wrong;
 use super::super::leaf::Scalar;
 use super::super::url;
 use super::{Read, list, or_off, text};
+
+/// Bits of an IPv4-mapped IPv6 address that are the same in all.
+const MAPPED: u8 = 96;
 
 /// An IP address and a port.
 pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
@@ -29,14 +32,35 @@ pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<SocketAddr>> {
 /// A host name or IP literal as it stands in `Host`, without its port, in lower case.
 pub(crate) fn host(value: &Scalar) -> Read<String> {
     let host = text(value)?;
-    let is_literal = match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
-        Some(literal) => matches!(literal.parse(), Ok(IpAddr::V6(_))),
-        None => false,
+    if host.contains('*') {
+        return Err(Wrong::new(
+            "must be one whole host, without \"*\"; what is not set is for every host",
+        ));
+    }
+    whole_host(host)
+}
+
+/// Any number of hosts.
+pub(crate) fn hosts(value: &Scalar) -> Read<Vec<String>> {
+    let host = |value: &Scalar| {
+        let host = text(value)?;
+        if host.contains('*') {
+            return Err(Wrong::new("must be whole hosts, without \"*\""));
+        }
+        whole_host(host)
     };
-    if is_literal || url::is_host_name(host) {
+    list(value).iter().map(host).collect()
+}
+
+fn whole_host(host: &str) -> Read<String> {
+    let literal = (host.strip_prefix('['))
+        .and_then(|rest| rest.strip_suffix(']'))
+        .and_then(|literal| literal.parse::<Ipv6Addr>().ok());
+    if let Some(literal) = literal {
+        // However it is abbreviated.
+        return Ok(format!("[{literal}]"));
+    }
+    if url::is_host_name(host) {
         return Ok(host.to_ascii_lowercase());
     }
     Err(Wrong::new(
@@ -44,22 +68,33 @@ pub(crate) fn host(value: &Scalar) -> Read<String> {
     ))
 }
 
-/// Any number of hosts.
-pub(crate) fn hosts(value: &Scalar) -> Read<Vec<String>> {
-    list(value).iter().map(host).collect()
-}
-
 /// Any number of networks; an address is a network of one.
 pub(crate) fn networks(value: &Scalar) -> Read<Vec<IpNet>> {
     let network = |value: &Scalar| {
         let text = text(value).ok()?;
         let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(single)
+        text.parse().ok().or_else(single).map(canonical)
     };
     list(value)
         .iter()
         .map(|value| network(value).ok_or_else(not_networks))
         .collect()
+}
+
+/// An IPv4 network that is written as one of IPv6 (RFC 4291 2.5.5.2), as what it is: peers with IPv4
+/// addresses are known by these, whatever the socket says.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else {
+        return network;
+    };
+    mapped
+        .addr()
+        .to_ipv4_mapped()
+        .and_then(|address| {
+            let prefix = mapped.prefix_len().checked_sub(MAPPED)?;
+            Ipv4Net::new(address, prefix).ok()
+        })
+        .map_or(network, IpNet::V4)
 }
 
 /// The beginning of a path, without a slash at its end.
@@ -109,6 +144,20 @@ mod tests {
         assert!(hosts(&t("a:80")).is_err());
     }
 
+    /// `::ffff:10.0.0.0/104` was taken, and never matched: peers are compared by their IPv4 address.
+    #[test]
+    fn an_ipv4_network_in_ipv6_is_one_of_ipv4() {
+        let network = |text: &str| networks(&t(text)).unwrap()[0].to_string();
+        assert_eq!(network("::ffff:10.0.0.0/104"), "10.0.0.0/8");
+        assert_eq!(network("::ffff:0:0/96"), "0.0.0.0/0");
+        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1/32");
+        assert_eq!(network("::ffff:192.0.2.1/128"), "192.0.2.1/32");
+        // These are of IPv6 whatever they are called.
+        assert_eq!(network("::/0"), "::/0");
+        assert_eq!(network("::ffff:10.0.0.0/95"), "::ffff:10.0.0.0/95");
+        assert_eq!(network("fd00::/8"), "fd00::/8");
+    }
+
     #[test]
     fn prefixes_are_segments() {
         let prefix = |text| path_prefix(&t(text));
@@ -126,8 +175,17 @@ mod tests {
     fn hosts_have_no_port() {
         assert_eq!(host(&t("Chat.Example")), Ok("chat.example".to_owned()));
         assert_eq!(host(&t("[::1]")), Ok("[::1]".to_owned()));
-        for text in ["", "a:80", "::1", "http://a", "*", "a b"] {
+        assert_eq!(
+            host(&t("[2001:DB8:0::0:1]")),
+            Ok("[2001:db8::1]".to_owned())
+        );
+        for text in ["", "a:80", "::1", "http://a", "a b"] {
             assert!(host(&t(text)).is_err(), "{text}");
+        }
+        for text in ["*", "*.example.com"] {
+            let Wrong(wrong) = host(&t(text)).unwrap_err();
+            assert!(wrong.contains("one whole host, without \"*\""), "{wrong}");
+            assert!(hosts(&t(text)).unwrap_err().0.contains("whole hosts"));
         }
     }
 }

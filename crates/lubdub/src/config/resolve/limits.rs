@@ -6,7 +6,7 @@ use lubdub_proxy::settings::Limits;
 
 use super::super::error::{Mistakes, Wrong};
 use super::super::leaf::Scalar;
-use super::super::machine::Machine;
+use super::super::machine::{Household, Machine};
 use super::super::{raw, read};
 use super::take;
 
@@ -17,10 +17,11 @@ const MIN_HEAD: u64 = 8 * 1024;
 pub(super) fn resolve(
     raw: &raw::Limits,
     machine: &Machine,
+    household: &Household,
     mistakes: &mut Mistakes,
 ) -> Option<Limits> {
-    let carried = NonZeroUsize::new(machine.pairs());
-    let most = |value: &_| within(value, carried, machine);
+    let carried = NonZeroUsize::new(machine.pairs(household));
+    let most = |value: &_| within(value, carried, machine, household);
     let pairs = take(&raw.pairs, most, mistakes);
     // A file limit that carries nothing is told of once.
     let connections = match carried {
@@ -46,17 +47,17 @@ fn within(
     value: &Scalar,
     carried: Option<NonZeroUsize>,
     machine: &Machine,
+    household: &Household,
 ) -> Result<Option<NonZeroUsize>, Wrong> {
+    let files = machine.files;
     let Some(carried) = carried else {
         return Err(Wrong(format!(
-            "the file limit of {} carries no pair; raise it",
-            machine.files
+            "the file limit of {files} carries no pair beside {household}; raise it"
         )));
     };
     match read::count_or_auto(value)? {
         Some(count) if count > carried => Err(Wrong(format!(
-            "is more than the {carried} that the file limit of {} carries",
-            machine.files
+            "is more than the {carried} that the file limit of {files} carries beside {household}"
         ))),
         count => Ok(count),
     }

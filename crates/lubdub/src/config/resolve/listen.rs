@@ -10,12 +10,14 @@ use rustls::ServerConfig;
 use super::super::error::Mistakes;
 use super::super::tree::Table;
 use super::super::{pem, raw, read};
-use super::{require, table_set_at};
+use super::address::Addresses;
+use super::{load, require, set, table_set_at};
 
 /// All listeners, at least one.
 pub(super) fn resolve(
     tree: &Table,
     raw: &BTreeMap<String, raw::Listen>,
+    addresses: &Addresses<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Listener>> {
     if raw.is_empty() {
@@ -27,7 +29,7 @@ pub(super) fn resolve(
     }
     let listeners: Vec<_> = raw
         .iter()
-        .map(|(name, listen)| listener(tree, name, listen, mistakes))
+        .map(|(name, listen)| listener(tree, name, listen, addresses, mistakes))
         .collect();
     listeners.into_iter().collect()
 }
@@ -36,6 +38,7 @@ fn listener(
     tree: &Table,
     name: &str,
     raw: &raw::Listen,
+    addresses: &Addresses<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Listener> {
     let key = format!("listen.{name}");
@@ -49,9 +52,11 @@ fn listener(
         Some(tls) => server_config(tree, &format!("{key}.tls"), tls, mistakes).map(Some),
         None => Some(None),
     };
+    let address = address?;
     Some(Listener {
         name: name.into(),
-        address: address?,
+        address,
+        v6_only: addresses.v6_only(address),
         tls: tls?,
     })
 }
@@ -88,10 +93,10 @@ fn with_certificate(
     raw: &raw::Certificate,
     mistakes: &mut Mistakes,
 ) -> Option<Arc<ServerConfig>> {
-    let chain = |value: &_| pem::certificates(&read::file(value)?);
-    let chain = require(&raw.cert, &format!("{key}.cert"), chain, mistakes);
-    let private_key = |value: &_| pem::private_key(&read::file(value)?);
-    let private_key = require(&raw.key, &format!("{key}.key"), private_key, mistakes);
+    let chain = set(&raw.cert, &format!("{key}.cert"), mistakes)
+        .and_then(|leaf| load(leaf, pem::certificates, mistakes));
+    let private_key = set(&raw.key, &format!("{key}.key"), mistakes)
+        .and_then(|leaf| load(leaf, pem::private_key, mistakes));
 
     tls::server_config(chain?, private_key?)
         .map_err(|error| {
@@ -101,9 +106,7 @@ fn with_certificate(
                 rustls::Error::InconsistentKeys(_) => {
                     (&raw.key, format!("does not belong to {key}.cert"))
                 }
-                error @ rustls::Error::InvalidCertificate(_) => {
-                    (&raw.cert, format!("cannot be used: {error}"))
-                }
+                rustls::Error::InvalidCertificate(error) => (&raw.cert, pem::unusable(&error).0),
                 error => (&raw.key, format!("cannot be used: {error}")),
             };
             if let Some(leaf) = leaf {

@@ -1,6 +1,7 @@
 //! From what was set to what is meant: the typed settings, or every mistake.
 
 mod address;
+mod circle;
 mod limits;
 mod listen;
 mod process;
@@ -8,17 +9,21 @@ mod route;
 mod terms;
 mod upstream;
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
-use super::machine::Machine;
+use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
 use super::tree::Table;
-use super::{AdminSettings, LogSettings, read};
+use super::{AdminSettings, LogSettings, file, read, url};
+use address::Addresses;
 
 /// What a configuration says.
 pub(crate) struct Resolved {
@@ -28,6 +33,8 @@ pub(crate) struct Resolved {
     pub admin: Option<AdminSettings>,
     /// To the log.
     pub log: LogSettings,
+    /// What has descriptors besides clients and upstreams.
+    pub household: Household,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -38,8 +45,11 @@ pub(crate) fn resolve(
     mistakes: &mut Mistakes,
 ) -> Option<Resolved> {
     // Everything is read before the first `?`, so that every mistake is found.
-    let listeners = listen::resolve(tree, &raw.listen, mistakes);
-    let limits = limits::resolve(&raw.limits, machine, mistakes);
+    let addresses = Addresses::of(raw);
+    let listeners = listen::resolve(tree, &raw.listen, &addresses, mistakes);
+    let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
+    let household = household(raw, workers.flatten().unwrap_or(machine.cores));
+    let limits = limits::resolve(&raw.limits, machine, &household, mistakes);
     let upstreams = upstream::resolve(&raw.upstream, limits.as_ref(), mistakes);
     let base = raw.terms();
     let base_terms = terms::resolve(&base, mistakes);
@@ -47,11 +57,11 @@ pub(crate) fn resolve(
     let timeouts = front_timeouts(&raw.timeouts, mistakes);
     let forwarded = forwarded(&raw.forwarded, mistakes);
     let drain = drain(&raw.drain, mistakes);
-    let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
-    let admin = process::admin(&raw.admin, mistakes);
+    let admin = process::admin(&raw.admin, &addresses, mistakes);
     let log = process::log(&raw.log, mistakes);
     let logging = process::logging(&raw.log, mistakes);
-    address::refuse_shared(raw, mistakes);
+    addresses.refuse_overlaps(mistakes);
+    circle::refuse(raw, &addresses, mistakes);
 
     base_terms?;
     let settings = Settings {
@@ -62,13 +72,29 @@ pub(crate) fn resolve(
         forwarded: forwarded?,
         drain: drain?,
         logging: logging?,
-        workers: workers?.unwrap_or(machine.cores),
+        workers: workers.map(|_| household.workers)?,
     };
     Some(Resolved {
         settings,
         admin: admin?,
         log: log?,
+        household,
     })
+}
+
+/// What will have descriptors besides clients and upstreams.
+fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
+    let urls = raw.upstream.values().filter_map(|set| set.url.as_ref());
+    let names: BTreeSet<_> = urls
+        .filter_map(|leaf| url::parse(read::text(&leaf.value).ok()?).ok())
+        .map(|url| url.host)
+        .filter(|host| host.parse::<IpAddr>().is_err())
+        .collect();
+    Household {
+        workers,
+        listeners: raw.listen.len(),
+        names: names.len(),
+    }
 }
 
 /// Where the admin listener is to be, the inner `None` for nowhere. `None` if that is wrong, which is
@@ -96,11 +122,27 @@ fn require<T>(
     read: impl FnOnce(&Scalar) -> Result<T, Wrong>,
     mistakes: &mut Mistakes,
 ) -> Option<T> {
-    let Some(leaf) = leaf else {
+    set(leaf, key, mistakes).and_then(|leaf| mistakes.read(leaf, read))
+}
+
+/// What must be set; `key` is its key.
+fn set<'a>(leaf: &'a Option<Leaf>, key: &str, mistakes: &mut Mistakes) -> Option<&'a Leaf> {
+    if leaf.is_none() {
         mistakes.about(key, "must be set");
-        return None;
-    };
-    mistakes.read(leaf, read)
+    }
+    leaf.as_ref()
+}
+
+/// Reads the file that `leaf` names.
+fn load<T>(
+    leaf: &Leaf,
+    load: impl FnOnce(&Path) -> Result<T, Wrong>,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    file::path(leaf)
+        .and_then(|path| load(&path))
+        .map_err(|Wrong(wrong)| mistakes.wrong(leaf, wrong))
+        .ok()
 }
 
 /// Reads a value that may be missing. The outer `None` says that it is wrong.

@@ -7,17 +7,25 @@ use lubdub_proxy::settings::Logging;
 use super::super::error::Mistakes;
 use super::super::token::Token;
 use super::super::{AdminSettings, LogSettings, raw, read};
-use super::{optional, take};
+use super::address::Addresses;
+use super::{load, take};
 
 /// The inner `None` says that there is no admin listener.
-pub(super) fn admin(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<AdminSettings>> {
+pub(super) fn admin(
+    raw: &raw::Admin,
+    addresses: &Addresses<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Option<AdminSettings>> {
     let address = admin_address(raw, mistakes);
-    let token = |value: &_| Token::from_file(&read::file(value)?);
-    let token = optional(&raw.token_file, token, mistakes);
+    let token = match &raw.token_file {
+        Some(leaf) => load(leaf, Token::from_file, mistakes).map(Some),
+        None => Some(None),
+    };
     let hosts = take(&raw.hosts, read::hosts, mistakes);
     let (address, token, hosts) = (address?, token?, hosts?);
     Some(address.map(|address| AdminSettings {
         address,
+        v6_only: addresses.v6_only(address),
         token,
         hosts,
     }))

@@ -10,7 +10,7 @@ use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
 use super::super::raw::{self, Terms};
 use super::super::tree::Table;
-use super::super::{read, schema};
+use super::super::{name, read, schema};
 use super::upstream::Upstreams;
 use super::{optional, table_set_at, take, terms};
 
@@ -29,11 +29,11 @@ pub(super) fn resolve(
         );
     }
     // One that was set has been refused; this one would be the only upstream's.
-    if raw.contains_key(NO_ROUTE) {
-        let key = format!("upstream.{NO_ROUTE}");
+    if let Some(taken) = raw.keys().find(|name| name::same(name, NO_ROUTE)) {
+        let key = format!("upstream.{taken}");
         let wrong = format!(
-            "its route would be called \"{NO_ROUTE}\" as well, which stands in metrics for requests \
-             that reach no route; choose another name, or set route.NAME.upstream = \"{NO_ROUTE}\""
+            "its route would be called \"{taken}\" as well, which stands in metrics for requests \
+             that reach no route; choose another name, or set route.NAME.upstream = \"{taken}\""
         );
         mistakes.wrong_at(&key, tree.mentioned_by(&key), wrong);
     }
@@ -81,7 +81,8 @@ fn route(
 /// The upstream that `leaf` names. One that is there but wrong has been noted already.
 fn find(leaf: &Leaf, upstreams: &Upstreams, mistakes: &mut Mistakes) -> Option<Arc<Upstream>> {
     let name = mistakes.read(leaf, |value| read::text(value).map(str::to_owned))?;
-    if let Some(upstream) = upstreams.get(&name) {
+    let mut all = upstreams.iter();
+    if let Some((_, upstream)) = all.find(|(known, _)| name::same(known, &name)) {
         return upstream.clone();
     }
     let wrong = match schema::nearest(&name, upstreams.keys().map(String::as_str)) {

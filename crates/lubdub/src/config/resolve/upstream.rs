@@ -12,7 +12,7 @@ use super::super::error::{Mistake, Mistakes, Wrong};
 use super::super::leaf::{Leaf, Scalar};
 use super::super::url::{self, Security, UpstreamUrl};
 use super::super::{pem, raw, read};
-use super::{optional, take};
+use super::{load, take};
 
 /// The upstreams by name; `None` is one that is wrong, which is then noted.
 pub(super) type Upstreams = BTreeMap<String, Option<Arc<Upstream>>>;
@@ -67,7 +67,10 @@ fn upstream(
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
     let pool = take(&raw.pool, read::switch, mistakes);
     let pool_age = take(&raw.pool_age, read::duration, mistakes);
-    let ca = optional(&raw.ca, read::file, mistakes);
+    let ca = match &raw.ca {
+        Some(leaf) => load(leaf, |path| Ok(path.to_owned()), mistakes).map(Some),
+        None => Some(None),
+    };
     let (url, ca) = (url?, ca?);
     let tls = match (url.security, ca, &raw.ca) {
         (Security::Plain, Some(_), Some(leaf)) => {

@@ -114,3 +114,8 @@ fn the_committed_example_is_made_from_the_declaration() {
 fn the_committed_reference_is_made_from_the_declaration() {
     assert_committed("docs/reference/config.md", &reference());
 }
+
+#[test]
+fn the_committed_page_of_warnings_is_what_the_program_says() {
+    assert_committed("docs/topics/checks.md", explanation::PAGE);
+}

@@ -1,6 +1,8 @@
 //! The configuration as a whole: from sources to settings.
 
+mod budgets;
 mod declaration;
+mod names;
 mod warnings;
 
 use std::num::NonZeroU32;
@@ -14,6 +16,9 @@ const MACHINE: Machine = Machine {
     files: 20_000,
     cores: std::num::NonZeroUsize::MIN,
 };
+
+/// Pairs that it carries beside a listener and an upstream with a name.
+const CARRIED: usize = 9947;
 
 /// Sources that set these keys on the command line.
 fn flags(keys: &[(&str, &str)]) -> Sources {
@@ -62,7 +67,7 @@ fn a_listener_and_an_upstream_are_a_configuration_with_the_proxys_defaults() {
     assert_eq!(route.pairs, None);
     assert_eq!(*route.terms, Terms::default());
     assert_eq!(settings.timeouts, FrontTimeouts::default());
-    assert_eq!(settings.limits.pairs, MACHINE.pairs());
+    assert_eq!(settings.limits.pairs, CARRIED);
     assert_eq!(settings.limits.pairs_per_source, None);
     assert_eq!(settings.limits.handshakes.get(), 512);
     assert_eq!(settings.limits.head_bytes, 64 * 1024);
@@ -167,7 +172,7 @@ fn every_mistake_is_found_at_once() {
         ("close.to_client.drain", "1005"),
         ("route.x.upstream", "c"),
         ("limits.pairs", "20000"),
-        ("listen.Bad.address", "127.0.0.1:1"),
+        ("listen.bad-.address", "127.0.0.1:1"),
         ("admin", "off"),
         ("log.level.x", "info"),
         ("keepalive.client.jitter", "2"),
@@ -177,8 +182,9 @@ fn every_mistake_is_found_at_once() {
         "timeouts.conect = \"5s\" (--set): unknown key; did you mean timeouts.connect?",
         "close.to_client.drain = 1005 (--set): close code 1005 is only reported",
         "route.x.upstream = \"c\" (--set): there is no such upstream; did you mean \"b\"?",
-        "limits.pairs = 20000 (--set): is more than the 9952 that the file limit of 20000 carries",
-        "listen.Bad (--set): a name is at most 32",
+        "limits.pairs = 20000 (--set): is more than the 9947 that the file limit of 20000 carries beside 1 worker \
+         and 1 listener",
+        "listen.bad- (--set): a name is at most 63",
         "admin = \"off\" (--set): is a table: set what is in it, such as admin.address",
         "log.level (--set): takes a value, not a table",
         "keepalive.client.jitter = 2 (--set): must be a number from 0 to 1",
@@ -235,6 +241,10 @@ fn no_route_can_have_the_name_that_metrics_give_to_none() {
         ("upstream.none.url", "ws://c"),
     ];
     assert!(with(&advice).is_ok());
+    assert_eq!(
+        self::mistakes(&[("route.None.path_prefix", "/x")]),
+        [format!("route.None (--set): {wrong}")]
+    );
     assert!(with(&[("route.none_at_all.path_prefix", "/x")]).is_ok());
 }
 
@@ -360,23 +370,48 @@ fn variables_are_text_until_the_key_says_how_to_read_it() {
     assert_eq!(config.admin.unwrap().hosts, ["a.example", "b.example"]);
 }
 
+/// They were ignored without a word, or, some of them, refused.
 #[test]
-fn a_missing_underscore_is_noticed() {
-    let variables = vec![("LUBDUB_LOG__LEVEL".into(), "debug".into())];
-    let mistakes = load(
-        &Sources {
-            variables,
-            ..Sources::default()
-        },
-        &MACHINE,
-    )
-    .unwrap_err();
-    assert!(
-        mistakes
-            .to_string()
-            .contains("LUBDUB_LOG__LEVEL: is not lubdub's; did you mean LUBDUB__LOG__LEVEL?"),
-        "{mistakes}"
-    );
+fn variables_that_nobody_reads_are_warned_of_unless_they_are_others() {
+    let warnings = |name: &str| {
+        let sources = Sources {
+            variables: vec![(name.into(), "s3cret".into())],
+            ..flags(&[
+                ("listen.a.address", "127.0.0.1:0"),
+                ("upstream.b.url", "ws://b"),
+            ])
+        };
+        load(&sources, &MACHINE).unwrap().warnings
+    };
+    for (name, meant) in [
+        ("LUBDUB_LOG__LEVEL", "LUBDUB__LOG__LEVEL"),
+        ("LUBDUB_LOG_LEVEL", "LUBDUB__LOG__LEVEL"),
+        ("LUBDUB_LISTEN", "LUBDUB__LISTEN__NAME__ADDRESS"),
+        ("LUBDUB_ADMIN_TOKEN", "LUBDUB__ADMIN__ADDRESS"),
+        ("lubdub__log__level", "LUBDUB__LOG__LEVEL"),
+        ("Lubdub__Log__Level", "LUBDUB__LOG__LEVEL"),
+    ] {
+        assert_eq!(
+            warnings(name).to_string(),
+            format!(
+                "the configuration has a warning\n  {name}: nobody reads this variable; did you \
+                 mean {meant}?\n    see: lubdub explain variable-unread"
+            )
+        );
+    }
+    for name in [
+        "LUBDUB_CONFIG_DIR",
+        "LUBDUB_PORT",
+        "LUBDUB_PORT_8080_TCP_ADDR",
+        "LUBDUB_SERVICE_HOST",
+        "LUBDUB_ADMIN_PORT",
+        "LUBDUB_ADMIN_SERVICE_PORT_METRICS",
+        "LUBDUB_LISTENERS",
+        "lubdub_log_level",
+        "LUBDUBX__LOG__LEVEL",
+    ] {
+        assert_eq!(warnings(name).len(), 0, "{name}");
+    }
 }
 
 #[test]
@@ -390,86 +425,18 @@ fn flags_of_the_whole_replace_what_is_below_them_only() {
         variables: variables
             .map(|(name, value)| (name.into(), value.into()))
             .to_vec(),
-        replaced: vec!["listen"],
+        replaced: vec![("listen", "--listen")],
         ..flags(&[("listen.main.address", "127.0.0.1:1")])
     };
     let config = load(&sources, &MACHINE).unwrap();
     assert_eq!(config.settings.listeners.len(), 1);
+    assert_eq!(
+        config.replacements(),
+        [(
+            "--listen",
+            "listen.a (LUBDUB__LISTEN__A__ADDRESS)".to_owned()
+        )]
+    );
     assert_eq!(&*config.settings.routes[0].name, "b");
     assert_eq!(config.log.level, Level::DEBUG);
-}
-
-#[test]
-fn an_upstream_has_places_for_those_who_wait_for_it() {
-    let upstream = |more: &[(&str, &str)]| {
-        let settings = with(more).unwrap().settings;
-        let upstream = &settings.routes[0].upstream;
-        (upstream.waiting, upstream.requests)
-    };
-    assert_eq!(upstream(&[]), (1024, MACHINE.pairs() / 2));
-    let small = [("limits.pairs", "1000"), ("limits.connections", "3000")];
-    assert_eq!(upstream(&small), (250, 1500));
-    let least = [("limits.pairs", "1"), ("limits.connections", "1")];
-    assert_eq!(upstream(&least), (1, 1));
-    let set = [
-        ("upstream.b.limits.waiting", "7"),
-        ("upstream.b.limits.requests", "9"),
-    ];
-    assert_eq!(upstream(&set), (7, 9));
-    assert_eq!(
-        mistakes(&[("upstream.b.limits.waiting", "0")]),
-        ["upstream.b.limits.waiting = 0 (--set): must be a whole number above zero, or \"auto\""]
-    );
-}
-
-#[test]
-fn there_are_no_more_connections_than_the_file_limit_carries() {
-    let limits = |more: &[(&str, &str)]| with(more).unwrap().settings.limits;
-    assert_eq!(limits(&[]).connections.get(), MACHINE.pairs());
-    let few = limits(&[("limits.connections", "100")]);
-    assert_eq!((few.connections.get(), few.pairs), (100, 100));
-    assert_eq!(
-        mistakes(&[("limits.connections", "20000")]),
-        [
-            "limits.connections = 20000 (--set): is more than the 9952 that the file limit of 20000 \
-          carries"
-        ]
-    );
-}
-
-#[test]
-fn a_switch_is_true_or_false_wherever_it_is_set() {
-    let variables = [
-        ("LUBDUB__UPSTREAM__B__POOL", "false"),
-        ("LUBDUB__UPSTREAM__B__POOL_AGE", "1h"),
-        ("LUBDUB__FORWARDED__VIA", "true"),
-    ];
-    let sources = Sources {
-        variables: variables
-            .map(|(name, value)| (name.into(), value.into()))
-            .to_vec(),
-        ..flags(&[
-            ("listen.a.address", "127.0.0.1:0"),
-            ("upstream.b.url", "ws://b"),
-        ])
-    };
-    let settings = load(&sources, &MACHINE).unwrap().settings;
-    let upstream = &settings.routes[0].upstream;
-    assert_eq!(
-        (upstream.pool, upstream.pool_age),
-        (false, Duration::from_secs(3600))
-    );
-    assert!(settings.forwarded.via);
-
-    let settings = with(&[]).unwrap().settings;
-    let upstream = &settings.routes[0].upstream;
-    assert_eq!(
-        (upstream.pool, upstream.pool_age),
-        (true, Duration::from_secs(60))
-    );
-    assert!(!settings.forwarded.via);
-    assert_eq!(
-        mistakes(&[("forwarded.via", "yes")]),
-        ["forwarded.via = \"yes\" (--set): must be true or false"]
-    );
 }

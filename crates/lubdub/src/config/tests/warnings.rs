@@ -44,7 +44,7 @@ fn a_warning_names_key_value_origin_reason_and_page() {
         "the configuration has a warning\n  \
          timeouts.write_stall = \"off\" (--set): a peer that stops reading but answers at times \
          keeps its pair, and what is buffered for it, for ever\n    \
-         see docs/topics/checks.md#write-stall-off"
+         see: lubdub explain write-stall-off"
     );
 }
 
@@ -247,19 +247,22 @@ fn upstreams_without_a_route() {
 
 #[test]
 fn pairs_and_handshakes_that_need_more_files_than_there_are() {
-    // 20000 files, 96 of them for all else, two for each of the 512 handshakes.
-    expect_warning("files-short", "limits.pairs", &[("limits.pairs", "9441")]);
-    expect_none(&[("limits.pairs", "9440")]);
-    expect_none(&[("limits.pairs", "9441"), ("limits.handshakes", "511")]);
+    // 20000 files, 106 of them for all else, two for each of the 512 handshakes.
+    expect_warning("files-short", "limits.pairs", &[("limits.pairs", "9436")]);
+    expect_none(&[("limits.pairs", "9435")]);
+    expect_none(&[("limits.pairs", "9436"), ("limits.handshakes", "511")]);
     expect_none(&[("limits.pairs", "auto"), ("limits.handshakes", "1000")]);
 }
 
 #[test]
 fn handshakes_that_have_fewer_files_than_they_may_take() {
-    // 20000 files carry 9952 clients, pairs or not.
+    // 20000 files carry 9947 clients, pairs or not.
     let key = "limits.handshakes";
-    expect_warning("limit-unreachable", key, &[(key, "9953")]);
-    expect_none(&[(key, "9952")]);
+    expect_warning("limit-unreachable", key, &[(key, "9948")]);
+    expect_none(&[(key, "9947")]);
+    let fewer = ("limits.connections", "600");
+    expect_warning("limit-unreachable", key, &[fewer, (key, "601")]);
+    expect_none(&[fewer, (key, "600")]);
     // Not the number of pairs is at fault then.
     let with_pairs = [(key, "100000"), ("limits.pairs", "1000")];
     expect_warning("limit-unreachable", key, &with_pairs);
@@ -278,15 +281,29 @@ fn handshakes_that_have_fewer_files_than_they_may_take() {
         warnings.map(|warning| warning.key.clone()).collect()
     };
     assert!(warned(&[]).is_empty(), "the default of 512 is for all");
-    assert_eq!(warned(&[("limits.pairs", "464")]), ["limits.pairs"]);
+    assert_eq!(warned(&[("limits.pairs", "459")]), ["limits.pairs"]);
+}
+
+#[test]
+fn more_pairs_or_waiters_than_connections() {
+    let few = ("limits.connections", "100");
+    for key in [
+        "limits.pairs",
+        "upstream.b.limits.waiting",
+        "upstream.b.limits.requests",
+    ] {
+        expect_warning("limit-unreachable", key, &[few, (key, "101")]);
+        expect_none(&[few, (key, "100")]);
+    }
+    expect_none(&[few]);
 }
 
 #[test]
 fn limits_of_sources_and_routes_above_that_of_all_pairs() {
     for key in ["limits.pairs_per_source", "route.b.limits.pairs"] {
         expect_warning("limit-unreachable", key, &[(key, "50000")]);
-        expect_warning("limit-unreachable", key, &[(key, "9953")]);
-        expect_none(&[(key, "9952")]);
+        expect_warning("limit-unreachable", key, &[(key, "9948")]);
+        expect_none(&[(key, "9947")]);
         let pairs = ("limits.pairs", "1000");
         expect_warning("limit-unreachable", key, &[pairs, (key, "1001")]);
         expect_none(&[pairs, (key, "1000")]);
