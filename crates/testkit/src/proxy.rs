@@ -32,6 +32,8 @@ pub struct ProxyBox {
     pub drain: Drain,
     /// How the upstream is told about the client.
     pub forwarded: Forwarded,
+    /// Where it listens; port 0 lets the kernel choose.
+    pub listen: SocketAddr,
     /// The host that the route is for; `None` for all.
     pub host: Option<String>,
     /// Pairs at a time on the route.
@@ -87,6 +89,7 @@ impl ProxyBox {
                 trust: Vec::new(),
                 via: false,
             },
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
             host: None,
             route_pairs: None,
             listener_tls: None,
@@ -192,7 +195,7 @@ impl ProxyBox {
         Settings {
             listeners: vec![Listener {
                 name: "main".into(),
-                address: (Ipv4Addr::LOCALHOST, 0).into(),
+                address: self.listen,
                 v6_only: false,
                 tls: self.listener_tls,
             }],

@@ -12,12 +12,15 @@ pub(crate) fn warnings() -> Vec<&'static str> {
     sections().map(|(name, _)| name).collect()
 }
 
-/// What there is to say about a warning; of all warnings the first sentence, if none is named.
+/// What there is to say about a warning; of all of them a line, if none is named.
 pub(crate) fn explanation(name: Option<&str>) -> String {
     let found = sections().filter(|(known, _)| name.is_none_or(|name| name == *known));
     let text = found.map(|(known, text)| match name {
         Some(_) => format!("{known}\n\n{}\n", plain(text)),
-        None => format!("{known}: {}\n", plain(first_sentence(text))),
+        None => format!(
+            "{known}: {}\n",
+            plain(first_paragraph(text)).replace('\n', " ")
+        ),
     });
     text.collect()
 }
@@ -28,8 +31,7 @@ fn sections() -> impl Iterator<Item = (&'static str, &'static str)> {
     sections.filter_map(|section| section.split_once('\n').map(|(n, text)| (n, text.trim())))
 }
 
-/// The first paragraph, in a line.
-fn first_sentence(text: &str) -> &str {
+fn first_paragraph(text: &str) -> &str {
     text.split("\n\n").next().unwrap_or(text)
 }
 

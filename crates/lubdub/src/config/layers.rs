@@ -158,7 +158,13 @@ fn variables(variables: &[(OsString, OsString)], layers: &mut Layers, mistakes: 
         .map(|(name, value)| (name, value))
         .collect();
     for (name, text) in sorted {
-        let Some(name) = name.to_str() else { continue };
+        let Some(name) = name.to_str() else {
+            let name = name.to_string_lossy();
+            if name.starts_with(PREFIX) {
+                mistakes.about(name, "its name must be UTF-8");
+            }
+            continue;
+        };
         let Some(key) = name.strip_prefix(PREFIX) else {
             layers.unread.extend(meant_by(name).map(|meant| Unread {
                 name: name.to_owned(),

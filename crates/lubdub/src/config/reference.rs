@@ -17,7 +17,11 @@ lubdub is configured in four layers, the weakest first:
    as in `LUBDUB__KEEPALIVE__CLIENT__INTERVAL=5s`,
 4. flags: `--set KEY=VALUE` for any key; `--log-level` and `--log-format`; `--listen ADDR`, which
    replaces all listeners of the layers below by one called `main`; `--upstream URL`, which
-   replaces all upstreams and routes by one upstream and one route called `main`.
+   replaces all upstreams and routes by one upstream and one route called `main`. `lubdub check` and
+   the log say what these two have replaced.
+
+A variable that begins with `LUBDUB__` and names no key is a mistake. One that only looks like it, such
+as `LUBDUB_LOG_LEVEL`, is [warned of](../topics/checks.md#variable-unread).
 
 Layers are merged key by key; a list is replaced as a whole. `lubdub check` names every mistake
 with its key, its value and where it was set. `lubdub config effective` prints every key that is in

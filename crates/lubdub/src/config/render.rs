@@ -1,6 +1,8 @@
 //! Configuration as TOML: the example file, the defaults, and what is in effect.
 
-use super::keys::{self, Example, NAME, Preset, SECTIONS, Section};
+use super::file;
+use super::keys::{self, Example, Found, Kind, NAME, Preset, SECTIONS, Section};
+use super::leaf::{Leaf, Scalar};
 use super::tree::{Table, Tree};
 
 /// What the operator's names are in examples, by the table that they are in.
@@ -110,7 +112,8 @@ fn effective_table(out: &mut String, path: &str, table: &Table) {
     let mut lines = Vec::new();
     for (name, tree) in &table.entries {
         if let Tree::Leaf(leaf) = tree {
-            lines.push((format!("{name} = {}", leaf.value), leaf.origin.to_string()));
+            let value = in_effect(leaf);
+            lines.push((format!("{name} = {value}"), leaf.origin.to_string()));
         }
     }
     if !lines.is_empty() || table.entries.is_empty() {
@@ -133,6 +136,18 @@ fn effective_table(out: &mut String, path: &str, table: &Table) {
         if let Tree::Table(table) = tree {
             effective_table(out, &format!("{path}.{name}"), table);
         }
+    }
+}
+
+/// A value that means the same in whatever file it is put: a path begins where it is written.
+fn in_effect(leaf: &Leaf) -> Scalar {
+    let path: Vec<&str> = leaf.key.split('.').collect();
+    match keys::find(&path) {
+        Found::Key(key) if matches!(key.kind, Kind::File) => file::path(leaf).map_or_else(
+            |_| leaf.value.clone(),
+            |path| Scalar::Text(file::absolute(&path)),
+        ),
+        Found::Key(_) | Found::Table | Found::Named | Found::Nothing => leaf.value.clone(),
     }
 }
 

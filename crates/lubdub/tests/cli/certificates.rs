@@ -132,6 +132,18 @@ fn a_relative_path_begins_where_the_file_is_that_names_it() {
     };
     let args = ["check", "--config", "../lubdub.toml"];
     lubdub().run(&args).expect_ok();
+    // What is in effect is in effect wherever it is put.
+    let effective = lubdub()
+        .run(&["config", "effective", "--config", "../lubdub.toml"])
+        .expect_ok();
+    assert!(
+        effective.contains("cert = \"/") && effective.contains("ca = \"/"),
+        "{effective}"
+    );
+    Lubdub::new("tls_effective")
+        .file("effective.toml", &effective)
+        .run(&["check", "--config", "effective.toml"])
+        .expect_ok();
     // A flag's begins in the working directory.
     let flag = ["--set", "upstream.chat.ca=../cert.pem"];
     lubdub().run(&[&args[..], &flag].concat()).expect_ok();

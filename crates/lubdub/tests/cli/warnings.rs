@@ -107,7 +107,10 @@ fn a_warning_is_explained_by_its_name() {
     assert!(text.contains("(but see enforce-never (lubdub explain enforce-never))"));
     assert!(!text.contains("]("), "{text}");
     let all = Lubdub::new("explain").run(&["explain"]).expect_ok();
-    assert!(all.contains("\ninterval-off: "), "{all}");
+    assert!(
+        all.lines().all(|line| line.contains(": ")) && all.contains("\ninterval-off: "),
+        "{all}"
+    );
     let unknown = Lubdub::new("explain").run(&["explain", "interval-of"]);
     assert_eq!(unknown.code, super::program::USAGE);
     assert!(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_metrics::Pause;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -152,7 +153,15 @@ impl Acceptor {
         loop {
             // Not before somebody is there: an idle listener must not hold another's last place.
             let mut ready = self.socket.readable().await?;
-            let place = self.place().await;
+            let place = match self.entrance.try_place() {
+                Some(place) => place,
+                // The runtime remembers the last one that came: nobody has to go for that one.
+                None if !self.is_somebody_there() => {
+                    ready.clear_ready();
+                    continue;
+                }
+                None => self.place().await,
+            };
             let handshakes = &shared.admission.handshakes;
             let slot = match handshakes.try_take_quietly() {
                 Some(slot) => slot,
@@ -174,13 +183,17 @@ impl Acceptor {
         }
     }
 
+    /// Whether the accept queue has somebody in it.
+    fn is_somebody_there(&self) -> bool {
+        let mut listener = [PollFd::new(self.socket.get_ref(), PollFlags::IN)];
+        // Who cannot be asked is looked at by accepting.
+        poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Waits for a place for one more connection. Those on which nothing is under way have to go for
     /// it, the oldest first.
     async fn place(&self) -> Place {
         let (entrance, shared) = (&self.entrance, &self.shared);
-        if let Some(place) = entrance.try_place() {
-            return place;
-        }
         let find = async {
             let mut place = pin!(entrance.place());
             let mut is_told = false;

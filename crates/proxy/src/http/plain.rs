@@ -1,12 +1,12 @@
 //! Requests that are no upgrade: streamed both ways, over connections that are kept for the next one.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::header::{HOST, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::Body as _;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use lubdub_metrics::Outcome;
 use tokio::task::yield_now;
@@ -18,7 +18,7 @@ use super::login;
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
 use super::trailers::Withheld;
-use super::upload::{Unwanted, upload};
+use super::upload::{Keep, Rewind, Unwanted, upload};
 use crate::client::Connection;
 use crate::client::clock::Exchange;
 use crate::route::RouteState;
@@ -39,7 +39,10 @@ enum Failed {
 }
 
 /// A request that may be sent once more, as it was.
-struct Again(Request<()>);
+struct Again {
+    head: Request<()>,
+    body: Rewind,
+}
 
 /// An answer, and whether the client was never told to send its body.
 struct Asked {
@@ -94,12 +97,28 @@ pub(super) async fn relay(
                 response
             })
         }
-        Err(Failed::Incomplete(error)) if connection.has_ended() => Err(error),
+        // Nobody is there to be answered.
+        Err(Failed::Incomplete(error)) if connection.has_ended() || is_cut_short(&error) => {
+            Err(error)
+        }
         Err(failed) => {
             warn!(client = %connection.peer, upstream = %upstream.settings.name, reason = %failed, "plain request failed");
             Ok(refusal(failed.outcome()))
         }
     }
+}
+
+/// Whether the stream that a body came over ended in its middle.
+fn is_cut_short(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::UnexpectedEof) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// Brings the head of a request into the form in which it goes to the upstream. Says what of its
@@ -151,8 +170,14 @@ async fn ask(
             None => connect(connection, route).await?,
         },
     };
-    let again = Again::of(&request).filter(|_| carrier.is_used);
-    let (request, unwanted) = upload(request, withheld, Arc::clone(exchange));
+    let head = (carrier.is_used && is_idempotent(request.method())).then(|| head_of(&request));
+    let keeping = match head {
+        Some(_) => Keep::ForOnceMore,
+        None => Keep::Nothing,
+    };
+    let (request, unwanted) = upload(request, withheld, keeping, Arc::clone(exchange));
+    let body = request.body().rewind();
+    let again = head.map(|head| Again { head, body });
     let request = request.map(|upload| upload.boxed_unsync());
     connection.goes_over(&carrier.link);
     let sent = match carrier.send(request).await {
@@ -162,11 +187,11 @@ async fn ask(
             carrier.send(*request).await
         }
         Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
-            match again {
-                Some(again) => {
+            match again.and_then(|again| again.request(exchange)) {
+                Some(request) => {
                     carrier = connect(connection, route).await?;
                     connection.goes_over(&carrier.link);
-                    carrier.send(again.request()).await
+                    carrier.send(request).await
                 }
                 None => Err(SendError::Failed(error)),
             }
@@ -232,34 +257,34 @@ fn keep(connection: &Connection, upstream: &Arc<Upstream>, mut carrier: Carrier)
     }
 }
 
-impl Again {
-    /// RFC 9110 9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests", and of those
-    /// that are, only what can be sent again as it was: without a body.
-    fn of(request: &Request<Incoming>) -> Option<Self> {
-        let is_idempotent = [
-            Method::GET,
-            Method::HEAD,
-            Method::OPTIONS,
-            Method::TRACE,
-            Method::PUT,
-            Method::DELETE,
-        ]
-        .contains(request.method());
-        if !is_idempotent || !request.body().is_end_stream() {
-            return None;
-        }
-        let mut again = Request::new(());
-        *again.method_mut() = request.method().clone();
-        *again.uri_mut() = request.uri().clone();
-        *again.version_mut() = request.version();
-        *again.headers_mut() = request.headers().clone();
-        *again.extensions_mut() = request.extensions().clone();
-        Some(Self(again))
-    }
+/// RFC 9110 9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests."
+fn is_idempotent(method: &Method) -> bool {
+    let idempotent = [
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::PUT,
+        Method::DELETE,
+    ];
+    idempotent.contains(method)
+}
 
-    fn request(self) -> Request<Body> {
-        let empty = || Empty::new().map_err(|never| match never {}).boxed_unsync();
-        self.0.map(|()| empty())
+fn head_of(request: &Request<Incoming>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    *head.extensions_mut() = request.extensions().clone();
+    head
+}
+
+impl Again {
+    /// The request, unless more of its body has come than is kept.
+    fn request(self, exchange: &Arc<Exchange>) -> Option<Request<Body>> {
+        let body = self.body.upload(Arc::clone(exchange))?.boxed_unsync();
+        Some(self.head.map(|()| body))
     }
 }
 

@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -28,14 +28,30 @@ use crate::client::clock::Exchange;
 /// A request's body, as it goes to the upstream.
 #[derive(Debug)]
 pub(super) struct Upload {
-    body: Incoming,
-    /// Of its trailers.
-    withheld: Withheld,
+    source: Arc<Mutex<Source>>,
+    /// How many of the pieces that are kept have been sent.
+    sent: usize,
     /// The upstream has not said yet whether it wants the body.
     asked: Option<Asked>,
     /// An exchange is not over while its upload goes on, be it answered already.
     exchange: Option<Arc<Exchange>>,
 }
+
+/// A request's body, as it comes from the client.
+#[derive(Debug)]
+struct Source {
+    body: Incoming,
+    /// Of its trailers.
+    withheld: Withheld,
+    /// It has come to its end.
+    has_ended: bool,
+    /// What has come so far, if it may have to be sent once more.
+    kept: Option<Vec<Bytes>>,
+}
+
+/// A body that can be sent once more, from its beginning.
+#[derive(Debug)]
+pub(super) struct Rewind(Arc<Mutex<Source>>);
 
 /// An upstream that was asked whether it wants the body.
 #[derive(Debug)]
@@ -56,17 +72,30 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// connection with it.
 pub(super) struct Unwanted(Arc<AtomicBool>);
 
+/// Whether a body is to be kept as it comes, as far as that is little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    ForOnceMore,
+    Nothing,
+}
+
 /// Makes the request's body wait for the upstream's 100, if the client does.
 pub(super) fn upload(
     request: Request<Incoming>,
     withheld: Withheld,
+    keep: Keep,
     exchange: Arc<Exchange>,
 ) -> (Request<Upload>, Unwanted) {
     let expects = expects_continue(request.headers());
     let unwanted = Arc::new(AtomicBool::new(expects));
     let mut request = request.map(|body| Upload {
-        body,
-        withheld,
+        source: Arc::new(Mutex::new(Source {
+            has_ended: body.is_end_stream(),
+            body,
+            withheld,
+            kept: (keep == Keep::ForOnceMore).then(Vec::new),
+        })),
+        sent: 0,
         asked: None,
         exchange: Some(exchange),
     });
@@ -120,19 +149,98 @@ impl Body for Upload {
             asked.unwanted.store(false, Relaxed);
             self.asked = None;
         }
-        let Self { body, withheld, .. } = &mut *self;
-        let frame = ready!(poll_filtered(body, withheld, cx));
+        let this = &mut *self;
+        let mut source = lock(&this.source);
+        let frame = ready!(source.poll_frame(cx, &mut this.sent));
+        drop(source);
         if frame.is_none() {
-            self.exchange = None;
+            this.exchange = None;
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        let source = lock(&self.source);
+        source.has_ended
+            && source
+                .kept
+                .as_ref()
+                .is_none_or(|kept| kept.len() == self.sent)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let source = lock(&self.source);
+        // A body that is sent once more is as long as its head says.
+        match self.sent {
+            0 if source.kept.as_ref().is_some_and(|kept| !kept.is_empty()) => SizeHint::default(),
+            _ => source.body.size_hint(),
+        }
     }
+}
+
+impl Source {
+    /// The most that is kept to be sent once more, in bytes and in pieces.
+    const MOST: (usize, usize) = (16 * 1024, 16);
+
+    /// The next frame for who has had `sent` of the pieces that are kept.
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        sent: &mut usize,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(piece) = self.kept.as_ref().and_then(|kept| kept.get(*sent)) {
+            *sent += 1;
+            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        }
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(poll_filtered(&mut self.body, &self.withheld, cx));
+        match &frame {
+            None => self.has_ended = true,
+            Some(Ok(frame)) => self.keep(frame.data_ref(), sent),
+            Some(Err(_)) => self.kept = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Keeps a piece, if all of them are little; trailers are not kept.
+    fn keep(&mut self, piece: Option<&Bytes>, sent: &mut usize) {
+        let Some(kept) = &mut self.kept else {
+            return;
+        };
+        let (bytes, pieces) = Self::MOST;
+        let so_far: usize = kept.iter().map(Bytes::len).sum();
+        match piece {
+            Some(piece) if so_far + piece.len() <= bytes && kept.len() < pieces => {
+                kept.push(piece.clone());
+                *sent += 1;
+            }
+            Some(_) | None => self.kept = None,
+        }
+    }
+}
+
+impl Upload {
+    /// What this body can be sent from once more.
+    pub(super) fn rewind(&self) -> Rewind {
+        Rewind(Arc::clone(&self.source))
+    }
+}
+
+impl Rewind {
+    /// The body from its beginning, if all of it that has come is kept.
+    pub(super) fn upload(self, exchange: Arc<Exchange>) -> Option<Upload> {
+        lock(&self.0).kept.as_ref()?;
+        Some(Upload {
+            source: self.0,
+            sent: 0,
+            asked: None,
+            exchange: Some(exchange),
+        })
+    }
+}
+
+fn lock(source: &Mutex<Source>) -> MutexGuard<'_, Source> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
 }

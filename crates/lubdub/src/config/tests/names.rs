@@ -89,3 +89,19 @@ fn two_names_that_no_variable_could_tell_apart_are_refused() {
         ))
     );
 }
+
+/// It could not be read, and so was nobody's.
+#[test]
+fn a_variable_with_a_name_that_is_no_text_is_not_left_out_in_silence() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let name = std::ffi::OsString::from_vec(b"LUBDUB__LOG__LEVEL\xff".to_vec());
+    let sources = Sources {
+        variables: vec![(name, "debug".into())],
+        ..flags(&[
+            ("listen.a.address", "127.0.0.1:0"),
+            ("upstream.b.url", "ws://b"),
+        ])
+    };
+    let mistakes = load(&sources, &MACHINE).unwrap_err().to_string();
+    assert!(mistakes.contains("its name must be UTF-8"), "{mistakes}");
+}

@@ -1,0 +1,54 @@
+//! lubdub as its own upstream: one request took all descriptors.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use lubdub_testkit::http::Request;
+use lubdub_testkit::peer::{Dial, Upstream};
+use lubdub_testkit::proxy::ProxyBox;
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("it has an address");
+    address.port()
+}
+
+/// A proxy whose upstream is itself connected to itself until there was no descriptor left.
+#[tokio::test]
+async fn a_proxy_in_front_of_itself_refuses_instead_of_going_round() {
+    let port = free_port();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.listen = address)
+        .start_before(address);
+    for request in [Request::upgrade("/"), Request::get("/")] {
+        let mut client = Dial::to(address).connect().await;
+        client.ask(&request).await;
+        client.expect_answer(508).await;
+    }
+    proxy.expect_outcome("loop").await;
+}
+
+/// A loop through others is known by the `Via` that lubdub left the first time.
+#[tokio::test]
+async fn a_request_that_comes_back_through_others_is_refused() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.forwarded.via = true)
+        .start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client
+        .ask(&Request::get("/").field("Via", "1.0 fred"))
+        .await;
+    let mut upstream = upstreams.accept().await;
+    let head = upstream.expect_head().await;
+    let via = head.all("via").join(", ");
+    assert!(via.starts_with("1.0 fred, 1.1 lubdub-"), "{via}");
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+    for request in [Request::get("/"), Request::upgrade("/")] {
+        let mut back = proxy.dial().connect().await;
+        back.ask(&request.field("Via", &via)).await;
+        back.expect_answer(508).await;
+    }
+}
