@@ -75,7 +75,7 @@ class Lubdub:
             lines.append(line)
             # What is not JSON is no log line but a complaint.
             entry = json.loads(line) if line.startswith("{") else {}
-            if entry.get("message") == message:
+            if entry.get("msg") == message:
                 return entry
         raise Fault(f"lubdub ended before it logged {message!r}: {''.join(lines)}")
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use lubdub_keepalive::{PerSide, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::settings::{Listener, Route, Settings, Upstream};
+use lubdub_proxy::settings::{Listener, Logging, Route, Settings, Upstream};
 use lubdub_proxy::{Drained, Proxy};
 use lubdub_testkit::PATIENCE;
 use lubdub_testkit::http::{Request, SWITCHING};
@@ -115,6 +115,7 @@ fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
         limits: settings.limits,
         forwarded: settings.forwarded,
         drain: settings.drain,
+        logging: Logging::default(),
         workers: NonZeroUsize::MIN,
     };
     Proxy::start(settings, &metrics).expect("the proxy starts")

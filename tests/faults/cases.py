@@ -137,7 +137,7 @@ class Scene:
         except Fault as fault:
             raise Fault(f"{fault}; its threads: {self.lubdub.threads()}") from None
         must(code == [0], f"lubdub ended with {code}")
-        alarms = [line["message"] for line in Log(self.lubdub).alarms()]
+        alarms = [line["msg"] for line in Log(self.lubdub).alarms()]
         must(sorted(set(alarms)) == sorted(warnings), f"lubdub warned of {alarms}")
 
 
@@ -692,8 +692,8 @@ def descriptors(world):
     scene.part([*staying, *waiting])
     alarms = Log(scene.lubdub).alarms()
     must(len(alarms) == 1, f"it warned {len(alarms)} times")
-    must("cannot accept" in alarms[0]["message"], f"it warned of {alarms[0]['message']!r}")
-    scene.finish({"client_closed": len(PAIRS) + len(waiting)}, warnings=[alarms[0]["message"]])
+    must("cannot accept" in alarms[0]["msg"], f"it warned of {alarms[0]['msg']!r}")
+    scene.finish({"client_closed": len(PAIRS) + len(waiting)}, warnings=[alarms[0]["msg"]])
     return outcome
 
 

@@ -32,7 +32,7 @@ class Log:
                 line = json.loads(text)
             except ValueError:
                 raise Fault(f"lubdub logged no JSON: {text[:300]}") from None
-            wall = datetime.datetime.fromisoformat(line["timestamp"])
+            wall = datetime.datetime.fromisoformat(line["time"])
             line["t"] = wall.timestamp() - offset
             self.lines.append(line)
 
@@ -40,15 +40,15 @@ class Log:
         return [
             line
             for line in self.lines
-            if line["message"] == message and all(line.get(k) == v for k, v in fields.items())
+            if line["msg"] == message and all(line.get(k) == v for k, v in fields.items())
         ]
 
     def alarms(self):
-        return [line for line in self.lines if line["level"] in ("WARN", "ERROR")]
+        return [line for line in self.lines if line["level"] in ("warn", "error")]
 
     def ids(self):
         """lubdub's number of the pair by the port of its client."""
-        return {int(line["peer"].rsplit(":", 1)[1]): line["pair"] for line in self.of("pair opened")}
+        return {int(line["client"].rsplit(":", 1)[1]): line["pair"] for line in self.of("pair opened")}
 
     def deadline(self, pair, side, timeout):
         """When the oldest unanswered own ping to a side should have been answered.
@@ -58,7 +58,7 @@ class Log:
         oldest = None
         for line in self.lines:
             if line.get("pair") == pair and line.get("side") == side:
-                match line["message"]:
+                match line["msg"]:
                     case "ping written":
                         oldest = oldest or line["t"]
                     case "pong received":

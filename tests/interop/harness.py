@@ -188,7 +188,7 @@ class Lubdub(Process):
         def wanted(line):
             with contextlib.suppress(ValueError):
                 entry = json.loads(line)
-                return entry.get("message") == message and entry["address"]
+                return entry.get("msg") == message and entry["address"]
 
         return self.wait_for(wanted, 10)
 

@@ -165,7 +165,7 @@ class LogReader(threading.Thread):
             while True:
                 for line in self.first.split(b"\n")[:-1]:
                     entry = json.loads(line) if line.startswith(b"{") else {}
-                    if entry.get("message") == message:
+                    if entry.get("msg") == message:
                         host, _, port = entry.get("address", "").rpartition(":")
                         return (host, int(port)) if port else None
                 if not self.came.wait(end - time.monotonic()) and time.monotonic() > end:

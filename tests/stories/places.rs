@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
-use lubdub_proxy::settings::{Listener, Route, Settings, Upstream as Backend};
+use lubdub_proxy::settings::{Listener, Logging, Route, Settings, Upstream as Backend};
 use lubdub_testkit::http::{Request, SWITCHING};
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
@@ -179,6 +179,7 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
         limits,
         forwarded: of_box.forwarded,
         drain: of_box.drain,
+        logging: Logging::default(),
         workers: NonZeroUsize::MIN,
     }
 }

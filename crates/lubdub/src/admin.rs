@@ -13,6 +13,7 @@
 
 mod access;
 mod pairs;
+mod reader;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -37,6 +38,7 @@ use tokio::task::AbortHandle;
 use tracing::debug;
 
 use self::access::Access;
+use self::reader::Reader;
 use crate::config::AdminSettings;
 
 /// The admin listener, bound.
@@ -63,6 +65,8 @@ type Answer = Response<Full<Bytes>>;
 
 /// A client that does not send its request is let go of.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that takes nothing of its answer is let go of as well.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at a time: as many file descriptors are kept for them (see `config::machine`). One
 /// more ends the oldest, so that nobody keeps a probe or a scraper waiting by saying nothing.
 const CONNECTIONS: usize = 32;
@@ -140,10 +144,10 @@ async fn converse(state: Arc<State>, stream: TcpStream, peer: SocketAddr) {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Reader::new(stream, READ_TIMEOUT)), service)
         .await;
     if let Err(error) = served {
-        debug!(%peer, %error, "admin connection ended with an error");
+        debug!(client = %peer, %error, "admin connection ended with an error");
     }
 }
 

@@ -22,7 +22,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry;
 
@@ -33,6 +32,7 @@ use self::page::Page;
 use self::stage::{Manner, Person, Speaker, Stage};
 use crate::commands::run::Running;
 use crate::config::{self, Config, FlagValue, Machine, Sources};
+use crate::logging;
 
 /// How often a side is pinged, and how long it has for a sign of life after that.
 const INTERVAL: &str = "800ms";
@@ -74,15 +74,17 @@ pub(crate) fn demo(lasting: Option<Duration>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(play(lasting))
+    let narrator = Arc::new(Narrator::new(Page::stdout()?));
+    listen(&narrator)?;
+    let played = runtime.block_on(play(&narrator, lasting));
+    narrator.flush();
+    played
 }
 
-async fn play(lasting: Option<Duration>) -> anyhow::Result<()> {
-    let narrator = Arc::new(Narrator::new(Page::stdout()));
-    listen(&narrator)?;
+async fn play(narrator: &Arc<Narrator>, lasting: Option<Duration>) -> anyhow::Result<()> {
     // Before anything is said: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
-    let stage = Arc::new(Stage::new(Arc::clone(&narrator)));
+    let stage = Arc::new(Stage::new(Arc::clone(narrator)));
 
     let backend = Backend::bind(Arc::clone(&stage)).await?;
     let echo = backend.local_addr()?;
@@ -128,11 +130,8 @@ async fn play(lasting: Option<Duration>) -> anyhow::Result<()> {
 fn listen(narrator: &Arc<Narrator>) -> anyhow::Result<()> {
     let ear = Ear::new(Arc::clone(narrator))
         .with_filter(Targets::new().with_target("lubdub_proxy", LevelFilter::DEBUG));
-    let warnings = fmt::layer()
-        .with_ansi(false)
-        .with_writer(io::stderr)
-        .with_filter(LevelFilter::WARN);
-    tracing::subscriber::set_global_default(registry().with(ear).with(warnings))?;
+    let heard = registry().with(ear).with(logging::warnings()?);
+    tracing::subscriber::set_global_default(heard)?;
     Ok(())
 }
 

@@ -1,126 +1,198 @@
-//! The log: lines of text or JSON on standard error.
+//! The log: lines of logfmt or JSON on standard error.
+//!
+//! Nothing waits for it: what is logged goes into a queue that a thread of its own empties
+//! ([`LineQueue`]), and whatever else would write to standard error while lubdub runs (panics, the
+//! last error) goes there too. Every kind of line is declared in [`events`].
 
+// The declaration is for the page and for tests; the program itself logs events.
+#[cfg_attr(not(test), expect(dead_code))]
+mod events;
+#[cfg(test)]
+mod fields;
+mod line;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
 use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
+use std::time::Duration;
 
-use tracing::Subscriber;
+use lubdub_metrics::Metrics;
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
 
+use self::line::{Form, Line, MESSAGE, TARGET};
 use crate::config::{LogFormat, LogSettings};
+use crate::line_queue::{LineQueue, Reader};
+
+/// The log of this process.
+#[derive(Debug)]
+pub(crate) struct Log {
+    queue: LineQueue,
+}
+
+/// Writes events as lines.
+struct Lines {
+    queue: LineQueue,
+    form: Form,
+}
 
 /// What the targets of lubdub's own crates begin with.
 const OURS: &str = "lubdub";
+/// How long the end of the process waits for who reads the log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The buffer of a line that was longer is given back.
+const LONG_LINE: usize = 16 << 10;
 
-/// Begins to log as `settings` say.
-///
-/// # Errors
-/// If something else in the process already logs.
-pub(crate) fn init(settings: LogSettings) -> anyhow::Result<()> {
-    let ansi =
-        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    tracing::subscriber::set_global_default(subscriber(settings, ansi, io::stderr))?;
-    Ok(())
+impl Log {
+    /// Begins to log as `settings` say.
+    ///
+    /// # Errors
+    /// If something else in the process already logs, or a thread cannot be started.
+    pub(crate) fn start(settings: LogSettings) -> anyhow::Result<Self> {
+        let form = form(settings.format);
+        let queue = queue(form)?;
+        let lines = Lines {
+            queue: queue.clone(),
+            form,
+        };
+        tracing::subscriber::set_global_default(subscriber(settings.level, lines))?;
+        // The usual one writes to standard error itself, and would wait for its reader.
+        let of_panics = queue.clone();
+        std::panic::set_hook(Box::new(move |panic| log_panic(&of_panics, form, panic)));
+        Ok(Self { queue })
+    }
+
+    /// Counts lines that are dropped in `lubdub_log_lines_dropped_total`.
+    pub(crate) fn count_losses(&self, metrics: &Metrics) {
+        self.queue.count_losses(metrics.log_lines_dropped().clone());
+    }
 }
 
-fn subscriber<W>(settings: LogSettings, ansi: bool, writer: W) -> impl Subscriber + Send + Sync
+impl Drop for Log {
+    /// What was logged last should be read, but who does not read must not keep the process.
+    fn drop(&mut self) {
+        self.queue.flush(LAST_WORDS);
+    }
+}
+
+/// Logs warnings and errors of everybody, for those who tell the rest in their own words.
+///
+/// # Errors
+/// If a thread cannot be started.
+pub(crate) fn warnings<S>() -> io::Result<impl Layer<S>>
 where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    S: Subscriber + for<'span> LookupSpan<'span>,
 {
+    let form = Form::Plain;
+    let queue = queue(form)?;
+    Ok(Lines { queue, form }.with_filter(LevelFilter::WARN))
+}
+
+fn form(format: LogFormat) -> Form {
+    match format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text => {
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            if io::stderr().is_terminal() && !plain {
+                Form::Coloured
+            } else {
+                Form::Plain
+            }
+        }
+    }
+}
+
+fn queue(form: Form) -> io::Result<LineQueue> {
+    LineQueue::start(Reader {
+        thread: "lubdub-log",
+        writer: Box::new(io::stderr()),
+        notice: match form {
+            Form::Plain => |lines| dropped(Form::Plain, lines),
+            Form::Coloured => |lines| dropped(Form::Coloured, lines),
+            Form::Json => |lines| dropped(Form::Json, lines),
+        },
+        // Whoever closed standard error wants no log.
+        on_error: Box::new(|_| {}),
+    })
+}
+
+/// The line in place of `lines` that are missing. It is written at any `log.level`: whoever reads the
+/// log must know that it has a gap.
+fn dropped(form: Form, lines: u64) -> String {
+    let mut text = String::new();
+    let mut line = Line::begin(&mut text, form, events::DROPPED.level);
+    line.text(MESSAGE, events::DROPPED.message);
+    line.number("lines", lines);
+    line.end();
+    text
+}
+
+fn subscriber(level: Level, lines: Lines) -> impl Subscriber + Send + Sync {
     // Libraries are heard when something is wrong, and never more than lubdub itself.
-    let ours = LevelFilter::from_level(settings.level);
+    let ours = LevelFilter::from_level(level);
     let filter = Targets::new()
         .with_target(OURS, ours)
         .with_default(ours.min(LevelFilter::WARN));
-    let layer = match settings.format {
-        LogFormat::Text => fmt::layer().with_ansi(ansi).with_writer(writer).boxed(),
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_writer(writer)
-            .boxed(),
-    };
-    registry().with(layer.with_filter(filter))
+    Registry::default().with(lines.with_filter(filter))
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        with_buffer(|text| {
+            let metadata = event.metadata();
+            let mut line = Line::begin(text, self.form, *metadata.level());
+            if !metadata.target().starts_with(OURS) {
+                line.text(TARGET, metadata.target());
+            }
+            event.record(&mut line);
+            line.end();
+            self.queue.put(text);
+        });
+    }
+}
 
-    use tracing::Level;
-
-    use super::*;
-
-    /// What is logged, for looking at.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+/// Lends an empty buffer, this thread's if nobody has it: a value may log while it is logged.
+fn with_buffer(write: impl FnOnce(&mut String)) {
+    thread_local! {
+        static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    BUFFER.with(|buffer| match buffer.try_borrow_mut() {
+        Ok(mut buffer) => {
+            buffer.clear();
+            write(&mut buffer);
+            buffer.shrink_to(LONG_LINE);
         }
+        Err(_) => write(&mut String::new()),
+    });
+}
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+/// Not as an event: the panic may come out of the writing of one.
+fn log_panic(queue: &LineQueue, form: Form, panic: &PanicHookInfo<'_>) {
+    let mut text = String::new();
+    let mut line = Line::begin(&mut text, form, events::PANICKED.level);
+    line.text(MESSAGE, events::PANICKED.message);
+    let thread = std::thread::current();
+    line.text("thread", thread.name().unwrap_or("unnamed"));
+    if let Some(location) = panic.location() {
+        line.text("at", &location.to_string());
     }
-
-    fn lines(format: LogFormat, level: Level, events: impl FnOnce()) -> Vec<String> {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = subscriber(LogSettings { format, level }, false, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, events);
-        let bytes = log.0.lock().unwrap().clone();
-        String::from_utf8(bytes)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect()
+    let payload = panic.payload();
+    let reason = (payload.downcast_ref::<&str>().copied())
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    line.text("reason", reason.unwrap_or("not said"));
+    // RUST_BACKTRACE asks for it, as usual.
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        line.text("backtrace", &backtrace.to_string());
     }
-
-    #[test]
-    fn the_level_is_lubdubs_and_others_are_heard_from_warn() {
-        let lines = lines(LogFormat::Text, Level::DEBUG, || {
-            tracing::debug!(target: "lubdub_proxy::pair", "ours");
-            tracing::trace!(target: "lubdub", "too little");
-            tracing::info!(target: "hyper", "theirs");
-            tracing::warn!(target: "hyper", "theirs, grave");
-        });
-        assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(
-            lines[0].contains("DEBUG") && lines[0].contains("ours"),
-            "{lines:?}"
-        );
-        assert!(lines[1].contains("theirs, grave"), "{lines:?}");
-    }
-
-    #[test]
-    fn others_are_never_louder_than_lubdub() {
-        let lines = lines(LogFormat::Text, Level::ERROR, || {
-            tracing::warn!(target: "hyper", "theirs");
-            tracing::error!(target: "hyper", "theirs, worse");
-        });
-        assert_eq!(lines.len(), 1, "{lines:?}");
-    }
-
-    #[test]
-    fn json_is_a_flat_object_a_line() {
-        let lines = lines(LogFormat::Json, Level::INFO, || {
-            tracing::info!(target: "lubdub", cause = "drain", frames = 3, "pair ended");
-        });
-        let [line] = &lines[..] else {
-            panic!("{lines:?}")
-        };
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(line).unwrap();
-        assert_eq!(object["cause"], "drain");
-        assert_eq!(object["frames"], 3);
-        assert_eq!(object["message"], "pair ended");
-        assert!(object.values().all(|value| !value.is_object()), "{line}");
-    }
+    line.end();
+    queue.put(&text);
 }

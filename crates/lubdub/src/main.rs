@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+mod line_queue;
 mod logging;
 mod output;
 mod version;
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { command, options } = cli;
     match command.unwrap_or(Command::Run) {
-        Command::Run => commands::run::run(load(options)?)?,
+        Command::Run => return commands::run::run(load(options)?),
         Command::Demo { lasting } => demo::demo(lasting)?,
         Command::Check { deny_warnings } => {
             let on_warning = if deny_warnings {

@@ -1,7 +1,16 @@
 //! Standard output, for commands whose output is their result, and standard error for the rest.
+//!
+//! A command that prints its result waits for whoever reads it, as programs in a pipe do; nothing
+//! else waits meanwhile. While the proxy runs, nothing is written here: the log has a queue.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+/// How long a complaint waits for its reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Prints `text`. A reader that went away early (`lubdub config defaults | head`) is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
@@ -15,7 +24,16 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says what is wrong. Nobody is left to tell if this fails.
+/// Says what is wrong. Nobody is left to tell if this fails, and who does not read standard error
+/// must neither keep the program from its start nor from its end.
 pub(crate) fn complain(what: impl Display) {
-    let _ = writeln!(io::stderr(), "lubdub: {what}");
+    let text = format!("lubdub: {what}\n");
+    let (done, written) = channel();
+    let write = move || {
+        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(write).is_ok() {
+        let _ = written.recv_timeout(PATIENCE);
+    }
 }

@@ -110,7 +110,7 @@ fn address(log: &mut impl BufRead, message: &str) -> String {
         .map(|line| line.expect("text"))
         .find_map(|line| {
             let line: serde_json::Value = serde_json::from_str(&line).ok()?;
-            (line["message"] == message).then(|| line["address"].as_str().map(str::to_owned))?
+            (line["msg"] == message).then(|| line["address"].as_str().map(str::to_owned))?
         });
     line.unwrap_or_else(|| panic!("it has not logged {message:?}"))
 }

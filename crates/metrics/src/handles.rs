@@ -129,6 +129,10 @@ pub struct ProxyMetrics {
 #[must_use = "the pair is counted as open only while this is held"]
 pub struct OpenPair(Arc<PairMetrics>);
 
+/// Those who were not served without a line in the log, by outcome.
+#[derive(Debug, Clone)]
+pub struct Unlogged([Counter; Outcome::ALL.len()]);
+
 /// Handshakes by outcome.
 #[derive(Debug)]
 struct Handshakes([Counter; Outcome::ALL.len()]);
@@ -349,6 +353,23 @@ impl Deref for OpenPair {
 impl Drop for OpenPair {
     fn drop(&mut self) {
         self.0.pairs.decrement(1);
+    }
+}
+
+// === impl Unlogged ===
+
+impl Unlogged {
+    pub(crate) fn register(scope: &Scope<'_>) -> Self {
+        Self(Outcome::ALL.map(|outcome| {
+            scope
+                .with(Label::Outcome, outcome.as_str())
+                .counter(&table::REFUSALS_NOT_LOGGED)
+        }))
+    }
+
+    /// Those of one outcome.
+    pub fn get(&self, outcome: Outcome) -> &Counter {
+        &self.0[outcome as usize]
     }
 }
 

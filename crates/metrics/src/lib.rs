@@ -21,7 +21,7 @@ mod table;
 
 pub use handles::{
     BudgetMetrics, DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics,
-    ProxyMetrics, RouteMetrics, SideMetrics, UpstreamMetrics,
+    ProxyMetrics, RouteMetrics, SideMetrics, Unlogged, UpstreamMetrics,
 };
 pub use labels::{Cause, Diagnosis, Label, OpcodeClass, Outcome, Pause, Value};
 pub use metrics::{Counter, Gauge, Histogram};

@@ -12,7 +12,9 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::handles::{ListenerMetrics, NO_ROUTE, ProxyMetrics, RouteMetrics, UpstreamMetrics};
+use crate::handles::{
+    ListenerMetrics, NO_ROUTE, ProxyMetrics, RouteMetrics, Unlogged, UpstreamMetrics,
+};
 use crate::labels::Label;
 use crate::process::{PROCESS, ProcessMetrics};
 use crate::table::{self, Kind, Metric, TABLE, Unit};
@@ -34,6 +36,8 @@ pub struct Metrics {
     upstreams: Box<[Arc<UpstreamMetrics>]>,
     proxy: Arc<ProxyMetrics>,
     draining: Gauge,
+    log_lines_dropped: Counter,
+    refusals_not_logged: Unlogged,
     samplers: Samplers,
 }
 
@@ -123,6 +127,8 @@ impl Metrics {
             .collect();
         let proxy = Arc::new(ProxyMetrics::register(&scope));
         let draining = scope.gauge(&table::DRAINING);
+        let log_lines_dropped = scope.counter(&table::LOG_LINES_DROPPED);
+        let refusals_not_logged = Unlogged::register(&scope);
 
         Ok(Self {
             handle: recorder.handle(),
@@ -133,6 +139,8 @@ impl Metrics {
             upstreams,
             proxy,
             draining,
+            log_lines_dropped,
+            refusals_not_logged,
             samplers: Samplers::default(),
         })
     }
@@ -179,6 +187,17 @@ impl Metrics {
     /// Says whether lubdub is draining.
     pub fn set_draining(&self, draining: bool) {
         self.draining.set(u8::from(draining));
+    }
+
+    /// Lines of the log that nobody will read.
+    pub fn log_lines_dropped(&self) -> &Counter {
+        &self.log_lines_dropped
+    }
+
+    /// Those who were not served without a line in the log, to be looked up at start.
+    #[must_use]
+    pub fn refusals_not_logged(&self) -> Unlogged {
+        self.refusals_not_logged.clone()
     }
 
     /// All metrics in the text format of Prometheus ([`CONTENT_TYPE`]), in no particular order.

@@ -235,6 +235,16 @@ table! {
         &[Reason],
         "Time for which a listener accepted nobody though somebody was there, by what there was no room for; over all listeners.",
     ).in_seconds();
+    LOG_LINES_DROPPED = Metric::counter(
+        "lubdub_log_lines_dropped_total",
+        &[],
+        "Lines of the log that were dropped because nobody read it, or because it could not be written.",
+    );
+    REFUSALS_NOT_LOGGED = Metric::counter(
+        "lubdub_refusals_not_logged_total",
+        &[Outcome],
+        "Requests and connections that were not served and have no line of their own in the log, because log.refusals or log.level allows no more.",
+    );
 }
 
 // === impl Metric ===

@@ -59,6 +59,8 @@ fn rows_are_those_of_the_design_in_its_order() {
             "upstream_requests",
             "upstream_requests_max",
             "accept_paused_seconds_total",
+            "log_lines_dropped_total",
+            "refusals_not_logged_total",
         ]
     );
 }

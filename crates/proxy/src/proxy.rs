@@ -121,6 +121,7 @@ impl Proxy {
             forwarded: settings.forwarded,
             pseudonym: Pseudonym::random(),
             drain: settings.drain,
+            request_detail: settings.logging.request,
             admission,
             idle: Default::default(),
             kept: common.kept,

@@ -36,6 +36,8 @@ pub struct PairEntry {
     pub client: SocketAddr,
     /// The upstream's address.
     pub upstream: SocketAddr,
+    /// What the log may tell of the request, if anything.
+    pub request: Option<Box<str>>,
     /// When the 101 was relayed.
     pub opened: Instant,
     status: PerSide<Status>,
@@ -51,8 +53,9 @@ pub struct PairEntry {
 struct Status {
     /// Nanoseconds after `opened`.
     last_heard: AtomicU64,
-    pings_sent: AtomicU64,
-    pongs_received: AtomicU64,
+    /// Small, for the room: after four thousand million pings these stand still.
+    pings_sent: AtomicU32,
+    pongs_received: AtomicU32,
     bytes: AtomicU64,
     frames: AtomicU64,
 }
@@ -141,6 +144,7 @@ impl Registry {
         route: Arc<str>,
         client: SocketAddr,
         upstream: SocketAddr,
+        request: Option<Box<str>>,
         opened: Instant,
     ) -> Registration {
         let entry = Arc::new(PairEntry {
@@ -149,6 +153,7 @@ impl Registry {
             route,
             client,
             upstream,
+            request,
             opened,
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
@@ -188,8 +193,8 @@ impl PairEntry {
         SideStatus {
             silent_for: now.saturating_duration_since(heard),
             last_rtt: (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into())),
-            pings_sent: status.pings_sent.load(Relaxed),
-            pongs_received: status.pongs_received.load(Relaxed),
+            pings_sent: status.pings_sent.load(Relaxed).into(),
+            pongs_received: status.pongs_received.load(Relaxed).into(),
             bytes: status.bytes.load(Relaxed),
             frames: status.frames.load(Relaxed),
         }
@@ -202,8 +207,11 @@ impl PairEntry {
             let micros = u32::try_from(rtt.last().as_micros()).unwrap_or(u32::MAX - 1);
             self.rtt[side].store(micros, Relaxed);
         }
-        status.pings_sent.store(vitals.pings_sent, Relaxed);
-        status.pongs_received.store(vitals.pongs_received, Relaxed);
+        let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        status.pings_sent.store(small(vitals.pings_sent), Relaxed);
+        status
+            .pongs_received
+            .store(small(vitals.pongs_received), Relaxed);
     }
 
     /// Publishes what came from a side, last so long after the pair opened. Called by the pair's

@@ -5,7 +5,7 @@
 //! the [`Arc`]s that it started with as its snapshot.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Settings {
     pub forwarded: Forwarded,
     /// How a shutdown goes.
     pub drain: Drain,
+    /// What the log tells of requests.
+    pub logging: Logging,
     /// Worker threads; each has its own runtime and its own pairs.
     pub workers: NonZeroUsize,
 }
@@ -214,6 +216,27 @@ pub enum ForwardedStyle {
     Off,
 }
 
+/// What the log tells of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logging {
+    /// How much of a request a line tells.
+    pub request: RequestDetail,
+    /// Lines a second for each outcome of those who are not served; `None` for no lines.
+    pub refusals: Option<NonZeroU32>,
+}
+
+/// How much of a request a line tells. Never the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestDetail {
+    /// Nothing.
+    Off,
+    /// The host.
+    Host,
+    /// Host and path.
+    #[default]
+    Path,
+}
+
 /// How a shutdown goes: for `delay` new connections are still accepted while readiness already
 /// says no; then pairs are closed over `spread`; what is left after `timeout` is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,6 +289,15 @@ impl Default for Terms {
             data_idle: None,
             lifetime: None,
             frame_bytes: None,
+        }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self {
+            request: RequestDetail::default(),
+            refusals: NonZeroU32::new(10),
         }
     }
 }

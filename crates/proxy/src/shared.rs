@@ -14,7 +14,7 @@ use crate::idle::IdleConnections;
 use crate::pseudonym::Pseudonym;
 use crate::registry::Registry;
 use crate::route::RouteTable;
-use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits};
+use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits, RequestDetail};
 use crate::upstream::{Kept, OwnAddresses, Upstream};
 
 /// What all connections share.
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     /// The name of this process in `Via`.
     pub(crate) pseudonym: Pseudonym,
     pub(crate) drain: Drain,
+    /// How much of a request the log tells.
+    pub(crate) request_detail: RequestDetail,
     pub(crate) admission: Admission,
     /// Clients' connections that can go when places run short.
     pub(crate) idle: IdleConnections,

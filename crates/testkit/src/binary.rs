@@ -37,6 +37,8 @@ pub struct Binary {
 struct Log {
     lines: Arc<Mutex<Vec<Value>>>,
     changed: watch::Receiver<()>,
+    /// Whether it is read.
+    read: watch::Sender<bool>,
 }
 
 // === impl Binary ===
@@ -100,6 +102,22 @@ impl Binary {
     /// Waits for a line with this message, and returns the first.
     pub async fn expect_logged(&self, message: &str) -> Value {
         self.log.expect(message).await
+    }
+
+    /// The lines so far that are kept: all but the late ones of a long log.
+    #[must_use]
+    pub fn logged(&self) -> Vec<Value> {
+        self.log.lines()
+    }
+
+    /// Leaves its standard error unread: the pipe fills up.
+    pub fn stop_reading_the_log(&self) {
+        self.log.read.send_replace(false);
+    }
+
+    /// Reads on.
+    pub fn read_the_log(&self) {
+        self.log.read.send_replace(true);
     }
 
     /// How many file descriptors it has open.
@@ -243,24 +261,37 @@ fn address(line: &Value) -> SocketAddr {
 // === impl Log ===
 
 impl Log {
-    /// How many lines are kept, the first ones: what is waited for comes early, and a long run has a
-    /// line for each of its pairs.
+    /// How many lines are kept, the first ones and all warnings: what is waited for comes early, and a
+    /// long run has a line for each of its pairs.
     const KEPT: usize = 10_000;
 
     fn follow(stderr: ChildStderr) -> Self {
         let lines = Arc::<Mutex<Vec<Value>>>::default();
         let (notify, changed) = watch::channel(());
+        let (read, mut is_read) = watch::channel(true);
         let written = Arc::clone(&lines);
         tokio::spawn(async move {
             let mut stderr = BufReader::new(stderr).lines();
-            let mut read = 0;
-            while let Ok(Some(line)) = stderr.next_line().await {
-                read += 1;
-                if read > Self::KEPT {
-                    continue;
-                }
+            let mut count = 0;
+            loop {
+                // Until it is read again, or nobody is left who could say so.
+                while !*is_read.borrow_and_update() && is_read.changed().await.is_ok() {}
+                let line = tokio::select! {
+                    biased;
+                    Ok(()) = is_read.changed() => continue,
+                    line = stderr.next_line() => line,
+                };
+                let Ok(Some(line)) = line else {
+                    return;
+                };
+                count += 1;
                 // What is not JSON is no log line but a complaint; it is kept all the same.
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if count > Self::KEPT
+                    && !["warn", "error"].map(Value::from).contains(&value["level"])
+                {
+                    continue;
+                }
                 written
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -268,17 +299,18 @@ impl Log {
                 let _ = notify.send(());
             }
         });
-        Self { lines, changed }
+        Self {
+            lines,
+            changed,
+            read,
+        }
     }
 
     async fn expect(&self, message: &str) -> Value {
         let mut changed = self.changed.clone();
         let found = timeout(PATIENCE, async {
             loop {
-                let line = self
-                    .lines()
-                    .into_iter()
-                    .find(|line| line["message"] == message);
+                let line = self.lines().into_iter().find(|line| line["msg"] == message);
                 if line.is_some() || changed.changed().await.is_err() {
                     return line;
                 }

@@ -10,8 +10,8 @@ use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::registry::Registry;
 use lubdub_proxy::settings::{
-    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Route, Settings, Terms,
-    Upstream as UpstreamSettings,
+    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, Route, Settings,
+    Terms, Upstream as UpstreamSettings,
 };
 use lubdub_proxy::{Drained, Proxy};
 
@@ -211,6 +211,7 @@ impl ProxyBox {
             limits: self.limits,
             forwarded: self.forwarded,
             drain: self.drain,
+            logging: Logging::default(),
             workers: NonZeroUsize::MIN,
         }
     }

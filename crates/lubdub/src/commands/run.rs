@@ -1,6 +1,7 @@
 //! `lubdub run`: the proxy itself, from start to drain.
 
 use std::collections::BTreeSet;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::{Drained, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Readiness};
 use crate::config::Config;
-use crate::{logging, version};
+use crate::logging::Log;
+use crate::version;
 
 /// A proxy with all that belongs to it.
 pub(crate) struct Running {
@@ -34,8 +36,9 @@ struct Ending {
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
-pub(crate) fn run(config: Config) -> anyhow::Result<()> {
-    logging::init(config.log)?;
+pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    // To the end, which waits a little for who reads it.
+    let log = Log::start(config.log)?;
     // What `lubdub check` would have said.
     for warning in config.warnings.iter() {
         warn!(
@@ -50,16 +53,27 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
         info!(flag, replaced, "a flag replaces what is set elsewhere");
     }
     raise_file_limit();
+    match run_logged(config, &log) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            error!(error = format!("{error:#}"), "lubdub cannot go on");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn run_logged(config: Config, log: &Log) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, log))
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
     let running = Running::start(config)?;
+    log.count_losses(&running.metrics);
     ending.wait().await;
     tokio::select! {
         drained = running.drain() => {

@@ -2,7 +2,7 @@
 //! reference and the error messages.
 
 use lubdub_keepalive::{Enforce, Evidence, Mode};
-use lubdub_proxy::settings::ForwardedStyle;
+use lubdub_proxy::settings::{ForwardedStyle, RequestDetail};
 use tracing::Level;
 
 use super::LogFormat;
@@ -51,6 +51,12 @@ choice!(ForwardedStyle {
     "forwarded" => Self::Forwarded,
     "both" => Self::Both,
     "off" => Self::Off,
+});
+
+choice!(RequestDetail {
+    "off" => Self::Off,
+    "host" => Self::Host,
+    "path" => Self::Path,
 });
 
 choice!(LogFormat {

@@ -184,7 +184,12 @@ table!(
 
 table!(
     /// `log`
-    Log { format: Option<Leaf>, level: Option<Leaf> }
+    Log {
+        format: Option<Leaf>,
+        level: Option<Leaf>,
+        request: Option<Leaf>,
+        refusals: Option<Leaf>,
+    }
 );
 
 table!(

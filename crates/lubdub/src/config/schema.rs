@@ -205,7 +205,10 @@ mod tests {
             says(&["keepalive", "interval"]),
             "did you mean keepalive.client.interval?"
         );
-        assert_eq!(says(&["log", "colour"]), "log has format, level");
+        assert_eq!(
+            says(&["log", "colour"]),
+            "log has format, level, request, refusals"
+        );
     }
 
     #[test]

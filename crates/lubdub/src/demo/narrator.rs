@@ -75,7 +75,7 @@ struct Untold {
 struct Fields {
     message: String,
     pair: Option<u64>,
-    peer: Option<SocketAddr>,
+    client: Option<SocketAddr>,
     side: Option<Side>,
     rtt: Option<Duration>,
     silent: Option<Duration>,
@@ -130,6 +130,11 @@ impl Narrator {
         }
     }
 
+    /// Waits a little for who reads it.
+    pub(super) fn flush(&self) {
+        self.page.flush();
+    }
+
     /// Waits until nobody can read on, and says why.
     pub(super) async fn unheard(&self) -> io::Error {
         self.page.torn().await
@@ -157,7 +162,7 @@ impl Memory {
     /// The event in plain words, if it is to be told. The messages are those of `lubdub_proxy`.
     fn words(&mut self, pair: u64, fields: &Fields) -> Option<String> {
         if fields.message == "pair opened" {
-            let person = *self.addresses.get(&fields.peer?)?;
+            let person = *self.addresses.get(&fields.client?)?;
             self.pairs.insert(pair, person);
             return Some(format!("joins {person} and the backend: pair {pair}"));
         }
@@ -285,7 +290,7 @@ impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "message" => self.message = format!("{value:?}"),
-            "peer" => self.peer = format!("{value:?}").parse().ok(),
+            "client" => self.client = format!("{value:?}").parse().ok(),
             "side" => {
                 let name = format!("{value:?}");
                 self.side = Side::BOTH.into_iter().find(|side| side.as_str() == name);
@@ -320,16 +325,17 @@ mod tests {
     /// What is written when these events come and then a beat: without the times.
     fn lines(events: impl FnOnce(&Narrator)) -> Vec<String> {
         let paper = Paper::default();
-        let page = Page::new(Box::new(paper.clone()), Colour::Off);
+        let page = Page::new(Box::new(paper.clone()), Colour::Off).unwrap();
         let narrator = Arc::new(Narrator::new(page));
         narrator.introduce("127.0.0.1:5000".parse().unwrap(), Person::Bob);
         let subscriber = tracing_subscriber::registry().with(Ear::new(Arc::clone(&narrator)));
         tracing::subscriber::with_default(subscriber, || {
-            let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
-            debug!(pair = 7_u64, %peer, route = %"echo", "pair opened");
+            let client = SocketAddr::from(([127, 0, 0, 1], 5000));
+            debug!(pair = 7_u64, %client, route = %"echo", "pair opened");
             events(&narrator);
         });
         narrator.beat();
+        narrator.flush();
         let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
         let (opened, rest) = text.split_once('\n').unwrap();
         assert!(
@@ -392,8 +398,8 @@ mod tests {
     #[test]
     fn strangers_are_not_told_of() {
         let lines = lines(|_| {
-            let peer = SocketAddr::from(([127, 0, 0, 1], 5001));
-            debug!(pair = 8_u64, %peer, route = %"echo", "pair opened");
+            let client = SocketAddr::from(([127, 0, 0, 1], 5001));
+            debug!(pair = 8_u64, %client, route = %"echo", "pair opened");
             debug!(pair = 8_u64, side = %Side::Client, delay_us = 3_u64, "ping written");
         });
         assert!(lines.is_empty(), "{lines:?}");

@@ -1,28 +1,25 @@
 //! What the demo writes on: lines with a time and a speaker, in colour on a terminal.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::stage::{Person, Speaker};
+use crate::line_queue::{LineQueue, Reader};
 
-/// Where the demo is written.
+/// Where the demo is written. Nobody waits for its reader: the proxy's own workers write here.
 pub(super) struct Page {
-    sheet: Mutex<Sheet>,
-    /// Rings when writing failed.
-    torn: Notify,
+    lines: LineQueue,
+    /// The latest error of writing.
+    torn: watch::Receiver<Option<io::ErrorKind>>,
     began: Instant,
     colour: Colour,
 }
 
-/// The paper itself.
-struct Sheet {
-    writer: Box<dyn Write + Send>,
-    /// The first error; nothing is written after it.
-    error: Option<io::Error>,
-}
+/// How long the end waits for the reader.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// As wide as a time and a speaker.
 const INDENT: &str = "\n                   ";
@@ -36,7 +33,10 @@ pub(super) enum Colour {
 
 impl Page {
     /// Standard output, in colour on a terminal unless `NO_COLOR` is set.
-    pub(super) fn stdout() -> Self {
+    ///
+    /// # Errors
+    /// If there can be no thread that writes.
+    pub(super) fn stdout() -> io::Result<Self> {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = if io::stdout().is_terminal() && !plain {
             Colour::On
@@ -46,16 +46,22 @@ impl Page {
         Self::new(Box::new(io::stdout()), colour)
     }
 
-    pub(super) fn new(writer: Box<dyn Write + Send>, colour: Colour) -> Self {
-        Self {
-            sheet: Mutex::new(Sheet {
-                writer,
-                error: None,
+    pub(super) fn new(writer: Box<dyn Write + Send>, colour: Colour) -> io::Result<Self> {
+        let (tear, torn) = watch::channel(None);
+        let lines = LineQueue::start(Reader {
+            thread: "lubdub-page",
+            writer,
+            notice: |missing| format!("{missing} lines are missing here: nobody read them\n"),
+            on_error: Box::new(move |error| {
+                let _ = tear.send(Some(error.kind()));
             }),
-            torn: Notify::new(),
+        })?;
+        Ok(Self {
+            lines,
+            torn,
             began: Instant::now(),
             colour,
-        }
+        })
     }
 
     /// Writes a line: when, who, what. A further line of `text` is put under the first.
@@ -74,26 +80,20 @@ impl Page {
 
     /// Writes `text` as it is.
     pub(super) fn write(&self, text: &str) {
-        let mut sheet = self.sheet.lock().unwrap_or_else(PoisonError::into_inner);
-        if sheet.error.is_some() {
-            return;
-        }
-        let written = sheet
-            .writer
-            .write_all(text.as_bytes())
-            .and_then(|()| sheet.writer.flush());
-        if let Err(error) = written {
-            sheet.error = Some(error);
-            self.torn.notify_one();
-        }
+        self.lines.put(text);
     }
 
     /// Waits until writing has failed, and says why.
     pub(super) async fn torn(&self) -> io::Error {
-        self.torn.notified().await;
-        let sheet = self.sheet.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = sheet.error.as_ref().map(io::Error::kind);
+        let mut torn = self.torn.clone();
+        let kind = torn.wait_for(Option::is_some).await;
+        let kind = kind.ok().and_then(|kind| *kind);
         kind.unwrap_or(io::ErrorKind::Other).into()
+    }
+
+    /// Waits until everything is written; but nobody may ever read it.
+    pub(super) fn flush(&self) {
+        self.lines.flush(LAST_WORDS);
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_went_away_is_noticed() {
-        let page = Page::new(Box::new(Broken), Colour::Off);
+        let page = Page::new(Box::new(Broken), Colour::Off).unwrap();
         page.line(Speaker::Lubdub, "is anybody there?");
         page.line(Speaker::Lubdub, "nobody");
         assert_eq!(page.torn().await.kind(), io::ErrorKind::BrokenPipe);

@@ -9,5 +9,6 @@ mod pages;
 mod printed;
 mod probe;
 mod program;
+mod unread;
 mod usage;
 mod warnings;

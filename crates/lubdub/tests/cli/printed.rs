@@ -91,6 +91,8 @@ address = "127.0.0.1:9901"
 [log]
 format = "text"
 level = "info"
+request = "path"
+refusals = "10/s"
 
 [runtime]
 workers = "auto"
@@ -173,7 +175,7 @@ fn two_flags_replace_the_listeners_upstreams_and_routes_below() {
         "address = \"127.0.0.1:0\"  # --listen",
         "url = \"ws://127.0.0.1:9000\"  # --upstream",
         "upstream = \"main\"  # default",
-        "level = \"debug\"  # lubdub.toml",
+        "level = \"debug\"    # lubdub.toml",
     ] {
         assert!(effective.contains(line), "{line}\n{effective}");
     }

@@ -87,6 +87,11 @@ fn a_failure_tells_its_cause_once() {
             "{last}"
         );
         assert_eq!(last.matches("(os error ").count(), 1, "{last}");
+        // It is in the log, as all that happens once there is one.
+        assert!(
+            last.contains("level=error msg=\"lubdub cannot go on\" error="),
+            "{last}"
+        );
     }
 
     let garbage = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";

@@ -85,7 +85,7 @@ fn run_logs_what_check_warns_of() {
         .stderr
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &serde_json::Value| line["level"] == "WARN")
+        .filter(|line: &serde_json::Value| line["level"] == "warn")
         .collect();
     let told: Vec<_> = WARNINGS.lines().skip(1).map(str::trim).collect();
     assert_eq!(logged.len(), 2, "{}", outcome.stderr);

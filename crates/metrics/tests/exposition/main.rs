@@ -81,7 +81,7 @@ fn the_number_of_series_is_what_routes_and_listeners_cost() {
         scrape.samples.keys().filter(|(n, _)| is_own(n)).count()
     };
     // Of the upstream there are four series, whoever else is there.
-    let (fixed, route, listener, both) = (9 + 4, 156, 19, 31);
+    let (fixed, route, listener, both) = (28 + 4, 156, 19, 31);
     assert_eq!(own(&[], &[]), fixed);
     assert_eq!(own(&[], &["a"]), fixed + route);
     assert_eq!(own(&["p"], &[]), fixed + listener);
@@ -90,6 +90,23 @@ fn the_number_of_series_is_what_routes_and_listeners_cost() {
         own(&["p", "q"], &["a", "b"]),
         fixed + 2 * route + 2 * listener + 4 * both
     );
+}
+
+#[test]
+fn what_the_log_leaves_out_arrives_under_its_names() {
+    let metrics = metrics();
+    metrics.log_lines_dropped().increment(7);
+    let unlogged = metrics.refusals_not_logged();
+    for (n, outcome) in (1..).zip(Outcome::ALL) {
+        unlogged.get(outcome).increment(n);
+    }
+    let scrape = Scrape::of(&metrics);
+    assert_eq!(scrape.get("lubdub_log_lines_dropped_total", &[]), 7.0);
+    for (n, outcome) in (1_u32..).zip(Outcome::ALL) {
+        let labels = &[("outcome", outcome.as_str())];
+        let counted = scrape.get("lubdub_refusals_not_logged_total", labels);
+        assert_eq!(counted, f64::from(n));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -74,6 +74,8 @@ pub(super) struct Engaged {
     handshake: Handshake,
     pair: PairPermit,
     route: Arc<RouteState>,
+    /// What the log may tell of the request.
+    told: Option<Box<str>>,
 }
 
 /// Takes an upgrade to the upstream and brings back its answer: a 101 as a pair to be, anything
@@ -99,6 +101,9 @@ pub(super) async fn upgrade(
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
+    let host = request.headers().get(HOST);
+    let host = host.map_or("", |host| host.to_str().unwrap_or_default());
+    let told = shared.request_detail.tell(host, request.uri().path());
     match ask(connection, route, &handshake, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
@@ -114,6 +119,7 @@ pub(super) async fn upgrade(
                 handshake,
                 pair,
                 route: Arc::clone(route),
+                told,
             })
         }
         Ok(Answered { response, .. }) => {
@@ -249,6 +255,7 @@ impl Engaged {
             Arc::clone(&self.route.name),
             connection.peer,
             self.upstream,
+            self.told,
             Instant::now().into_std(),
         );
         debug!(pair = registration.entry().id.0, client = %connection.peer, route = %self.route.name, "pair opened");

@@ -7,7 +7,7 @@ use lubdub_keepalive::{PerSide, Rtt, Side};
 use lubdub_metrics::Cause;
 use tracing::{error, info};
 
-use super::{Splice, clock, micros, millis};
+use super::{Splice, clock, fate, micros, millis};
 use crate::registry::Order;
 
 impl Splice {
@@ -47,17 +47,22 @@ impl Splice {
             vitals[side].rtt.as_ref().map(|rtt| micros(pick(rtt)))
         };
         let silent = |side: Side| millis(now.saturating_duration_since(vitals[side].last_heard));
+        let lapsed = Side::BOTH
+            .into_iter()
+            .find(|&side| fate::lapsed(side) == cause && vitals[side].pongs_received == 0);
         info!(
             pair = entry.id.0,
             listener = &*entry.listener,
             route = &*entry.route,
             client = %entry.client,
-            upstream = %entry.upstream,
+            upstream_address = %entry.upstream,
+            request = entry.request.as_deref(),
             cause = cause.as_str(),
             close_code = self.fate.close.and_then(|close| close.code),
             close_by = self.fate.close.map(|close| close.by.as_str()),
             lapsed_after_ms = self.fate.silent_for.map(millis),
             diagnosis = self.fate.diagnosis.map(|diagnosis| diagnosis.as_str()),
+            hint = lapsed.map(never_answered),
             duration_ms = millis(duration),
             handshake_us = self.handshake_us,
             client_bytes = self.tally.from.client.bytes,
@@ -99,6 +104,19 @@ impl Drop for Splice {
         let books = AssertUnwindSafe(|| self.close_books(cause, clock()));
         if catch_unwind(books).is_err() {
             error!("a pair that panicked has lost its line");
+        }
+    }
+}
+
+/// What whoever reads of a lapse should know first: a side that does not answer pings at all may have
+/// been well.
+fn never_answered(side: Side) -> &'static str {
+    match side {
+        Side::Client => {
+            "the client never answered a ping: if it is well, see keepalive.client.enforce = learned"
+        }
+        Side::Upstream => {
+            "the upstream never answered a ping: if it is well, see keepalive.upstream.enforce = learned"
         }
     }
 }

@@ -93,6 +93,7 @@ impl Pair {
             "main".into(),
             nobody,
             nobody,
+            None,
             now,
         );
         let (client, upstream) = tokio::join!(connection(), connection());

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     CountOrOff,
     /// A whole number above zero, or "auto".
     CountOrAuto,
+    /// How many a second, or "off".
+    RateOrOff,
     /// True or false.
     Switch,
     /// A number from 0 to 1.
@@ -57,6 +59,7 @@ impl Kind {
             Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
             Self::Size | Self::SizeOrOff => true,
             Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
+            Self::RateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
             Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
@@ -75,6 +78,7 @@ impl Kind {
             Self::Count => "number",
             Self::CountOrOff => "number or `\"off\"`",
             Self::CountOrAuto => "number or `\"auto\"`",
+            Self::RateOrOff => "rate or `\"off\"`",
             Self::Switch => "`true` or `false`",
             Self::Share => "share, 0 to 1",
             Self::CloseCode => "close code",

@@ -229,7 +229,10 @@ mod tests {
             Found::Nothing
         ));
         assert!(matches!(find(&["log", "level", "x"]), Found::Nothing));
-        assert_eq!(children(&["log"]), ["format", "level"]);
+        assert_eq!(
+            children(&["log"]),
+            ["format", "level", "request", "refusals"]
+        );
         assert_eq!(children(&["listen", "x", "tls"]), ["certificate"]);
     }
 

@@ -1,5 +1,6 @@
 //! Keys of the process: how it is looked at and what it runs on.
 
+use lubdub_proxy::settings::RequestDetail;
 use tracing::Level;
 
 use super::super::LogFormat;
@@ -44,7 +45,8 @@ pub(super) static LOG: Section = Section {
             Kind::Choice(LogFormat::WORDS),
             Preset::text("text"),
             "text | json, one object a line",
-        ),
+        )
+        .more("[The log](log.md) has every kind of line."),
         Key::new(
             "level",
             Kind::Choice(Level::WORDS),
@@ -52,6 +54,20 @@ pub(super) static LOG: Section = Section {
             "error | warn | info | debug | trace",
         )
         .more("Of lubdub itself; its libraries never log below `warn`."),
+        Key::new(
+            "request",
+            Kind::Choice(RequestDetail::WORDS),
+            Preset::text("path"),
+            "off | host | path: what a line tells of a request",
+        )
+        .more("At most 256 bytes of it, and never the query. Paths can hold secrets too: where they do, say \"host\"."),
+        Key::new(
+            "refusals",
+            Kind::RateOrOff,
+            Preset::text("10/s"),
+            "lines for those who are not served, for each outcome; or \"off\"",
+        )
+        .more("What is over it is counted: the next line of that outcome says how many were left out, and so does `lubdub_refusals_not_logged_total`."),
     ],
 };
 

@@ -3,7 +3,7 @@
 
 mod network;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use lubdub_keepalive::Jitter;
@@ -100,6 +100,19 @@ pub(crate) fn count_or_auto(value: &Scalar) -> Read<Option<NonZeroUsize>> {
     or_word(value, "auto", count)
 }
 
+/// How many a second, or "off".
+pub(crate) fn rate_or_off(value: &Scalar) -> Read<Option<NonZeroU32>> {
+    or_off(value, |value| match value {
+        Scalar::Text(text) => text
+            .strip_suffix("/s")
+            .and_then(|count| count.parse().ok())
+            .ok_or_else(not_a_rate),
+        Scalar::Bool(_) | Scalar::Integer(_) | Scalar::Float(_) | Scalar::List(_) => {
+            Err(not_a_rate())
+        }
+    })
+}
+
 /// True or false.
 pub(crate) fn switch(value: &Scalar) -> Read<bool> {
     match value {
@@ -163,6 +176,10 @@ fn list(value: &Scalar) -> Vec<Scalar> {
             .collect(),
         Scalar::Bool(_) | Scalar::Integer(_) | Scalar::Float(_) => vec![value.clone()],
     }
+}
+
+fn not_a_rate() -> Wrong {
+    Wrong::new("must be a whole number above zero a second, such as \"10/s\"")
 }
 
 fn or_off<T>(value: &Scalar, read: impl FnOnce(&Scalar) -> Read<T>) -> Read<Option<T>> {
@@ -239,6 +256,25 @@ mod tests {
         assert_eq!(size(&Scalar::Integer(10)), Ok(10));
         assert_eq!(size_or_off(&t("64KiB")), Ok(Some(65536)));
         assert!(size(&t("0")).is_err());
+    }
+
+    #[test]
+    fn a_rate_is_so_many_a_second() {
+        assert_eq!(rate_or_off(&t("10/s")), Ok(NonZeroU32::new(10)));
+        assert_eq!(rate_or_off(&t("off")), Ok(None));
+        for value in [
+            t("10"),
+            t("0/s"),
+            t("-1/s"),
+            t("10/m"),
+            t("1.5/s"),
+            Scalar::Integer(10),
+        ] {
+            assert!(
+                wrong(rate_or_off(&value)).contains("\"10/s\", or \"off\""),
+                "{value}"
+            );
+        }
     }
 
     #[test]

@@ -59,6 +59,7 @@ pub(crate) fn resolve(
     let drain = drain(&raw.drain, mistakes);
     let admin = process::admin(&raw.admin, &addresses, mistakes);
     let log = process::log(&raw.log, mistakes);
+    let logging = process::logging(&raw.log, mistakes);
     addresses.refuse_overlaps(mistakes);
     circle::refuse(raw, &addresses, mistakes);
 
@@ -70,6 +71,7 @@ pub(crate) fn resolve(
         limits: limits?,
         forwarded: forwarded?,
         drain: drain?,
+        logging: logging?,
         workers: workers.map(|_| household.workers)?,
     };
     Some(Resolved {

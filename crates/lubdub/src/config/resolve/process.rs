@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use lubdub_proxy::settings::Logging;
+
 use super::super::error::Mistakes;
 use super::super::token::Token;
 use super::super::{AdminSettings, LogSettings, raw, read};
@@ -44,5 +46,15 @@ pub(super) fn log(raw: &raw::Log, mistakes: &mut Mistakes) -> Option<LogSettings
     Some(LogSettings {
         format: format?,
         level: level?,
+    })
+}
+
+/// What the log tells of requests.
+pub(super) fn logging(raw: &raw::Log, mistakes: &mut Mistakes) -> Option<Logging> {
+    let request = take(&raw.request, read::choice, mistakes);
+    let refusals = take(&raw.refusals, read::rate_or_off, mistakes);
+    Some(Logging {
+        request: request?,
+        refusals: refusals?,
     })
 }

@@ -5,9 +5,10 @@ mod declaration;
 mod names;
 mod warnings;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lubdub_proxy::settings::{FrontTimeouts, Terms};
+use lubdub_proxy::settings::{FrontTimeouts, Logging, RequestDetail, Terms};
 
 use super::*;
 
@@ -81,6 +82,28 @@ fn a_listener_and_an_upstream_are_a_configuration_with_the_proxys_defaults() {
             level: Level::INFO
         }
     );
+    assert_eq!(settings.logging, Logging::default());
+}
+
+#[test]
+fn what_the_log_tells_of_requests_can_be_less_or_nothing() {
+    let logging = |request: &str, refusals: &str| {
+        let settings = [("log.request", request), ("log.refusals", refusals)];
+        with(&settings).unwrap().settings.logging
+    };
+    let host = Logging {
+        request: RequestDetail::Host,
+        refusals: NonZeroU32::new(1),
+    };
+    assert_eq!(logging("host", "1/s"), host);
+    let off = Logging {
+        request: RequestDetail::Off,
+        refusals: None,
+    };
+    assert_eq!(logging("off", "off"), off);
+    for key in ["log.request", "log.refusals"] {
+        with(&[(key, "10")]).unwrap_err();
+    }
 }
 
 #[test]

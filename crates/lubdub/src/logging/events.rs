@@ -1,0 +1,329 @@
+//! The declaration of every kind of line in the log; the fields in them are in [`super::fields`].
+//!
+//! The reference page is made from it, and a test holds it against the events that the code has: what
+//! is logged is declared, and what is declared is logged.
+
+use tracing::Level;
+
+/// A kind of line.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// What it takes for it to be written.
+    pub(crate) level: Level,
+    /// What it begins with, behind time and level.
+    pub(crate) message: &'static str,
+    /// Its fields, in their order. What is not known is left out of a line.
+    pub(crate) fields: &'static [&'static str],
+    /// When it is written, and what to make of it.
+    pub(crate) about: &'static str,
+}
+
+/// The line in place of those that were dropped.
+pub(crate) const DROPPED: Event = warn(
+    "log lines were dropped",
+    &["lines"],
+    "In place of lines that nobody read in time. It is written at any `log.level`. `lubdub_log_lines_dropped_total` counts them.",
+);
+/// The line of a panic.
+pub(crate) const PANICKED: Event = error(
+    "panicked",
+    &["thread", "at", "reason", "backtrace"],
+    "A fault of lubdub's own. Please report it, with the log around it. `backtrace` is there if `RUST_BACKTRACE` asks for it.",
+);
+
+/// Every kind of line, the gravest first.
+pub(crate) const EVENTS: &[Event] = &[
+    error(
+        "lubdub cannot go on",
+        &["error"],
+        "The last line before exit code 1.",
+    ),
+    PANICKED,
+    error(
+        "a pair's task panicked: a bug of lubdub's, please report it",
+        &["pair"],
+        "Which pair the panic ended; `panicked` says where it was.",
+    ),
+    error(
+        "a pair that panicked has lost its line",
+        &[],
+        "Its books could not be closed. Its count was.",
+    ),
+    DROPPED,
+    warn(
+        "budget used up",
+        &["budget", "name", "places", "effect"],
+        "The first who found no place. It is said once, until there is room again.",
+    ),
+    warn(
+        "handshake failed",
+        &["client", "route", "upstream", "reason"],
+        "The upstream could not be asked, or gave no answer that could be used; the client got 502 or 504.",
+    ),
+    warn(
+        "plain request failed",
+        &["client", "upstream", "reason"],
+        "The same of a request that is no WebSocket handshake.",
+    ),
+    warn(
+        "plain request not answered in time",
+        &["client", "route"],
+        "Nothing moved for `timeouts.http_idle`; the client got 504.",
+    ),
+    warn(
+        "cannot accept; live pairs go on, new connections wait",
+        &["listener", "error"],
+        "Mostly no file descriptor is left. It is said once, and again after a minute of calm.",
+    ),
+    warn(
+        "the drain timeout is over; the pairs that are left are cut",
+        &["pairs"],
+        "`drain.timeout` was too short for them, or they did not answer their Close.",
+    ),
+    warn(
+        "pairs were cut",
+        &["pairs"],
+        "So many did not come to their own end in the drain.",
+    ),
+    warn(
+        "cannot raise the soft limit of open files to the hard one",
+        &["error"],
+        "lubdub goes on with what it has.",
+    ),
+    warn(
+        "the configuration has a warning",
+        &["warning", "setting", "reason", "see"],
+        "What `lubdub check` says too. lubdub runs with it.",
+    ),
+    warn(
+        "SIGHUP is ignored: the configuration is read at start only",
+        &[],
+        "Nothing has changed.",
+    ),
+    info(
+        "lubdub starts",
+        &["version", "revision"],
+        "The first line of a run.",
+    ),
+    info(
+        "a flag replaces what is set elsewhere",
+        &["flag", "replaced"],
+        "`--listen` and `--upstream` together are a whole configuration.",
+    ),
+    info(
+        "admin listens",
+        &["address"],
+        "Where the admin listener is.",
+    ),
+    info(
+        "listening",
+        &["listener", "address"],
+        "One for each listener.",
+    ),
+    info("ready", &["workers"], "Connections are accepted."),
+    info(
+        "pair ended",
+        &[
+            "pair",
+            "listener",
+            "route",
+            "client",
+            "upstream_address",
+            "request",
+            "cause",
+            "close_code",
+            "close_by",
+            "lapsed_after_ms",
+            "diagnosis",
+            "hint",
+            "duration_ms",
+            "handshake_us",
+            "client_bytes",
+            "client_frames",
+            "client_pings",
+            "client_pongs",
+            "client_rtt_us",
+            "client_rtt_min_us",
+            "client_rtt_max_us",
+            "client_silent_ms",
+            "upstream_bytes",
+            "upstream_frames",
+            "upstream_pings",
+            "upstream_pongs",
+            "upstream_rtt_us",
+            "upstream_rtt_min_us",
+            "upstream_rtt_max_us",
+            "upstream_silent_ms",
+        ],
+        "One for each pair.",
+    ),
+    info(
+        "budget has room again",
+        &["budget", "name", "places", "missed", "lasted_ms"],
+        "For a while now everybody has found a place.",
+    ),
+    info(
+        "not served",
+        &[
+            "outcome",
+            "client",
+            "listener",
+            "route",
+            "upstream",
+            "method",
+            "request",
+            "status",
+            "reason",
+            "not_logged",
+        ],
+        "Somebody did not get what it asked for. At most `log.refusals` lines for each outcome; the next one says how many were left out.",
+    ),
+    info(
+        "told to stop by SIGTERM",
+        &[],
+        "A second signal ends it at once.",
+    ),
+    info(
+        "told to stop by SIGINT",
+        &[],
+        "A second signal ends it at once.",
+    ),
+    info(
+        "draining",
+        &["pairs"],
+        "So many pairs are told to go elsewhere.",
+    ),
+    info("drained", &[], "Every pair and connection has ended."),
+    info("lubdub ends", &[], "The last line before exit code 0."),
+    debug(
+        "pair opened",
+        &["pair", "client", "route"],
+        "A client has its 101.",
+    ),
+    debug(
+        "ping written",
+        &["pair", "side", "delay_us"],
+        "An own ping is on its way.",
+    ),
+    debug(
+        "pong received",
+        &["pair", "side", "rtt_us"],
+        "The answer to an own ping.",
+    ),
+    debug(
+        "the link is slow: another timeout",
+        &["pair", "side"],
+        "The ping is still on its way, and something arrives there.",
+    ),
+    debug(
+        "lapsed",
+        &["pair", "side", "silent_ms", "diagnosis"],
+        "The side gave no sign of life in time; the pair ends.",
+    ),
+    debug(
+        "would have lapsed",
+        &["pair", "side", "silent_ms"],
+        "The same of a side that is only observed (`enforce`); the pair goes on.",
+    ),
+    debug(
+        "write stalled",
+        &["pair", "side"],
+        "The side took next to nothing for `timeouts.write_stall`; the pair ends.",
+    ),
+    debug(
+        "connection broke",
+        &["pair", "side", "error"],
+        "A reset, or an error of the socket's.",
+    ),
+    debug(
+        "frame too big",
+        &["side", "bytes"],
+        "A frame from that side is over `limits.frame_bytes`.",
+    ),
+    debug(
+        "late wake-up",
+        &["pair", "late_ms"],
+        "The process stood still; the pair's clocks start anew.",
+    ),
+    debug(
+        "long turn",
+        &["pair", "stalled_ms"],
+        "The process stood still in the middle of its work on this pair; its clocks were moved.",
+    ),
+    debug(
+        "connection not served",
+        &["client", "listener", "reason"],
+        "It ended before there was a request.",
+    ),
+    debug(
+        "connection timed out",
+        &["client", "listener", "expired"],
+        "No whole request came in time, or nothing more after the last one.",
+    ),
+    debug(
+        "connection ended with an error",
+        &["client", "listener", "error"],
+        "A client's: malformed requests are among these.",
+    ),
+    debug(
+        "connection of a handshake to the upstream ended with an error",
+        &["error"],
+        "The handshake's own line says more.",
+    ),
+    debug(
+        "connection to the upstream ended with an error",
+        &["error"],
+        "One that was kept for plain requests.",
+    ),
+    debug("connection reset", &["client"], "The client reset it."),
+    debug(
+        "idle connection closed to make room",
+        &["client"],
+        "Places ran short, and this one had been idle for the longest.",
+    ),
+    debug(
+        "client went before its 101",
+        &["client", "error"],
+        "There is no pair.",
+    ),
+    debug(
+        "a connection went before it was accepted",
+        &["listener", "error"],
+        "Ordinary.",
+    ),
+    debug(
+        "admin listener cannot accept",
+        &["error"],
+        "It tries again.",
+    ),
+    debug(
+        "admin connection ended with an error",
+        &["client", "error"],
+        "A scraper that stopped reading is among these.",
+    ),
+    trace(
+        "reading",
+        &["side", "reading"],
+        "A side is read again, or no longer because the other one is slow.",
+    ),
+];
+
+macro_rules! levels {
+    ($($name:ident = $LEVEL:ident,)+) => {
+        $(const fn $name(
+            message: &'static str,
+            fields: &'static [&'static str],
+            about: &'static str,
+        ) -> Event {
+            Event { level: Level::$LEVEL, message, fields, about }
+        })+
+    };
+}
+
+levels! {
+    error = ERROR,
+    warn = WARN,
+    info = INFO,
+    debug = DEBUG,
+    trace = TRACE,
+}

@@ -1,0 +1,166 @@
+//! The declaration of every field of the log. A field means the same in every line.
+
+/// A field.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) about: &'static str,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Text: in JSON a string.
+    Text,
+    /// A whole number: in JSON a number.
+    Number,
+}
+
+/// Every field, in the order of the alphabet.
+pub(crate) const FIELDS: &[Field] = &[
+    text("address", "Where something listens."),
+    text("at", "The place in the source."),
+    text("backtrace", "The calls that led there."),
+    text("budget", "The key of the budget, such as `limits.pairs`."),
+    number(
+        "bytes",
+        "The length of a payload, as its header announces it.",
+    ),
+    text(
+        "cause",
+        "Why the pair ended ([all of them](../topics/troubleshooting.md#why-a-pair-ended)).",
+    ),
+    text(
+        "client",
+        "Address and port of the client; behind a load balancer [the balancer's](../topics/load-balancers.md#addresses).",
+    ),
+    number("client_bytes", "Relayed from the client."),
+    number("client_frames", "Relayed from the client."),
+    number("client_pings", "Own pings that were written to the client."),
+    number("client_pongs", "Own pings that the client answered."),
+    number(
+        "client_rtt_max_us",
+        "The longest round trip of an own ping to the client.",
+    ),
+    number("client_rtt_min_us", "The shortest."),
+    number("client_rtt_us", "The latest."),
+    number(
+        "client_silent_ms",
+        "How long nothing had been read from the client.",
+    ),
+    text(
+        "close_by",
+        "Who sent the first Close: `client`, `upstream` or `lubdub`.",
+    ),
+    number("close_code", "Its code; left out if it carried none."),
+    number(
+        "delay_us",
+        "From when the ping was due to when it was written.",
+    ),
+    text(
+        "diagnosis",
+        "For a lapse: `network`, `application` or `unknown` ([what that says](../topics/troubleshooting.md#why-a-pair-ended)).",
+    ),
+    number("duration_ms", "From the 101 to the end."),
+    text("effect", "What becomes of those who find no place."),
+    text("error", "What the operating system or a library said."),
+    text(
+        "expired",
+        "What was not there in time: `FirstByte`, `Head` or `Idle`.",
+    ),
+    text("flag", "The flag."),
+    number("handshake_us", "From the client's request to the 101."),
+    text(
+        "hint",
+        "What to look at. After a lapse of a side that never answered a ping, that it never did.",
+    ),
+    number(
+        "lapsed_after_ms",
+        "For a lapse: how long the side had been silent.",
+    ),
+    number(
+        "lasted_ms",
+        "From the first who found no place to the last.",
+    ),
+    number("late_ms", "How late the wake-up was."),
+    number("lines", "How many lines are missing here."),
+    text("listener", "The listener's configured name."),
+    text("method", "The method of the request."),
+    number("missed", "So many found no place."),
+    text(
+        "name",
+        "Whose budget it is, where each upstream or route has its own.",
+    ),
+    number(
+        "not_logged",
+        "So many like this one were not written since the last that was.",
+    ),
+    text(
+        "outcome",
+        "What became of it ([all of them](../topics/troubleshooting.md#why-a-handshake-failed)).",
+    ),
+    number(
+        "pair",
+        "The pair's number, from 1 on in each run; `id` in the admin's answers.",
+    ),
+    number("pairs", "How many pairs."),
+    number("places", "How many places it has."),
+    text("reading", "`Paused` or `Resumed`."),
+    text("reason", "Why, in words."),
+    text("replaced", "What no longer counts."),
+    text(
+        "request",
+        "The request's host and path, as far as `log.request` allows: at most 256 bytes, never the query.",
+    ),
+    text(
+        "revision",
+        "The source revision that the program was built from.",
+    ),
+    text("route", "The route's configured name."),
+    number("rtt_us", "The round trip of this ping."),
+    text("see", "Where more is said."),
+    text("setting", "The setting that it is about."),
+    text("side", "`client` or `upstream`."),
+    number("silent_ms", "Since the side was last heard."),
+    number("stalled_ms", "How long the process stood still."),
+    number(
+        "status",
+        "The status that the client got; left out if it got none.",
+    ),
+    text("thread", "The name of the thread."),
+    text("upstream", "The upstream's configured name."),
+    text(
+        "upstream_address",
+        "Address and port of the upstream's end of the connection.",
+    ),
+    number("upstream_bytes", "As for the client."),
+    number("upstream_frames", "As for the client."),
+    number("upstream_pings", "As for the client."),
+    number("upstream_pongs", "As for the client."),
+    number("upstream_rtt_max_us", "As for the client."),
+    number("upstream_rtt_min_us", "As for the client."),
+    number("upstream_rtt_us", "As for the client."),
+    number("upstream_silent_ms", "As for the client."),
+    text("version", "The version of the program."),
+    text("warning", "Its name, for `lubdub explain`."),
+    number("workers", "Worker threads."),
+];
+
+/// The declaration of a field.
+pub(crate) fn field(name: &str) -> &'static Field {
+    FIELDS
+        .iter()
+        .find(|field| field.name == name)
+        .unwrap_or_else(|| panic!("the field {name} is not declared"))
+}
+
+const fn text(name: &'static str, about: &'static str) -> Field {
+    let kind = Kind::Text;
+    Field { name, kind, about }
+}
+
+const fn number(name: &'static str, about: &'static str) -> Field {
+    let kind = Kind::Number;
+    Field { name, kind, about }
+}
