@@ -68,7 +68,7 @@ async fn an_upload_that_the_upstream_does_not_read_holds_little() {
     assert!(held <= MOST, "{held} bytes each");
 }
 
-/// The same in chunks, of a method whose body may have to be sent once more.
+/// The same of a method whose body may have to be sent once more.
 #[tokio::test]
 async fn an_upload_that_may_be_sent_once_more_holds_little_as_well() {
     let upstreams = Upstream::tiny();
@@ -77,23 +77,4 @@ async fn an_upload_that_may_be_sent_once_more_holds_little_as_well() {
     let held = held(&lubdub, &upstreams, &head, Way::Up).await;
     eprintln!("HELD {held}");
     assert!(held <= MOST, "{held} bytes each");
-}
-    let upstreams = Upstream::tiny();
-    let lubdub = Binary::start(&upstreams, &[]).await;
-    let before = lubdub.resident();
-    let mut both = Vec::new();
-    for _ in 0..EXCHANGES {
-        let mut client = lubdub.dial().tiny().connect().await;
-        client
-            .send("GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n")
-            .await;
-        let mut upstream = upstreams.accept().await;
-        upstream.expect_head().await;
-        both.push((client, upstream));
-    }
-    tokio::time::sleep(ms(500)).await;
-    eprintln!(
-        "HELD base {}",
-        lubdub.resident().saturating_sub(before) / EXCHANGES
-    );
 }
