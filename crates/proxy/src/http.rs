@@ -1,6 +1,7 @@
 //! One request in, one answer out: an upgrade, a plain exchange, or a refusal.
 
 mod answer;
+mod asker;
 mod forwarded;
 mod handshake;
 mod headers;

@@ -18,8 +18,6 @@ mod patience;
 mod pressure;
 mod proxy;
 mod pseudonym;
-// Wired in where requests are answered.
-#[allow(dead_code)]
 mod refusals;
 pub mod registry;
 mod route;

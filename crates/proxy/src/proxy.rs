@@ -16,6 +16,7 @@ use crate::admission::Admission;
 use crate::entrance::Entrance;
 use crate::front::listener::{Acceptor, Bound};
 use crate::pseudonym::Pseudonym;
+use crate::refusals::Refusals;
 use crate::registry::{Order, Registry};
 use crate::route::{RouteState, RouteTable};
 use crate::settings::{self, Drain, Settings};
@@ -122,6 +123,7 @@ impl Proxy {
             pseudonym: Pseudonym::random(),
             drain: settings.drain,
             request_detail: settings.logging.request,
+            refusals: Refusals::new(settings.logging.refusals, metrics),
             admission,
             idle: Default::default(),
             kept: common.kept,

@@ -12,6 +12,7 @@ use crate::admission::Admission;
 use crate::entrance::Entrance;
 use crate::idle::IdleConnections;
 use crate::pseudonym::Pseudonym;
+use crate::refusals::Refusals;
 use crate::registry::Registry;
 use crate::route::RouteTable;
 use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits, RequestDetail};
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) drain: Drain,
     /// How much of a request the log tells.
     pub(crate) request_detail: RequestDetail,
+    pub(crate) refusals: Refusals,
     pub(crate) admission: Admission,
     /// Clients' connections that can go when places run short.
     pub(crate) idle: IdleConnections,

@@ -56,21 +56,6 @@ pub(crate) const EVENTS: &[Event] = &[
         "The first who found no place. It is said once, until there is room again.",
     ),
     warn(
-        "handshake failed",
-        &["client", "route", "upstream", "reason"],
-        "The upstream could not be asked, or gave no answer that could be used; the client got 502 or 504.",
-    ),
-    warn(
-        "plain request failed",
-        &["client", "upstream", "reason"],
-        "The same of a request that is no WebSocket handshake.",
-    ),
-    warn(
-        "plain request not answered in time",
-        &["client", "route"],
-        "Nothing moved for `timeouts.http_idle`; the client got 504.",
-    ),
-    warn(
         "cannot accept; live pairs go on, new connections wait",
         &["listener", "error"],
         "Mostly no file descriptor is left. It is said once, and again after a minute of calm.",
@@ -253,12 +238,12 @@ pub(crate) const EVENTS: &[Event] = &[
     debug(
         "connection not served",
         &["client", "listener", "reason"],
-        "It ended before there was a request.",
+        "Its client went before there was a request, as health checks do.",
     ),
     debug(
-        "connection timed out",
-        &["client", "listener", "expired"],
-        "No whole request came in time, or nothing more after the last one.",
+        "idle connection closed",
+        &["client", "listener"],
+        "Nothing had moved on it for `timeouts.http_idle`.",
     ),
     debug(
         "connection ended with an error",

@@ -65,10 +65,6 @@ pub(crate) const FIELDS: &[Field] = &[
     number("duration_ms", "From the 101 to the end."),
     text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
-    text(
-        "expired",
-        "What was not there in time: `FirstByte`, `Head` or `Idle`.",
-    ),
     text("flag", "The flag."),
     number("handshake_us", "From the client's request to the 101."),
     text(

@@ -1,5 +1,6 @@
 //! One connection of a client, from accept to its end or to its upgrade.
 
+use std::fmt::Display;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::pin;
@@ -21,6 +22,7 @@ use crate::entrance::{Entrance, Place};
 use crate::http::service;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
+use crate::refusals::Refused;
 use crate::shared::Shared;
 use crate::socket::{Goodbye, Presence, Socket};
 use crate::worker::{Load, Worker};
@@ -72,15 +74,20 @@ pub(crate) async fn serve(
     match open(&connection, tcp).await {
         Ok((leg, presence)) => serve_http(connection, leg, presence).await,
         Err(unserved) => {
-            debug!(client = %peer, listener = %connection.entrance.listener.name, reason = %unserved, "connection not served");
-            let outcome = match unserved {
-                Unserved::FirstByte | Unserved::TlsTimeout => Outcome::RequestTimeout,
-                // Health checks of load balancers connect and go.
-                Unserved::Tls(error) if is_gone(&error) => Outcome::ClientGone,
-                Unserved::Tls(_) => Outcome::BadRequest,
-                Unserved::Socket(_) => Outcome::ClientGone,
-            };
-            connection.entrance.metrics.unrouted(outcome).increment(1);
+            match &unserved {
+                Unserved::FirstByte | Unserved::TlsTimeout => {
+                    not_served(&connection, Outcome::RequestTimeout, &unserved);
+                }
+                Unserved::Tls(error) if !is_gone(error) => {
+                    not_served(&connection, Outcome::BadRequest, &unserved);
+                }
+                // Health checks of load balancers connect and go: they asked for nothing.
+                Unserved::Tls(_) | Unserved::Socket(_) => {
+                    let entrance = &connection.entrance;
+                    entrance.metrics.unrouted(Outcome::ClientGone).increment(1);
+                    debug!(client = %peer, listener = %entrance.listener.name, reason = %unserved, "connection not served");
+                }
+            }
         }
     }
 }
@@ -193,9 +200,16 @@ async fn serve_http(connection: Arc<Connection>, leg: Leg, presence: Presence) {
                 return;
             }
             expired = expired.as_mut() => {
-                debug!(client = %connection.peer, listener = %connection.entrance.listener.name, ?expired, "connection timed out");
-                if expired != Expired::Idle {
-                    connection.entrance.metrics.unrouted(Outcome::RequestTimeout).increment(1);
+                match expired {
+                    Expired::Idle => {
+                        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
+                    }
+                    Expired::FirstByte => {
+                        not_served(&connection, Outcome::RequestTimeout, &Unserved::FirstByte);
+                    }
+                    Expired::Head => {
+                        not_served(&connection, Outcome::RequestTimeout, &"no whole request in time");
+                    }
                 }
                 return;
             }
@@ -208,15 +222,26 @@ async fn serve_http(connection: Arc<Connection>, leg: Leg, presence: Presence) {
 }
 
 fn on_error(connection: &Connection, error: &hyper::Error) {
-    debug!(client = %connection.peer, listener = %connection.entrance.listener.name, %error, "connection ended with an error");
     // hyper has answered with the status that fits (400, 414, 431).
     if error.is_parse() {
-        connection
-            .entrance
-            .metrics
-            .unrouted(Outcome::BadRequest)
-            .increment(1);
+        not_served(connection, Outcome::BadRequest, error);
+    } else {
+        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, %error, "connection ended with an error");
     }
+}
+
+/// Counts and logs who never had a request.
+fn not_served(connection: &Connection, outcome: Outcome, reason: &dyn Display) {
+    connection.entrance.metrics.unrouted(outcome).increment(1);
+    let refused = || Refused {
+        listener: &connection.entrance.listener.name,
+        reason: Some(reason),
+        ..Refused::default()
+    };
+    connection
+        .shared
+        .refusals
+        .log(outcome, connection.peer, refused);
 }
 
 /// The client ended the connection, rather than say something wrong.

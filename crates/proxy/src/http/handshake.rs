@@ -4,22 +4,24 @@
 //! lubdub is no endpoint of this handshake: `Sec-WebSocket-*` pass as they are. It only makes sure
 //! that a 101 really is one before it stops looking at the connection as HTTP.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use lubdub_keepalive::{Entropy, PerSide};
-use lubdub_metrics::{Outcome, PairMetrics};
+use lubdub_metrics::Outcome;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::answer::Answer;
+use super::asker::Asker;
 use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
@@ -35,11 +37,16 @@ use crate::route::RouteState;
 use crate::splice::{NewPair, Places, Splice};
 use crate::upstream::{ConnectError, Link, http1};
 
-/// A handshake under way: counted once, however it ends.
+/// A handshake under way: counted once, however it ends, and told of if that is not with a 101.
 struct Handshake {
-    metrics: Arc<PairMetrics>,
+    connection: Arc<Connection>,
+    route: Arc<RouteState>,
+    asker: Asker,
     began: Instant,
+    /// `None` as long as the client is waiting.
     outcome: Option<Outcome>,
+    status: Option<StatusCode>,
+    reason: Option<Failed>,
 }
 
 /// Why the upstream's side of a handshake failed.
@@ -73,9 +80,6 @@ pub(super) struct Engaged {
     upstream: SocketAddr,
     handshake: Handshake,
     pair: PairPermit,
-    route: Arc<RouteState>,
-    /// What the log may tell of the request.
-    told: Option<Box<str>>,
 }
 
 /// Takes an upgrade to the upstream and brings back its answer: a 101 as a pair to be, anything
@@ -83,14 +87,19 @@ pub(super) struct Engaged {
 pub(super) async fn upgrade(
     connection: &Arc<Connection>,
     route: &Arc<RouteState>,
+    asker: Asker,
     request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Engaged, Response<Answer>> {
     let shared = &connection.shared;
     let mut handshake = Handshake {
-        metrics: Arc::clone(route.metrics(&connection.entrance.listener.name)),
+        connection: Arc::clone(connection),
+        route: Arc::clone(route),
+        asker,
         began: Instant::now(),
         outcome: None,
+        status: None,
+        reason: None,
     };
     if shared.draining.is_cancelled() {
         return Err(handshake.refuse(Outcome::Draining));
@@ -101,10 +110,7 @@ pub(super) async fn upgrade(
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
-    let host = request.headers().get(HOST);
-    let host = host.map_or("", |host| host.to_str().unwrap_or_default());
-    let told = shared.request_detail.tell(host, request.uri().path());
-    match ask(connection, route, &handshake, request, &key).await {
+    match ask(connection, route, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
             let pair = match pair {
@@ -118,12 +124,11 @@ pub(super) async fn upgrade(
                 upstream: answered.upstream,
                 handshake,
                 pair,
-                route: Arc::clone(route),
-                told,
             })
         }
         Ok(Answered { response, .. }) => {
             handshake.outcome = Some(Outcome::Refused);
+            handshake.status = Some(response.status());
             exchange.limit_idle(route.terms.http_idle);
             let (mut parts, body) = response.into_parts();
             let withheld = strip_answer(&mut parts);
@@ -137,8 +142,9 @@ pub(super) async fn upgrade(
             Err(and_close(Response::from_parts(parts, relayed)))
         }
         Err(failed) => {
-            warn!(client = %connection.peer, route = %route.name, upstream = %route.upstream.settings.name, reason = %failed, "handshake failed");
-            Err(handshake.refuse(failed.outcome()))
+            let outcome = failed.outcome();
+            handshake.reason = Some(failed);
+            Err(handshake.refuse(outcome))
         }
     }
 }
@@ -147,7 +153,6 @@ pub(super) async fn upgrade(
 async fn ask(
     connection: &Connection,
     route: &RouteState,
-    handshake: &Handshake,
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
@@ -166,11 +171,8 @@ async fn ask(
     let began = Instant::now();
     let connected = route.upstream.connect(route.terms.connect).await?;
     let took = began.elapsed();
-    handshake
-        .metrics
-        .route
-        .upstream_connect_duration
-        .record(took);
+    let metrics = route.metrics(&connection.entrance.listener.name);
+    metrics.route.upstream_connect_duration.record(took);
 
     let upstream = connected.address;
     let link = Link::new(connected.leg, connected.permit);
@@ -233,7 +235,7 @@ impl Engaged {
 
     async fn join(mut self, client: OnUpgrade, connection: Arc<Connection>) {
         let both = async { tokio::try_join!(client, self.leg) };
-        let (client, upstream) = match within(self.route.terms.answer, both).await {
+        let (client, upstream) = match within(self.handshake.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
                 debug!(client = %connection.peer, %error, "client went before its 101");
@@ -245,20 +247,22 @@ impl Engaged {
             unreachable!("both legs are of the types that they were made of");
         };
         let (upstream, permit, early) = upstream;
-        self.handshake.outcome = Some(Outcome::Upgraded);
-        let took = self.handshake.began.elapsed();
-        let metrics = Arc::clone(&self.handshake.metrics);
+        let handshake = &mut self.handshake;
+        handshake.outcome = Some(Outcome::Upgraded);
+        let took = handshake.began.elapsed();
+        let route = Arc::clone(&handshake.route);
+        let metrics = Arc::clone(route.metrics(&connection.entrance.listener.name));
         metrics.route.handshake_duration.record(took);
         let shared = &connection.shared;
         let registration = shared.registry.register(
             Arc::clone(&connection.entrance.listener.name),
-            Arc::clone(&self.route.name),
+            Arc::clone(&route.name),
             connection.peer,
             self.upstream,
-            self.told,
+            handshake.asker.told(shared.request_detail),
             Instant::now().into_std(),
         );
-        debug!(pair = registration.entry().id.0, client = %connection.peer, route = %self.route.name, "pair opened");
+        debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
         // Whoever came while the drain was being ordered hears of it here.
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
@@ -277,7 +281,7 @@ impl Engaged {
                 client: client.1,
                 upstream: early,
             },
-            terms: Arc::clone(&self.route.terms),
+            terms: Arc::clone(&route.terms),
             metrics,
             registration,
             drain_spread: shared.drain.spread,
@@ -325,8 +329,10 @@ where
 
 impl Handshake {
     fn refuse(mut self, outcome: Outcome) -> Response<Answer> {
+        let answer = refusal(outcome);
         self.outcome = Some(outcome);
-        and_close(refusal(outcome))
+        self.status = Some(answer.status());
+        and_close(answer)
     }
 }
 
@@ -334,7 +340,14 @@ impl Drop for Handshake {
     fn drop(&mut self) {
         // hyper drops the exchange of a client that has gone.
         let outcome = self.outcome.unwrap_or(Outcome::ClientGone);
-        self.metrics.handshake(outcome).increment(1);
+        let metrics = self.route.metrics(&self.connection.entrance.listener.name);
+        metrics.handshake(outcome).increment(1);
+        if outcome != Outcome::Upgraded {
+            let reason = self.reason.as_ref().map(|reason| reason as &dyn Display);
+            let (connection, route) = (&self.connection, Some(&*self.route));
+            self.asker
+                .not_served(connection, route, outcome, self.status, reason);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests that are no upgrade: streamed both ways, over connections that are kept for the next one.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,9 +11,9 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use lubdub_metrics::Outcome;
 use tokio::task::yield_now;
-use tracing::warn;
 
 use super::answer::Answer;
+use super::asker::Asker;
 use super::headers::{has_token, strip_answer, strip_connection_options};
 use super::login;
 use super::refusal::{and_close, refusal};
@@ -54,30 +55,39 @@ struct Asked {
 pub(super) async fn relay(
     connection: &Arc<Connection>,
     route: &Arc<RouteState>,
+    asker: &Asker,
     mut request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
+    let refuse = |outcome, reason: &dyn Display| {
+        let answer = refusal(outcome);
+        let status = Some(answer.status());
+        asker.not_served(connection, Some(route), outcome, status, Some(reason));
+        Ok(answer)
+    };
     let upstream = &route.upstream;
     let http_idle = route.terms.http_idle;
     exchange.limit_idle(http_idle);
     let exchange = Arc::new(exchange);
     let Some(place) = upstream.requests.try_take() else {
-        return Ok(refusal(Outcome::UpstreamBusy));
+        return refuse(
+            Outcome::UpstreamBusy,
+            &"as many requests as it may have are unanswered",
+        );
     };
     let withheld = prepare(connection, upstream, &mut request);
     let asked = tokio::select! {
         biased;
         asked = ask(connection, route, request, withheld, &exchange) => asked,
         () = connection.clock.silence(http_idle) => {
-            warn!(client = %connection.peer, route = %route.name, "plain request not answered in time");
-            return Ok(refusal(Outcome::AnswerTimeout));
+            return refuse(Outcome::AnswerTimeout, &"no answer in time");
         }
     };
     drop(place);
     match asked {
         Ok(Asked { response, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             // Nobody asked for another protocol.
-            Ok(refusal(Outcome::BadAnswer))
+            refuse(Outcome::BadAnswer, &"a 101 that nobody asked for")
         }
         Ok(Asked { response, unwanted }) => {
             let (mut parts, body) = response.into_parts();
@@ -101,10 +111,7 @@ pub(super) async fn relay(
         Err(Failed::Incomplete(error)) if connection.has_ended() || is_cut_short(&error) => {
             Err(error)
         }
-        Err(failed) => {
-            warn!(client = %connection.peer, upstream = %upstream.settings.name, reason = %failed, "plain request failed");
-            Ok(refusal(failed.outcome()))
-        }
+        Err(failed) => refuse(failed.outcome(), &failed),
     }
 }
 

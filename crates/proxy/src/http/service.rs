@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::answer::Answer;
+use super::asker::Asker;
 use super::forwarded::Origin;
 use super::headers::token_count;
 use super::refusal::{and_close, refusal};
@@ -28,6 +29,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Answer>, hyper::Error> {
     connection.release_slot();
     let exchange = connection.clock.begin();
+    let asker = Asker::of(&request);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &mut request) {
@@ -36,17 +38,19 @@ pub(crate) async fn answer(
             if asked != Asked::Plain || outcome == Outcome::BadRequest {
                 connection.entrance.metrics.unrouted(outcome).increment(1);
             }
+            let answer = refusal(outcome);
+            asker.not_served(&connection, None, outcome, Some(answer.status()), None);
             if asked == Asked::Plain && outcome == Outcome::NoRoute {
-                return Ok(refusal(outcome));
+                return Ok(answer);
             }
             // Whoever does not know how to ask must not go on.
             finish(&connection, client);
-            return Ok(and_close(refusal(outcome)));
+            return Ok(and_close(answer));
         }
     };
     let response = match asked {
         Asked::WebSocket => {
-            match handshake::upgrade(&connection, &route, request, exchange).await {
+            match handshake::upgrade(&connection, &route, asker, request, exchange).await {
                 Ok(engaged) => return Ok(engaged.switch(client, &connection)),
                 Err(refused) => {
                     finish(&connection, client);
@@ -57,14 +61,18 @@ pub(crate) async fn answer(
         Asked::WebSocketWithBody => {
             finish(&connection, client);
             let metrics = route.metrics(&connection.entrance.listener.name);
-            metrics.handshake(Outcome::BadRequest).increment(1);
-            and_close(refusal(Outcome::BadRequest))
+            let outcome = Outcome::BadRequest;
+            metrics.handshake(outcome).increment(1);
+            let answer = refusal(outcome);
+            let (status, reason) = (Some(answer.status()), "an upgrade with a body");
+            asker.not_served(&connection, Some(&route), outcome, status, Some(&reason));
+            and_close(answer)
         }
         Asked::Plain => {
             if request.headers().contains_key(UPGRADE) {
                 finish(&connection, client);
             }
-            plain::relay(&connection, &route, request, exchange).await?
+            plain::relay(&connection, &route, &asker, request, exchange).await?
         }
     };
     if connection.shared.draining.is_cancelled() {

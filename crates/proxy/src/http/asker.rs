@@ -1,0 +1,63 @@
+//! Who asks for what, as the log may tell it.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use lubdub_metrics::Outcome;
+
+use crate::client::Connection;
+use crate::refusals::Refused;
+use crate::route::RouteState;
+use crate::settings::RequestDetail;
+
+/// What is remembered of a request, should it come to nothing. Nothing of it is copied.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    method: Method,
+    uri: Uri,
+    host: Option<HeaderValue>,
+}
+
+impl Asker {
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            host: request.headers().get(HOST).cloned(),
+        }
+    }
+
+    /// Host and path, as far as they may be told.
+    pub(super) fn told(&self, detail: RequestDetail) -> Option<Box<str>> {
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        let of_target = || self.uri.authority().map(|authority| authority.as_str());
+        let host = host.or_else(of_target).unwrap_or_default();
+        detail.tell(host, self.uri.path())
+    }
+
+    /// Logs that it was not served.
+    pub(super) fn not_served(
+        &self,
+        connection: &Connection,
+        route: Option<&RouteState>,
+        outcome: Outcome,
+        status: Option<StatusCode>,
+        reason: Option<&dyn Display>,
+    ) {
+        let shared = &connection.shared;
+        let refused = || Refused {
+            listener: &connection.entrance.listener.name,
+            route: route.map(|route| &*route.name),
+            upstream: route.map(|route| &*route.upstream.settings.name),
+            method: Some(&self.method),
+            request: self
+                .told(shared.request_detail)
+                .map(|told| Cow::Owned(told.into())),
+            status: status.map(|status| status.as_u16()),
+            reason,
+        };
+        shared.refusals.log(outcome, connection.peer, refused);
+    }
+}
