@@ -219,5 +219,5 @@ async fn every_line_of_a_busy_life_is_as_the_page_says() {
     }
     let kinds: std::collections::BTreeSet<_> =
         lines.iter().map(|line| line["msg"].as_str()).collect();
-    assert!(kinds.len() > 15, "it was to be busier: {kinds:?}");
+    assert!(kinds.len() >= 15, "it was to be busier: {kinds:?}");
 }

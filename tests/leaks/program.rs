@@ -43,13 +43,16 @@ fn name(behind: Behind) -> String {
 
 fn upstream(stage: &Stage, behind: Behind) -> Vec<String> {
     let (name, address) = (name(behind), stage.address(behind));
+    // All of a batch come at once, and the room for pairs is small.
+    let waiting = format!("upstream.{name}.limits.waiting={}", stage.room);
     match stage.legs {
-        Legs::Plain => vec![format!("upstream.{name}.url=ws://{address}")],
+        Legs::Plain => vec![format!("upstream.{name}.url=ws://{address}"), waiting],
         Legs::Tls => {
             let ca = file("ca", stage.certs.ca_pem());
             vec![
                 format!("upstream.{name}.url=wss://{address}"),
                 format!("upstream.{name}.ca={}", ca.display()),
+                waiting,
             ]
         }
     }

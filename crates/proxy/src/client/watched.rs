@@ -24,6 +24,8 @@ pub(crate) struct Watched {
     pressure: Arc<Pressure>,
     /// More than empty lines has come.
     begun: bool,
+    /// What came last was a CR, which may be the first half of an empty line.
+    half_a_line: bool,
     /// Our end is said; what still comes is thrown away until then.
     lingering: Option<Pin<Box<Sleep>>>,
 }
@@ -40,6 +42,7 @@ impl Watched {
             clock,
             pressure,
             begun: false,
+            half_a_line: false,
             lingering: None,
         }
     }
@@ -81,20 +84,29 @@ impl AsyncRead for Watched {
         let before = buf.filled().len();
         loop {
             let this = &mut *self;
-            let came = ready!(read_some(Pin::new(&mut this.leg), cx, buf))?;
-            if came == 0 {
-                return Poll::Ready(Ok(()));
+            if this.half_a_line {
+                buf.put_slice(b"\r");
+            }
+            let came = read_some(Pin::new(&mut this.leg), cx, buf);
+            if !matches!(came, Poll::Ready(Ok(1..))) {
+                // Half a line is nothing that anybody has to hear of.
+                buf.set_filled(before);
+                return came.map_ok(drop);
             }
             let bytes = &mut buf.filled_mut()[before..];
             this.clock.on_read(bytes);
             let ignored = if this.begun { 0 } else { empty_lines(bytes) };
-            bytes.copy_within(ignored.., 0);
-            buf.set_filled(before + came - ignored);
-            if ignored < came {
-                this.begun = true;
-                return Poll::Ready(Ok(()));
+            let rest = bytes.len() - ignored;
+            this.half_a_line = !this.begun && bytes[ignored..] == *b"\r";
+            if this.half_a_line || rest == 0 {
+                // No bytes would say that there was an end.
+                buf.set_filled(before);
+                continue;
             }
-            // No bytes would say that there was an end.
+            bytes.copy_within(ignored.., 0);
+            buf.set_filled(before + rest);
+            this.begun = true;
+            return Poll::Ready(Ok(()));
         }
     }
 }
@@ -153,5 +165,55 @@ impl AsyncWrite for Watched {
             self.lingering = Some(Box::pin(sleep(LINGER)));
         }
         self.poll_linger(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::socket::Socket;
+
+    /// What HTTP reads of `pieces`, each of which arrives by itself.
+    async fn read(pieces: &[&str]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap());
+        let (far, near) = tokio::join!(far, listener.accept());
+        let (mut far, near) = (far.unwrap(), near.unwrap().0);
+        let leg = Leg::Plain(Socket::new(near).unwrap());
+        let mut watched = Watched::new(leg, Arc::new(Clock::new()), Arc::default());
+        let mut all = Vec::new();
+        for piece in pieces {
+            far.write_all(piece.as_bytes()).await.unwrap();
+            let mut buf = [0; 64];
+            let read = tokio::time::timeout(Duration::from_millis(20), watched.read(&mut buf));
+            if let Ok(n) = read.await {
+                all.extend_from_slice(&buf[..n.unwrap()]);
+            }
+        }
+        drop(far);
+        watched.read_to_end(&mut all).await.unwrap();
+        String::from_utf8(all).unwrap()
+    }
+
+    /// A line that came in two pieces was taken for the beginning of a request, and all lines behind
+    /// it were kept.
+    #[tokio::test]
+    async fn empty_lines_before_the_first_request_are_ignored_however_they_come() {
+        for (pieces, expected) in [
+            (
+                &["\r\n", "\r", "\n\r", "\nGET / ", "\r\n"][..],
+                "GET / \r\n",
+            ),
+            (&["\n", "\r\n\nGET", "\r\n\r\n"], "GET\r\n\r\n"),
+            // That is no empty line, and for HTTP to refuse.
+            (&["\r", "GET"], "\rGET"),
+            (&["\r", "\r\nGET"], "\r\r\nGET"),
+            (&["\r\n\r"], ""),
+        ] {
+            assert_eq!(read(pieces).await, expected, "{pieces:?}");
+        }
     }
 }
