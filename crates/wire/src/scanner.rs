@@ -327,12 +327,10 @@ impl FrameScanner {
             residue,
             forward: &input[..forwarded],
             rest: &input[end..],
-            event: Event::of(Received::in_input(
-                header,
-                header_len,
-                begun,
-                &input[at..end],
-            )),
+            event: Event::of(
+                header.opcode,
+                Received::in_input(&header, header_len, begun, &input[at..end]),
+            ),
         }
     }
 
@@ -368,7 +366,7 @@ impl FrameScanner {
             if gathering.is_held() {
                 self.counts.add(Opcode::PONG);
             }
-            Event::of(Received::gathered(gathering))
+            Event::of(gathering.header().opcode, Received::gathered(gathering))
         } else {
             self.place = Place::Control(gathering);
             Event::Exhausted
@@ -417,8 +415,8 @@ impl fmt::Debug for FrameScanner {
 
 impl<'a> Event<'a> {
     #[inline]
-    fn of(frame: Received<'a>) -> Self {
-        match frame.header().opcode {
+    fn of(opcode: Opcode, frame: Received<'a>) -> Self {
+        match opcode {
             Opcode::PING => Self::Ping(frame),
             Opcode::CLOSE => Self::Close(frame),
             _ => Self::Pong(frame),
