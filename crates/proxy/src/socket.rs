@@ -155,6 +155,8 @@ impl AsyncWrite for Socket {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let n = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
+        #[cfg(test)]
+        writes::count();
         self.taken += n as u64;
         Poll::Ready(Ok(n))
     }
@@ -165,6 +167,8 @@ impl AsyncWrite for Socket {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let n = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
+        #[cfg(test)]
+        writes::count();
         self.taken += n as u64;
         Poll::Ready(Ok(n))
     }
@@ -179,6 +183,25 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// How often sockets were written to by this thread: in no socket, whose size is of interest.
+#[cfg(test)]
+pub(crate) mod writes {
+    use std::cell::Cell;
+
+    thread_local! {
+        static WRITES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        WRITES.set(WRITES.get() + 1);
+    }
+
+    /// How many there were since this was asked last.
+    pub(crate) fn take() -> u32 {
+        WRITES.take()
     }
 }
 

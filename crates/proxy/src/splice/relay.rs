@@ -119,7 +119,7 @@ impl Splice {
                 self.tally.from[from].bytes += relayed as u64;
             }
             rest = step.rest;
-            match step.event {
+            match &step.event {
                 Event::Exhausted => break,
                 Event::Boundary => self.place(&mut parcel, to, now),
                 Event::Ping(ping) => {

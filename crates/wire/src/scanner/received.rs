@@ -28,21 +28,28 @@ enum Bytes<'a> {
 // === impl Received ===
 
 impl<'a> Received<'a> {
-    /// Behind `begun`, which was held back of its header, the frame is this part of the input.
+    /// The frame is this part of the input.
     #[inline]
-    pub(super) fn in_input(
-        header: &Header,
-        header_len: usize,
-        begun: Residue,
-        bytes: &'a [u8],
-    ) -> Self {
+    pub(super) fn in_input(header: &Header, header_len: usize, bytes: &'a [u8]) -> Self {
         Self {
             header_len: header_len as u8,
             masked: header.mask.is_some(),
-            bytes: match begun.is_empty() {
-                true => Bytes::Input(bytes),
-                false => Bytes::Split(begun, bytes),
-            },
+            bytes: Bytes::Input(bytes),
+        }
+    }
+
+    /// The frame is this part of the input, with the last `header_rest` bytes of its header, behind
+    /// `begun`.
+    pub(super) fn split(
+        header: &Header,
+        begun: Residue,
+        header_rest: usize,
+        bytes: &'a [u8],
+    ) -> Self {
+        Self {
+            header_len: (begun.len() + header_rest) as u8,
+            masked: header.mask.is_some(),
+            bytes: Bytes::Split(begun, bytes),
         }
     }
 
@@ -94,12 +101,20 @@ impl<'a> Received<'a> {
     #[inline]
     #[must_use]
     pub fn payload_in<'b>(&'b self, room: &'b mut Payload) -> &'b [u8] {
-        let payload = self.as_it_came();
-        if payload.is_empty() || !self.masked {
-            return payload;
+        match &self.bytes {
+            // Most are empty.
+            Bytes::Input(bytes) if bytes.len() == usize::from(self.header_len) => &[],
+            Bytes::Input(_) | Bytes::Split(..) | Bytes::Gathered(_) => self.unmasked_in(room),
         }
-        room.fill(payload, self.header().mask);
-        room
+    }
+
+    fn unmasked_in<'b>(&'b self, room: &'b mut Payload) -> &'b [u8] {
+        if self.masked {
+            room.fill(self.as_it_came(), self.header().mask);
+            room
+        } else {
+            self.as_it_came()
+        }
     }
 
     /// The payload as it came.
