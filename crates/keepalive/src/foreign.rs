@@ -33,7 +33,7 @@ impl ForeignPings {
     /// One took its place in the stream, behind so many own pings.
     pub(crate) fn placed(&mut self, after: u64, payload: &[u8]) {
         if let Some(last) = self.0.last_mut().filter(|last| last.after == after) {
-            if last.payload == payload {
+            if is_same(&last.payload, payload) {
                 last.times = last.times.saturating_add(1);
             } else {
                 last.payload.clear();
@@ -67,7 +67,10 @@ impl ForeignPings {
     /// little is taken as answered rather than too much. Returns how many own pings stand before
     /// that one.
     pub(crate) fn answered(&mut self, payload: &[u8]) -> Option<u64> {
-        let index = self.0.iter().position(|ping| ping.payload == payload)?;
+        let index = self
+            .0
+            .iter()
+            .position(|ping| is_same(&ping.payload, payload))?;
         let ping = &mut self.0[index];
         let after = ping.after;
         ping.times -= 1;
@@ -83,6 +86,13 @@ impl ForeignPings {
             self.0 = Vec::new();
         }
     }
+}
+
+/// Most payloads are empty. Comparing nothing with nothing at the address of an empty vector, which is
+/// none, costs some processors 80 ns: it is to be spared a peer's floods.
+#[inline]
+fn is_same(kept: &[u8], payload: &[u8]) -> bool {
+    kept.len() == payload.len() && (kept.is_empty() || kept == payload)
 }
 
 // Payloads are the endpoints' business: they are not for logs.

@@ -242,6 +242,8 @@ impl AsyncWrite for Socket {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let n = ready!(self.tcp.poll_write(cx, &[IoSlice::new(buf)]))?;
+        #[cfg(test)]
+        writes::count();
         self.taken += n as u64;
         Poll::Ready(Ok(n))
     }
@@ -252,6 +254,8 @@ impl AsyncWrite for Socket {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let n = ready!(self.tcp.poll_write(cx, bufs))?;
+        #[cfg(test)]
+        writes::count();
         self.taken += n as u64;
         Poll::Ready(Ok(n))
     }
@@ -272,6 +276,25 @@ impl AsyncWrite for Socket {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             shut => shut,
         })
+    }
+}
+
+/// How often sockets were written to by this thread: in no socket, whose size is of interest.
+#[cfg(test)]
+pub(crate) mod writes {
+    use std::cell::Cell;
+
+    thread_local! {
+        static WRITES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        WRITES.set(WRITES.get() + 1);
+    }
+
+    /// How many there were since this was asked last.
+    pub(crate) fn take() -> u32 {
+        WRITES.take()
     }
 }
 

@@ -317,22 +317,29 @@ impl FrameScanner {
         (at, body, end): (usize, usize, usize),
     ) -> Step<'a> {
         self.counts.add(header.opcode);
-        let (passed, begun) = residue.split_at(at);
-        let header_len = begun.len() + body - at;
-        let (residue, forwarded) = match header.opcode {
-            Opcode::PONG => (passed, at),
-            _ => (residue, end),
+        let forwarded = if header.opcode == Opcode::PONG {
+            at
+        } else {
+            end
         };
-        Step {
+        let bytes = &input[at..end];
+        let step = |residue, frame| Step {
             residue,
             forward: &input[..forwarded],
             rest: &input[end..],
-            event: Event::of(Received::in_input(
-                header,
-                header_len,
-                begun,
-                &input[at..end],
-            )),
+            event: Event::of(header.opcode, frame),
+        };
+        if residue.is_empty() {
+            // Thousands of such frames may be in an input: moving nothing about, byte by byte, would
+            // be most of what each of them costs.
+            let frame = Received::in_input(&header, body - at, bytes);
+            return step(Residue::EMPTY, frame);
+        }
+        let (passed, begun) = residue.split_at(at);
+        let frame = Received::split(&header, begun, body - at, bytes);
+        match header.opcode {
+            Opcode::PONG => step(passed, frame),
+            _ => step(residue, frame),
         }
     }
 
@@ -368,7 +375,7 @@ impl FrameScanner {
             if gathering.is_held() {
                 self.counts.add(Opcode::PONG);
             }
-            Event::of(Received::gathered(gathering))
+            Event::of(gathering.header().opcode, Received::gathered(gathering))
         } else {
             self.place = Place::Control(gathering);
             Event::Exhausted
@@ -417,8 +424,8 @@ impl fmt::Debug for FrameScanner {
 
 impl<'a> Event<'a> {
     #[inline]
-    fn of(frame: Received<'a>) -> Self {
-        match frame.header().opcode {
+    fn of(opcode: Opcode, frame: Received<'a>) -> Self {
+        match opcode {
             Opcode::PING => Self::Ping(frame),
             Opcode::CLOSE => Self::Close(frame),
             _ => Self::Pong(frame),

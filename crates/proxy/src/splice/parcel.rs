@@ -7,19 +7,16 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use lubdub_wire::{Received, Residue};
-
 use super::scratch::SCRATCH;
 
 /// Bytes on their way to a side.
 #[derive(Default)]
 pub(super) struct Parcel<'a> {
     input: &'a [u8],
-    /// Goes ahead of the run: the beginning of a header that was held back.
-    residue: Residue,
-    run: Range<usize>,
-    /// In place of both, once there is more than they can say.
+    /// Goes ahead of the run: all else.
     gathered: Option<Gathered>,
+    /// The last run of the input.
+    run: Range<usize>,
 }
 
 /// The thread's buffer, taken until it is dropped.
@@ -42,45 +39,29 @@ impl<'a> Parcel<'a> {
 
     /// How many bytes it has.
     pub(super) fn len(&self) -> usize {
-        match &self.gathered {
-            Some(gathered) => gathered.0.len(),
-            None => self.residue.len() + self.run.len(),
-        }
+        let gathered = self
+            .gathered
+            .as_ref()
+            .map_or(0, |gathered| gathered.0.len());
+        gathered + self.run.len()
     }
 
     /// What is to be written: the first part, then the second.
     pub(super) fn parts(&self) -> (&[u8], &[u8]) {
-        match &self.gathered {
-            Some(gathered) => (&gathered.0, &[]),
-            None => (&self.residue, &self.input[self.run.clone()]),
-        }
+        let gathered = self.gathered.as_ref().map(|gathered| &*gathered.0);
+        (gathered.unwrap_or_default(), &self.input[self.run.clone()])
     }
 
-    /// Adds what a scan gives out: held back bytes, then a run of the input.
+    /// Adds a run of the input, and ahead of it what was held back until it came.
     #[inline]
-    pub(super) fn add_run(&mut self, residue: Residue, run: Range<usize>) {
-        if residue.is_empty() && self.gathered.is_none() && self.run.end == run.start {
+    pub(super) fn add_run(&mut self, held: &[u8], run: Range<usize>) {
+        if !held.is_empty() {
+            self.add(held);
+        }
+        if self.run.end == run.start {
             self.run.end = run.end;
-        } else if self.len() == 0 {
-            (self.residue, self.run) = (residue, run);
-        } else {
-            let run = &self.input[run];
-            let gathered = self.gather();
-            gathered.extend_from_slice(&residue);
-            gathered.extend_from_slice(run);
-        }
-    }
-
-    /// Adds a frame that a scan has held back and that ends at `end` of the input, as it came.
-    #[inline]
-    pub(super) fn add_frame(&mut self, frame: &Received<'_>, end: usize) {
-        match frame.len_in_input() {
-            Some(len) => self.add_run(Residue::EMPTY, end - len..end),
-            None => {
-                let (begun, rest) = frame.raw();
-                self.add(begun);
-                self.add(rest);
-            }
+        } else if !run.is_empty() {
+            self.begin_run(run);
         }
     }
 
@@ -89,16 +70,24 @@ impl<'a> Parcel<'a> {
         self.gather().extend_from_slice(bytes);
     }
 
+    fn begin_run(&mut self, run: Range<usize>) {
+        if !self.run.is_empty() {
+            self.gather();
+        }
+        self.run = run;
+    }
+
+    /// Makes all that is there one part, to which something can be added.
     fn gather(&mut self) -> &mut Vec<u8> {
-        let (residue, run) = (&self.residue, &self.input[self.run.clone()]);
+        let run = &self.input[self.run.clone()];
+        self.run.start = self.run.end;
         let gathered = self.gathered.get_or_insert_with(|| {
             let mut buffer = Gathered(BUFFER.take());
             // All of an input, and what may be put into it, mostly.
             buffer.0.reserve(SCRATCH + SCRATCH / 8);
-            buffer.0.extend_from_slice(residue);
-            buffer.0.extend_from_slice(run);
             buffer
         });
+        gathered.0.extend_from_slice(run);
         &mut gathered.0
     }
 }
@@ -127,7 +116,7 @@ mod tests {
     fn what_lies_together_is_one_run_of_the_input() {
         let mut parcel = Parcel::of(INPUT);
         for run in [0..0, 0..3, 3..3, 3..7, 7..10] {
-            parcel.add_run(Residue::EMPTY, run);
+            parcel.add_run(b"", run);
         }
         assert!(parcel.gathered.is_none());
         assert_eq!(parcel.parts(), (&[][..], INPUT));
@@ -136,16 +125,19 @@ mod tests {
     #[test]
     fn what_was_left_out_of_it_or_put_into_it_is_copied_together() {
         let mut parcel = Parcel::of(INPUT);
-        parcel.add_run(Residue::EMPTY, 2..3);
-        parcel.add_run(Residue::EMPTY, 5..6);
+        parcel.add_run(b"", 2..3);
+        parcel.add_run(b"", 5..6);
         parcel.add(b"abc");
-        parcel.add_run(Residue::EMPTY, 6..8);
+        parcel.add_run(b"", 6..8);
         assert_eq!(whole(&parcel), b"25abc67");
         drop(parcel);
 
         let mut parcel = Parcel::of(INPUT);
         parcel.add(b"abc");
-        parcel.add_run(Residue::EMPTY, 0..4);
+        parcel.add_run(b"", 0..4);
         assert_eq!(whole(&parcel), b"abc0123", "and nothing of the one before");
+        assert_eq!(parcel.parts(), (&b"abc"[..], &b"0123"[..]));
+        parcel.add_run(b"de", 4..6);
+        assert_eq!(whole(&parcel), b"abc0123de45");
     }
 }

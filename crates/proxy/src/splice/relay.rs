@@ -99,7 +99,7 @@ impl Splice {
         }
         let to = from.other();
         let mut parcel = Parcel::of(input);
-        let mut room = Payload::EMPTY;
+        let mut room = None;
         let data_before = self.counts_data(from).then(|| {
             let scanner = &self.ends[from].scanner;
             (scanner.in_data_frame(), scanner.frames().data())
@@ -115,24 +115,27 @@ impl Splice {
             let relayed = step.residue.len() + step.forward.len();
             if relayed > 0 && !self.ends[from].discarded && self.ends[to].outlet.accepts() {
                 let at = input.len() - rest.len();
-                parcel.add_run(step.residue, at..at + step.forward.len());
+                parcel.add_run(&step.residue, at..at + step.forward.len());
                 self.tally.from[from].bytes += relayed as u64;
             }
             rest = step.rest;
-            match step.event {
+            match &step.event {
                 Event::Exhausted => break,
                 Event::Boundary => self.place(&mut parcel, to, now),
-                Event::Ping(ping) => self.on_foreign_ping(from, ping.payload_in(&mut room)),
+                Event::Ping(ping) => {
+                    let room = room.get_or_insert(Payload::EMPTY);
+                    self.on_foreign_ping(from, ping.payload_in(room));
+                }
                 Event::Close(close) => self.on_close(&parcel, from, &close.payload(), now),
                 Event::Pong(pong) => {
-                    let end = input.len() - rest.len();
-                    let payload = pong.payload_in(&mut room);
-                    match self.on_pong(&mut parcel, from, payload, now) {
+                    let room = room.get_or_insert(Payload::EMPTY);
+                    match self.on_pong(&mut parcel, from, pong.payload_in(room), now) {
                         Passing::Through => {
-                            let before = parcel.len();
-                            parcel.add_frame(&pong, end);
+                            let (held, in_input) = pong.raw();
+                            let end = input.len() - rest.len();
+                            parcel.add_run(held, end - in_input.len()..end);
                             let tally = &mut self.tally.from[from];
-                            tally.bytes += (parcel.len() - before) as u64;
+                            tally.bytes += (held.len() + in_input.len()) as u64;
                             tally.foreign_pongs += 1;
                         }
                         Passing::No => {}

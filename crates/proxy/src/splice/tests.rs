@@ -5,6 +5,7 @@ mod clock;
 mod closing;
 mod data;
 mod dropped;
+mod parcels;
 mod stutter;
 
 use std::future::poll_fn;

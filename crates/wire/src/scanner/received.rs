@@ -9,15 +9,18 @@ use crate::{Header, Payload};
 /// looking at it copies nothing.
 #[derive(Clone)]
 pub struct Received<'a> {
-    header: Header,
     header_len: u8,
+    /// The header ends with a key. No more of it is kept: there may be thousands in an input.
+    masked: bool,
     bytes: Bytes<'a>,
 }
 
 #[derive(Clone)]
 enum Bytes<'a> {
+    /// This part of the input.
+    Input(&'a [u8]),
     /// This part of the input, behind what was held back of its header.
-    Input(Residue, &'a [u8]),
+    Split(Residue, &'a [u8]),
     /// It came in pieces.
     Gathered(Box<Gathering>),
 }
@@ -25,52 +28,63 @@ enum Bytes<'a> {
 // === impl Received ===
 
 impl<'a> Received<'a> {
-    /// Behind `begun`, which is held back of its header, the frame is this part of the input.
+    /// The frame is this part of the input.
     #[inline]
-    pub(super) fn in_input(
-        header: Header,
-        header_len: usize,
+    pub(super) fn in_input(header: &Header, header_len: usize, bytes: &'a [u8]) -> Self {
+        Self {
+            header_len: header_len as u8,
+            masked: header.mask.is_some(),
+            bytes: Bytes::Input(bytes),
+        }
+    }
+
+    /// The frame is this part of the input, with the last `header_rest` bytes of its header, behind
+    /// `begun`.
+    pub(super) fn split(
+        header: &Header,
         begun: Residue,
+        header_rest: usize,
         bytes: &'a [u8],
     ) -> Self {
         Self {
-            header,
-            header_len: header_len as u8,
-            bytes: Bytes::Input(begun, bytes),
+            header_len: (begun.len() + header_rest) as u8,
+            masked: header.mask.is_some(),
+            bytes: Bytes::Split(begun, bytes),
         }
     }
 
     pub(super) fn gathered(gathering: Box<Gathering>) -> Self {
         Self {
-            header: *gathering.header(),
             header_len: gathering.header_len(),
+            masked: gathering.header().mask.is_some(),
             bytes: Bytes::Gathered(gathering),
         }
     }
 
     /// What the frame's header says.
     #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
+    pub fn header(&self) -> Header {
+        let (begun, rest) = self.raw();
+        let whole = Header::decode(begun).or_else(|| {
+            let (rest, _) = rest.split_at(usize::from(self.header_len) - begun.len());
+            let mut joined = [0; Header::MAX_LEN];
+            let joined = &mut joined[..usize::from(self.header_len)];
+            joined[..begun.len()].copy_from_slice(begun);
+            joined[begun.len()..].copy_from_slice(rest);
+            Header::decode(joined)
+        });
+        whole.expect("the header of a whole frame is whole").0
     }
 
-    /// The frame verbatim, in two parts: header, then the payload, masked if it is.
+    /// The frame verbatim, header and payload, masked if it is: what came before this input, then
+    /// what lies in it, just ahead of [its rest](crate::Step::rest).
     #[inline]
     #[must_use]
     pub fn raw(&self) -> (&[u8], &[u8]) {
         match &self.bytes {
-            Bytes::Input(begun, bytes) => (begun, bytes),
+            Bytes::Input(bytes) => (&[], bytes),
+            Bytes::Split(begun, bytes) => (begun, bytes),
             Bytes::Gathered(gathering) => (gathering.bytes(), &[]),
-        }
-    }
-
-    /// Its length if all of it lies in the input, where the rest of the input begins behind it.
-    #[inline]
-    #[must_use]
-    pub fn len_in_input(&self) -> Option<usize> {
-        match &self.bytes {
-            Bytes::Input(begun, bytes) => begun.is_empty().then_some(bytes.len()),
-            Bytes::Gathered(_) => None,
         }
     }
 
@@ -78,7 +92,7 @@ impl<'a> Received<'a> {
     #[must_use]
     pub fn payload(&self) -> Payload {
         let mut payload = Payload::EMPTY;
-        payload.fill(self.masked(), self.header.mask);
+        payload.fill(self.as_it_came(), self.header().mask);
         payload
     }
 
@@ -87,21 +101,30 @@ impl<'a> Received<'a> {
     #[inline]
     #[must_use]
     pub fn payload_in<'b>(&'b self, room: &'b mut Payload) -> &'b [u8] {
-        let masked = self.masked();
-        if masked.is_empty() || self.header.mask.is_none() {
-            return masked;
+        match &self.bytes {
+            // Most are empty.
+            Bytes::Input(bytes) if bytes.len() == usize::from(self.header_len) => &[],
+            Bytes::Input(_) | Bytes::Split(..) | Bytes::Gathered(_) => self.unmasked_in(room),
         }
-        room.fill(masked, self.header.mask);
-        room
+    }
+
+    fn unmasked_in<'b>(&'b self, room: &'b mut Payload) -> &'b [u8] {
+        if self.masked {
+            room.fill(self.as_it_came(), self.header().mask);
+            room
+        } else {
+            self.as_it_came()
+        }
     }
 
     /// The payload as it came.
     #[inline]
-    fn masked(&self) -> &[u8] {
+    fn as_it_came(&self) -> &[u8] {
         let header_len = usize::from(self.header_len);
         match &self.bytes {
+            Bytes::Input(bytes) => &bytes[header_len..],
             // What is held back of a header lacks some of it: none of the payload is there.
-            Bytes::Input(begun, bytes) => &bytes[header_len - begun.len()..],
+            Bytes::Split(begun, bytes) => &bytes[header_len - begun.len()..],
             Bytes::Gathered(gathering) => &gathering.bytes()[header_len..],
         }
     }
@@ -122,6 +145,6 @@ impl Eq for Received<'_> {}
 /// Tells the header only: endpoints' payloads are not for logs.
 impl fmt::Debug for Received<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Received").field(&self.header).finish()
+        f.debug_tuple("Received").field(&self.header()).finish()
     }
 }

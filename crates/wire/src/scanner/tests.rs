@@ -21,7 +21,7 @@ fn header(bytes: &[u8]) -> Header {
 /// What is told of a frame that came whole.
 fn received(raw: &[u8]) -> Received<'_> {
     let (header, len) = Header::decode(raw).expect("a whole header");
-    Received::in_input(header, len, Residue::EMPTY, raw)
+    Received::in_input(&header, len, raw)
 }
 
 /// All that a step says, in one comparable piece.
@@ -179,7 +179,7 @@ fn control_frames_come_whole_whatever_the_split() {
             match step.event {
                 Event::Pong(pong) => {
                     assert_eq!(pong, received(frame.raw()));
-                    assert_eq!(pong.header(), frame.header());
+                    assert_eq!(pong.header(), *frame.header());
                     assert_eq!(pong.payload(), frame.payload());
                     assert_eq!(forwarded, b"");
                 }
