@@ -18,7 +18,7 @@ use lubdub_wire::CloseCode;
 pub struct Settings {
     /// Where clients connect. Names are unique.
     pub listeners: Vec<Listener>,
-    /// Where requests go; the most specific match wins (see [`crate::route::RouteTable`]).
+    /// Where requests go; the most specific host, then the longest path prefix wins.
     pub routes: Vec<Arc<Route>>,
     /// Waits before a request is known to belong to a route.
     pub timeouts: FrontTimeouts,

@@ -1,4 +1,4 @@
-//! The declaration of every kind of line in the log; the fields in them are in [`super::fields`].
+//! The declaration of every kind of line in the log; the fields in them are in `fields.rs`.
 //!
 //! The reference page is made from it, and a test holds it against the events that the code has: what
 //! is logged is declared, and what is declared is logged.
