@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import endpoints
-from endpoints import BINARY, MASK, Fault, Pair, frame, listen
+from endpoints import BINARY, MASK, PING, PONG, TEXT, Fault, Pair, frame, listen
 from lubdub import LUBDUB, WORK, counted
 
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -19,6 +19,9 @@ TOLERANCE = 0.03
 # What is so much below its baseline deserves a new one, or it could be lost again unseen.
 BETTER = 0.05
 MIB = 1 << 20
+
+# Empty frames of a client's, of 6 bytes each: lubdub reads 32 KiB at once.
+AT_ONCE = 5000
 
 SIDES = "client", "upstream"
 # Nobody is pinged while messages are counted, but the clocks that would do it run.
@@ -90,6 +93,26 @@ def messages(pairs, size, unit):
     return live
 
 
+def empty_frames(opcode):
+    """Lives in which a client says nothing but empty frames of one kind, nearly as many at a time as lubdub
+    reads at once. Returns how many thousands were relayed, and the instructions.
+    """
+    single = frame(opcode, b"", MASK)
+    # Whole frames, and less than lubdub reads at once.
+    said = single * AT_ONCE
+
+    def live(name, rounds):
+        with listen() as listener, counted(name, listener, QUIET) as lubdub:
+            pair = Pair(lubdub.address, listener)
+            for _ in range(rounds):
+                pair.client.sendall(said)
+                endpoints.expect(pair.upstream, said)
+            pair.close()
+            return rounds * AT_ONCE / 1000, lubdub.end()
+
+    return live
+
+
 def heartbeats(side):
     """Lives in which one side of one pair answers pings. Were both sides pinged, some pings would share a
     wake-up with one of the other side, and how many is a matter of luck. Returns how many were sent, and the
@@ -120,6 +143,9 @@ FIGURES = {
     "relay": Figure("relayed message of 125 bytes", messages(1, 125, 1), 500, 5_500),
     "relay-64": Figure("relayed message of 125 bytes, one of 64 at a time", messages(64, 125, 1), 10, 110),
     "bulk": Figure("relayed MiB in messages of 64 KiB", messages(1, 64 * 1024, MIB // (64 * 1024)), 50, 550),
+    "texts": Figure("thousand empty texts", empty_frames(TEXT), 10, 110),
+    "pings": Figure("thousand empty PINGs of an endpoint's", empty_frames(PING), 10, 110),
+    "pongs": Figure("thousand empty PONGs of an endpoint's", empty_frames(PONG), 10, 110),
     "ping-client": Figure("ping to a client and its pong", heartbeats("client"), 100, 1_100),
     "ping-upstream": Figure("ping to an upstream and its pong", heartbeats("upstream"), 100, 1_100),
 }

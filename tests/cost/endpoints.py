@@ -13,7 +13,7 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 KEY = base64.b64encode(b"always this one!")
 # Keys protect the neighbours of browsers (section 10.3), and there are none here.
 MASK = b"\x37\xfa\x21\x3d"
-BINARY, CLOSE, PING, PONG = 0x2, 0x8, 0x9, 0xA
+TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 # How long anything is waited for, in seconds: lubdub is some fifty times slower than usual.
 PATIENCE = 60
 
