@@ -10,6 +10,7 @@ mod counts;
 mod gathering;
 mod held;
 mod received;
+mod step;
 
 use std::{fmt, mem};
 
@@ -17,6 +18,7 @@ pub use self::counts::FrameCounts;
 use self::gathering::Gathering;
 pub use self::held::{Held, Residue};
 pub use self::received::Received;
+pub use self::step::{Event, Step, Stop};
 use crate::{ControlFrame, Header, Opcode};
 
 /// Scans one direction; fed with slices as they come, in any chunking.
@@ -48,53 +50,6 @@ pub struct FrameScanner {
     /// FIN of the last frame with an opcode below 8.
     message_ended: bool,
     counts: FrameCounts,
-}
-
-/// At which boundary of the forwarded stream a scan is to stop.
-///
-/// A scan that already stands there stops at once, having forwarded nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stop {
-    /// At none.
-    #[default]
-    Never,
-    /// Between two messages.
-    AtMessageBoundary,
-    /// Between two frames, be it within a fragmented message.
-    AtFrameBoundary,
-}
-
-/// What to do with a part of the input.
-#[derive(Clone, PartialEq, Eq)]
-#[must_use = "bytes that are not forwarded are lost"]
-pub struct Step<'a> {
-    /// Header bytes held back from earlier inputs, to be forwarded first. Mostly empty.
-    pub residue: Residue,
-    /// A part of the input, to be forwarded next.
-    pub forward: &'a [u8],
-    /// The part of the input that was not looked at yet.
-    pub rest: &'a [u8],
-    /// Why the scan stopped.
-    pub event: Event<'a>,
-}
-
-/// Why a scan stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// The input is used up.
-    Exhausted,
-    /// The forwarded stream is at a boundary of the kind that [`Stop`] asked for.
-    Boundary,
-    /// A PING of at most 125 bytes has been forwarded whole.
-    Ping(Received<'a>),
-    /// A Close of at most 125 bytes has been forwarded whole.
-    Close(Received<'a>),
-    /// A PONG of at most 125 bytes, *not* forwarded: the caller sends [`Received::raw`] on or
-    /// swallows the frame. Either way the stream is at a frame boundary.
-    Pong(Received<'a>),
-    /// The next frame announces more than the limit. No byte of it is forwarded: asked again, the
-    /// scanner says the same, until the limit is [lifted](FrameScanner::lift_frame_limit).
-    TooBig(Header),
 }
 
 /// Where in the stream the scanner is.
@@ -417,54 +372,6 @@ impl fmt::Debug for FrameScanner {
             .field("at_frame_boundary", &self.at_frame_boundary())
             .field("at_message_boundary", &self.at_message_boundary())
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Event ===
-
-impl<'a> Event<'a> {
-    #[inline]
-    fn of(opcode: Opcode, frame: Received<'a>) -> Self {
-        match opcode {
-            Opcode::PING => Self::Ping(frame),
-            Opcode::CLOSE => Self::Close(frame),
-            _ => Self::Pong(frame),
-        }
-    }
-}
-
-// === impl Step ===
-
-impl<'a> Step<'a> {
-    fn exhausted(residue: Residue, forward: &'a [u8]) -> Self {
-        Self {
-            residue,
-            forward,
-            rest: &[],
-            event: Event::Exhausted,
-        }
-    }
-
-    fn boundary(residue: Residue, input: &'a [u8], at: usize) -> Self {
-        let (forward, rest) = input.split_at(at);
-        Self {
-            residue,
-            forward,
-            rest,
-            event: Event::Boundary,
-        }
-    }
-}
-
-/// Tells lengths, not bytes: endpoints' payloads are not for logs.
-impl fmt::Debug for Step<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Step")
-            .field("residue", &self.residue.len())
-            .field("forward", &self.forward.len())
-            .field("rest", &self.rest.len())
-            .field("event", &self.event)
-            .finish()
     }
 }
 

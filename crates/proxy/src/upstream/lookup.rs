@@ -3,7 +3,7 @@
 //! They are made by the system's resolver, so that nsswitch.conf, /etc/hosts and changes of both hold
 //! at once; it blocks a thread for as long as it likes. One look-up at a time bounds the threads by the
 //! number of names, and a name server that does not answer delays nobody who waits for another name
-//! (docs/adr/0012).
+//! (docs/adr/0014).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};

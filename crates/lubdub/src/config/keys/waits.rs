@@ -61,14 +61,22 @@ pub(super) static TIMEOUTS: Section = Section {
             Preset::text("5s"),
             "the closing handshake, once a Close was passed on",
         )
-        .per_route(),
+        .per_route()
+        .more(
+            "While data still moves it goes on, ten times as long at the most: counted anew from the \
+             last data of a side that has not said Close. Pings and pongs are no data.",
+        ),
         Key::new(
             "data_idle",
             Kind::DurationOrOff,
             Preset::text("off"),
             "no data frame either way; pings and pongs do not count",
         )
-        .per_route(),
+        .per_route()
+        .more(
+            "A long frame counts for as long as it comes in; pings, pongs and Closes do not, in one \
+             piece or in several.",
+        ),
         Key::new(
             "lifetime",
             Kind::DurationOrOff,
