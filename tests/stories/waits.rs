@@ -93,7 +93,8 @@ async fn empty_lines_before_a_request_are_not_kept() {
         upstream.expect_head().await;
         let grown = lubdub.resident().saturating_sub(before);
         assert!(
-            grown < CLIENTS * 32 * 1024,
+            // The exchange itself takes some; the lines would take 60 KiB more.
+            grown < CLIENTS * 48 * 1024,
             "{grown} bytes more than before"
         );
     }
