@@ -159,3 +159,103 @@ async fn a_listener_that_lets_nobody_in_says_for_how_long() {
     );
     drop((client, upstream, waiting));
 }
+
+/// A connection whose answer was still on its way to a slow client counted as idle, and had to go: the
+/// answer was cut.
+#[tokio::test]
+async fn an_answer_that_is_still_on_its_way_is_not_cut_to_make_room() {
+    const BODY: usize = 400_000;
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
+        .start(&upstreams);
+    let mut slow = proxy.dial().tiny().connect().await;
+    slow.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n");
+    let sending = tokio::spawn(async move {
+        upstream.send(head).await;
+        upstream.send(vec![b'x'; BODY]).await;
+        upstream
+    });
+    slow.expect_head().await;
+    let mut next = proxy.dial().connect().await;
+    next.ask(&Request::get("/")).await;
+    // All the time somebody waits for the place.
+    let mut left = BODY;
+    while left > 0 {
+        let part = left.min(8 * 1024);
+        slow.expect_len(part).await;
+        left -= part;
+        tokio::time::sleep(ms(1)).await;
+    }
+    let mut upstream = sending.await.expect("it sends all");
+    slow.expect_end().await;
+    upstream.expect_head().await;
+    upstream.send(OK).await;
+    next.expect_answer(200).await;
+}
+
+/// Clients that had logged in and then said nothing kept all connections to upstreams.
+#[tokio::test]
+async fn who_has_logged_in_and_is_idle_makes_room_for_who_is_not() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::new(2).expect("2 is not 0"))
+        .start(&upstreams);
+    let login = Request::get("/").field("Authorization", "NTLM TlRM");
+    let mut first = proxy.dial().connect().await;
+    let mut own = Vec::new();
+    // One client can have one connection of its own to each upstream; a pair has the other.
+    first.ask(&login).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream.send(OK).await;
+    first.expect_answer(200).await;
+    own.push(upstream);
+    let (_client, _upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+    let mut next = proxy.dial().connect().await;
+    next.ask(&Request::upgrade("/")).await;
+    first.expect_end().await;
+    upstreams.accept_websocket().await;
+    next.expect_switch().await;
+}
+
+/// What lubdub refused, and what broke off, was in no counter.
+#[tokio::test]
+async fn every_plain_request_is_counted_by_how_it_ended() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.requests = 1)
+        .start(&upstreams);
+    let mut waiting = proxy.dial().connect().await;
+    waiting.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    refused(&proxy, &Request::get("/")).await;
+    upstream
+        .send("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno")
+        .await;
+    waiting.expect_answer(404).await;
+    // One that the upstream breaks off, and one that nobody waits for any more.
+    waiting.ask(&Request::get("/")).await;
+    upstream.expect_head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbroken")
+        .await;
+    drop(upstream);
+    waiting.expect_head().await;
+    waiting.expect_end().await;
+    let mut hasty = proxy.dial().connect().await;
+    hasty.ask(&Request::get("/")).await;
+    let mut patient = upstreams.accept().await;
+    patient.expect_head().await;
+    hasty.reset();
+    for (class, times) in [("own", 1.0), ("4xx", 1.0), ("2xx", 0.0), ("failed", 2.0)] {
+        let labels = [("route", "main"), ("class", class)];
+        proxy
+            .expect_metric("http_requests_total", &labels, times)
+            .await;
+    }
+}

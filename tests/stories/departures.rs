@@ -153,3 +153,27 @@ async fn a_client_that_only_waits_has_not_gone() {
     upstream.send(OK).await;
     client.expect_answer(200).await;
 }
+
+/// What was left of an upload waited in lubdub for an upstream that took nothing, with a descriptor that was
+/// in no budget: a client that came again and again took them all.
+#[tokio::test]
+async fn an_upload_that_nobody_reads_ends_with_its_client() {
+    for reset in [true, false] {
+        let upstreams = Upstream::tiny();
+        let proxy = ProxyBox::new()
+            .terms(|terms| terms.http_idle = Some(ms(if reset { 60_000 } else { 300 })))
+            .start(&upstreams);
+        let head = "POST / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: 100000000\r\n\r\n";
+        let mut client = proxy.dial().tiny().connect().await;
+        client.send(head).await;
+        let mut upstream = upstreams.accept().await;
+        upstream.expect_head().await;
+        client.send_until_blocked(ms(50)).await;
+        if reset {
+            client.reset();
+        } else {
+            client.expect_answer(504).await;
+        }
+        upstream.expect_broken().await;
+    }
+}

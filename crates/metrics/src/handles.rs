@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use metrics::{Counter, Gauge, Histogram};
 
-use crate::labels::{Cause, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side};
+use crate::labels::{Cause, Class, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side};
 use crate::recorder::Scope;
 use crate::table;
 
@@ -23,6 +23,7 @@ pub struct ListenerMetrics {
     pub connections: Gauge,
     name: Box<str>,
     unrouted: Handshakes,
+    unrouted_requests: Requests,
     pairs: Box<[Arc<PairMetrics>]>,
 }
 
@@ -35,6 +36,7 @@ pub struct PairMetrics {
     /// How long pairs lived; recorded when one ends.
     pub pair_duration: Histogram,
     handshakes: Handshakes,
+    requests: Requests,
     pairs_opened: Counter,
     pairs: Gauge,
 }
@@ -44,6 +46,8 @@ pub struct PairMetrics {
 pub struct RouteMetrics {
     /// From a client's request to its 101.
     pub handshake_duration: Histogram,
+    /// From a plain request to the end of its answer.
+    pub http_request_duration: Histogram,
     /// The time that a connection to the upstream took.
     pub upstream_connect_duration: Histogram,
     /// The heartbeat of the clients.
@@ -137,6 +141,10 @@ pub struct Unlogged([Counter; Outcome::ALL.len()]);
 #[derive(Debug)]
 struct Handshakes([Counter; Outcome::ALL.len()]);
 
+/// Plain requests by class.
+#[derive(Debug)]
+struct Requests([Counter; Class::ALL.len()]);
+
 // === impl ListenerMetrics ===
 
 impl ListenerMetrics {
@@ -147,6 +155,7 @@ impl ListenerMetrics {
             connections: scope.gauge(&table::CONNECTIONS),
             name: name.into(),
             unrouted: Handshakes::register(&scope.with(Label::Route, NO_ROUTE)),
+            unrouted_requests: Requests::register(&scope.with(Label::Route, NO_ROUTE)),
             pairs: routes
                 .iter()
                 .map(|route| Arc::new(PairMetrics::register(&scope, Arc::clone(route))))
@@ -163,6 +172,11 @@ impl ListenerMetrics {
     /// Handshakes that ended with `outcome` before their request had reached a route.
     pub fn unrouted(&self, outcome: Outcome) -> &Counter {
         self.unrouted.get(outcome)
+    }
+
+    /// Plain requests that ended like this before they had reached a route.
+    pub fn unrouted_request(&self, class: Class) -> &Counter {
+        self.unrouted_requests.get(class)
     }
 
     /// The handle for pairs of this listener and the named route, to be looked up at start.
@@ -190,6 +204,7 @@ impl PairMetrics {
         Self {
             pair_duration: scope.histogram(&table::PAIR_DURATION),
             handshakes: Handshakes::register(&scope),
+            requests: Requests::register(&scope),
             pairs_opened: scope.counter(&table::PAIRS_OPENED),
             pairs: scope.gauge(&table::PAIRS),
             route,
@@ -199,6 +214,11 @@ impl PairMetrics {
     /// Handshakes on this listener and route that ended with `outcome`.
     pub fn handshake(&self, outcome: Outcome) -> &Counter {
         self.handshakes.get(outcome)
+    }
+
+    /// Plain requests on this listener and route that ended like this.
+    pub fn request(&self, class: Class) -> &Counter {
+        self.requests.get(class)
     }
 
     /// Counts a pair as opened, and as open until the guard is dropped.
@@ -217,6 +237,7 @@ impl RouteMetrics {
         let scope = scope.with(Label::Route, name);
         Self {
             handshake_duration: scope.histogram(&table::HANDSHAKE_DURATION),
+            http_request_duration: scope.histogram(&table::HTTP_REQUEST_DURATION),
             upstream_connect_duration: scope.histogram(&table::UPSTREAM_CONNECT_DURATION),
             client: SideMetrics::register(&scope, Side::Client),
             upstream: SideMetrics::register(&scope, Side::Upstream),
@@ -386,5 +407,21 @@ impl Handshakes {
 
     fn get(&self, outcome: Outcome) -> &Counter {
         &self.0[outcome as usize]
+    }
+}
+
+// === impl Requests ===
+
+impl Requests {
+    fn register(listener_and_route: &Scope<'_>) -> Self {
+        Self(Class::ALL.map(|class| {
+            listener_and_route
+                .with(Label::Class, class.as_str())
+                .counter(&table::HTTP_REQUESTS)
+        }))
+    }
+
+    fn get(&self, class: Class) -> &Counter {
+        &self.0[class as usize]
     }
 }

@@ -88,6 +88,8 @@ closed_enum! {
         Upstream = "upstream",
         /// What there was no room for.
         Reason = "reason",
+        /// How a plain HTTP request ended.
+        Class = "class",
     }
 }
 
@@ -248,6 +250,26 @@ closed_enum! {
 }
 
 closed_enum! {
+    /// How a plain HTTP request ended: the class of the upstream's answer, if it got there whole.
+    pub enum Class {
+        /// The upstream gave an informational answer and no other.
+        Informational = "1xx",
+        /// The upstream's answer was a success.
+        Success = "2xx",
+        /// The upstream's answer was a redirection.
+        Redirection = "3xx",
+        /// The upstream's answer was a client error.
+        ClientError = "4xx",
+        /// The upstream's answer was a server error.
+        ServerError = "5xx",
+        /// The answer was lubdub's own.
+        Own = "own",
+        /// There was no answer, or it broke off: the client or the upstream went.
+        Failed = "failed",
+    }
+}
+
+closed_enum! {
     /// What there was no room for, so that no connection was accepted.
     pub enum Pause {
         /// As many connections of clients as `limits.connections` allows were open.
@@ -267,6 +289,7 @@ impl Label {
         match self {
             Self::Version | Self::Revision | Self::Listener | Self::Route | Self::Upstream => None,
             Self::Reason => Some(Pause::VALUES),
+            Self::Class => Some(Class::VALUES),
             Self::Cause => Some(Cause::VALUES),
             Self::Outcome => Some(Outcome::VALUES),
             Self::Side => Some(Side::VALUES),
@@ -344,7 +367,9 @@ mod tests {
             for Value { name, meaning } in values {
                 assert!(
                     name.split('_').all(|word| !word.is_empty()
-                        && word.bytes().all(|byte| byte.is_ascii_lowercase())),
+                        && word
+                            .bytes()
+                            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())),
                     "{name} is not snake_case"
                 );
                 assert!(meaning.ends_with('.'), "{name}: {meaning}");

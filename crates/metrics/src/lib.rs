@@ -23,7 +23,7 @@ pub use handles::{
     BudgetMetrics, DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics,
     ProxyMetrics, RouteMetrics, SideMetrics, Unlogged, UpstreamMetrics,
 };
-pub use labels::{Cause, Diagnosis, Label, OpcodeClass, Outcome, Pause, Value};
+pub use labels::{Cause, Class, Diagnosis, Label, OpcodeClass, Outcome, Pause, Value};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use process::PROCESS;
 pub use recorder::{BuildInfo, CONTENT_TYPE, InvalidNames, Metrics, Names};

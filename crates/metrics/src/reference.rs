@@ -88,7 +88,12 @@ fn write_cardinality(page: &mut String) -> Result {
     };
     let per_route = sum(|m| m.has(Label::Route) && !m.has(Label::Listener));
     let per_both = sum(|m| m.has(Label::Route) && m.has(Label::Listener));
-    let unrouted = sum(|m| m.has(Label::Listener) && m.has(Label::Outcome));
+    let of_none = |m: &Metric| m.has(Label::Outcome) || m.has(Label::Class);
+    let unrouted = (TABLE
+        .iter()
+        .filter(|m| m.has(Label::Listener) && of_none(m)))
+    .map(Metric::series)
+    .sum::<usize>();
     let per_listener = unrouted + sum(|m| m.has(Label::Listener) && !m.has(Label::Route));
     let per_upstream = sum(|m| m.has(Label::Upstream));
     let names = [Label::Listener, Label::Route, Label::Upstream];

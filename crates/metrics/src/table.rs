@@ -6,7 +6,8 @@
 
 use crate::labels::Label;
 use Label::{
-    Cause, Diagnosis, Direction, Listener, Opcode, Outcome, Reason, Revision, Route, Side, Upstream,
+    Cause, Class, Diagnosis, Direction, Listener, Opcode, Outcome, Reason, Revision, Route, Side,
+    Upstream,
 };
 
 /// The declaration of one metric.
@@ -111,6 +112,17 @@ table! {
         &[Route],
         HANDSHAKE_SECONDS,
         "Time from a client's request to the 101 that answered it; upgraded handshakes only.",
+    );
+    HTTP_REQUESTS = Metric::counter(
+        "lubdub_http_requests_total",
+        &[Listener, Route, Class],
+        "Plain HTTP requests that ended, by the class of their answer. The route none has those that reached no route.",
+    );
+    HTTP_REQUEST_DURATION = Metric::histogram(
+        "lubdub_http_request_duration_seconds",
+        &[Route],
+        HANDSHAKE_SECONDS,
+        "Time from a plain HTTP request's head to the end of its answer.",
     );
     UPSTREAM_CONNECT_DURATION = Metric::histogram(
         "lubdub_upstream_connect_duration_seconds",

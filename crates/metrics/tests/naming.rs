@@ -35,6 +35,8 @@ fn rows_are_those_of_the_design_in_its_order() {
             "pairs_closed_total",
             "handshakes_total",
             "handshake_duration_seconds",
+            "http_requests_total",
+            "http_request_duration_seconds",
             "upstream_connect_duration_seconds",
             "pings_sent_total",
             "pongs_received_total",

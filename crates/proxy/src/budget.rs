@@ -112,7 +112,14 @@ impl Budget {
         if !self.try_occupy() {
             self.on_missed();
             self.occupy().await;
+            self.still_missed();
         }
+        Permit(Arc::clone(self))
+    }
+
+    /// Waits for a place that is about to come back; nobody is told.
+    pub(crate) async fn take_quietly(self: &Arc<Self>) -> Permit {
+        self.occupy().await;
         Permit(Arc::clone(self))
     }
 
@@ -135,13 +142,18 @@ impl Budget {
         self.taken.fetch_add(1, Relaxed);
     }
 
-    /// Takes a place even if there is none, for who cannot be sent away any more. The next one that
-    /// comes back makes up for it.
-    pub(crate) fn occupy_anyway(&self) {
-        if !self.try_occupy() {
+    /// Takes a place though there may be none, for who cannot be sent away any more, if no more than
+    /// `extra` are taken like this. The next that come back make up for it.
+    pub(crate) fn try_occupy_beyond(&self, extra: usize) -> bool {
+        if self.try_occupy() {
+            return true;
+        }
+        let is_within = self.taken() < self.total() + extra;
+        if is_within {
             self.owed.fetch_add(1, Relaxed);
             self.taken.fetch_add(1, Relaxed);
         }
+        is_within
     }
 
     /// Gives a place back.
@@ -219,6 +231,13 @@ impl Budget {
             effect = self.subject.effect,
             "budget used up"
         );
+    }
+
+    /// Whoever found no place has been waiting for one until now.
+    pub(crate) fn still_missed(&self) {
+        if let Some(goes_on) = &mut *self.exhaustion() {
+            goes_on.last = Instant::now();
+        }
     }
 
     fn exhaustion(&self) -> MutexGuard<'_, Option<Exhaustion>> {

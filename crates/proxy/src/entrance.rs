@@ -35,10 +35,10 @@ impl Entrance {
         self.occupied()
     }
 
-    /// A place, even if there is none.
-    pub(crate) fn place_anyway(self: &Arc<Self>) -> Place {
-        self.connections.occupy_anyway();
-        self.occupied()
+    /// A place, even beyond the bound by so many.
+    pub(crate) fn try_place_beyond(self: &Arc<Self>, extra: usize) -> Option<Place> {
+        let occupied = self.connections.try_occupy_beyond(extra);
+        occupied.then(|| self.occupied())
     }
 
     fn occupied(self: &Arc<Self>) -> Place {

@@ -1,5 +1,6 @@
 //! One request in, one answer out: an upgrade, a plain exchange, or a refusal.
 
+mod account;
 mod answer;
 mod asker;
 mod forwarded;

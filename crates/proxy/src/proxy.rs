@@ -85,6 +85,7 @@ impl Proxy {
         let common = Common {
             sockets: Arc::clone(&admission.sockets),
             kept: Arc::default(),
+            idle: Arc::default(),
             own: Arc::default(),
             workers: settings.workers.get(),
         };
@@ -125,7 +126,7 @@ impl Proxy {
             request_detail: settings.logging.request,
             refusals: Refusals::new(settings.logging.refusals, metrics),
             admission,
-            idle: Default::default(),
+            idle: common.idle,
             kept: common.kept,
             own: common.own,
             registry: Arc::new(Registry::new(Instant::now().into_std())),

@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     pub(crate) admission: Admission,
     /// Clients' connections that can go when places run short.
-    pub(crate) idle: IdleConnections,
+    pub(crate) idle: Arc<IdleConnections>,
     /// Connections to upstreams that can.
     pub(crate) kept: Arc<Kept>,
     /// Where connections to upstreams must not lead.

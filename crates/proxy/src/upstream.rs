@@ -20,12 +20,13 @@ use tokio::time::Instant;
 
 pub(crate) use self::carrier::{Body, Carrier, SendError};
 pub(crate) use self::connect::{ConnectError, Connected};
-pub(crate) use self::link::{Link, LinkState};
+pub(crate) use self::link::{Link, LinkState, Turn};
 use self::lookup::Lookup;
 pub(crate) use self::own::OwnAddresses;
 pub(crate) use self::pool::Kept;
 use self::pool::Pool;
 use crate::budget::{Budget, Permit, Subject};
+use crate::idle::IdleConnections;
 use crate::settings;
 
 /// An upstream.
@@ -41,6 +42,7 @@ pub(crate) struct Upstream {
     pool: Pool,
     sockets: Arc<Budget>,
     kept: Arc<Kept>,
+    idle: Arc<IdleConnections>,
     own: Arc<OwnAddresses>,
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct Common {
     /// Connections to all of them, as far as the file limit carries.
     pub(crate) sockets: Arc<Budget>,
     pub(crate) kept: Arc<Kept>,
+    /// Clients' connections, some of which keep connections to upstreams of their own.
+    pub(crate) idle: Arc<IdleConnections>,
     pub(crate) own: Arc<OwnAddresses>,
     /// How many workers there are.
     pub(crate) workers: usize,
@@ -81,6 +85,7 @@ impl Upstream {
             pool: Pool::new(common.workers, &common.kept),
             sockets: Arc::clone(&common.sockets),
             kept: Arc::clone(&common.kept),
+            idle: Arc::clone(&common.idle),
             own: Arc::clone(&common.own),
             settings,
         }
@@ -101,7 +106,7 @@ impl Upstream {
         let is_young = carrier.opened.elapsed() < self.settings.pool_age;
         let can_go_on = !carrier.link.is_ending() && carrier.is_ready();
         if self.settings.pool && is_young && can_go_on {
-            self.pool.put(worker, carrier);
+            self.pool.put(worker, carrier, self.settings.pool_age);
         }
     }
 
@@ -158,6 +163,7 @@ pub(crate) mod testing {
         let common = Common {
             sockets: budget::testing::budget(100),
             kept: Arc::default(),
+            idle: Arc::default(),
             own: Arc::default(),
             workers: 1,
         };

@@ -165,6 +165,20 @@ impl Peer {
 
     // --- ends
 
+    /// Waits until the kernel says that the other end has reset the connection, and reads nothing for it.
+    ///
+    /// # Panics
+    /// If the socket cannot be asked.
+    pub async fn expect_broken(&self) {
+        crate::eventually("the connection is reset", || {
+            let error = self.socket.take_error();
+            error
+                .expect("a socket can be asked for its error")
+                .is_some()
+        })
+        .await;
+    }
+
     /// Says that it will send no more (FIN; over TLS a close_notify before it), and goes on reading.
     pub async fn finish(&mut self) {
         self.mouth.finish().await;

@@ -81,7 +81,7 @@ fn the_number_of_series_is_what_routes_and_listeners_cost() {
         scrape.samples.keys().filter(|(n, _)| is_own(n)).count()
     };
     // Of the upstream there are four series, whoever else is there.
-    let (fixed, route, listener, both) = (28 + 4, 156, 19, 31);
+    let (fixed, route, listener, both) = (28 + 4, 173, 26, 38);
     assert_eq!(own(&[], &[]), fixed);
     assert_eq!(own(&[], &["a"]), fixed + route);
     assert_eq!(own(&["p"], &[]), fixed + listener);
@@ -414,7 +414,9 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
             Label::Version | Label::Revision => Vec::new(),
             Label::Listener => LISTENERS.to_vec(),
             Label::Upstream => UPSTREAMS.to_vec(),
-            Label::Route if metric.has(Label::Outcome) => [&ROUTES[..], &[NO_ROUTE]].concat(),
+            Label::Route if metric.has(Label::Outcome) || metric.has(Label::Class) => {
+                [&ROUTES[..], &[NO_ROUTE]].concat()
+            }
             Label::Route => ROUTES.to_vec(),
             Label::Cause
             | Label::Outcome
@@ -422,7 +424,8 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
             | Label::Diagnosis
             | Label::Direction
             | Label::Opcode
-            | Label::Reason => {
+            | Label::Reason
+            | Label::Class => {
                 let values = label.values().expect("the label is closed");
                 values.iter().map(|value| value.name).collect()
             }

@@ -28,6 +28,8 @@ pub(crate) struct Clock {
     heard: AtomicBool,
     /// An answer is owed: to the head that is coming in, or to the first, which still has to come.
     owed: AtomicBool,
+    /// The end of the connection was said, and its client still has to hear it.
+    ending: AtomicBool,
     exchanges: AtomicU32,
     /// How long the exchange under way may be silent, in milliseconds; `NEVER` for any time.
     exchange_idle: AtomicU64,
@@ -62,6 +64,7 @@ impl Clock {
             head: AtomicU64::new(NEVER),
             heard: AtomicBool::new(false),
             owed: AtomicBool::new(true),
+            ending: AtomicBool::new(false),
             exchanges: AtomicU32::new(0),
             exchange_idle: AtomicU64::new(NEVER),
             changed: Notify::new(),
@@ -94,6 +97,22 @@ impl Clock {
         self.until(|clock| !clock.rests()).await;
     }
 
+    /// Until a byte has come.
+    pub(crate) async fn heard(&self) {
+        self.until(|clock| clock.heard.load(Relaxed)).await;
+    }
+
+    /// Whether an answer is owed to what has come.
+    pub(crate) fn owes(&self) -> bool {
+        self.owed.load(Relaxed)
+    }
+
+    /// The end of the connection was said.
+    pub(super) fn on_ending(&self) {
+        self.ending.store(true, Relaxed);
+        self.changed.notify_waiters();
+    }
+
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         loop {
             let changed = self.changed.notified();
@@ -105,7 +124,7 @@ impl Clock {
     }
 
     fn rests(&self) -> bool {
-        self.is_idle() && !self.owed.load(Relaxed)
+        self.is_idle() && !self.owed.load(Relaxed) && !self.ending.load(Relaxed)
     }
 
     /// Until neither side has said anything for `idle`.

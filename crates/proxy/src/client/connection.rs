@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::clock::Clock;
 use crate::budget::Permit;
 use crate::entrance::{Entrance, Place};
+use crate::idle::Keeps;
 use crate::pressure::Pressure;
 use crate::shared::Shared;
-use crate::upstream::{Carrier, LinkState, Upstream};
+use crate::upstream::{Carrier, LinkState, Turn, Upstream};
 use crate::worker::{Load, Worker};
 
 /// What the requests of one connection share.
@@ -35,8 +36,9 @@ struct State {
     place: Option<Place>,
     /// The client will send no more.
     has_ended: bool,
-    /// The connection to the upstream that the exchange under way goes over.
-    link: Option<Arc<LinkState>>,
+    /// The connection to the upstream that the exchange under way goes over, and its turn there: whoever
+    /// goes on uploading behind an answer does so as long as this client is there.
+    link: Option<(Arc<LinkState>, Turn)>,
     /// Connections to upstreams over which this client has logged in: nobody else may use them.
     own: Vec<(Arc<Upstream>, Carrier)>,
 }
@@ -82,7 +84,7 @@ impl Connection {
     pub(crate) fn on_end(&self) {
         let mut state = self.state();
         state.has_ended = true;
-        if let Some(link) = &state.link {
+        if let Some((link, _)) = &state.link {
             link.end();
         }
     }
@@ -98,7 +100,8 @@ impl Connection {
         if state.has_ended {
             link.end();
         }
-        state.link = Some(Arc::clone(link));
+        let turn = link.turn();
+        state.link = Some((Arc::clone(link), turn));
     }
 
     /// The connection to `upstream` over which this client has logged in, if it has.
@@ -109,6 +112,15 @@ impl Connection {
             .iter()
             .position(|(of, _)| Arc::ptr_eq(of, upstream))?;
         Some(state.own.swap_remove(position).1)
+    }
+
+    /// What goes with this connection when it ends.
+    pub(crate) fn keeps(&self) -> Keeps {
+        if self.state().own.is_empty() {
+            Keeps::Nothing
+        } else {
+            Keeps::Upstreams
+        }
     }
 
     /// This client has logged in over `carrier`, or is about to: it is nobody else's, and ends with

@@ -161,6 +161,7 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
+            self.clock.on_ending();
             ready!(Pin::new(&mut self.leg).poll_shutdown(cx))?;
             self.lingering = Some(Box::pin(sleep(LINGER)));
         }

@@ -76,6 +76,8 @@ impl Bound {
 impl Acceptor {
     /// So long after the last one, a further failure for want of descriptors is news.
     const CALM: Duration = Duration::from_secs(10);
+    /// So many connections at a time are told that lubdub is going though there is no place for them.
+    const BEYOND: usize = 16;
     /// How long a connection that has to go may take until the next one has to go as well.
     const MAKING_ROOM: Duration = Duration::from_millis(100);
 
@@ -124,23 +126,37 @@ impl Acceptor {
                 }
             }
         }
-        // No more than the queue held: others may be coming as fast as these are taken.
+        let rest = self.shared.cutting.run_until_cancelled(self.empty(&crew));
+        rest.await;
+    }
+
+    /// Takes those out of the accept queue that are in it, to be told that lubdub is going: no more than it
+    /// held, for others may be coming as fast as these are taken, and only a few at a time beyond the places
+    /// that there are: each is a descriptor, and those who are being served need some.
+    async fn empty(&self, crew: &Crew) {
         for _ in 0..Bound::BACKLOG {
+            if !self.is_somebody_there() {
+                return;
+            }
+            let place = loop {
+                if let Some(place) = self.entrance.try_place_beyond(Self::BEYOND) {
+                    break place;
+                }
+                self.shared.idle.close_oldest();
+                tokio::time::sleep(STARVED).await;
+            };
             match accept(self.socket.get_ref()) {
-                Ok((tcp, peer)) => self.hand_over(
-                    Newcomer {
+                Ok((tcp, peer)) => {
+                    let newcomer = Newcomer {
                         tcp,
                         peer,
                         slot: None,
-                        place: self.entrance.place_anyway(),
-                    },
-                    &crew,
-                ),
-                Err(error)
-                    if is_starvation(&error) || error.kind() == io::ErrorKind::WouldBlock =>
-                {
-                    return;
+                        place,
+                    };
+                    self.hand_over(newcomer, crew);
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_starvation(&error) => tokio::time::sleep(STARVED).await,
                 Err(_) => {}
             }
         }
@@ -199,8 +215,13 @@ impl Acceptor {
             let mut is_told = false;
             loop {
                 // Nothing is amiss as long as somebody can go.
-                if !shared.make_room() && !std::mem::replace(&mut is_told, true) {
-                    entrance.connections.on_missed();
+                if !shared.idle.close_oldest() {
+                    if is_told {
+                        entrance.connections.still_missed();
+                    } else {
+                        entrance.connections.on_missed();
+                    }
+                    is_told = true;
                 }
                 if let Ok(place) = timeout(Self::MAKING_ROOM, place.as_mut()).await {
                     return place;

@@ -1,6 +1,7 @@
 //! One connection of a client, from accept to its end or to its upgrade.
 
 use std::fmt::Display;
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::pin;
@@ -20,6 +21,7 @@ use crate::client::clock::Expired;
 use crate::client::{Connection, Watched};
 use crate::entrance::{Entrance, Place};
 use crate::http::service;
+use crate::idle::Keeps;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::refusals::Refused;
@@ -45,6 +47,8 @@ enum Unserved {
     FirstByte,
     #[error("TLS handshake not done in time")]
     TlsTimeout,
+    #[error("it was slow, and others needed its place")]
+    MadeRoom,
     #[error("TLS handshake failed: {0}")]
     Tls(#[source] io::Error),
     #[error(transparent)]
@@ -75,7 +79,7 @@ pub(crate) async fn serve(
         Ok((leg, presence)) => serve_http(connection, leg, presence).await,
         Err(unserved) => {
             match &unserved {
-                Unserved::FirstByte | Unserved::TlsTimeout => {
+                Unserved::FirstByte | Unserved::TlsTimeout | Unserved::MadeRoom => {
                     not_served(&connection, Outcome::RequestTimeout, &unserved);
                 }
                 Unserved::Tls(error) if !is_gone(error) => {
@@ -100,12 +104,12 @@ async fn open(connection: &Connection, tcp: TcpStream) -> Result<(Leg, Presence)
     if timeout(patience, socket.readable()).await.is_err() {
         connection.release_slot();
         // Who says nothing is the first to go when others need the place.
-        let idle = connection.shared.idle.enter();
+        let idle = connection.shared.idle.enter(Keeps::Nothing);
         let wait = within(timeouts.first_byte - patience, socket.readable());
         tokio::select! {
             biased;
             readable = wait => readable.map_err(|_| Unserved::FirstByte)??,
-            () = idle.told_to_go() => return Err(Unserved::FirstByte),
+            () = idle.told_to_go() => return Err(Unserved::MadeRoom),
         }
     }
     let Some(config) = &connection.entrance.listener.tls else {
@@ -120,9 +124,14 @@ async fn open(connection: &Connection, tcp: TcpStream) -> Result<(Leg, Presence)
         Ok(accepted) => accepted,
         Err(_) => {
             connection.release_slot();
-            within(timeouts.tls - patience, accept)
-                .await
-                .map_err(|_| Unserved::TlsTimeout)?
+            let idle = connection.shared.idle.enter(Keeps::Nothing);
+            tokio::select! {
+                biased;
+                accepted = within(timeouts.tls - patience, accept) => {
+                    accepted.map_err(|_| Unserved::TlsTimeout)?
+                }
+                () = idle.told_to_go() => return Err(Unserved::MadeRoom),
+            }
         }
     };
     let tls = accepted.map_err(Unserved::Tls)?;
@@ -165,9 +174,20 @@ async fn serve_http(connection: Arc<Connection>, leg: Leg, presence: Presence) {
         }
     });
     let mut told_to_go = pin!(async {
+        // Over TLS a connection can be open and say nothing, as browsers have them in store.
+        if timeout(SLOT_PATIENCE, clock.heard()).await.is_err() {
+            let idle = shared.idle.enter(Keeps::Nothing);
+            tokio::select! {
+                biased;
+                () = clock.heard() => {}
+                () = idle.told_to_go() => return,
+            }
+        }
         loop {
             clock.at_rest().await;
-            let idle = shared.idle.enter();
+            // What was answered may still be on its way out.
+            poll_fn(|cx| connection.pressure.poll_room(cx)).await;
+            let idle = shared.idle.enter(connection.keeps());
             tokio::select! {
                 biased;
                 () = clock.at_work() => {}
@@ -201,6 +221,10 @@ async fn serve_http(connection: Arc<Connection>, leg: Leg, presence: Presence) {
             }
             expired = expired.as_mut() => {
                 match expired {
+                    // Empty lines behind a request are nothing that anybody asked for.
+                    Expired::Head if !clock.owes() => {
+                        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
+                    }
                     Expired::Idle => {
                         debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
                     }

@@ -20,7 +20,7 @@ use lubdub_metrics::Outcome;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::answer::Answer;
+use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
@@ -35,7 +35,7 @@ use crate::patience::within;
 use crate::registry::Order;
 use crate::route::RouteState;
 use crate::splice::{NewPair, Places, Splice};
-use crate::upstream::{ConnectError, Link, http1};
+use crate::upstream::{ConnectError, Link, Turn, http1};
 
 /// A handshake under way: counted once, however it ends, and told of if that is not with a 101.
 struct Handshake {
@@ -70,6 +70,7 @@ enum Failed {
 /// The upstream's answer.
 struct Answered {
     response: Response<Incoming>,
+    turn: Turn,
     upstream: SocketAddr,
 }
 
@@ -126,20 +127,25 @@ pub(super) async fn upgrade(
                 pair,
             })
         }
-        Ok(Answered { response, .. }) => {
+        Ok(Answered { response, turn, .. }) => {
             handshake.outcome = Some(Outcome::Refused);
             handshake.status = Some(response.status());
             exchange.limit_idle(route.terms.http_idle);
             let (mut parts, body) = response.into_parts();
             let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
-            let relayed = Answer::Relayed {
+            let relayed = Relayed {
                 body,
                 pressure: Arc::clone(&connection.pressure),
                 withheld,
+                turn: Some(turn),
+                account: None,
                 _exchange: Arc::new(exchange),
             };
-            Err(and_close(Response::from_parts(parts, relayed)))
+            Err(and_close(Response::from_parts(
+                parts,
+                Answer::Relayed(Box::new(relayed)),
+            )))
         }
         Err(failed) => {
             let outcome = failed.outcome();
@@ -179,6 +185,7 @@ async fn ask(
     // An upgrade has no body.
     drop(link.state().begin());
     connection.goes_over(link.state());
+    let turn = link.state().turn();
     let answer = async {
         let head_bytes = connection.shared.limits.head_bytes;
         let (mut sender, driver) = http1(head_bytes).handshake(TokioIo::new(link)).await?;
@@ -201,7 +208,11 @@ async fn ask(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::check(&response, key)?;
     }
-    Ok(Answered { response, upstream })
+    Ok(Answered {
+        response,
+        turn,
+        upstream,
+    })
 }
 
 /// The 101 as the client gets it.

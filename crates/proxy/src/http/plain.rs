@@ -1,29 +1,30 @@
 //! Requests that are no upgrade: streamed both ways, over connections that are kept for the next one.
 
-use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use http::header::{HOST, TE};
+use http::header::{EXPECT, HOST, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use lubdub_metrics::Outcome;
 use tokio::task::yield_now;
 
-use super::answer::Answer;
+use super::account::Account;
+use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{has_token, strip_answer, strip_connection_options};
 use super::login;
-use super::refusal::{and_close, refusal};
+use super::refusal::and_close;
 use super::service::tell_origin;
 use super::trailers::Withheld;
 use super::upload::{Keep, Rewind, Unwanted, upload};
 use crate::client::Connection;
 use crate::client::clock::Exchange;
 use crate::route::RouteState;
-use crate::upstream::{Body, Carrier, ConnectError, SendError, Upstream};
+use crate::upstream::{Body, Carrier, ConnectError, SendError, Turn, Upstream};
 
 /// Why a plain request got no answer of the upstream's.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,7 @@ struct Again {
 /// An answer, and whether the client was never told to send its body.
 struct Asked {
     response: Response<Incoming>,
+    turn: Turn,
     unwanted: Unwanted,
 }
 
@@ -55,51 +57,54 @@ struct Asked {
 pub(super) async fn relay(
     connection: &Arc<Connection>,
     route: &Arc<RouteState>,
-    asker: &Asker,
+    asker: Asker,
     mut request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
-    let refuse = |outcome, reason: &dyn Display| {
-        let answer = refusal(outcome);
-        let status = Some(answer.status());
-        asker.not_served(connection, Some(route), outcome, status, Some(reason));
-        Ok(answer)
-    };
+    let mut account = Account::open(connection, route, asker);
     let upstream = &route.upstream;
     let http_idle = route.terms.http_idle;
     exchange.limit_idle(http_idle);
     let exchange = Arc::new(exchange);
     let Some(place) = upstream.requests.try_take() else {
-        return refuse(
-            Outcome::UpstreamBusy,
-            &"as many requests as it may have are unanswered",
-        );
+        let reason = "as many requests as it may have are unanswered";
+        return Ok(account.refuse(Outcome::UpstreamBusy, &reason));
     };
     let withheld = prepare(connection, upstream, &mut request);
     let asked = tokio::select! {
         biased;
         asked = ask(connection, route, request, withheld, &exchange) => asked,
         () = connection.clock.silence(http_idle) => {
-            return refuse(Outcome::AnswerTimeout, &"no answer in time");
+            return Ok(account.refuse(Outcome::AnswerTimeout, &"no answer in time"));
         }
     };
     drop(place);
     match asked {
         Ok(Asked { response, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             // Nobody asked for another protocol.
-            refuse(Outcome::BadAnswer, &"a 101 that nobody asked for")
+            Ok(account.refuse(Outcome::BadAnswer, &"a 101 that nobody asked for"))
         }
-        Ok(Asked { response, unwanted }) => {
+        Ok(Asked {
+            response,
+            turn,
+            unwanted,
+        }) => {
             let (mut parts, body) = response.into_parts();
             let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
-            let relayed = Answer::Relayed {
+            account.answered(parts.status);
+            if body.is_end_stream() {
+                account.whole();
+            }
+            let relayed = Relayed {
                 body,
                 pressure: Arc::clone(&connection.pressure),
                 withheld,
+                turn: Some(turn),
+                account: Some(account),
                 _exchange: exchange,
             };
-            let response = Response::from_parts(parts, relayed);
+            let response = Response::from_parts(parts, Answer::Relayed(Box::new(relayed)));
             // With its body unread the connection has no next request, and the client must know.
             Ok(if unwanted.is_true() {
                 and_close(response)
@@ -111,7 +116,7 @@ pub(super) async fn relay(
         Err(Failed::Incomplete(error)) if connection.has_ended() || is_cut_short(&error) => {
             Err(error)
         }
-        Err(failed) => refuse(failed.outcome(), &failed),
+        Err(failed) => Ok(account.refuse(failed.outcome(), &failed)),
     }
 }
 
@@ -177,7 +182,9 @@ async fn ask(
             None => connect(connection, route).await?,
         },
     };
-    let head = (carrier.is_used && is_idempotent(request.method())).then(|| head_of(&request));
+    // Whoever waits to be asked for a body is not made to wait twice.
+    let may_repeat = is_idempotent(request.method()) && !request.headers().contains_key(EXPECT);
+    let head = (carrier.is_used && may_repeat).then(|| head_of(&request));
     let keeping = match head {
         Some(_) => Keep::ForOnceMore,
         None => Keep::Nothing,
@@ -186,26 +193,24 @@ async fn ask(
     let body = request.body().rewind();
     let again = head.map(|head| Again { head, body });
     let request = request.map(|upload| upload.boxed_unsync());
-    connection.goes_over(&carrier.link);
-    let sent = match carrier.send(request).await {
+    let goes_over = |link: &_| connection.goes_over(link);
+    let sent = match carrier.send(request, goes_over).await {
         Err(SendError::Unsent(request, _)) => {
             carrier = connect(connection, route).await?;
-            connection.goes_over(&carrier.link);
-            carrier.send(*request).await
+            carrier.send(*request, goes_over).await
         }
         Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
             match again.and_then(|again| again.request(exchange)) {
                 Some(request) => {
                     carrier = connect(connection, route).await?;
-                    connection.goes_over(&carrier.link);
-                    carrier.send(request).await
+                    carrier.send(request, goes_over).await
                 }
                 None => Err(SendError::Failed(error)),
             }
         }
         sent => sent,
     };
-    let response = sent.map_err(|error| match error {
+    let (response, turn) = sent.map_err(|error| match error {
         SendError::Failed(error) if error.is_user() => Failed::Incomplete(error),
         SendError::Failed(error) | SendError::Unsent(_, error) => Failed::NoAnswer(error),
     })?;
@@ -214,13 +219,17 @@ async fn ask(
     } else {
         keep(connection, upstream, carrier);
     }
-    Ok(Asked { response, unwanted })
+    Ok(Asked {
+        response,
+        turn,
+        unwanted,
+    })
 }
 
 /// The connection over which this client has logged in, if it still goes on.
 async fn own(connection: &Connection, upstream: &Arc<Upstream>) -> Option<Carrier> {
     let mut own = connection.take_own(upstream)?;
-    own.ready().await.then_some(own)
+    (!own.link.is_ending() && own.ready().await).then_some(own)
 }
 
 /// A connection that was kept. The one that this client's last answer came over is about to come back

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use lubdub_metrics::Outcome;
+use lubdub_metrics::{Class, Outcome};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -35,8 +35,12 @@ pub(crate) async fn answer(
     let route = match locate(&connection, &mut request) {
         Ok(route) => route,
         Err(outcome) => {
+            let metrics = &connection.entrance.metrics;
+            if asked == Asked::Plain {
+                metrics.unrouted_request(Class::Own).increment(1);
+            }
             if asked != Asked::Plain || outcome == Outcome::BadRequest {
-                connection.entrance.metrics.unrouted(outcome).increment(1);
+                metrics.unrouted(outcome).increment(1);
             }
             let answer = refusal(outcome);
             asker.not_served(&connection, None, outcome, Some(answer.status()), None);
@@ -72,7 +76,7 @@ pub(crate) async fn answer(
             if request.headers().contains_key(UPGRADE) {
                 finish(&connection, client);
             }
-            plain::relay(&connection, &route, &asker, request, exchange).await?
+            plain::relay(&connection, &route, asker, request, exchange).await?
         }
     };
     if connection.shared.draining.is_cancelled() {

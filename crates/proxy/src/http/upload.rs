@@ -29,7 +29,7 @@ use crate::client::clock::Exchange;
 #[derive(Debug)]
 pub(super) struct Upload {
     source: Arc<Mutex<Source>>,
-    /// How many of the pieces that are kept have been sent.
+    /// How many of the bytes that are kept have been sent.
     sent: usize,
     /// The upstream has not said yet whether it wants the body.
     asked: Option<Asked>,
@@ -45,8 +45,9 @@ struct Source {
     withheld: Withheld,
     /// It has come to its end.
     has_ended: bool,
-    /// What has come so far, if it may have to be sent once more.
-    kept: Option<Vec<Bytes>>,
+    /// What has come so far, if it may have to be sent once more. A copy: a piece of the client's keeps
+    /// the whole buffer that it came in.
+    kept: Option<Vec<u8>>,
 }
 
 /// A body that can be sent once more, from its beginning.
@@ -179,18 +180,19 @@ impl Body for Upload {
 }
 
 impl Source {
-    /// The most that is kept to be sent once more, in bytes and in pieces.
-    const MOST: (usize, usize) = (16 * 1024, 16);
+    /// The most that is kept to be sent once more, in bytes.
+    const MOST: usize = 16 * 1024;
 
-    /// The next frame for who has had `sent` of the pieces that are kept.
+    /// The next frame for who has had `sent` of the bytes that are kept.
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
         sent: &mut usize,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(piece) = self.kept.as_ref().and_then(|kept| kept.get(*sent)) {
-            *sent += 1;
-            return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
+        let again = self.kept.as_ref().and_then(|kept| kept.get(*sent..));
+        if let Some(again) = again.filter(|again| !again.is_empty()) {
+            *sent += again.len();
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(again)))));
         }
         if self.has_ended {
             return Poll::Ready(None);
@@ -209,12 +211,10 @@ impl Source {
         let Some(kept) = &mut self.kept else {
             return;
         };
-        let (bytes, pieces) = Self::MOST;
-        let so_far: usize = kept.iter().map(Bytes::len).sum();
         match piece {
-            Some(piece) if so_far + piece.len() <= bytes && kept.len() < pieces => {
-                kept.push(piece.clone());
-                *sent += 1;
+            Some(piece) if kept.len() + piece.len() <= Self::MOST => {
+                kept.extend_from_slice(piece);
+                *sent += piece.len();
             }
             Some(_) | None => self.kept = None,
         }

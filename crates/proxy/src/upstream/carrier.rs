@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::link::{Link, LinkState, Uploading};
+use super::link::{Link, LinkState, Turn, Uploading};
 use super::{Connected, http1};
 
 /// A connection that carries plain requests.
@@ -84,12 +84,16 @@ impl Carrier {
         self.sender.ready().await.is_ok()
     }
 
-    /// Sends a request, whose target is in origin form, and brings the head of its answer.
+    /// Sends a request, whose target is in origin form, and brings the head of its answer. The turn is to
+    /// be held for as long as somebody waits for the rest. `on_begin` is told over what it goes.
     pub(crate) async fn send(
         &mut self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, SendError> {
+        on_begin: impl FnOnce(&Arc<LinkState>),
+    ) -> Result<(Response<Incoming>, Turn), SendError> {
         let uploading = self.link.begin();
+        on_begin(&self.link);
+        let turn = self.link.turn();
         let link = Arc::clone(&self.link);
         let request = request.map(|body| Tracked {
             body,
@@ -98,13 +102,14 @@ impl Carrier {
         });
         let sent = self.sender.try_send_request(request).await;
         self.is_used = true;
-        sent.map_err(|mut failed| match failed.take_message() {
-            Some(unsent) => {
-                let unsent = Box::new(unsent.map(|tracked| tracked.body));
-                SendError::Unsent(unsent, failed.into_error())
-            }
-            None => SendError::Failed(failed.into_error()),
-        })
+        sent.map(|response| (response, turn))
+            .map_err(|mut failed| match failed.take_message() {
+                Some(unsent) => {
+                    let unsent = Box::new(unsent.map(|tracked| tracked.body));
+                    SendError::Unsent(unsent, failed.into_error())
+                }
+                None => SendError::Failed(failed.into_error()),
+            })
     }
 }
 

@@ -87,14 +87,16 @@ impl Upstream {
         if let Some(permit) = self.sockets.try_take_quietly() {
             return Ok(permit);
         }
-        if !self.kept.close_oldest() {
+        if !self.kept.close_oldest() && !self.idle.close_oldest_with_upstreams() {
             return self.sockets.try_take().ok_or(ConnectError::NoRoom);
         }
         // The one that was closed gives its place back as soon as its task has run.
         let soon = pool::CLOSING.min(limit / 2);
-        tokio::time::timeout(soon, self.sockets.take())
-            .await
-            .map_err(|_| ConnectError::NoRoom)
+        let permit = tokio::time::timeout(soon, self.sockets.take_quietly()).await;
+        permit.map_err(|_| {
+            self.sockets.on_missed();
+            ConnectError::NoRoom
+        })
     }
 
     async fn connect_any(&self, limit: Duration) -> Result<(Leg, SocketAddr), ConnectError> {

@@ -7,7 +7,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -32,8 +32,14 @@ pub(crate) struct LinkState {
     asked: AtomicBool,
     /// The request's body has been handed over, all of it.
     uploaded: AtomicBool,
+    /// All of it, and what was before it, has been written.
+    flushed: AtomicBool,
     /// A byte of an answer came.
     answered: AtomicBool,
+    /// How many requests it has carried, with the one under way.
+    turn: AtomicU32,
+    /// Nobody waits for anything of it any more, though not all has been written.
+    abandoned: AtomicBool,
     end: AtomicU8,
     /// Who is to be woken when the client's end is to be passed on.
     driver: Mutex<Option<Waker>>,
@@ -44,6 +50,16 @@ pub(crate) struct LinkState {
 /// A request's body on its way; dropped when all of it has been handed over.
 #[derive(Debug)]
 pub(crate) struct Uploading(Arc<LinkState>);
+
+/// A request's turn on a link. If it is dropped before all of the request was written, the link is of no
+/// use any more: what is left would wait in it for an upstream that takes nothing, and hold its
+/// descriptor for as long.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    link: Arc<LinkState>,
+    number: u32,
+    is_waited_for: bool,
+}
 
 /// No end of the client's is to be passed on.
 const OPEN: u8 = 0;
@@ -82,6 +98,15 @@ impl Link {
         Poll::Ready(Ok(()))
     }
 
+    /// Ends the connection at once if nobody waits for it.
+    fn check(&self) -> io::Result<()> {
+        if !self.state.abandoned.load(Relaxed) {
+            return Ok(());
+        }
+        self.leg.socket().reset_on_close();
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
     fn on_written(&self, written: &Poll<io::Result<usize>>) {
         self.state.pressure.on_write(written.is_pending());
         if written.is_ready() {
@@ -95,10 +120,21 @@ impl Link {
 impl LinkState {
     /// A request is about to be sent; its body is on its way until the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Uploading {
+        self.turn.fetch_add(1, Relaxed);
         self.asked.store(false, Relaxed);
         self.uploaded.store(false, Relaxed);
+        self.flushed.store(false, Relaxed);
         self.answered.store(false, Relaxed);
         Uploading(Arc::clone(self))
+    }
+
+    /// The turn of the request that began last.
+    pub(crate) fn turn(self: &Arc<Self>) -> Turn {
+        Turn {
+            link: Arc::clone(self),
+            number: self.turn.load(Relaxed),
+            is_waited_for: true,
+        }
     }
 
     /// Whether a byte of an answer came since the request began.
@@ -109,6 +145,10 @@ impl LinkState {
     /// The client said its end: it is passed on behind the request.
     pub(crate) fn end(&self) {
         let _ = self.end.compare_exchange(OPEN, ENDING, Relaxed, Relaxed);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(driver) = &*driver {
             driver.wake_by_ref();
@@ -122,6 +162,24 @@ impl LinkState {
 
     fn is_end_due(&self) -> bool {
         self.end.load(Relaxed) == ENDING && self.uploaded.load(Relaxed) && self.asked.load(Relaxed)
+    }
+}
+
+impl Turn {
+    /// Nobody waits any more, and nothing is amiss.
+    pub(crate) fn forgotten(mut self) {
+        self.is_waited_for = false;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let link = &self.link;
+        let is_current = link.turn.load(Relaxed) == self.number;
+        if self.is_waited_for && is_current && !link.flushed.load(Relaxed) {
+            link.abandoned.store(true, Relaxed);
+            link.wake();
+        }
     }
 }
 
@@ -145,6 +203,7 @@ impl AsyncRead for Link {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         let this = &mut *self;
+        this.check()?;
         let n = ready!(read_some(Pin::new(&mut this.leg), cx, buf))?;
         if n > 0 {
             this.state.answered.store(true, Relaxed);
@@ -159,6 +218,7 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         let written = Pin::new(&mut self.leg).poll_write(cx, buf);
         self.on_written(&written);
         written
@@ -169,6 +229,7 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         let written = Pin::new(&mut self.leg).poll_write_vectored(cx, bufs);
         self.on_written(&written);
         written
@@ -180,11 +241,16 @@ impl AsyncWrite for Link {
 
     /// Called by the HTTP library whenever it has written all that it has.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
         ready!(Pin::new(&mut self.leg).poll_flush(cx))?;
+        if self.state.uploaded.load(Relaxed) && self.state.asked.load(Relaxed) {
+            self.state.flushed.store(true, Relaxed);
+        }
         self.pass_end(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check()?;
         Pin::new(&mut self.leg).poll_shutdown(cx)
     }
 }

@@ -4,6 +4,8 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{PoisonError, RwLock};
 
+use crate::starvation::is_starvation;
+
 /// Where this process listens.
 #[derive(Debug, Default)]
 pub(crate) struct OwnAddresses(RwLock<Vec<SocketAddr>>);
@@ -35,9 +37,15 @@ fn is_at(own: SocketAddr, address: SocketAddr) -> bool {
     own == ip || (ip.is_unspecified() && own.is_loopback())
 }
 
-/// Whether this host has the address: then it can be bound.
+/// Whether this host has the address: then it can be bound. Who cannot ask, for want of a descriptor, say,
+/// has to take it for granted.
 fn is_of_this_host(ip: IpAddr) -> bool {
-    ip.is_unspecified() || ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+    ip.is_unspecified()
+        || ip.is_loopback()
+        || match UdpSocket::bind((ip, 0)) {
+            Ok(_) => true,
+            Err(error) => is_starvation(&error),
+        }
 }
 
 #[cfg(test)]

@@ -73,8 +73,8 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection that can carry a request now.
-    pub(super) fn put(&self, worker: usize, carrier: Carrier) {
+    /// Keeps a connection that can carry a request now, until it is of this age at the most.
+    pub(super) fn put(&self, worker: usize, carrier: Carrier, age: Duration) {
         let shelf = self.shelf(worker);
         let mut shelved = shelf.lock();
         if shelved.carriers.len() == MOST {
@@ -82,7 +82,7 @@ impl Pool {
         }
         shelved.carriers.push_back((Instant::now(), carrier));
         if !std::mem::replace(&mut shelved.is_watched, true) {
-            tokio::spawn(Shelf::watch(Arc::clone(shelf)));
+            tokio::spawn(Shelf::watch(Arc::clone(shelf), age));
         }
     }
 
@@ -96,23 +96,26 @@ impl Pool {
 impl Shelf {
     /// Closes what nobody has used for long, and what the upstream has closed, until there is nothing
     /// left.
-    async fn watch(shelf: Arc<Self>) {
+    async fn watch(shelf: Arc<Self>, age: Duration) {
         loop {
-            let oldest = {
+            let first = {
                 let mut shelved = shelf.lock();
                 let now = Instant::now();
+                let until =
+                    |since: Instant, carrier: &Carrier| (since + KEPT).min(carrier.opened + age);
                 shelved.carriers.retain(|(since, carrier)| {
-                    !carrier.is_closed() && now.saturating_duration_since(*since) < KEPT
+                    !carrier.is_closed() && now < until(*since, carrier)
                 });
-                match shelved.carriers.front() {
-                    Some((since, _)) => *since,
+                let all = shelved.carriers.iter();
+                match all.map(|(since, carrier)| until(*since, carrier)).min() {
+                    Some(first) => first,
                     None => {
                         shelved.is_watched = false;
                         return;
                     }
                 }
             };
-            sleep_until(oldest + KEPT).await;
+            sleep_until(first).await;
         }
     }
 
@@ -139,8 +142,15 @@ impl Kept {
         let Some((_, shelf)) = oldest else {
             return false;
         };
-        let closed = shelf.lock().carriers.pop_front();
-        closed.is_some()
+        // Those that the upstream has closed have given their place back already.
+        let mut shelved = shelf.lock();
+        while let Some((_, carrier)) = shelved.carriers.pop_front() {
+            if !carrier.is_closed() {
+                return true;
+            }
+        }
+        drop(shelved);
+        self.close_oldest()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Shelf>>> {
