@@ -72,15 +72,6 @@ impl Household {
         .into_iter()
         .fold(RESERVE + ADMIN, u64::saturating_add)
     }
-
-    /// How many descriptors can be open with so many pairs and handshakes in flight. A handshake
-    /// can hold as many as a pair: the client's, and the upstream's before it is one.
-    pub(crate) fn needed(&self, pairs: usize, handshakes: NonZeroUsize) -> u64 {
-        let connections = (pairs as u64).saturating_add(handshakes.get() as u64);
-        connections
-            .saturating_mul(PER_PAIR)
-            .saturating_add(self.descriptors())
-    }
 }
 
 /// For messages, behind "beside".

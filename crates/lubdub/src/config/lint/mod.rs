@@ -26,7 +26,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 16] = [
+static RULES: [Rule; 15] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -38,7 +38,6 @@ static RULES: [Rule; 16] = [
     rule("close-1000", ends::normal),
     rule("drain-short", ends::drain_short),
     rule("upstream-unused", process::upstream_unused),
-    rule("files-short", process::files_short),
     rule("limit-unreachable", process::limit_unreachable),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),

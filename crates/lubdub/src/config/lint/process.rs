@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::super::leaf::Scalar;
 use super::super::read;
 use super::{Findings, Leaf, Origin, Subject, Unread, leaf};
 
@@ -23,36 +22,6 @@ pub(super) fn upstream_unused(subject: &Subject<'_>, findings: &mut Findings<'_>
         if !routes.iter().any(|route| *route.upstream.name == **name) {
             findings.warn(leaf(&upstream.url), "no route leads to this upstream");
         }
-    }
-}
-
-pub(super) fn files_short(subject: &Subject<'_>, findings: &mut Findings<'_>) {
-    let set = leaf(&subject.raw.limits.pairs);
-    // "auto" promises no number.
-    if let Scalar::Text(_) = set.value {
-        return;
-    }
-    let limits = &subject.resolved.settings.limits;
-    // Those are at fault then, whatever the pairs are.
-    if unreachable_handshakes(subject).is_some() {
-        return;
-    }
-    let (needed, files) = (
-        subject
-            .resolved
-            .household
-            .needed(limits.pairs, limits.handshakes),
-        subject.machine.files,
-    );
-    if needed > files {
-        findings.warn(
-            set,
-            format!(
-                "with limits.handshakes = {} it can take {needed} file descriptors, and the limit \
-                 is {files}: new connections then wait until others end",
-                limits.handshakes
-            ),
-        );
     }
 }
 

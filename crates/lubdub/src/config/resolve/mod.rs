@@ -33,8 +33,6 @@ pub(crate) struct Resolved {
     pub admin: Option<AdminSettings>,
     /// To the log.
     pub log: LogSettings,
-    /// What has descriptors besides clients and upstreams.
-    pub household: Household,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -78,7 +76,6 @@ pub(crate) fn resolve(
         settings,
         admin: admin?,
         log: log?,
-        household,
     })
 }
 
