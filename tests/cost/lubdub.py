@@ -1,4 +1,6 @@
-"""lubdub, the real program with one worker, under callgrind, which counts the instructions of each thread."""
+"""lubdub, the real program with one worker: under callgrind, which counts the instructions of each thread, or as
+it is, on a processor of its own, whose time counts.
+"""
 
 import contextlib
 import http.client
@@ -8,6 +10,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from endpoints import PATIENCE, Fault
@@ -22,6 +25,8 @@ LUBDUB = os.environ.get("LUBDUB", str(ROOT / "target" / "release" / "lubdub"))
 RELAYS = "lubdub_proxy::splice::"
 # No life of lubdub's takes longer; one that does is ended, and whatever waits for it fails.
 LIMIT = 300
+# Between two looks at how long its threads have run, in seconds: a tick, at which the kernel adds up, is no longer.
+REST = 0.01
 
 
 @contextlib.contextmanager
@@ -31,11 +36,27 @@ def counted(name, listener, settings):
     out = WORK / f"{name}.callgrind"
     for left in WORK.glob(f"{out.name}*"):
         left.unlink()
+    valgrind = [
+        *("valgrind", "--tool=callgrind", "--separate-threads=yes"),
+        *(f"--callgrind-out-file={out}", f"--log-file={WORK / name}.valgrind"),
+    ]
+    with started(valgrind, listener, settings) as process:
+        yield Lubdub(process, out)
+
+
+@contextlib.contextmanager
+def timed(processor, listener, settings):
+    """A life of lubdub's in front of `listener`, as it is, on one processor."""
+    with started(["taskset", "--cpu-list", str(processor)], listener, settings) as process:
+        yield Lubdub(process)
+
+
+@contextlib.contextmanager
+def started(under, listener, settings):
     settings = {"admin.address": "127.0.0.1:0", "runtime.workers": "1", **settings}
     process = subprocess.Popen(
         [
-            *("valgrind", "--tool=callgrind", "--separate-threads=yes"),
-            *(f"--callgrind-out-file={out}", f"--log-file={WORK / name}.valgrind"),
+            *under,
             *(LUBDUB, "--listen", "127.0.0.1:0", "--log-format", "json"),
             *("--upstream", f"ws://127.0.0.1:{listener.getsockname()[1]}"),
             *(argument for key, value in settings.items() for argument in ("--set", f"{key}={value}")),
@@ -50,7 +71,7 @@ def counted(name, listener, settings):
     bomb = threading.Timer(LIMIT, process.kill)
     bomb.start()
     try:
-        yield Lubdub(process, out)
+        yield process
     finally:
         bomb.cancel()
         process.kill()
@@ -61,7 +82,7 @@ def counted(name, listener, settings):
 class Lubdub:
     """One that runs."""
 
-    def __init__(self, process, out):
+    def __init__(self, process, out=None):
         self.process = process
         self.out = out
         self.admin = address(self.logged("admin listens"))
@@ -89,6 +110,19 @@ class Lubdub:
         if not series:
             raise Fault(f"there is no {metric}")
         return sum(map(float, series))
+
+    def nanoseconds(self):
+        """How long its threads have run, in the kernel too. Of one that runs the kernel does not know it to the
+        moment: waits until all rest.
+        """
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        known = None
+        while True:
+            ran = sum(int(task.read_text().split()[0]) for task in tasks.glob("*/schedstat"))
+            if ran == known:
+                return ran
+            known = ran
+            time.sleep(REST)
 
     def end(self):
         """Ends it, and returns the instructions of its worker."""

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Counts what the real binary executes for a message and for a heartbeat, and compares with baseline.json.
+# Counts what the real binary executes for a message and for a heartbeat, and compares with baseline.json. Then
+# `flood`: how much more time of the processor an endpoint's control frames take than empty texts.
 #
 #   tests/cost/run.sh [--runs N] [figure...]
 #
