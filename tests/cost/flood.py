@@ -24,26 +24,39 @@ WARM_UP = 1
 AT_ONCE = 1 << 20
 
 
+# A ratio above the bound is looked at again: neighbours of the machine make single runs up to a tenth dearer.
+TRIES = 3
+
+
 def check(settings):
     """Measures, and says what it found. Returns the exit code."""
     processors = sorted(os.sched_getaffinity(0))
-    # Far apart: neighbours may be two halves of one core.
-    spent = measure(processors[0], processors[-1], settings)
+    alone = len(processors) > 1
+    for left in reversed(range(TRIES)):
+        # Far apart: neighbours may be two halves of one core.
+        spent = measure(processors[0], processors[-1], settings)
+        worse = tell(spent, alone, left)
+        if not worse:
+            break
+    if not alone:
+        print("NOT CHECKED: how many times, because that takes two processors", file=sys.stderr)
+    return int(worse)
+
+
+def tell(spent, alone, left):
+    """Says what was found; `left` measurements may follow. Returns whether a bound does not hold."""
     for kind, times in spent.items():
         text = f"{kind}: {statistics.median(times):.2f} ms of CPU per MB of them"
         print(f"{text} ({min(times):.2f} to {max(times):.2f} in {len(times)} rounds)")
-    alone = len(processors) > 1
     failed = False
     for kind in ("pings", "pongs"):
         # The machine is faster and slower from minute to minute: what is compared is of one round.
         ratio = statistics.median(own / texts for own, texts in zip(spent[kind], spent["texts"], strict=True))
         worse = alone and ratio > AT_MOST
         failed |= worse
-        word = "FAIL" if worse else "ok  " if alone else "    "
-        print(f"{word}  {kind}: {ratio:.2f} x the CPU of empty texts, at most {AT_MOST}", flush=True)
-    if not alone:
-        print("NOT CHECKED: how many times, because that takes two processors", file=sys.stderr)
-    return int(failed)
+        word = ("again" if left else "FAIL ") if worse else "ok   " if alone else "     "
+        print(f"{word} {kind}: {ratio:.2f} x the CPU of empty texts, at most {AT_MOST}", flush=True)
+    return failed
 
 
 def measure(own, others, settings):
