@@ -145,3 +145,22 @@ async fn a_pair_that_begins_with_a_hundred_frames_is_pinged_like_any_other() {
         .expect_metric("pairs_closed_total", &series, lapsed)
         .await;
 }
+
+/// An answer that stood still was cut by lubdub, and the log knew of it at `debug` only.
+#[tokio::test]
+async fn an_answer_that_stands_still_is_told_of_as_one() {
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &["timeouts.http_idle=300ms"]).await;
+    let mut client = lubdub.dial().connect().await;
+    client.ask(&Request::get("/slow?token=hunter2")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream
+        .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot")
+        .await;
+    client.expect_head().await;
+    let line = lubdub.expect_logged("not served").await;
+    assert_eq!(line["outcome"], "answer_timeout", "{line}");
+    assert_eq!(line["request"], "lubdub.example/slow", "{line}");
+    assert_eq!(line["reason"], "nothing moved for timeouts.http_idle");
+}

@@ -36,6 +36,8 @@ struct State {
     place: Option<Place>,
     /// The client will send no more.
     has_ended: bool,
+    /// Nothing moved for too long, and lubdub waits no longer.
+    was_given_up: bool,
     /// The connection to the upstream that the exchange under way goes over, and its turn there: whoever
     /// goes on uploading behind an answer does so as long as this client is there.
     link: Option<(Arc<LinkState>, Turn)>,
@@ -87,6 +89,16 @@ impl Connection {
         if let Some((link, _)) = &state.link {
             link.end();
         }
+    }
+
+    /// Nothing moved for too long.
+    pub(crate) fn give_up(&self) {
+        self.state().was_given_up = true;
+    }
+
+    /// Whether it ends because nothing moved for too long.
+    pub(crate) fn was_given_up(&self) -> bool {
+        self.state().was_given_up
     }
 
     /// Whether the client has said its end.

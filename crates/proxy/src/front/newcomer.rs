@@ -226,6 +226,7 @@ async fn serve_http(connection: Arc<Connection>, leg: Leg, presence: Presence) {
                         debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
                     }
                     Expired::Idle => {
+                        connection.give_up();
                         debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
                     }
                     Expired::FirstByte => {

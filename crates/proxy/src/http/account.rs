@@ -77,11 +77,15 @@ impl Drop for Account {
     fn drop(&mut self) {
         let class = self.ended.unwrap_or_else(|| {
             // hyper drops what nobody waits for any more.
-            let reason = match self.status {
-                Some(_) => "it went in the middle of its answer",
-                None => "it went before its answer",
+            let (outcome, reason) = match self.status {
+                _ if self.connection.was_given_up() => (
+                    Outcome::AnswerTimeout,
+                    "nothing moved for timeouts.http_idle",
+                ),
+                Some(_) => (Outcome::ClientGone, "it went in the middle of its answer"),
+                None => (Outcome::ClientGone, "it went before its answer"),
             };
-            self.not_served(Outcome::ClientGone, self.status, &reason);
+            self.not_served(outcome, self.status, &reason);
             Class::Failed
         });
         let metrics = self.route.metrics(&self.connection.entrance.listener.name);
