@@ -351,6 +351,24 @@ mod tests {
         assert!(!is_open());
     }
 
+    /// However long somebody had waited for a place, the length in the log was 0: only the beginning of
+    /// the wait counted.
+    #[tokio::test(start_paused = true)]
+    async fn an_exhaustion_lasts_as_long_as_somebody_waits() {
+        let budget = budget(1);
+        let held = budget.try_take();
+        let waits = Duration::from_secs(5);
+        let waiting = tokio::spawn({
+            let budget = Arc::clone(&budget);
+            async move { budget.take().await }
+        });
+        tokio::time::sleep(waits).await;
+        drop(held);
+        drop(waiting.await.expect("it gets the place"));
+        let lasted = budget.exhaustion().map(|it| it.last - it.began);
+        assert_eq!(lasted, Some(waits));
+    }
+
     async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
         std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
     }
