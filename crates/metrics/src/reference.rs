@@ -36,7 +36,10 @@ fn write_page(page: &mut String) -> Result {
     write_values(page, "Label", Label::VALUES)?;
     for label in Label::ALL {
         if let Some(values) = label.values() {
-            writeln!(page, "\n### Values of `{label}`\n")?;
+            match label {
+                Label::Reload => writeln!(page, "\n### Values of `{label}` of reloads\n")?,
+                _ => writeln!(page, "\n### Values of `{label}`\n")?,
+            }
             write_values(page, "Value", values)?;
         }
     }
