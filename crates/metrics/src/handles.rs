@@ -9,9 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
-use crate::labels::{
-    Cause, Class, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side,
-};
+use crate::labels::{Cause, Class, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side};
 use crate::recorder::Scope;
 use crate::table;
 

@@ -65,6 +65,14 @@ pub(crate) struct Known {
     present: Present,
 }
 
+/// Names that are not known yet.
+#[derive(Debug)]
+pub(crate) struct Missing<'a> {
+    listeners: Vec<&'a str>,
+    routes: Vec<&'a str>,
+    upstreams: Vec<&'a str>,
+}
+
 #[derive(Debug, Default)]
 struct Present {
     listeners: BTreeSet<String>,
@@ -104,31 +112,39 @@ impl Known {
         scope: &Scope<'_>,
         names: Names<'_>,
     ) -> Result<(), InvalidNames> {
-        names.check()?;
-        let of_listeners = missing(names.listeners, |name| self.listener(name).is_some());
-        let of_routes = missing(names.routes, |name| self.route(name).is_some());
-        let of_upstreams = missing(names.upstreams, |name| self.upstream(name).is_some());
-        let known = self.listeners.len() + self.routes.len() + self.upstreams.len();
-        let all = known + of_listeners.len() + of_routes.len() + of_upstreams.len();
-        if all > Names::MOST {
-            return Err(InvalidNames::TooMany(all));
-        }
-        for name in of_routes {
+        let missing = self.missing(names)?;
+        for name in missing.routes {
             let route = Arc::new(RouteMetrics::register(scope, name));
             for listener in &self.listeners {
                 listener.add(scope, &route);
             }
             self.routes.push(route);
         }
-        for name in of_listeners {
+        for name in missing.listeners {
             let listener = ListenerMetrics::register(scope, name, &self.routes);
             self.listeners.push(Arc::new(listener));
         }
-        for name in of_upstreams {
+        for name in missing.upstreams {
             let upstream = UpstreamMetrics::register(scope, name);
             self.upstreams.push(Arc::new(upstream));
         }
         Ok(())
+    }
+
+    /// Those that are not known yet, if they may be.
+    pub(crate) fn missing<'a>(&self, names: Names<'a>) -> Result<Missing<'a>, InvalidNames> {
+        names.check()?;
+        let missing = Missing {
+            listeners: unknown(names.listeners, |name| self.listener(name).is_some()),
+            routes: unknown(names.routes, |name| self.route(name).is_some()),
+            upstreams: unknown(names.upstreams, |name| self.upstream(name).is_some()),
+        };
+        let known = self.listeners.len() + self.routes.len() + self.upstreams.len();
+        let new = missing.listeners.len() + missing.routes.len() + missing.upstreams.len();
+        if known + new > Names::MOST {
+            return Err(InvalidNames::TooMany(known + new));
+        }
+        Ok(missing)
     }
 
     /// These names are configured now, and no others.
@@ -188,7 +204,7 @@ fn label<'a>(line: &'a str, label: &str) -> Option<&'a str> {
     labels[at + label.len()..].split('"').next()
 }
 
-fn missing<'a>(names: &[&'a str], is_known: impl Fn(&str) -> bool) -> Vec<&'a str> {
+fn unknown<'a>(names: &[&'a str], is_known: impl Fn(&str) -> bool) -> Vec<&'a str> {
     let names = names.iter().copied();
     names.filter(|name| !is_known(name)).collect()
 }

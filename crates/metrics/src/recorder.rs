@@ -92,8 +92,6 @@ impl Metrics {
         let log_lines_dropped = scope.counter(&table::LOG_LINES_DROPPED);
         let refusals_not_logged = Unlogged::register(&scope);
         let reloads = Reloads::register(&scope);
-        // The start has read one.
-        reloads.succeeded(SystemTime::now());
 
         Ok(Self {
             handle: recorder.handle(),
@@ -122,6 +120,14 @@ impl Metrics {
             known: Vec::new(),
         };
         self.known().admit(&scope, names)
+    }
+
+    /// Looks whether [`admit`](Self::admit) would take those names, and registers nothing.
+    ///
+    /// # Errors
+    /// As those of `admit`.
+    pub fn try_admit(&self, names: Names<'_>) -> Result<(), InvalidNames> {
+        self.known().missing(names).map(|_| ())
     }
 
     /// These names are configured now. The series of others are left out of
@@ -169,6 +175,11 @@ impl Metrics {
     /// Says whether lubdub is draining.
     pub fn set_draining(&self, draining: bool) {
         self.draining.set(u8::from(draining));
+    }
+
+    /// The configuration with which the program starts was read at `now`.
+    pub fn configured(&self, now: SystemTime) {
+        self.reloads.succeeded(now);
     }
 
     /// Counts a reload of the configuration that ended like this at `now`.
@@ -236,7 +247,6 @@ impl fmt::Debug for Samplers {
 // === impl Users ===
 
 impl Users {
-    #[expect(clippy::type_complexity, reason = "it is what the struct holds")]
     fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Fn() -> NamesInUse + Send + Sync>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

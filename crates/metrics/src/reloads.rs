@@ -20,7 +20,7 @@ pub(crate) struct Reloads {
 
 impl Reloads {
     pub(crate) fn register(scope: &Scope<'_>) -> Self {
-        Self {
+        let reloads = Self {
             outcomes: Reload::ALL.map(|outcome| {
                 scope
                     .with(Label::Reload, outcome.as_str())
@@ -28,7 +28,10 @@ impl Reloads {
             }),
             is_successful: scope.gauge(&table::CONFIG_LAST_RELOAD_SUCCESSFUL),
             succeeded_at: scope.gauge(&table::CONFIG_LAST_RELOAD_SUCCESS),
-        }
+        };
+        // None has failed.
+        reloads.is_successful.set(1);
+        reloads
     }
 
     /// One more, which ended like this at `now`.
