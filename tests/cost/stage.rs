@@ -5,12 +5,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lubdub_keepalive::{PerSide, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::settings::{Listener, Logging, Route, Settings, Upstream};
 use lubdub_proxy::{Drained, Proxy};
 use lubdub_testkit::PATIENCE;
 use lubdub_testkit::http::{Request, SWITCHING};
