@@ -12,7 +12,7 @@ use crate::generation::{General, Generation, Upstreams};
 use crate::proxy::StartError;
 use crate::registry::Order;
 use crate::route::{RouteState, RouteTable};
-use crate::settings::{self, Limits, Logging, OnRemoved, Settings};
+use crate::settings::{self, Limits, Logging, Settings};
 use crate::shared::{Door, Shared};
 use crate::upstream::{Common, Upstream};
 use crate::worker::Crew;
@@ -114,20 +114,18 @@ impl Successor {
     }
 }
 
-/// Says farewell to the pairs of what is removed, where it was to be so.
+/// Says farewell to the pairs of what is removed, where it was to be so. A pair that is not registered yet looks
+/// behind this.
 fn end_pairs_of_removed(previous: &Generation, now: &Generation, shared: &Shared) {
-    let is_removed = |route: &&Arc<RouteState>| now.route(&route.name).is_none();
-    let upstream_is_to_drain = |upstream: &Upstream| {
-        upstream.settings.on_removed == OnRemoved::Drain
-            && !now.upstreams.contains_key(&upstream.settings.name)
-    };
-    let routes: BTreeSet<_> = (previous.routes.iter().filter(is_removed))
-        .filter(|route| route.on_removed == OnRemoved::Drain)
-        .map(|route| &*route.name)
-        .collect();
-    let upstreams: BTreeSet<_> = (previous.upstreams.values())
-        .filter(|upstream| upstream_is_to_drain(upstream))
+    let upstreams = previous.upstreams.values();
+    let upstreams: BTreeSet<_> = upstreams
+        .filter(|upstream| now.ends_pairs_to(upstream))
         .map(|upstream| &*upstream.settings.name)
+        .collect();
+    let routes = previous.routes.iter();
+    let routes: BTreeSet<_> = routes
+        .filter(|route| now.ends_pairs_of(route))
+        .map(|route| &*route.name)
         .collect();
     if routes.is_empty() && upstreams.is_empty() {
         return;

@@ -276,10 +276,14 @@ impl Engaged {
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);
         debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
-        // Whoever came while the drain was being ordered hears of it here.
+        // Whoever came while a drain was being ordered hears of it here.
+        let now = shared.generation.load();
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.draining.is_cancelled() {
+        } else if shared.draining.is_cancelled()
+            || now.ends_pairs_of(&route)
+            || now.ends_pairs_to(&route.upstream)
+        {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];
