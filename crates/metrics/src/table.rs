@@ -197,6 +197,11 @@ table! {
         &[],
         "1 while lubdub drains, else 0.",
     );
+    DRAIN_REMAINING_PAIRS = Metric::gauge(
+        "lubdub_drain_remaining_pairs",
+        &[],
+        "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
+    );
     CONNECTIONS = Metric::gauge(
         "lubdub_connections",
         &[Listener],

@@ -1,6 +1,7 @@
 //! The proxy as a whole: started from settings, drained at its end.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
+use crate::control::Control;
+use crate::drain::Drains;
 use crate::entrance::Entrance;
 use crate::front::listener::{Acceptor, Bound};
 use crate::pseudonym::Pseudonym;
@@ -114,6 +117,8 @@ impl Proxy {
                 })
             })
             .collect();
+        let registry = Arc::new(Registry::new(Instant::now().into_std()));
+        let drains = Drains::new(Arc::clone(&registry), Arc::clone(metrics));
         let shared = Arc::new(Shared {
             routes,
             upstreams: upstreams.into_values().collect(),
@@ -129,7 +134,8 @@ impl Proxy {
             idle: common.idle,
             kept: common.kept,
             own: common.own,
-            registry: Arc::new(Registry::new(Instant::now().into_std())),
+            registry,
+            drains: Arc::new(drains),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),
             metrics: Arc::clone(metrics),
@@ -189,6 +195,12 @@ impl Proxy {
         &self.shared.registry
     }
 
+    /// What an operator may do to it, or ask of it, while it runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.shared))
+    }
+
     /// How many tasks are alive on its workers: those that accept, serve connections, shake hands
     /// and splice, and those that libraries have spawned beside them.
     #[must_use]
@@ -206,18 +218,28 @@ impl Proxy {
             timeout: limit,
             ..
         } = self.shared.drain;
-        self.shared.metrics.set_draining(true);
+        self.shared.drains.begin_last(self.shared.drain);
         info!(pairs = self.shared.registry.len(), "draining");
         sleep(delay).await;
         // Whoever is still let in meets a proxy that drains, and is told so.
         self.shared.draining.cancel();
         self.stop.cancel();
         self.acceptors.close();
-        self.shared.registry.order_all(Order::Drain);
         self.tasks.close();
         let everyone = async {
-            self.acceptors.wait().await;
-            self.tasks.wait().await;
+            // Who has to be told ends later than those who tell.
+            let farewells = async {
+                self.shared.drains.say_last_farewells().await;
+                pending::<()>().await;
+            };
+            let ends = async {
+                self.acceptors.wait().await;
+                self.tasks.wait().await;
+            };
+            tokio::select! {
+                () = ends => {}
+                () = farewells => {}
+            }
         };
         if timeout(limit, everyone).await.is_ok() {
             info!("drained");

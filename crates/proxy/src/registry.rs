@@ -30,8 +30,8 @@ pub struct PairEntry {
     pub id: PairId,
     /// The listener that accepted the client.
     pub listener: Arc<str>,
-    /// The route that the request took.
-    pub route: Arc<str>,
+    /// The route that the request took, and where it leads.
+    pub names: Arc<RouteNames>,
     /// The client's address.
     pub client: SocketAddr,
     /// The upstream's address.
@@ -45,6 +45,15 @@ pub struct PairEntry {
     rtt: PerSide<AtomicU32>,
     order: AtomicU8,
     waker: Mutex<Option<Waker>>,
+}
+
+/// What a route is called, and its upstream: one of these is shared by all its pairs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RouteNames {
+    /// The configured name of the route.
+    pub route: Arc<str>,
+    /// That of the upstream.
+    pub upstream: Arc<str>,
 }
 
 /// What a pair's task publishes about a side. Read without a lock: each number is true, all of
@@ -83,7 +92,7 @@ pub struct SideStatus {
 pub(crate) enum Order {
     /// Nothing.
     None,
-    /// Say farewell to both sides.
+    /// Say farewell to both sides, now.
     Drain,
     /// End now.
     Cut,
@@ -138,10 +147,22 @@ impl Registry {
         self.lock().get(&id).cloned()
     }
 
+    /// How many of these pairs live.
+    pub(crate) fn count(&self, pairs: &[PairId]) -> usize {
+        // In parts: who opens or ends must not wait for a long list.
+        pairs
+            .chunks(256)
+            .map(|some| {
+                let live = self.lock();
+                some.iter().filter(|pair| live.contains_key(pair)).count()
+            })
+            .sum()
+    }
+
     pub(crate) fn register(
         self: &Arc<Self>,
         listener: Arc<str>,
-        route: Arc<str>,
+        names: Arc<RouteNames>,
         client: SocketAddr,
         upstream: SocketAddr,
         request: Option<Box<str>>,
@@ -150,7 +171,7 @@ impl Registry {
         let entry = Arc::new(PairEntry {
             id: PairId(self.next.fetch_add(1, Relaxed) + 1),
             listener,
-            route,
+            names,
             client,
             upstream,
             request,

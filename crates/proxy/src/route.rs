@@ -8,6 +8,7 @@ use lubdub_metrics::PairMetrics;
 use tokio::time::Instant;
 
 use crate::budget::{Budget, Subject};
+use crate::registry::RouteNames;
 use crate::settings::{Route, Terms};
 use crate::upstream::Upstream;
 
@@ -19,6 +20,8 @@ pub(crate) struct RouteTable(Vec<Arc<RouteState>>);
 #[derive(Debug)]
 pub(crate) struct RouteState {
     pub(crate) name: Arc<str>,
+    /// What its pairs know of it.
+    pub(crate) names: Arc<RouteNames>,
     /// The terms on which its pairs live.
     pub(crate) terms: Arc<Terms>,
     /// Who answers.
@@ -39,6 +42,10 @@ impl RouteState {
     ) -> Self {
         Self {
             name: Arc::clone(&route.name),
+            names: Arc::new(RouteNames {
+                route: Arc::clone(&route.name),
+                upstream: Arc::clone(&route.upstream.name),
+            }),
             terms: Arc::clone(&route.terms),
             upstream,
             pairs: route.pairs.map(|pairs| {

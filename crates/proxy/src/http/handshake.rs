@@ -102,7 +102,7 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
-    if shared.draining.is_cancelled() {
+    if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
     let admitted = shared.admission.upgrade(route, connection.peer.ip());
@@ -267,7 +267,7 @@ impl Engaged {
         let shared = &connection.shared;
         let registration = shared.registry.register(
             Arc::clone(&connection.entrance.listener.name),
-            Arc::clone(&route.name),
+            Arc::clone(&route.names),
             connection.peer,
             self.upstream,
             handshake.asker.told(shared.request_detail),
@@ -277,7 +277,7 @@ impl Engaged {
         // Whoever came while the drain was being ordered hears of it here.
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.draining.is_cancelled() {
+        } else if shared.is_draining() {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];
@@ -295,7 +295,6 @@ impl Engaged {
             terms: Arc::clone(&route.terms),
             metrics,
             registration,
-            drain_spread: shared.drain.spread,
             handshake: took,
             entropy: Entropy::from_bytes(entropy),
             chance: f64::from(u32::from_ne_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0),

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::{Admission, UpgradePermit};
-use crate::registry::{PairEntry, Registry};
+use crate::registry::{PairEntry, Registry, RouteNames};
 use crate::settings::Limits;
 use crate::socket::Socket;
 use crate::splice::outlet::Fin;
@@ -91,7 +91,10 @@ impl Pair {
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
         let registration = Arc::new(Registry::new(now)).register(
             "main".into(),
-            "main".into(),
+            Arc::new(RouteNames {
+                route: "main".into(),
+                upstream: "main".into(),
+            }),
             nobody,
             nobody,
             None,
@@ -110,7 +113,6 @@ impl Pair {
             terms: Arc::new(terms),
             metrics: of_pair,
             registration,
-            drain_spread: Duration::ZERO,
             handshake: Duration::ZERO,
             entropy: Entropy::from_bytes([7; Entropy::LEN]),
             chance: 0.5,
