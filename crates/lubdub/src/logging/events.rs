@@ -179,6 +179,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "lubdub was told to stop: so many pairs are told to go elsewhere.",
     ),
     info(
+        "admin was asked for a change",
+        &["client", "path", "by", "status"],
+        "By somebody who may. `status` says what became of it.",
+    ),
+    info(
+        "admin refused a change",
+        &["client", "path", "status", "reason", "not_logged"],
+        "Somebody may not ask for it, not so often, or not from a page of another site. At most ten lines a second.",
+    ),
+    info(
         "drain begins",
         &[
             "drain",

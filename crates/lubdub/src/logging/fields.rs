@@ -23,6 +23,10 @@ pub(crate) const FIELDS: &[Field] = &[
     text("at", "The place in the source."),
     text("backtrace", "The calls that led there."),
     text("budget", "The key of the budget, such as `limits.pairs`."),
+    text(
+        "by",
+        "What gave the right to ask: `token`, or `loopback` where no token is set.",
+    ),
     number(
         "bytes",
         "The length of a payload, as its header announces it.",
@@ -109,6 +113,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "The pair's number, from 1 on in each run; `id` in the admin's answers.",
     ),
     number("pairs", "How many pairs."),
+    text("path", "What was asked for, at the admin listener."),
     number("places", "How many places it has."),
     text("reading", "`Paused` or `Resumed`."),
     text("reason", "Why, in words."),
