@@ -147,10 +147,9 @@ mod tests {
     }
 
     fn refused(body: &str) -> String {
-        match read(body).unwrap_err() {
-            BadBody::Wrong(reason) => reason,
-            other => panic!("{other}"),
-        }
+        let error = read(body).unwrap_err();
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        error.to_string()
     }
 
     #[test]

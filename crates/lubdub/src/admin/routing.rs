@@ -165,8 +165,8 @@ impl State {
             .and_then(|()| self.gate.pass());
         if let Err(objection) = objection {
             let answer = refused(objection.status(), &objection.to_string());
-            return match objection {
-                change::Objection::Rate => with(answer, RETRY_AFTER, "1"),
+            return match objection.status() {
+                StatusCode::TOO_MANY_REQUESTS => with(answer, RETRY_AFTER, "1"),
                 _ => answer,
             };
         }
