@@ -75,6 +75,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck { url, timeout } => {
             commands::healthcheck::healthcheck(url, timeout, &sources(options))?;
         }
+        Command::Drain(drain) => {
+            let sources = sources(options.without_upstream());
+            return commands::drain::drain(&drain, &sources);
+        }
         Command::Explain { warning } => output::print(&config::explanation(warning.as_deref()))?,
         Command::Completions { shell } => {
             output::print(&commands::completions::script(shell, Cli::command()))?;

@@ -213,6 +213,11 @@ table! {
         "When the configuration that is in effect was read: at the last reload that was applied, or at the start.",
     )
     .in_seconds();
+    DRAIN_REMAINING_PAIRS = Metric::gauge(
+        "lubdub_drain_remaining_pairs",
+        &[],
+        "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
+    );
     CONNECTIONS = Metric::gauge(
         "lubdub_connections",
         &[Listener],

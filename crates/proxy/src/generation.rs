@@ -17,6 +17,8 @@ use crate::upstream::Upstream;
 pub(crate) struct Generation {
     /// How many there were before, and one.
     pub(crate) number: u64,
+    /// The names of its listeners.
+    pub(crate) listeners: Vec<Arc<str>>,
     pub(crate) routes: RouteTable,
     pub(crate) upstreams: Upstreams,
     pub(crate) general: Arc<General>,
@@ -42,6 +44,7 @@ impl Generation {
     pub(crate) fn none(general: General) -> Self {
         Self {
             number: 0,
+            listeners: Vec::new(),
             routes: RouteTable::new(Vec::new()),
             upstreams: Upstreams::new(),
             general: Arc::new(general),

@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError};
 use arc_swap::Guard;
 use lubdub_metrics::{Metrics, Names};
 
+use crate::drain;
 use crate::entrance::Entrance;
 use crate::front::listeners::{Listeners, Ready};
 use crate::generation::{General, Generation, Upstreams};
 use crate::proxy::StartError;
-use crate::registry::Order;
 use crate::route::{RouteState, RouteTable};
 use crate::settings::{self, Limits, Logging, Settings};
 use crate::shared::{Door, Shared};
@@ -71,6 +71,7 @@ impl Successor {
         Ok(Self {
             generation: Generation {
                 number: previous.number + 1,
+                listeners: names.listeners.clone(),
                 routes,
                 upstreams,
                 general,
@@ -107,16 +108,16 @@ impl Successor {
             .collect();
         if !renewed.is_empty() {
             let registry = &shared.registry;
-            registry.renew_terms(|pair| renewed.contains(&*pair.route));
+            registry.renew_terms(|pair| renewed.contains(&*pair.names.route));
         }
-        end_pairs_of_removed(&self.previous, &generation, shared);
+        end_pairs_of_removed(&self.previous, &generation, shared, crew);
         number
     }
 }
 
 /// Says farewell to the pairs of what is removed, where it was to be so. A pair that is not registered yet looks
 /// behind this.
-fn end_pairs_of_removed(previous: &Generation, now: &Generation, shared: &Shared) {
+fn end_pairs_of_removed(previous: &Generation, now: &Generation, shared: &Shared, crew: &Crew) {
     let upstreams = previous.upstreams.values();
     let upstreams: BTreeSet<_> = upstreams
         .filter(|upstream| now.ends_pairs_to(upstream))
@@ -130,10 +131,15 @@ fn end_pairs_of_removed(previous: &Generation, now: &Generation, shared: &Shared
     if routes.is_empty() && upstreams.is_empty() {
         return;
     }
-    let registry = &shared.registry;
-    registry.order_those(Order::Drain, |pair| {
-        routes.contains(&*pair.route) || upstreams.contains(&*pair.upstream_name)
+    let pairs = shared.registry.pairs();
+    let going = pairs.iter().filter(|pair| {
+        let names = &pair.names;
+        routes.contains(&*names.route) || upstreams.contains(&*names.upstream)
     });
+    let going = going.map(|pair| pair.id).collect();
+    let registry = Arc::clone(&shared.registry);
+    let farewells = drain::say_farewells(registry, going, now.general.drain.spread);
+    crew.on_duty(0).runtime().spawn(farewells);
 }
 
 /// What is counted of each listener, as before if there was one of its name.

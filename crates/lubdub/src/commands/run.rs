@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{self, Admin, Readiness};
 use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Purpose, Reloader};
@@ -121,8 +121,9 @@ impl Running {
         let ready = Arc::<Readiness>::default();
         let mut address = None;
         if let Some(settings) = &config.admin {
-            let registry = Arc::clone(proxy.registry());
-            let admin = Admin::bind(settings, Arc::clone(&metrics), registry, Arc::clone(&ready))
+            let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
+            let state = admin::State::new(settings, metrics, proxy.control(), ready);
+            let admin = Admin::bind(settings, state)
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);

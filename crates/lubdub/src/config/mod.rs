@@ -46,6 +46,7 @@ pub(crate) use explanation::{explanation, warnings};
 pub(crate) use keys::Applies;
 pub(crate) use layers::{FileSource, FlagValue, Replaced, Sources};
 pub(crate) use machine::Machine;
+pub(crate) use name::same as same_name;
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
@@ -135,6 +136,17 @@ pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mis
     let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::admin_address(&raw, &mut mistakes).ok_or(mistakes)
+}
+
+/// The token of the admin listener that `sources` name; `None` if they name none. For the rest,
+/// see [`admin_address`].
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn admin_token(sources: &Sources) -> Result<Option<Token>, Mistakes> {
+    let (_, raw, _) = read(sources, &mut Mistakes::default())?;
+    let mut mistakes = Mistakes::default();
+    resolve::admin_token(&raw, &mut mistakes).ok_or(mistakes)
 }
 
 /// What `sources` set, with what is implied, as a tree and in the shape of the program, and what is

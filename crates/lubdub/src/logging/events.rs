@@ -191,7 +191,40 @@ pub(crate) const EVENTS: &[Event] = &[
     info(
         "draining",
         &["pairs"],
-        "So many pairs are told to go elsewhere.",
+        "lubdub was told to stop: so many pairs are told to go elsewhere.",
+    ),
+    info(
+        "admin was asked for a change",
+        &["client", "path", "by", "status"],
+        "By somebody who may. `status` says what became of it.",
+    ),
+    info(
+        "admin refused a change",
+        &["client", "path", "status", "reason", "not_logged"],
+        "Somebody may not ask for it, not so often, or not from a page of another site. At most ten lines a second.",
+    ),
+    info(
+        "drain begins",
+        &[
+            "drain",
+            "route",
+            "upstream",
+            "listener",
+            "older_than_ms",
+            "pairs",
+            "spread_ms",
+        ],
+        "An operator asked for it. It is about so many pairs: all of them, or those to which every one of these fields applies.",
+    ),
+    info(
+        "drain ends",
+        &["drain", "pairs", "told", "lasted_ms"],
+        "All pairs that it was about have ended; so many were told by it, and the others ended before.",
+    ),
+    info(
+        "drain called off",
+        &["drain", "pairs", "told", "lasted_ms"],
+        "By an operator, or because lubdub was told to stop. Who was not told goes on.",
     ),
     info("drained", &[], "Every pair and connection has ended."),
     info("lubdub ends", &[], "The last line before exit code 0."),

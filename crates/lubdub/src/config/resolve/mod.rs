@@ -21,6 +21,7 @@ use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
+use super::token::Token;
 use super::tree::Table;
 use super::{AdminSettings, LogSettings, file, read, url};
 use address::Addresses;
@@ -98,6 +99,12 @@ fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
 /// then noted.
 pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<SocketAddr>> {
     process::admin_address(&raw.admin, mistakes)
+}
+
+/// What opens the admin listener, the inner `None` for nothing. `None` if that is wrong, which is then
+/// noted.
+pub(crate) fn admin_token(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<Token>> {
+    process::admin_token(&raw.admin, mistakes)
 }
 
 /// Reads a value that is there because it has a default.
