@@ -178,6 +178,18 @@ impl Metrics {
         &self.proxy
     }
 
+    /// When a certificate expires, in seconds since 1970. The series is there from the first call on.
+    pub fn certificate_expiry(&self, listener: &str, certificate: &str) -> Gauge {
+        let scope = Scope {
+            recorder: &self.recorder,
+            known: vec![
+                (Label::Listener, listener),
+                (Label::Certificate, certificate),
+            ],
+        };
+        scope.gauge(&table::TLS_CERTIFICATE_EXPIRY)
+    }
+
     /// Has `sample` called before each rendering: what is kept as a plain number elsewhere need not be
     /// written to a gauge with every change.
     pub fn before_rendering(&self, sample: impl Fn() + Send + Sync + 'static) {

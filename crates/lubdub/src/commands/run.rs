@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, Readiness};
+use crate::certificates::Watch;
 use crate::config::Config;
 use crate::logging::Log;
 use crate::version;
@@ -23,6 +24,7 @@ pub(crate) struct Running {
     /// Where the admin listener is, if there is one.
     pub(crate) admin: Option<std::net::SocketAddr>,
     ready: Arc<Readiness>,
+    _certificates: Watch,
 }
 
 /// Signals that end the program, and one that must not.
@@ -119,6 +121,8 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
+        let certificates = Watch::start(config.certificates, &metrics)
+            .context("cannot start the thread that watches certificates")?;
         let proxy = Proxy::start(settings, &metrics)?;
         let ready = Arc::<Readiness>::default();
         let mut address = None;
@@ -143,6 +147,7 @@ impl Running {
             metrics,
             admin: address,
             ready,
+            _certificates: certificates,
         })
     }
 

@@ -5,6 +5,7 @@
 //! need not be said, [`raw`] gives it the shape of the program, [`resolve`] reads it, and [`lint`]
 //! doubts it. What the keys are is declared once, in [`keys`].
 
+mod certificate;
 mod choice;
 mod duration;
 mod error;
@@ -38,6 +39,9 @@ use std::net::SocketAddr;
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
+#[cfg(test)]
+pub(crate) use certificate::CertificateFiles;
+pub(crate) use certificate::{CertificateSettings, Digest};
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};
@@ -64,6 +68,8 @@ pub(crate) struct Config {
     pub admin: Option<AdminSettings>,
     /// What is logged and how.
     pub log: LogSettings,
+    /// The certificates of the listeners.
+    pub certificates: Vec<CertificateSettings>,
     /// What will not do in practice.
     pub warnings: Warnings,
     /// What `--listen` and `--upstream` have replaced.
@@ -117,6 +123,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             settings: resolved.settings,
             admin: resolved.admin,
             log: resolved.log,
+            certificates: resolved.certificates,
             effective: tree,
         }),
         _ => Err(mistakes),

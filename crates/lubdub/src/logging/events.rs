@@ -81,6 +81,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "What `lubdub check` says too. lubdub runs with it.",
     ),
     warn(
+        "the files of a certificate cannot be used; the one before stays in use",
+        &["listener", "certificate", "reason"],
+        "They have changed, and were like this at two looks in a row. It is said once, until they change again.",
+    ),
+    warn(
         "SIGHUP is ignored: the configuration is read at start only",
         &[],
         "Nothing has changed.",
@@ -104,6 +109,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "listening",
         &["listener", "address"],
         "One for each listener.",
+    ),
+    info(
+        "a new certificate is in use",
+        &["listener", "certificate", "not_after", "names"],
+        "Its files have changed. New connections are shown it; those that are open go on.",
     ),
     info("ready", &["workers"], "Connections are accepted."),
     info(

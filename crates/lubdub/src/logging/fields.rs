@@ -31,6 +31,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "cause",
         "Why the pair ended ([all of them](../topics/troubleshooting.md#why-a-pair-ended)).",
     ),
+    text("certificate", "The certificate's configured name."),
     text(
         "client",
         "Address and port of the client; behind a load balancer [the balancer's](../topics/load-balancers.md#addresses).",
@@ -88,6 +89,8 @@ pub(crate) const FIELDS: &[Field] = &[
         "name",
         "Whose budget it is, where each upstream or route has its own.",
     ),
+    text("names", "The first of the host names in it."),
+    text("not_after", "When it expires."),
     number(
         "not_logged",
         "So many like this one were not written since the last that was.",

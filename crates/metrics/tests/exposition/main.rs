@@ -18,9 +18,16 @@ use scrape::{Labels, Scrape, labels};
 const LISTENERS: [&str; 2] = ["public", "internal"];
 const ROUTES: [&str; 2] = ["chat", "feed"];
 const UPSTREAMS: [&str; 1] = ["backend"];
+const CERTIFICATES: [&str; 2] = ["main", "old"];
 
 fn metrics() -> Metrics {
-    with_names(&LISTENERS, &ROUTES).expect("the names differ")
+    let metrics = with_names(&LISTENERS, &ROUTES).expect("the names differ");
+    for listener in LISTENERS {
+        for certificate in CERTIFICATES {
+            let _ = metrics.certificate_expiry(listener, certificate);
+        }
+    }
+    metrics
 }
 
 fn with_names(listeners: &[&str], routes: &[&str]) -> Result<Metrics, InvalidNames> {
@@ -279,6 +286,22 @@ fn draining_is_said_and_unsaid() {
 }
 
 #[test]
+fn a_certificate_has_its_expiry_by_listener_and_name() {
+    let metrics = metrics();
+    for (at, listener, certificate) in [
+        (1_900_000_000.0, "public", "main"),
+        (4_102_444_800.0, "public", "old"),
+        (1.0, "internal", "main"),
+    ] {
+        metrics.certificate_expiry(listener, certificate).set(at);
+        let labels = [("listener", listener), ("certificate", certificate)];
+        let scrape = Scrape::of(&metrics);
+        let name = "lubdub_tls_certificate_expiry_timestamp_seconds";
+        assert_eq!(scrape.get(name, &labels), at);
+    }
+}
+
+#[test]
 fn an_observation_survives_upkeep_and_is_counted_once() {
     let metrics = metrics();
     let rtt = &metrics.route("chat").unwrap().upstream.ping_rtt;
@@ -414,6 +437,7 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
             Label::Version | Label::Revision => Vec::new(),
             Label::Listener => LISTENERS.to_vec(),
             Label::Upstream => UPSTREAMS.to_vec(),
+            Label::Certificate => CERTIFICATES.to_vec(),
             Label::Route if metric.has(Label::Outcome) || metric.has(Label::Class) => {
                 [&ROUTES[..], &[NO_ROUTE]].concat()
             }

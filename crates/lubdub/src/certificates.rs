@@ -1,0 +1,383 @@
+//! Keeps the certificates that clients are shown as new as their files.
+//!
+//! The files are looked at every `listen.NAME.tls.watch`, on a thread that serves nobody, and what they
+//! hold is compared with what was read last: so it does not matter whether a file was written anew,
+//! moved there, or is a symbolic link that leads elsewhere now. What cannot be used changes nothing.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use lubdub_metrics::{Gauge, Metrics};
+use lubdub_proxy::tls::{Certificate, Moment};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::config::{CertificateSettings, Digest};
+
+/// The thread that looks at the files; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    _end: Option<Sender<()>>,
+}
+
+/// A certificate whose files are looked at.
+struct Watched {
+    settings: CertificateSettings,
+    every: Duration,
+    due: Instant,
+    expiry: Gauge,
+    doubt: Doubt,
+}
+
+/// What is known of files that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// Nothing: those in use were there at the last look.
+    None,
+    /// They were there at the last look: somebody may be at work on them.
+    Young(Digest),
+    /// They are still the same, and that was told.
+    Told(Digest),
+}
+
+/// What a look has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// What is in use.
+    Same,
+    /// A new certificate, which is in use now.
+    New,
+    /// What cannot be used, and is not told yet.
+    Unusable,
+    /// The same again, which was told.
+    Refused,
+    /// The same again, which was told before.
+    Known,
+}
+
+/// So many names of a certificate are told.
+const NAMES: usize = 3;
+
+// === impl Watch ===
+
+impl Watch {
+    /// Begins to look at the files of those of `certificates` that are to be watched, and says of all
+    /// of them when they expire.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub(crate) fn start(
+        certificates: Vec<CertificateSettings>,
+        metrics: &Metrics,
+    ) -> io::Result<Self> {
+        let mut watched = Vec::new();
+        for settings in certificates {
+            let expiry = metrics.certificate_expiry(&settings.listener, &settings.name);
+            say(
+                &expiry,
+                settings.certificates.get(settings.place).not_after(),
+            );
+            if let Some(every) = settings.watch {
+                watched.push(Watched {
+                    settings,
+                    every,
+                    due: Instant::now() + every,
+                    expiry,
+                    doubt: Doubt::None,
+                });
+            }
+        }
+        if watched.is_empty() {
+            return Ok(Self { _end: None });
+        }
+        let (end, ended) = mpsc::channel();
+        let name = "lubdub-certs".to_owned();
+        thread::Builder::new()
+            .name(name)
+            .spawn(move || watch(watched, &ended))?;
+        Ok(Self { _end: Some(end) })
+    }
+}
+
+/// Looks at each of `watched` in its time, until nobody wants to know any more.
+fn watch(mut watched: Vec<Watched>, ended: &Receiver<()>) {
+    while let Some(next) = watched.iter().map(|each| each.due).min() {
+        let wait = next.saturating_duration_since(Instant::now());
+        if ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        let now = Instant::now();
+        for each in watched.iter_mut().filter(|each| each.due <= now) {
+            each.look();
+            each.due = now + each.every;
+        }
+    }
+}
+
+fn say(expiry: &Gauge, not_after: Moment) {
+    expiry.set(not_after.timestamp() as f64);
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Looks at the files, and takes what is new and good.
+    fn look(&mut self) -> Look {
+        let contents = self.settings.files.read();
+        let seen = contents.digest();
+        if seen == self.settings.seen {
+            self.doubt = Doubt::None;
+            return Look::Same;
+        }
+        // What was refused is tried again: its time may have come.
+        let found = contents
+            .certificate()
+            .map_err(|faults| self.settings.files.describe(&faults))
+            .and_then(|certificate| in_its_time(certificate, SystemTime::now().into()));
+        match found {
+            Ok(certificate) => {
+                self.settings.seen = seen;
+                self.doubt = Doubt::None;
+                self.take(certificate);
+                Look::New
+            }
+            Err(reason) => self.refuse(seen, &reason),
+        }
+    }
+
+    fn take(&self, certificate: Certificate) {
+        let settings = &self.settings;
+        let place = settings.place;
+        settings.certificates.replace(place, certificate.clone());
+        say(&self.expiry, certificate.not_after());
+        info!(
+            listener = %settings.listener,
+            certificate = %settings.name,
+            not_after = %certificate.not_after(),
+            names = beginning(certificate.names()),
+            "a new certificate is in use"
+        );
+    }
+
+    /// Tells of files that cannot be used, once, when they are the same for the second time: two files
+    /// are not replaced in one moment, and between them they do not fit.
+    fn refuse(&mut self, seen: Digest, reason: &str) -> Look {
+        match self.doubt {
+            Doubt::Told(told) if told == seen => Look::Known,
+            Doubt::Young(before) if before == seen => {
+                self.doubt = Doubt::Told(seen);
+                warn!(
+                    listener = %self.settings.listener,
+                    certificate = %self.settings.name,
+                    reason,
+                    "the files of a certificate cannot be used; the one before stays in use"
+                );
+                Look::Refused
+            }
+            Doubt::None | Doubt::Young(_) | Doubt::Told(_) => {
+                self.doubt = Doubt::Young(seen);
+                Look::Unusable
+            }
+        }
+    }
+}
+
+/// `certificate`, if clients take it at `now`.
+fn in_its_time(certificate: Certificate, now: Moment) -> Result<Certificate, String> {
+    if certificate.not_after() < now {
+        return Err(format!("it expired on {}", certificate.not_after()));
+    }
+    if certificate.not_before() > now {
+        let from = certificate.not_before();
+        return Err(format!("it is not valid before {from}"));
+    }
+    Ok(certificate)
+}
+
+/// The first of the host names in a certificate, fit for a terminal, and how many there are besides.
+pub(crate) fn beginning(names: &[String]) -> String {
+    let shown = names[..names.len().min(NAMES)].join(", ");
+    let shown = shown.replace(char::is_control, " ");
+    match names.len().saturating_sub(NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use lubdub_metrics::{BuildInfo, Names};
+    use lubdub_proxy::tls::Certificates;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::config::CertificateFiles;
+
+    /// A certificate and its key, as PEM.
+    fn made() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["chat.example".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    /// Files of a certificate that is in use, in a directory that goes with this.
+    struct Stage {
+        directory: PathBuf,
+        watched: Watched,
+    }
+
+    impl Stage {
+        fn new(test: &str) -> Self {
+            let directory = format!("lubdub-{}-{test}", std::process::id());
+            let directory = std::env::temp_dir().join(directory);
+            fs::create_dir_all(&directory).unwrap();
+            let files = CertificateFiles {
+                table: "listen.a.tls.certificate.b".to_owned(),
+                cert: directory.join("cert.pem"),
+                key: directory.join("key.pem"),
+            };
+            let (cert, key) = made();
+            fs::write(&files.cert, cert).unwrap();
+            fs::write(&files.key, key).unwrap();
+            let contents = files.read();
+            let seen = contents.digest();
+            let certificates = Certificates::new(vec![contents.certificate().unwrap()]);
+            let build = BuildInfo {
+                version: "0",
+                revision: "test",
+            };
+            let names = Names {
+                listeners: &[],
+                routes: &[],
+                upstreams: &[],
+            };
+            let metrics = Metrics::new(build, names).unwrap();
+            let watched = Watched {
+                settings: CertificateSettings {
+                    listener: "a".into(),
+                    name: "b".into(),
+                    files,
+                    seen,
+                    certificates,
+                    place: 0,
+                    watch: None,
+                },
+                every: Duration::ZERO,
+                due: Instant::now(),
+                expiry: metrics.certificate_expiry("a", "b"),
+                doubt: Doubt::None,
+            };
+            Self { directory, watched }
+        }
+
+        fn cert(&self, text: &str) {
+            fs::write(&self.watched.settings.files.cert, text).unwrap();
+        }
+
+        fn key(&self, text: &str) {
+            fs::write(&self.watched.settings.files.key, text).unwrap();
+        }
+
+        #[track_caller]
+        fn expect(&mut self, looks: &[Look]) {
+            let seen: Vec<_> = looks.iter().map(|_| self.watched.look()).collect();
+            assert_eq!(seen, looks);
+        }
+    }
+
+    impl Drop for Stage {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    #[test]
+    fn what_is_caught_between_two_files_is_not_told() {
+        let mut stage = Stage::new("between");
+        let (cert, key) = made();
+        stage.expect(&[Look::Same, Look::Same]);
+        stage.cert(&cert);
+        stage.expect(&[Look::Unusable]);
+        stage.key(&key);
+        stage.expect(&[Look::New, Look::Same, Look::Same]);
+    }
+
+    #[test]
+    fn what_stays_unusable_is_told_once_for_each_state() {
+        let mut stage = Stage::new("unusable");
+        let (cert, key) = made();
+        stage.cert(&cert);
+        let told = [Look::Unusable, Look::Refused, Look::Known, Look::Known];
+        stage.expect(&told);
+        stage.cert(&cert[..cert.len() / 2]);
+        stage.expect(&told);
+        // The same as before, but not all the time.
+        stage.cert(&cert);
+        stage.expect(&told);
+        stage.key(&key);
+        stage.expect(&[Look::New, Look::Same]);
+    }
+
+    #[test]
+    fn what_was_there_before_may_come_back() {
+        let mut stage = Stage::new("back");
+        let files = stage.watched.settings.files.clone();
+        let before = fs::read_to_string(&files.cert).unwrap();
+        fs::remove_file(&files.cert).unwrap();
+        stage.expect(&[Look::Unusable, Look::Refused]);
+        stage.cert(&before);
+        stage.expect(&[Look::Same]);
+        fs::remove_file(&files.cert).unwrap();
+        stage.expect(&[Look::Unusable, Look::Refused]);
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_read() {
+        let mut stage = Stage::new("long");
+        stage.key(&"x".repeat(2 << 20));
+        stage.expect(&[Look::Unusable, Look::Refused]);
+    }
+
+    #[test]
+    fn only_what_is_in_its_time_is_taken() {
+        let year = |year| rcgen::date_time_ymd(year, 1, 1);
+        let mut params = CertificateParams::new(["chat.example".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (year(2026), year(2027));
+        let key = KeyPair::generate().unwrap();
+        let chain = vec![params.self_signed(&key).unwrap().der().clone()];
+        let key = key.serialize_der();
+        let certificate = Certificate::new(chain, key.try_into().unwrap()).unwrap();
+        let (from, to) = (certificate.not_before(), certificate.not_after());
+        let at = |moment: Moment, seconds| {
+            let now = Moment::from_timestamp(moment.timestamp() + seconds);
+            in_its_time(certificate.clone(), now).map(|_| ())
+        };
+        assert_eq!(
+            at(from, -1),
+            Err("it is not valid before 2026-01-01T00:00:00Z".to_owned())
+        );
+        assert_eq!(at(from, 0), Ok(()));
+        assert_eq!(at(to, 0), Ok(()));
+        assert_eq!(
+            at(to, 1),
+            Err("it expired on 2027-01-01T00:00:00Z".to_owned())
+        );
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_told() {
+        let names =
+            |count: usize| -> Vec<_> { (0..count).map(|n| format!("{n}.example")).collect() };
+        assert_eq!(beginning(&names(0)), "");
+        assert_eq!(beginning(&names(3)), "0.example, 1.example, 2.example");
+        assert_eq!(
+            beginning(&names(5)),
+            "0.example, 1.example, 2.example and 2 more"
+        );
+        assert_eq!(beginning(&["a\n\u{1b}b".to_owned()]), "a  b");
+    }
+}
