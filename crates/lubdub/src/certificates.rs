@@ -28,18 +28,10 @@ struct Watched {
     every: Duration,
     due: Instant,
     expiry: Gauge,
-    doubt: Doubt,
-}
-
-/// What is known of files that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doubt {
-    /// Nothing: those in use were there at the last look.
-    None,
-    /// They were there at the last look: somebody may be at work on them.
-    Young(Digest),
-    /// They are still the same, and that was told.
-    Told(Digest),
+    /// What the last look found, if that is not in use.
+    young: Option<Digest>,
+    /// What was told that it cannot be used.
+    told: Option<Digest>,
 }
 
 /// What a look has found.
@@ -47,13 +39,13 @@ enum Doubt {
 enum Look {
     /// What is in use.
     Same,
+    /// What was not there at the look before.
+    Young,
     /// A new certificate, which is in use now.
     New,
-    /// What cannot be used, and is not told yet.
-    Unusable,
-    /// The same again, which was told.
+    /// What cannot be used, which was told.
     Refused,
-    /// The same again, which was told before.
+    /// The same again.
     Known,
 }
 
@@ -85,7 +77,8 @@ impl Watch {
                     every,
                     due: Instant::now() + every,
                     expiry,
-                    doubt: Doubt::None,
+                    young: None,
+                    told: None,
                 });
             }
         }
@@ -124,12 +117,18 @@ fn say(expiry: &Gauge, not_after: Moment) {
 
 impl Watched {
     /// Looks at the files, and takes what is new and good.
+    ///
+    /// Only what was there at the look before: somebody may be at work on the files. Between two of them
+    /// they do not fit, and of a chain that is half written the first part may fit well.
     fn look(&mut self) -> Look {
         let contents = self.settings.files.read();
         let seen = contents.digest();
         if seen == self.settings.seen {
-            self.doubt = Doubt::None;
+            (self.young, self.told) = (None, None);
             return Look::Same;
+        }
+        if self.young.replace(seen) != Some(seen) {
+            return Look::Young;
         }
         // What was refused is tried again: its time may have come.
         let found = contents
@@ -139,11 +138,15 @@ impl Watched {
         match found {
             Ok(certificate) => {
                 self.settings.seen = seen;
-                self.doubt = Doubt::None;
                 self.take(certificate);
                 Look::New
             }
-            Err(reason) => self.refuse(seen, &reason),
+            Err(_) if self.told == Some(seen) => Look::Known,
+            Err(reason) => {
+                self.told = Some(seen);
+                self.refuse(&reason);
+                Look::Refused
+            }
         }
     }
 
@@ -161,26 +164,13 @@ impl Watched {
         );
     }
 
-    /// Tells of files that cannot be used, once, when they are the same for the second time: two files
-    /// are not replaced in one moment, and between them they do not fit.
-    fn refuse(&mut self, seen: Digest, reason: &str) -> Look {
-        match self.doubt {
-            Doubt::Told(told) if told == seen => Look::Known,
-            Doubt::Young(before) if before == seen => {
-                self.doubt = Doubt::Told(seen);
-                warn!(
-                    listener = %self.settings.listener,
-                    certificate = %self.settings.name,
-                    reason,
-                    "the files of a certificate cannot be used; the one before stays in use"
-                );
-                Look::Refused
-            }
-            Doubt::None | Doubt::Young(_) | Doubt::Told(_) => {
-                self.doubt = Doubt::Young(seen);
-                Look::Unusable
-            }
-        }
+    fn refuse(&self, reason: &str) {
+        warn!(
+            listener = %self.settings.listener,
+            certificate = %self.settings.name,
+            reason,
+            "the files of a certificate cannot be used; the one before stays in use"
+        );
     }
 }
 
@@ -269,7 +259,8 @@ mod tests {
                 every: Duration::ZERO,
                 due: Instant::now(),
                 expiry: metrics.certificate_expiry("a", "b"),
-                doubt: Doubt::None,
+                young: None,
+                told: None,
             };
             Self { directory, watched }
         }
@@ -296,14 +287,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_caught_between_two_files_is_not_told() {
-        let mut stage = Stage::new("between");
+    fn what_is_being_written_is_neither_taken_nor_told() {
+        let mut stage = Stage::new("written");
         let (cert, key) = made();
+        let (authority, _) = made();
         stage.expect(&[Look::Same, Look::Same]);
         stage.cert(&cert);
-        stage.expect(&[Look::Unusable]);
+        stage.expect(&[Look::Young]);
+        // Key and certificate fit now, and what is between it and an authority is still missing.
         stage.key(&key);
-        stage.expect(&[Look::New, Look::Same, Look::Same]);
+        stage.expect(&[Look::Young]);
+        stage.cert(&format!("{cert}{authority}"));
+        stage.expect(&[Look::Young, Look::New, Look::Same, Look::Same]);
     }
 
     #[test]
@@ -311,15 +306,14 @@ mod tests {
         let mut stage = Stage::new("unusable");
         let (cert, key) = made();
         stage.cert(&cert);
-        let told = [Look::Unusable, Look::Refused, Look::Known, Look::Known];
+        let told = [Look::Young, Look::Refused, Look::Known, Look::Known];
         stage.expect(&told);
         stage.cert(&cert[..cert.len() / 2]);
         stage.expect(&told);
-        // The same as before, but not all the time.
         stage.cert(&cert);
         stage.expect(&told);
         stage.key(&key);
-        stage.expect(&[Look::New, Look::Same]);
+        stage.expect(&[Look::Young, Look::New, Look::Same]);
     }
 
     #[test]
@@ -327,19 +321,19 @@ mod tests {
         let mut stage = Stage::new("back");
         let files = stage.watched.settings.files.clone();
         let before = fs::read_to_string(&files.cert).unwrap();
-        fs::remove_file(&files.cert).unwrap();
-        stage.expect(&[Look::Unusable, Look::Refused]);
-        stage.cert(&before);
-        stage.expect(&[Look::Same]);
-        fs::remove_file(&files.cert).unwrap();
-        stage.expect(&[Look::Unusable, Look::Refused]);
+        for _ in 0..2 {
+            fs::remove_file(&files.cert).unwrap();
+            stage.expect(&[Look::Young, Look::Refused, Look::Known]);
+            stage.cert(&before);
+            stage.expect(&[Look::Same]);
+        }
     }
 
     #[test]
     fn what_is_too_long_is_not_read() {
         let mut stage = Stage::new("long");
         stage.key(&"x".repeat(2 << 20));
-        stage.expect(&[Look::Unusable, Look::Refused]);
+        stage.expect(&[Look::Young, Look::Refused]);
     }
 
     #[test]

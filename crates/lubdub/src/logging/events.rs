@@ -83,7 +83,7 @@ pub(crate) const EVENTS: &[Event] = &[
     warn(
         "the files of a certificate cannot be used; the one before stays in use",
         &["listener", "certificate", "reason"],
-        "They have changed, and were like this at two looks in a row. It is said once, until they change again.",
+        "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
     ),
     warn(
         "SIGHUP is ignored: the configuration is read at start only",

@@ -35,8 +35,8 @@ pub(super) static TLS: Section = Section {
         "how often the files of the certificates are looked at",
     )
     .more(
-        "Files that have changed are read again, and new connections are shown the new certificate. \
-         Files that cannot be used change nothing; the log says why. `\"off\"`: they are read at the \
+        "What is new is taken at the second look that finds it, and new connections are shown it. Files \
+         that cannot be used change nothing; the log says why. `\"off\"`: they are read at the \
          start only.",
     )],
 };
