@@ -124,7 +124,10 @@ impl Watched {
         let contents = self.settings.files.read();
         let seen = contents.digest();
         if seen == self.settings.seen {
-            (self.young, self.told) = (None, None);
+            self.young = None;
+            if self.told.take().is_some() {
+                self.relent();
+            }
             return Look::Same;
         }
         if self.young.replace(seen) != Some(seen) {
@@ -138,6 +141,7 @@ impl Watched {
         match found {
             Ok(certificate) => {
                 self.settings.seen = seen;
+                self.told = None;
                 self.take(certificate);
                 Look::New
             }
@@ -161,6 +165,14 @@ impl Watched {
             not_after = %certificate.not_after(),
             names = beginning(certificate.names()),
             "a new certificate is in use"
+        );
+    }
+
+    fn relent(&self) {
+        info!(
+            listener = %self.settings.listener,
+            certificate = %self.settings.name,
+            "the files of a certificate hold the one in use again"
         );
     }
 

@@ -115,6 +115,11 @@ pub(crate) const EVENTS: &[Event] = &[
         &["listener", "certificate", "not_after", "names"],
         "Its files have changed. New connections are shown it; those that are open go on.",
     ),
+    info(
+        "the files of a certificate hold the one in use again",
+        &["listener", "certificate"],
+        "After a warning that they cannot be used.",
+    ),
     info("ready", &["workers"], "Connections are accepted."),
     info(
         "pair ended",

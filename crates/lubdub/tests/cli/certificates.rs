@@ -111,7 +111,7 @@ fn the_certificates_of_a_listener_are_told_in_the_order_of_the_file() {
                 "ann",
                 vec!["a.example", "b.example", "*.c.example", "d.example"],
             ),
-            ("bea", vec!["127.0.0.1"]),
+            ("bea", vec!["bea.example"]),
         ] {
             let hosts: Vec<_> = hosts.into_iter().map(str::to_owned).collect();
             let made = rcgen::generate_simple_self_signed(hosts).expect("a certificate");
@@ -128,7 +128,7 @@ fn the_certificates_of_a_listener_are_told_in_the_order_of_the_file() {
         "certificate zoe of public: zoe.example, until 4096-01-01T00:00:00Z",
         "certificate ann of public: a.example, b.example, *.c.example and 1 more, until \
          4096-01-01T00:00:00Z",
-        "certificate bea of public: no host names, until 4096-01-01T00:00:00Z",
+        "certificate bea of public: bea.example, until 4096-01-01T00:00:00Z",
     ];
     let told = |summary: &str| -> Vec<_> {
         let lines = summary.lines();
@@ -150,6 +150,46 @@ fn the_certificates_of_a_listener_are_told_in_the_order_of_the_file() {
         told(&again.run(&args).expect_ok()),
         told(&expected.expect_ok())
     );
+}
+
+#[test]
+fn a_certificate_that_is_never_shown_is_warned_of() {
+    let warnings = |names: &[&str]| {
+        let table = |name| {
+            format!(
+                "[listen.public.tls.certificate.{name}]\ncert = \"{name}.pem\"\nkey = \"{name}.key\"\n"
+            )
+        };
+        let file = [MINIMAL_FILE.to_owned(), table("main"), table("more")].concat();
+        let mut lubdub = Lubdub::new("tls_unused").file("lubdub.toml", &file);
+        let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
+        let main = vec!["a.example".to_owned(), "b.example".to_owned()];
+        for (name, hosts) in [("main", main), ("more", names)] {
+            let made = rcgen::generate_simple_self_signed(hosts).expect("names");
+            lubdub = lubdub
+                .file(&format!("{name}.pem"), &made.cert.pem())
+                .file(&format!("{name}.key"), &made.signing_key.serialize_pem());
+        }
+        let outcome = lubdub.run(&["check", "--config", "lubdub.toml"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stderr
+    };
+    assert_eq!(warnings(&["b.example", "c.example"]), "");
+    for (names, expected) in [
+        (
+            &["b.example"][..],
+            "certificates before it have all of its names",
+        ),
+        (&["127.0.0.1"], "it has no host name in its subjectAltName"),
+    ] {
+        let told = warnings(names);
+        assert!(
+            told.contains("listen.public.tls.certificate.more.cert = \"more.pem\"")
+                && told.contains(expected)
+                && told.contains("lubdub explain certificate-unused"),
+            "{told}"
+        );
+    }
 }
 
 /// Every one is read, not only up to the first that is wrong.

@@ -1,11 +1,13 @@
-//! Certificates that clients refuse, or soon will.
+//! Certificates that clients refuse, soon will, or are never shown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lubdub_proxy::tls::{Certificate, Moment};
 
+use super::super::certificate::CertificateSettings;
 use super::super::duration;
-use super::{Findings, Subject, leaf};
+use super::{Findings, Leaf, Subject, leaf};
 
 /// So long before its end a certificate should have been renewed.
 const SOON: i64 = 14 * DAY;
@@ -18,15 +20,40 @@ const DAY: i64 = 24 * 60 * 60;
 pub(super) fn certificate_expiry(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for settings in &subject.resolved.certificates {
         let certificate = settings.certificates.get(settings.place);
-        let tls = subject.raw.listen.get(&*settings.listener);
-        let set = tls
-            .and_then(|listen| listen.tls.as_ref())
-            .and_then(|tls| tls.certificate.get(&*settings.name))
-            .expect("what was resolved was set");
         if let Some(reason) = amiss(&certificate, subject.machine.now) {
-            findings.warn(leaf(&set.cert), reason);
+            findings.warn(cert(subject, settings), reason);
         }
     }
+}
+
+pub(super) fn certificate_unused(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for settings in &subject.resolved.certificates {
+        let certificates = &settings.certificates;
+        let names = |place| certificates.get(place).names().to_vec();
+        let earlier: BTreeSet<_> = (0..settings.place).flat_map(names).collect();
+        let own = names(settings.place);
+        // The first is shown to whoever asks for no name that any has.
+        if settings.place == 0 || !own.iter().all(|name| earlier.contains(name)) {
+            continue;
+        }
+        let reason = if own.is_empty() {
+            "is never shown: it has no host name in its subjectAltName (a common name does not count), \
+             and only the first certificate of a listener does without"
+        } else {
+            "is never shown: certificates before it have all of its names"
+        };
+        findings.warn(cert(subject, settings), reason);
+    }
+}
+
+/// The value that names the file of a certificate.
+fn cert<'a>(subject: &'a Subject<'_>, settings: &CertificateSettings) -> &'a Leaf {
+    let listen = subject.raw.listen.get(&*settings.listener);
+    let set = listen
+        .and_then(|listen| listen.tls.as_ref())
+        .and_then(|tls| tls.certificate.get(&*settings.name))
+        .expect("what was resolved was set");
+    leaf(&set.cert)
 }
 
 /// What is wrong with the dates of `certificate`, if anything is.

@@ -27,7 +27,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 16] = [
+static RULES: [Rule; 17] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -41,6 +41,7 @@ static RULES: [Rule; 16] = [
     rule("upstream-unused", process::upstream_unused),
     rule("limit-unreachable", process::limit_unreachable),
     rule("certificate-expiry", certificates::certificate_expiry),
+    rule("certificate-unused", certificates::certificate_unused),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),
     rule("variable-unread", process::variable_unread),
