@@ -16,7 +16,8 @@ use tracing::{info, warn};
 
 use crate::config::{CertificateSettings, Digest};
 
-/// The thread that looks at the files; it ends when this is dropped.
+/// The thread that looks at the files; it ends when this is dropped. Where certificates are configured
+/// anew, and so read anew, another one takes its place.
 #[derive(Debug)]
 pub(crate) struct Watch {
     _end: Option<Sender<()>>,
