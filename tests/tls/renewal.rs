@@ -11,6 +11,7 @@ use lubdub_testkit::binary::Binary;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
+use rustix::process::Signal;
 use serde_json::Value;
 
 const TAKEN: &str = "a new certificate is in use";
@@ -79,7 +80,12 @@ impl Files {
 
     /// lubdub with these certificates, whose files it looks at all the time.
     async fn lubdub(&self, upstreams: &Upstream, names: &[&str]) -> Binary {
-        let mut settings = vec!["listen.main.tls.watch=10ms".to_owned()];
+        self.lubdub_that_looks("10ms", upstreams, names).await
+    }
+
+    /// lubdub with these certificates, whose files it looks at so often.
+    async fn lubdub_that_looks(&self, every: &str, upstreams: &Upstream, names: &[&str]) -> Binary {
+        let mut settings = vec![format!("listen.main.tls.watch={every}")];
         for name in names {
             let table = format!("listen.main.tls.certificate.{name}");
             let directory = self.path(name);
@@ -301,4 +307,46 @@ async fn each_name_has_its_certificate() {
     let client = lubdub.dial().tls(more.connecting()).asking_for("d.example");
     let mut pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
     expect_alive(&mut pair).await;
+}
+
+#[tokio::test]
+async fn a_reload_reads_certificates_at_once_and_is_refused_if_they_are_no_good() {
+    let (old, new) = (Certs::generate(), Certs::generate());
+    let files = Files::new("reload");
+    files.put("main", &old);
+    let upstreams = Upstream::listen();
+    let lubdub = files.lubdub_that_looks("off", &upstreams, &["main"]).await;
+    let mut live = pair(&lubdub, &upstreams, &old).await;
+
+    files.replace("main/cert.pem", new.chain_pem());
+    lubdub.signal(Signal::HUP);
+    let refused = "the reload is refused: all is as it was";
+    let line = lubdub.expect_logged(refused).await;
+    let reason = line["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("does not belong to"), "{line}");
+    expect_alive(&mut pair(&lubdub, &upstreams, &old).await).await;
+
+    files.replace("main/key.pem", new.key_pem());
+    lubdub.signal(Signal::HUP);
+    let line = lubdub.expect_logged(TAKEN).await;
+    assert_eq!(line["certificate"], "main");
+    expect_alive(&mut pair(&lubdub, &upstreams, &new).await).await;
+    expect_alive(&mut live).await;
+    assert!(expiry(&lubdub, "main").await > 0.0);
+}
+
+/// The thread that looks goes on with what a reload has read.
+#[tokio::test]
+async fn a_renewal_after_a_reload_is_taken() {
+    let (old, new) = (Certs::generate(), Certs::generate());
+    let files = Files::new("reload_then_renewal");
+    files.put("main", &old);
+    let upstreams = Upstream::listen();
+    let lubdub = files.lubdub(&upstreams, &["main"]).await;
+    lubdub.signal(Signal::HUP);
+    lubdub.expect_logged("configuration reloaded").await;
+    expect_alive(&mut pair(&lubdub, &upstreams, &old).await).await;
+    files.put("main", &new);
+    lubdub.expect_logged(TAKEN).await;
+    expect_alive(&mut pair(&lubdub, &upstreams, &new).await).await;
 }

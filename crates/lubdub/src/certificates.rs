@@ -5,9 +5,10 @@
 //! moved there, or is a symbolic link that leads elsewhere now. What cannot be used changes nothing.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lubdub_metrics::{Gauge, Metrics};
 use lubdub_proxy::tls::{Certificate, Moment};
@@ -16,18 +17,18 @@ use tracing::{info, warn};
 
 use crate::config::{CertificateSettings, Digest};
 
-/// The thread that looks at the files; it ends when this is dropped. Where certificates are configured
-/// anew, and so read anew, another one takes its place.
+/// The thread that looks at the files; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    _end: Option<Sender<()>>,
+    metrics: Arc<Metrics>,
+    thread: Sender<Vec<Watched>>,
 }
 
-/// A certificate whose files are looked at.
+/// A certificate that is in use.
 struct Watched {
     settings: CertificateSettings,
-    every: Duration,
-    due: Instant,
+    /// When its files are looked at next; `None` for never.
+    due: Option<Instant>,
     expiry: Gauge,
     /// What the last look found, if that is not in use.
     young: Option<Digest>,
@@ -63,49 +64,67 @@ impl Watch {
     /// If the thread cannot be started.
     pub(crate) fn start(
         certificates: Vec<CertificateSettings>,
-        metrics: &Metrics,
+        metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let mut watched = Vec::new();
-        for settings in certificates {
-            let expiry = metrics.certificate_expiry(&settings.listener, &settings.name);
+        let (thread, orders) = mpsc::channel();
+        let name = "lubdub-certs".to_owned();
+        thread::Builder::new()
+            .name(name)
+            .spawn(move || watch(&orders))?;
+        let watch = Self { metrics, thread };
+        watch.follow(certificates);
+        Ok(watch)
+    }
+
+    /// The same for these `certificates`, which are in use from now on in place of those before.
+    pub(crate) fn follow(&self, certificates: Vec<CertificateSettings>) {
+        let names = certificates.iter().map(|it| (&*it.listener, &*it.name));
+        let expiries = self.metrics.set_certificates(&names.collect::<Vec<_>>());
+        let now = Instant::now();
+        let watched = certificates.into_iter().zip(expiries);
+        let watched = watched.map(|(settings, expiry)| {
             say(
                 &expiry,
                 settings.certificates.get(settings.place).not_after(),
             );
-            if let Some(every) = settings.watch {
-                watched.push(Watched {
-                    settings,
-                    every,
-                    due: Instant::now() + every,
-                    expiry,
-                    young: None,
-                    told: None,
-                });
+            Watched {
+                due: settings.watch.map(|every| now + every),
+                settings,
+                expiry,
+                young: None,
+                told: None,
             }
-        }
-        if watched.is_empty() {
-            return Ok(Self { _end: None });
-        }
-        let (end, ended) = mpsc::channel();
-        let name = "lubdub-certs".to_owned();
-        thread::Builder::new()
-            .name(name)
-            .spawn(move || watch(watched, &ended))?;
-        Ok(Self { _end: Some(end) })
+        });
+        // A thread that is no more has said why, by its panic.
+        let _ = self.thread.send(watched.collect());
     }
 }
 
-/// Looks at each of `watched` in its time, until nobody wants to know any more.
-fn watch(mut watched: Vec<Watched>, ended: &Receiver<()>) {
-    while let Some(next) = watched.iter().map(|each| each.due).min() {
-        let wait = next.saturating_duration_since(Instant::now());
-        if ended.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-        let now = Instant::now();
-        for each in watched.iter_mut().filter(|each| each.due <= now) {
-            each.look();
-            each.due = now + each.every;
+/// Looks at each certificate in its time, until nobody wants to know any more.
+fn watch(orders: &Receiver<Vec<Watched>>) {
+    let mut watched: Vec<Watched> = Vec::new();
+    loop {
+        let next = watched.iter().filter_map(|each| each.due).min();
+        let order = match next {
+            Some(next) => orders.recv_timeout(next.saturating_duration_since(Instant::now())),
+            None => orders.recv().map_err(RecvTimeoutError::from),
+        };
+        match order {
+            Ok(order) => {
+                for each in &order {
+                    if watched.iter().any(|before| before.is_renewed_by(each)) {
+                        each.tell();
+                    }
+                }
+                watched = order;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let now = Instant::now();
+                for each in &mut watched {
+                    each.look_if_due(now);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
     }
 }
@@ -117,6 +136,19 @@ fn say(expiry: &Gauge, not_after: Moment) {
 // === impl Watched ===
 
 impl Watched {
+    fn look_if_due(&mut self, now: Instant) {
+        if self.due.is_some_and(|due| due <= now) {
+            self.look();
+            self.due = self.settings.watch.map(|every| now + every);
+        }
+    }
+
+    /// Whether `other` is the same certificate, read again, and is not what it was.
+    fn is_renewed_by(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.settings, &other.settings);
+        (&ours.listener, &ours.name) == (&theirs.listener, &theirs.name) && ours.seen != theirs.seen
+    }
+
     /// Looks at the files, and takes what is new and good.
     ///
     /// Only what was there at the look before: somebody may be at work on the files. Between two of them
@@ -156,10 +188,15 @@ impl Watched {
     }
 
     fn take(&self, certificate: Certificate) {
-        let settings = &self.settings;
-        let place = settings.place;
-        settings.certificates.replace(place, certificate.clone());
         say(&self.expiry, certificate.not_after());
+        let settings = &self.settings;
+        settings.certificates.replace(settings.place, certificate);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let settings = &self.settings;
+        let certificate = settings.certificates.get(settings.place);
         info!(
             listener = %settings.listener,
             certificate = %settings.name,
@@ -269,9 +306,8 @@ mod tests {
                     place: 0,
                     watch: None,
                 },
-                every: Duration::ZERO,
-                due: Instant::now(),
-                expiry: metrics.certificate_expiry("a", "b"),
+                due: None,
+                expiry: metrics.set_certificates(&[("a", "b")]).remove(0),
                 young: None,
                 told: None,
             };

@@ -92,6 +92,8 @@ closed_enum! {
         Class = "class",
         /// The configured name of the certificate.
         Certificate = "certificate",
+        /// In `lubdub_config_reloads_total`: how a reload ended.
+        Reload = "outcome",
     }
 }
 
@@ -283,6 +285,16 @@ closed_enum! {
     }
 }
 
+closed_enum! {
+    /// How a reload of the configuration ended.
+    pub enum Reload {
+        /// What was read is in effect.
+        Applied = "applied",
+        /// Something was wrong, and all is as it was.
+        Refused = "refused",
+    }
+}
+
 impl Label {
     /// Every value that the label can take; `None` if its values are given from outside: names
     /// from the configuration, or the build.
@@ -303,6 +315,7 @@ impl Label {
             Self::Diagnosis => Some(Diagnosis::VALUES),
             Self::Direction => Some(Direction::VALUES),
             Self::Opcode => Some(OpcodeClass::VALUES),
+            Self::Reload => Some(Reload::VALUES),
         }
     }
 }
