@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod certificates;
 mod cli;
 mod commands;
 mod config;

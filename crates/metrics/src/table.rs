@@ -6,8 +6,8 @@
 
 use crate::labels::Label;
 use Label::{
-    Cause, Class, Diagnosis, Direction, Listener, Opcode, Outcome, Reason, Revision, Route, Side,
-    Upstream,
+    Cause, Certificate, Class, Diagnosis, Direction, Listener, Opcode, Outcome, Reason, Revision,
+    Route, Side, Upstream,
 };
 
 /// The declaration of one metric.
@@ -218,6 +218,11 @@ table! {
         &[],
         "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
     );
+    TLS_CERTIFICATE_EXPIRY = Metric::gauge(
+        "lubdub_tls_certificate_expiry_timestamp_seconds",
+        &[Listener, Certificate],
+        "When the certificate that clients are shown expires, as Unix time: that of the certificate itself, not of those between it and an authority.",
+    ).in_seconds();
     CONNECTIONS = Metric::gauge(
         "lubdub_connections",
         &[Listener],

@@ -85,6 +85,11 @@ pub(crate) const EVENTS: &[Event] = &[
         &["warning", "setting", "reason", "see"],
         "What `lubdub check` says too. lubdub runs with it.",
     ),
+    warn(
+        "the files of a certificate cannot be used; the one before stays in use",
+        &["listener", "certificate", "reason"],
+        "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
+    ),
     info(
         "lubdub starts",
         &["version", "revision"],
@@ -104,6 +109,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "listening",
         &["listener", "address"],
         "One for each listener.",
+    ),
+    info(
+        "a new certificate is in use",
+        &["listener", "certificate", "not_after", "names"],
+        "Its files have changed. New connections are shown it; those that are open go on.",
+    ),
+    info(
+        "the files of a certificate hold the one in use again",
+        &["listener", "certificate"],
+        "After a warning that they cannot be used.",
     ),
     info("ready", &["workers"], "Connections are accepted."),
     info(
