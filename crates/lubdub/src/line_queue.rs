@@ -25,7 +25,7 @@ pub(crate) struct Reader {
     /// Where the lines go.
     pub(crate) writer: Box<dyn Write + Send>,
     /// The line that says how many are missing.
-    pub(crate) notice: fn(u64) -> String,
+    pub(crate) notice: Box<dyn Fn(u64) -> String + Send>,
     /// Told of each error of the writer's.
     pub(crate) on_error: Box<dyn FnMut(io::Error) + Send>,
 }
@@ -315,7 +315,7 @@ mod tests {
         let queue = LineQueue::start(Reader {
             thread: "lines",
             writer: Box::new(writer),
-            notice: |missing| format!("{missing} missing\n"),
+            notice: Box::new(|missing| format!("{missing} missing\n")),
             on_error: Box::new(|_| {}),
         });
         (queue.unwrap(), Pace { asked, tell, read })

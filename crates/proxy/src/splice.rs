@@ -46,6 +46,7 @@ use crate::admission::PairPermit;
 use crate::budget::Permit;
 use crate::entrance::Place;
 use crate::leg::Leg;
+use crate::live_terms::LiveTerms;
 use crate::registry::{Order, Registration};
 use crate::settings::Terms;
 use crate::worker::Load;
@@ -59,6 +60,7 @@ pub(crate) struct NewPair {
     /// Bytes that came behind the handshake in the same segment: they belong to the WebSocket.
     pub(crate) early: PerSide<Bytes>,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) live_terms: Arc<LiveTerms>,
     pub(crate) metrics: Arc<PairMetrics>,
     pub(crate) registration: Registration,
     /// Over which time a drain spreads its farewells.
@@ -96,6 +98,7 @@ pub(crate) struct Splice {
     handshake_us: u32,
     drain_wait_ms: u32,
     terms: Arc<Terms>,
+    live_terms: Arc<LiveTerms>,
     metrics: OpenPair,
     registration: Registration,
     _places: Places,
@@ -152,6 +155,7 @@ impl Splice {
             drain_wait_ms: u32::try_from(millis(pair.drain_spread.mul_f64(pair.chance)))
                 .unwrap_or(u32::MAX),
             terms,
+            live_terms: pair.live_terms,
             metrics: pair.metrics.open(),
             registration: pair.registration,
             _places: pair.places,
@@ -266,6 +270,10 @@ impl Splice {
     }
 
     fn follow_orders(&mut self, now: Instant) {
+        if self.registration.entry().take_renewal() {
+            self.terms = self.live_terms.renewed(&self.terms);
+            self.heart.set_policy(self.terms.keepalive, now);
+        }
         match self.registration.entry().ordered() {
             Order::None => {}
             Order::Drain => {
@@ -292,7 +300,7 @@ impl Splice {
     /// Both sides are read, both take what they are sent, and lubdub owes nobody anything.
     fn is_plain(&self) -> bool {
         self.early.is_none()
-            && self.registration.entry().ordered() == Order::None
+            && !self.registration.entry().has_orders()
             && self.ends.client.is_plain()
             && self.ends.upstream.is_plain()
     }

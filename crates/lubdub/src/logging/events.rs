@@ -50,6 +50,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "Its books could not be closed. Its count was.",
     ),
     DROPPED,
+    error(
+        "the reload is refused: all is as it was",
+        &["reason"],
+        "One for each mistake. `lubdub check` says the same.",
+    ),
     warn(
         "budget used up",
         &["budget", "name", "places", "effect"],
@@ -80,11 +85,6 @@ pub(crate) const EVENTS: &[Event] = &[
         &["warning", "setting", "reason", "see"],
         "What `lubdub check` says too. lubdub runs with it.",
     ),
-    warn(
-        "SIGHUP is ignored: the configuration is read at start only",
-        &[],
-        "Nothing has changed.",
-    ),
     info(
         "lubdub starts",
         &["version", "revision"],
@@ -106,6 +106,21 @@ pub(crate) const EVENTS: &[Event] = &[
         "One for each listener.",
     ),
     info("ready", &["workers"], "Connections are accepted."),
+    info(
+        "told to reload by SIGHUP",
+        &[],
+        "The configuration is read again.",
+    ),
+    info(
+        "a setting has changed",
+        &["setting", "before", "after", "origin", "applies"],
+        "One for each key that a reload has changed.",
+    ),
+    info(
+        "configuration reloaded",
+        &["generation", "changes"],
+        "What was read is in effect. No live pair has ended, unless it belongs to what was removed with `on_removed = \"drain\"`.",
+    ),
     info(
         "pair ended",
         &[
