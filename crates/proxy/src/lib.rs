@@ -11,6 +11,8 @@ mod budget;
 mod client;
 mod entrance;
 mod front;
+#[allow(dead_code)] // What the hand-over calls.
+mod frozen;
 mod generation;
 mod http;
 mod idle;
