@@ -9,6 +9,8 @@
 mod admission;
 mod budget;
 mod client;
+mod control;
+mod drain;
 mod entrance;
 mod front;
 #[allow(dead_code)] // What the hand-over calls.
@@ -35,4 +37,6 @@ pub mod tls;
 mod upstream;
 mod worker;
 
+pub use control::{Control, Names};
+pub use drain::{DrainError, Progress, Selection, Stage};
 pub use proxy::{Drained, Proxy, StartError};

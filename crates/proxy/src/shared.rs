@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::drain::Drains;
 use crate::generation::Generation;
 use crate::idle::IdleConnections;
 use crate::pseudonym::Pseudonym;
@@ -36,7 +37,8 @@ pub(crate) struct Shared {
     /// Where connections to upstreams must not lead.
     pub(crate) own: Arc<OwnAddresses>,
     pub(crate) registry: Arc<Registry>,
-    /// No new pairs, and connections end with the exchange under way.
+    pub(crate) drains: Arc<Drains>,
+    /// The last drain: no new pairs, and connections end with the exchange under way.
     pub(crate) draining: CancellationToken,
     /// The time for that is over.
     pub(crate) cutting: CancellationToken,
@@ -71,6 +73,11 @@ impl Shared {
         }
     }
 
+    /// No new pairs, and whoever asks for something else is to do so elsewhere from now on.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled() || self.drains.is_refusing()
+    }
+
     /// Closes a connection that nobody uses at the moment, if there is one: the oldest of the clients',
     /// or else of those to upstreams.
     pub(crate) fn make_room(&self) -> bool {
@@ -81,6 +88,8 @@ impl Shared {
     pub(crate) fn sample(&self) {
         let metrics = self.metrics.proxy();
         self.admission.sample(metrics);
+        let remaining = u32::try_from(self.drains.remaining()).unwrap_or(u32::MAX);
+        metrics.drain_remaining_pairs.set(remaining);
         for upstream in self.generation.load().upstreams.values() {
             upstream.sample();
         }

@@ -12,7 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{self, Admin, Readiness};
+use crate::certificates::Watch;
 use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Purpose, Reloader};
@@ -25,6 +26,7 @@ pub(crate) struct Running {
     /// Where the admin listener is, if there is one.
     pub(crate) admin: Option<std::net::SocketAddr>,
     ready: Arc<Readiness>,
+    certificates: Arc<Watch>,
 }
 
 /// Signals that end the program.
@@ -70,7 +72,8 @@ async fn serve(sources: Sources, config: Config, log: &Log) -> anyhow::Result<()
     let running = Running::start(config.clone())?;
     log.count_losses(&running.metrics);
     let (proxy, metrics) = (Arc::clone(&running.proxy), Arc::clone(&running.metrics));
-    let reloader = Reloader::new(sources, config, proxy, metrics, log.dial());
+    let certificates = Arc::clone(&running.certificates);
+    let reloader = Reloader::new(sources, config, proxy, metrics, certificates, log.dial());
     tokio::spawn(reload_on(hangup, Arc::new(reloader)));
     ending.wait().await;
     tokio::select! {
@@ -117,12 +120,15 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
+        let certificates = Watch::start(config.certificates, Arc::clone(&metrics))
+            .context("cannot start the thread that watches certificates")?;
         let proxy = Arc::new(Proxy::start(settings, &metrics)?);
         let ready = Arc::<Readiness>::default();
         let mut address = None;
         if let Some(settings) = &config.admin {
-            let registry = Arc::clone(proxy.registry());
-            let admin = Admin::bind(settings, Arc::clone(&metrics), registry, Arc::clone(&ready))
+            let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
+            let state = admin::State::new(settings, metrics, proxy.control(), ready);
+            let admin = Admin::bind(settings, state)
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);
@@ -141,6 +147,7 @@ impl Running {
             metrics,
             admin: address,
             ready,
+            certificates: Arc::new(certificates),
         })
     }
 

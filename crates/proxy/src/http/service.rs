@@ -81,7 +81,7 @@ pub(crate) async fn answer(
             plain::relay(&connection, &route, asker, request, exchange).await?
         }
     };
-    if connection.shared.draining.is_cancelled() {
+    if connection.shared.is_draining() {
         return Ok(and_close(response));
     }
     Ok(response)

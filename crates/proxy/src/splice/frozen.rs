@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use lubdub_keepalive::{Heartbeat, PerSide, Side};
@@ -18,7 +18,7 @@ use super::link::PingMark;
 use super::outlet::{CloseSlot, Fin, Outlet};
 use super::tally::Tally;
 use super::timer::Timer;
-use super::{Places, Splice, clock, drain_wait_ms};
+use super::{Places, Splice, clock};
 use crate::frozen::{
     Anchor, EndState, Freezer, Frozen, FrozenPair, Held, InvalidPair, Kept, PairState, PingState,
 };
@@ -37,9 +37,6 @@ pub(crate) struct NewHome {
     /// It was opened, and counted so, elsewhere.
     pub(crate) metrics: OpenPair,
     pub(crate) registration: Registration,
-    pub(crate) drain_spread: Duration,
-    /// Uniform in [0, 1).
-    pub(crate) chance: f64,
     pub(crate) places: Places,
 }
 
@@ -109,7 +106,7 @@ impl Splice {
     /// take long, and nobody is pinged any more.
     fn may_freeze(&mut self) -> Result<(), Kept> {
         let ordered = self.registration.entry().ordered() != Order::None;
-        if ordered || self.deadlines.drain.is_some() || self.deadlines.closing.is_some() {
+        if ordered || self.deadlines.closing.is_some() {
             return Err(Kept::Ending);
         }
         for side in Side::BOTH {
@@ -155,8 +152,8 @@ impl Splice {
             version: PairState::VERSION,
             id: entry.id.0,
             listener: entry.listener.to_string(),
-            route: entry.route.to_string(),
-            upstream_name: entry.upstream_name.to_string(),
+            route: entry.names.route.to_string(),
+            upstream_name: entry.names.upstream.to_string(),
             client: entry.client,
             upstream: entry.upstream,
             request: entry.request.as_deref().map(str::to_owned),
@@ -239,7 +236,6 @@ impl Splice {
             thawed: true,
             concluded: false,
             handshake_us,
-            drain_wait_ms: drain_wait_ms(home.drain_spread, home.chance),
             terms: home.terms,
             live_terms: home.live_terms,
             metrics: home.metrics,
@@ -318,7 +314,6 @@ impl Parts {
                     false => now,
                 },
                 lifetime: instant(state.lifetime)?,
-                drain: None,
                 closing: None,
             },
             excused: Excused {

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::Admission;
-use crate::registry::{Identity, PairEntry, Registry};
+use crate::registry::{Identity, PairEntry, Registry, RouteNames};
 use crate::route;
 use crate::settings::{self, Limits};
 use crate::socket::Socket;
@@ -73,8 +73,10 @@ const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 fn identity() -> Identity {
     Identity {
         listener: "main".into(),
-        route: "main".into(),
-        upstream_name: "main".into(),
+        names: Arc::new(RouteNames {
+            route: "main".into(),
+            upstream: "main".into(),
+        }),
         client: NOBODY,
         upstream: NOBODY,
         request: None,
@@ -131,7 +133,6 @@ impl Pair {
             terms,
             metrics: of_pair,
             registration,
-            drain_spread: Duration::ZERO,
             handshake: Duration::ZERO,
             entropy: Entropy::from_bytes([7; Entropy::LEN]),
             chance: 0.5,

@@ -49,8 +49,6 @@ impl Pair {
             registration: registry
                 .adopt(PairId(state.id), identity(), opened)
                 .unwrap(),
-            drain_spread: Duration::ZERO,
-            chance: 0.5,
             places: places(),
         };
         let thawed = Splice::thaw(state, sockets, home, &anchor)?;
