@@ -12,10 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Admin, Readiness};
+use crate::admin::{self, Admin, Readiness, SharedAccess};
 use crate::certificates::Watch;
 use crate::config::{self, Config, Machine, Sources};
-use crate::logging::Log;
+use crate::logging::{Log, LogDial};
 use crate::reload::{Purpose, Reloader};
 use crate::version;
 
@@ -26,7 +26,15 @@ pub(crate) struct Running {
     /// Where the admin listener is, if there is one.
     pub(crate) admin: Option<std::net::SocketAddr>,
     ready: Arc<Readiness>,
-    certificates: Arc<Watch>,
+    reloader: Option<Arc<Reloader>>,
+    _certificates: Arc<Watch>,
+}
+
+/// What it takes to read the configuration again.
+pub(crate) struct Again {
+    /// What it was read from.
+    pub(crate) sources: Sources,
+    pub(crate) log: LogDial,
 }
 
 /// Signals that end the program.
@@ -69,12 +77,15 @@ async fn serve(sources: Sources, config: Config, log: &Log) -> anyhow::Result<()
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
     let hangup = signal(SignalKind::hangup())?;
-    let running = Running::start(config.clone())?;
+    let again = Again {
+        sources,
+        log: log.dial(),
+    };
+    let running = Running::start(config, Some(again))?;
     log.count_losses(&running.metrics);
-    let (proxy, metrics) = (Arc::clone(&running.proxy), Arc::clone(&running.metrics));
-    let certificates = Arc::clone(&running.certificates);
-    let reloader = Reloader::new(sources, config, proxy, metrics, certificates, log.dial());
-    tokio::spawn(reload_on(hangup, Arc::new(reloader)));
+    if let Some(reloader) = running.reloader.clone() {
+        tokio::spawn(reload_on(hangup, reloader));
+    }
     ending.wait().await;
     tokio::select! {
         drained = running.drain() => {
@@ -89,14 +100,14 @@ async fn serve(sources: Sources, config: Config, log: &Log) -> anyhow::Result<()
 }
 
 impl Running {
-    /// Starts the proxy and its admin listener.
-    pub(crate) fn start(config: Config) -> anyhow::Result<Self> {
+    /// Starts the proxy and its admin listener. The configuration can be reloaded if `again` says how.
+    pub(crate) fn start(config: Config, again: Option<Again>) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,
             "lubdub starts"
         );
-        let settings = config.settings;
+        let settings = config.settings.clone();
         let listeners: Vec<&str> = settings
             .listeners
             .iter()
@@ -120,14 +131,25 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
-        let certificates = Watch::start(config.certificates, Arc::clone(&metrics))
+        let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
             .context("cannot start the thread that watches certificates")?;
         let proxy = Arc::new(Proxy::start(settings, &metrics)?);
+        let certificates = Arc::new(certificates);
+        let admin = config.admin.clone();
+        let access = admin.as_ref().map(SharedAccess::new).map(Arc::new);
+        let reloader = again.map(|Again { sources, log }| {
+            let (proxy, metrics) = (Arc::clone(&proxy), Arc::clone(&metrics));
+            let (certificates, access) = (Arc::clone(&certificates), access.clone());
+            let reloader =
+                Reloader::new(sources, config, proxy, metrics, certificates, access, log);
+            Arc::new(reloader)
+        });
         let ready = Arc::<Readiness>::default();
         let mut address = None;
-        if let Some(settings) = &config.admin {
+        if let (Some(settings), Some(access)) = (&admin, access) {
             let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
-            let state = admin::State::new(settings, metrics, proxy.control(), ready);
+            let reloader = reloader.clone();
+            let state = admin::State::new(access, metrics, proxy.control(), ready, reloader);
             let admin = Admin::bind(settings, state)
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
@@ -147,7 +169,8 @@ impl Running {
             metrics,
             admin: address,
             ready,
-            certificates: Arc::new(certificates),
+            reloader,
+            _certificates: certificates,
         })
     }
 
