@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 mod admin;
 mod cli;
 mod commands;
@@ -10,6 +11,7 @@ mod demo;
 mod line_queue;
 mod logging;
 mod output;
+mod service_manager;
 mod version;
 
 use std::process::ExitCode;

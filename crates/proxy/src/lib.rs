@@ -34,4 +34,4 @@ mod worker;
 
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
-pub use proxy::{Drained, Proxy, StartError};
+pub use proxy::{Drained, Proxy, Sockets, StartError};

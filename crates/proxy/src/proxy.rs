@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -39,6 +39,9 @@ pub struct Proxy {
     /// Connections and pairs.
     tasks: TaskTracker,
 }
+
+/// Listening sockets that are there already, by the names of their listeners.
+pub type Sockets = BTreeMap<Arc<str>, TcpListener>;
 
 /// Why a proxy did not start. Each text is whole, what the operating system said included; so that
 /// is not a source as well, and a chain of errors says it once.
@@ -84,6 +87,19 @@ impl Proxy {
     /// # Errors
     /// If an address cannot be bound or a thread not be started; then nothing is left running.
     pub fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+        Self::start_on(settings, metrics, Sockets::new())
+    }
+
+    /// The same, with sockets for some of the listeners that somebody else has bound, and listens on as
+    /// well: these are not bound again, and what waits in their accept queues at the end is left there.
+    ///
+    /// # Errors
+    /// As for [`Proxy::start`].
+    pub fn start_on(
+        settings: Settings,
+        metrics: &Arc<Metrics>,
+        sockets: Sockets,
+    ) -> Result<Self, StartError> {
         let admission = Admission::new(&settings.limits);
         let common = Common {
             sockets: Arc::clone(&admission.sockets),
@@ -92,7 +108,7 @@ impl Proxy {
             own: Arc::default(),
             workers: settings.workers.get(),
         };
-        let bound = bind(&settings.listeners, &common.own)?;
+        let bound = bind(&settings.listeners, sockets, &common.own)?;
         let names = settings.listeners.iter().map(|l| Arc::clone(&l.name));
         let addresses = names.zip(bound.iter().map(Bound::address)).collect();
         let listeners = settings
@@ -198,7 +214,7 @@ impl Proxy {
     /// What an operator may do to it, or ask of it, while it runs.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.shared))
+        Control::new(Arc::clone(&self.shared), Arc::clone(self.workers.crew()))
     }
 
     /// How many tasks are alive on its workers: those that accept, serve connections, shake hands
@@ -262,19 +278,27 @@ impl Proxy {
     }
 }
 
-/// Binds every listener, and notes where.
-fn bind(listeners: &[settings::Listener], own: &OwnAddresses) -> Result<Vec<Bound>, StartError> {
-    let bind_one = |listener: &settings::Listener| {
+/// Binds every listener that has no socket yet, and notes where.
+fn bind(
+    listeners: &[settings::Listener],
+    mut sockets: Sockets,
+    own: &OwnAddresses,
+) -> Result<Vec<Bound>, StartError> {
+    let mut bind_one = |listener: &settings::Listener| {
         let wrong = |error| StartError::Bind {
             listener: Arc::clone(&listener.name),
             address: listener.address,
             error,
         };
-        let bound = Bound::new(listener).map_err(wrong)?;
+        let bound = match sockets.remove(&listener.name) {
+            Some(socket) => Bound::lent(socket),
+            None => Bound::new(listener),
+        };
+        let bound = bound.map_err(wrong)?;
         own.add(bound.address());
         Ok(bound)
     };
-    listeners.iter().map(bind_one).collect()
+    listeners.iter().map(&mut bind_one).collect()
 }
 
 /// The upstreams that routes lead to, by their names: one of each, whoever leads there.

@@ -11,9 +11,11 @@ use lubdub_proxy::{Drained, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::activation::Activation;
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
 use crate::logging::Log;
+use crate::service_manager::ServiceManager;
 use crate::version;
 
 /// A proxy with all that belongs to it.
@@ -37,6 +39,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
 pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    // Before there is another thread.
+    let activation = Activation::from_environment();
     // To the end, which waits a little for who reads it.
     let log = Log::start(config.log)?;
     // What `lubdub check` would have said.
@@ -53,7 +57,10 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         info!(flag, replaced, "a flag replaces what is set elsewhere");
     }
     raise_file_limit();
-    match run_logged(config, &log) {
+    let ran = activation
+        .map_err(anyhow::Error::from)
+        .and_then(|activation| run_logged(config, activation, &log));
+    match ran {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             error!(error = format!("{error:#}"), "lubdub cannot go on");
@@ -62,34 +69,44 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_logged(config: Config, log: &Log) -> anyhow::Result<()> {
+fn run_logged(config: Config, activation: Activation, log: &Log) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config, log))
+    runtime.block_on(serve(config, activation, log))
 }
 
-async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
+async fn serve(config: Config, activation: Activation, log: &Log) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
-    let running = Running::start(config)?;
+    let manager = ServiceManager::from_environment();
+    let running = Running::start(config, activation)?;
     log.count_losses(&running.metrics);
-    ending.wait().await;
-    tokio::select! {
-        drained = running.drain() => {
-            if let Drained::Cut(pairs) = drained {
-                warn!(pairs, "pairs were cut");
-            }
-            info!("lubdub ends");
-            Ok(())
+    manager.ready();
+    let proxy = running.proxy.control();
+    let service = async {
+        ending.wait().await;
+        tokio::select! {
+            drained = running.drain() => Ok(drained),
+            () = ending.wait() => Err(anyhow::anyhow!("ended at once by a second signal")),
+            never = manager.tell_of_the_end() => match never {},
         }
-        () = ending.wait() => anyhow::bail!("ended at once by a second signal"),
+    };
+    let drained = tokio::select! {
+        drained = service => drained?,
+        never = manager.tell_of_pairs(&proxy) => match never {},
+        never = manager.tell_of_life(async || proxy.hear_workers().await) => match never {},
+    };
+    if let Drained::Cut(pairs) = drained {
+        warn!(pairs, "pairs were cut");
     }
+    info!("lubdub ends");
+    Ok(())
 }
 
 impl Running {
     /// Starts the proxy and its admin listener.
-    pub(crate) fn start(config: Config) -> anyhow::Result<Self> {
+    pub(crate) fn start(config: Config, mut activation: Activation) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,
@@ -119,13 +136,15 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
-        let proxy = Proxy::start(settings, &metrics)?;
+        let sockets = activation.for_listeners(&settings.listeners);
+        let proxy = Proxy::start_on(settings, &metrics, sockets)?;
         let ready = Arc::<Readiness>::default();
         let mut address = None;
         if let Some(settings) = &config.admin {
             let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
             let state = admin::State::new(settings, metrics, proxy.control(), ready);
-            let admin = Admin::bind(settings, state)
+            let passed = activation.for_admin(settings);
+            let admin = Admin::bind(settings, passed, state)
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);
@@ -133,6 +152,7 @@ impl Running {
             info!(address = %bound, "admin listens");
             tokio::spawn(admin.serve());
         }
+        activation.tell_of_the_rest();
         for (listener, address) in proxy.addresses() {
             info!(%listener, %address, "listening");
         }

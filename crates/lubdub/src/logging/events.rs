@@ -81,6 +81,21 @@ pub(crate) const EVENTS: &[Event] = &[
         "What `lubdub check` says too. lubdub runs with it.",
     ),
     warn(
+        "a socket that was passed belongs to no listener",
+        &["name", "address"],
+        "By socket activation. No listener has its name or its address. It is closed; whoever passed it may go on listening, and clients wait in vain.",
+    ),
+    warn(
+        "the service manager cannot be told (NOTIFY_SOCKET)",
+        &["error"],
+        "lubdub goes on. It is said once until it can be told again.",
+    ),
+    warn(
+        "a worker does not answer; the watchdog is told nothing until it does",
+        &[],
+        "If it lasts, the service manager ends lubdub (`WatchdogSec`).",
+    ),
+    warn(
         "SIGHUP is ignored: the configuration is read at start only",
         &[],
         "Nothing has changed.",
@@ -105,7 +120,17 @@ pub(crate) const EVENTS: &[Event] = &[
         &["listener", "address"],
         "One for each listener.",
     ),
+    info(
+        "listening on a socket that was passed",
+        &["name", "address"],
+        "By socket activation, for a listener or the admin listener: it was not bound again.",
+    ),
     info("ready", &["workers"], "Connections are accepted."),
+    info(
+        "every worker answers again",
+        &[],
+        "The watchdog is told so again.",
+    ),
     info(
         "pair ended",
         &[

@@ -94,7 +94,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("missed", "So many found no place."),
     text(
         "name",
-        "Whose budget it is, where each upstream or route has its own.",
+        "Whose budget it is, where each upstream or route has its own; what whoever passed a socket calls it.",
     ),
     number(
         "not_logged",
