@@ -75,6 +75,20 @@ async fn the_service_manager_is_told_how_it_is() {
 }
 
 #[tokio::test]
+async fn the_service_manager_is_told_of_a_reload() {
+    let manager = Manager::listen("reload");
+    let upstreams = Upstream::listen();
+    let lubdub = manager.start(&upstreams, &[], "0").await;
+    manager.expect("STATUS=0 pairs").await;
+    lubdub.signal(Signal::HUP);
+    let told = manager.next().await;
+    let micros = told.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+    let micros = micros.and_then(|micros| micros.parse::<u64>().ok());
+    assert!(micros.is_some_and(|micros| micros > 0), "{told}");
+    manager.expect("READY=1").await;
+}
+
+#[tokio::test]
 async fn a_watchdog_hears_nothing_from_a_process_that_stands_still() {
     let manager = Manager::listen("watchdog");
     let upstreams = Upstream::listen();

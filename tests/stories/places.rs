@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
-use lubdub_proxy::settings::{Listener, Logging, Route, Settings, Upstream as Backend};
+use lubdub_proxy::settings::{Listener, Settings};
 use lubdub_testkit::http::{Request, SWITCHING};
-use lubdub_testkit::ms;
+
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::{eventually, ms};
 
 /// A proxy with one place for handshakes, and patience with those who have it.
 fn one_handshake() -> ProxyBox {
@@ -103,6 +104,64 @@ async fn a_connection_that_is_kept_makes_room_for_one_that_is_needed() {
     client.expect_switch().await;
 }
 
+/// A kept connection that the upstream had closed was closed to make room, which made none: it had given its
+/// place back already.
+#[tokio::test]
+async fn a_kept_connection_that_is_dead_makes_no_room_and_the_next_one_does() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::new(2).expect("2 is not 0"))
+        .start(&upstreams);
+    let (mut one, mut two) = (proxy.dial().connect().await, proxy.dial().connect().await);
+    one.ask(&Request::get("/")).await;
+    let mut older = upstreams.accept().await;
+    older.expect_head().await;
+    two.ask(&Request::get("/")).await;
+    let mut younger = upstreams.accept().await;
+    younger.expect_head().await;
+    for (client, upstream) in [(&mut one, &mut older), (&mut two, &mut younger)] {
+        upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        client.expect_answer(204).await;
+    }
+    let tasks = proxy.tasks();
+    older.finish().await;
+    older.expect_end().await;
+    eventually("lubdub has noticed", || proxy.tasks() < tasks).await;
+    one.ask(&Request::upgrade("/")).await;
+    let _pair = upstreams.accept_websocket().await;
+    one.expect_switch().await;
+    two.ask(&Request::upgrade("/")).await;
+    younger.expect_end().await;
+    let _pair = upstreams.accept_websocket().await;
+    two.expect_switch().await;
+}
+
+/// A client for whom there was no place had connections to upstreams closed as well, which are no places of
+/// clients, and those who were there had to connect anew.
+#[tokio::test]
+async fn who_waits_for_a_clients_place_closes_no_connection_to_an_upstream() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
+        .start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    let mut kept = upstreams.accept().await;
+    kept.expect_head().await;
+    kept.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+    // A client that has begun to ask is not idle.
+    let request = Request::get("/").encode();
+    let (front, back) = request.split_at(8);
+    client.send(front).await;
+    let _next = proxy.dial().connect().await;
+    kept.expect_silence(ms(300)).await;
+    client.send(back).await;
+    kept.expect_head().await;
+    kept.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+}
+
 /// What had no socket left for the upstream was told that the upstream was at fault.
 #[tokio::test]
 async fn who_finds_no_socket_for_the_upstream_is_told_to_come_back() {
@@ -131,7 +190,7 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     let proxy = Proxy::start(two_listeners(&upstreams), &metrics).expect("loopback has free ports");
     let mut pairs = Vec::new();
     // Whichever of them is idle, the other has one client after the other.
-    for &(_, address) in proxy.addresses() {
+    for (_, address) in proxy.addresses() {
         for _ in 0..3 {
             let client = Dial::to(address);
             pairs.push(tokio::join!(
@@ -144,42 +203,14 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
 
 /// Two listeners, and one place for handshakes.
 fn two_listeners(upstreams: &Upstream) -> Settings {
-    let of_box = ProxyBox::new();
     let listener = |name: &str| Listener {
         name: name.into(),
         address: (Ipv4Addr::LOCALHOST, 0).into(),
         v6_only: false,
         tls: None,
     };
-    let address = upstreams.address();
-    let backend = Backend {
-        name: "main".into(),
-        host: address.ip().to_string().into(),
-        port: address.port(),
-        tls: None,
-        waiting: of_box.waiting,
-        requests: of_box.requests,
-        pool: of_box.pool,
-        pool_age: of_box.pool_age,
-    };
-    let route = Route {
-        name: "main".into(),
-        host: None,
-        path_prefix: "/".to_owned(),
-        upstream: Arc::new(backend),
-        terms: Arc::new(of_box.terms),
-        pairs: None,
-    };
-    let mut limits = of_box.limits;
-    limits.handshakes = NonZeroUsize::MIN;
-    Settings {
-        listeners: vec![listener("one"), listener("two")],
-        routes: vec![Arc::new(route)],
-        timeouts: of_box.timeouts,
-        limits,
-        forwarded: of_box.forwarded,
-        drain: of_box.drain,
-        logging: Logging::default(),
-        workers: NonZeroUsize::MIN,
-    }
+    let mut settings = ProxyBox::new().settings(upstreams.address());
+    settings.limits.handshakes = NonZeroUsize::MIN;
+    settings.listeners = vec![listener("one"), listener("two")];
+    settings
 }

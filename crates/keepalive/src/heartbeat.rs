@@ -1,7 +1,13 @@
 //! The heartbeat machine of one pair.
 
+mod change;
+mod state;
+
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
+pub use self::state::{HeartbeatState, InvalidState};
 use crate::chance::Chance;
 use crate::entropy::Entropy;
 use crate::ledger::{Answer, Ledger};
@@ -69,7 +75,8 @@ pub struct Heartbeat {
 }
 
 /// How far the pair has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Stage {
     Beating,
     /// A FIN or a Close passed: no more pings, and the clocks stand.

@@ -4,12 +4,14 @@
 use std::ops::Add;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 /// Nanoseconds since the pair opened; enough for 584 years, and then they stand still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Moment(u64);
 
 /// A time to wait, in the same unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Span(u64);
 
 impl Moment {

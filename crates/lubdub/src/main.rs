@@ -11,6 +11,7 @@ mod demo;
 mod line_queue;
 mod logging;
 mod output;
+mod reload;
 mod service_manager;
 mod version;
 
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { command, options } = cli;
     match command.unwrap_or(Command::Run) {
-        Command::Run => return commands::run::run(load(options)?),
+        Command::Run => return commands::run::run(sources(options)),
         Command::Demo { lasting } => demo::demo(lasting)?,
         Command::Check { deny_warnings } => {
             let on_warning = if deny_warnings {

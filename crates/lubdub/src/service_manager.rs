@@ -24,6 +24,8 @@ pub(crate) struct ServiceManager {
     watchdog: Option<Duration>,
     /// That it cannot be told is said once.
     is_lost: AtomicBool,
+    /// A service that ends is not ready again, whatever is reloaded meanwhile.
+    is_ending: AtomicBool,
 }
 
 impl ServiceManager {
@@ -49,6 +51,7 @@ impl ServiceManager {
             socket: None,
             watchdog,
             is_lost: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
         };
         match socket {
             Ok(socket) => Self {
@@ -69,12 +72,16 @@ impl ServiceManager {
 
     /// Everything listens; or, after [`Self::reloading`], goes on.
     pub(crate) fn ready(&self) {
-        self.tell("READY=1");
+        if !self.is_ending.load(Relaxed) {
+            self.tell("READY=1");
+        }
     }
 
     /// The configuration is read anew. [`Self::ready`] has to follow.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a reload calls it"))]
     pub(crate) fn reloading(&self) {
+        if self.is_ending.load(Relaxed) {
+            return;
+        }
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
@@ -82,6 +89,7 @@ impl ServiceManager {
 
     /// lubdub is about to end.
     pub(crate) fn stopping(&self) {
+        self.is_ending.store(true, Relaxed);
         self.tell("STOPPING=1");
     }
 

@@ -90,6 +90,8 @@ closed_enum! {
         Reason = "reason",
         /// How a plain HTTP request ended.
         Class = "class",
+        /// In `lubdub_config_reloads_total`: how a reload ended.
+        Reload = "outcome",
     }
 }
 
@@ -281,6 +283,16 @@ closed_enum! {
     }
 }
 
+closed_enum! {
+    /// How a reload of the configuration ended.
+    pub enum Reload {
+        /// What was read is in effect.
+        Applied = "applied",
+        /// Something was wrong, and all is as it was.
+        Refused = "refused",
+    }
+}
+
 impl Label {
     /// Every value that the label can take; `None` if its values are given from outside: names
     /// from the configuration, or the build.
@@ -296,6 +308,7 @@ impl Label {
             Self::Diagnosis => Some(Diagnosis::VALUES),
             Self::Direction => Some(Direction::VALUES),
             Self::Opcode => Some(OpcodeClass::VALUES),
+            Self::Reload => Some(Reload::VALUES),
         }
     }
 }

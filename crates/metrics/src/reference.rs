@@ -36,7 +36,12 @@ fn write_page(page: &mut String) -> Result {
     write_values(page, "Label", Label::VALUES)?;
     for label in Label::ALL {
         if let Some(values) = label.values() {
-            writeln!(page, "\n### Values of `{label}`\n")?;
+            let of = if label == Label::Reload {
+                " of reloads"
+            } else {
+                ""
+            };
+            writeln!(page, "\n### Values of `{label}`{of}\n")?;
             write_values(page, "Value", values)?;
         }
     }

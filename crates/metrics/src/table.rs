@@ -197,6 +197,22 @@ table! {
         &[],
         "1 while lubdub drains, else 0.",
     );
+    CONFIG_RELOADS = Metric::counter(
+        "lubdub_config_reloads_total",
+        &[Label::Reload],
+        "Reloads of the configuration, by outcome.",
+    );
+    CONFIG_LAST_RELOAD_SUCCESSFUL = Metric::gauge(
+        "lubdub_config_last_reload_successful",
+        &[],
+        "1 if the last reload of the configuration was applied or there was none, 0 if it was refused.",
+    );
+    CONFIG_LAST_RELOAD_SUCCESS = Metric::gauge(
+        "lubdub_config_last_reload_success_timestamp_seconds",
+        &[],
+        "When the configuration that is in effect was read: at the last reload that was applied, or at the start.",
+    )
+    .in_seconds();
     DRAIN_REMAINING_PAIRS = Metric::gauge(
         "lubdub_drain_remaining_pairs",
         &[],

@@ -171,7 +171,6 @@ impl Budget {
 
     /// Makes it a budget of `total` places. Nobody loses a place: those above `total` are not given
     /// out again when they come back.
-    #[cfg_attr(not(test), expect(dead_code, reason = "budgets change with a reload"))]
     pub(crate) fn resize(&self, total: usize) {
         let total = total.min(Semaphore::MAX_PERMITS);
         let before = self.total.swap(total, Relaxed);
@@ -329,6 +328,20 @@ mod tests {
         drop(held);
         let all: Vec<_> = (0..5).map_while(|_| budget.try_take()).collect();
         assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn who_is_taken_beyond_the_bound_is_made_up_for() {
+        let budget = budget(1);
+        assert!((0..3).all(|_| budget.try_occupy_beyond(2)));
+        assert_eq!(counts(&budget), (3, 1));
+        assert!(!budget.try_occupy_beyond(2), "no more than so many");
+        budget.give_back();
+        budget.give_back();
+        assert!(budget.try_take().is_none(), "the last place is taken");
+        budget.give_back();
+        assert_eq!(counts(&budget), (0, 1));
+        assert!(budget.try_take().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,14 +45,13 @@ impl Control {
     #[must_use]
     pub fn names(&self) -> Names {
         let mut names = Names::default();
-        for entrance in &self.shared.entrances {
-            names.listeners.insert(Arc::clone(&entrance.listener.name));
-        }
+        let generation = self.shared.generation.load();
+        names.listeners.extend(generation.listeners.iter().cloned());
         let of_pairs = self.shared.registry.pairs();
         for pair in &of_pairs {
             names.listeners.insert(Arc::clone(&pair.listener));
         }
-        let of_routes = self.shared.routes.iter().map(|route| &route.names);
+        let of_routes = generation.routes.iter().map(|route| &route.names);
         for of_route in of_routes.chain(of_pairs.iter().map(|pair| &pair.names)) {
             names.routes.insert(Arc::clone(&of_route.route));
             names.upstreams.insert(Arc::clone(&of_route.upstream));
@@ -71,7 +70,7 @@ impl Control {
         selection: Selection,
         spread: Option<Duration>,
     ) -> Result<Progress, DrainError> {
-        let mut terms = self.shared.drain;
+        let mut terms = self.shared.generation.load().general.drain;
         terms.spread = spread.unwrap_or(terms.spread);
         self.shared.drains.start(selection, terms)
     }

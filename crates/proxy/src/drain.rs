@@ -381,6 +381,17 @@ impl Course {
     }
 }
 
+/// Says farewell to these pairs, evenly over `spread`. It is about what was removed: nobody calls it off.
+pub(crate) async fn say_farewells(registry: Arc<Registry>, pairs: Vec<PairId>, spread: Duration) {
+    let began = Instant::now();
+    for (at, pair) in pace::schedule(pairs, spread) {
+        sleep_until(began + at).await;
+        if let Some(pair) = registry.pair(pair) {
+            pair.order(Order::Drain);
+        }
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use lubdub_keepalive::{PerSide, Side, Vitals};
+use lubdub_metrics::NamesInUse;
 
 /// The identity of a pair within one run of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,8 @@ pub struct PairEntry {
     /// The latest round trip in microseconds; `u32::MAX` while there is none.
     rtt: PerSide<AtomicU32>,
     order: AtomicU8,
+    /// A reload has changed the terms on which its route's pairs live.
+    has_renewal: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -96,6 +99,16 @@ pub(crate) enum Order {
     Drain,
     /// End now.
     Cut,
+}
+
+/// Who a pair is, but for its number.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) listener: Arc<str>,
+    pub(crate) names: Arc<RouteNames>,
+    pub(crate) client: SocketAddr,
+    pub(crate) upstream: SocketAddr,
+    pub(crate) request: Option<Box<str>>,
 }
 
 /// Keeps a pair in the registry for as long as it lives.
@@ -159,15 +172,14 @@ impl Registry {
             .sum()
     }
 
-    pub(crate) fn register(
-        self: &Arc<Self>,
-        listener: Arc<str>,
-        names: Arc<RouteNames>,
-        client: SocketAddr,
-        upstream: SocketAddr,
-        request: Option<Box<str>>,
-        opened: Instant,
-    ) -> Registration {
+    pub(crate) fn register(self: &Arc<Self>, identity: Identity, opened: Instant) -> Registration {
+        let Identity {
+            listener,
+            names,
+            client,
+            upstream,
+            request,
+        } = identity;
         let entry = Arc::new(PairEntry {
             id: PairId(self.next.fetch_add(1, Relaxed) + 1),
             listener,
@@ -179,6 +191,7 @@ impl Registry {
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
             order: AtomicU8::new(Order::None as u8),
+            has_renewal: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
         self.lock().insert(entry.id, Arc::clone(&entry));
@@ -191,9 +204,40 @@ impl Registry {
 
     /// Tells every live pair.
     pub(crate) fn order_all(&self, order: Order) {
-        for pair in self.pairs() {
+        self.order_those(order, |_| true);
+    }
+
+    /// Tells those live pairs of which `are` is true.
+    pub(crate) fn order_those(&self, order: Order, are: impl Fn(&PairEntry) -> bool) {
+        for pair in self.pairs().iter().filter(|pair| are(pair)) {
             pair.order(order);
         }
+    }
+
+    /// Has those live pairs of which `are` is true look at the terms of their route again.
+    pub(crate) fn renew_terms(&self, are: impl Fn(&PairEntry) -> bool) {
+        for pair in self.pairs().iter().filter(|pair| are(pair)) {
+            pair.has_renewal.store(true, Ordering::Release);
+            pair.wake();
+        }
+    }
+
+    /// The names that live pairs have.
+    pub(crate) fn names(&self) -> NamesInUse {
+        let mut names = NamesInUse::default();
+        for pair in self.lock().values() {
+            let all = [
+                (&mut names.listeners, &pair.listener),
+                (&mut names.routes, &pair.names.route),
+                (&mut names.upstreams, &pair.names.upstream),
+            ];
+            for (names, name) in all {
+                if !names.contains(name) {
+                    names.insert(Arc::clone(name));
+                }
+            }
+        }
+        names
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PairId, Arc<PairEntry>>> {
@@ -248,10 +292,23 @@ impl PairEntry {
     /// Tells the pair; a stronger order replaces a weaker one.
     pub(crate) fn order(&self, order: Order) {
         self.order.fetch_max(order as u8, Ordering::Release);
-        let waker = self.waker();
-        if let Some(waker) = &*waker {
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether there is something that the pair has been told and has to look at.
+    pub(crate) fn has_orders(&self) -> bool {
+        self.ordered() != Order::None || self.has_renewal.load(Relaxed)
+    }
+
+    /// Whether the terms of the route have changed since this was asked last.
+    pub(crate) fn take_renewal(&self) -> bool {
+        self.has_renewal.load(Relaxed) && self.has_renewal.swap(false, Ordering::AcqRel)
     }
 
     /// What the pair has been told.

@@ -46,6 +46,7 @@ use crate::admission::PairPermit;
 use crate::budget::Permit;
 use crate::entrance::Place;
 use crate::leg::Leg;
+use crate::live_terms::LiveTerms;
 use crate::registry::{Order, Registration};
 use crate::settings::Terms;
 use crate::worker::Load;
@@ -59,6 +60,7 @@ pub(crate) struct NewPair {
     /// Bytes that came behind the handshake in the same segment: they belong to the WebSocket.
     pub(crate) early: PerSide<Bytes>,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) live_terms: Arc<LiveTerms>,
     pub(crate) metrics: Arc<PairMetrics>,
     pub(crate) registration: Registration,
     /// How long the handshake took.
@@ -93,6 +95,7 @@ pub(crate) struct Splice {
     // Not as a duration, which takes four times the room.
     handshake_us: u32,
     terms: Arc<Terms>,
+    live_terms: Arc<LiveTerms>,
     metrics: OpenPair,
     registration: Registration,
     _places: Places,
@@ -146,6 +149,7 @@ impl Splice {
             concluded: false,
             handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
             terms,
+            live_terms: pair.live_terms,
             metrics: pair.metrics.open(),
             registration: pair.registration,
             _places: pair.places,
@@ -222,7 +226,7 @@ impl Splice {
         if let Some(stalled) = stalled {
             self.excuse(stalled, now);
         }
-        self.follow_orders();
+        self.follow_orders(now);
         if let Some(early) = self.early.take() {
             for side in Side::BOTH {
                 if !early[side].is_empty() {
@@ -261,7 +265,11 @@ impl Splice {
 
     /// An order to end at once is not put off by what there is to read. That to say farewell is: see
     /// [`Splice::judge`].
-    fn follow_orders(&mut self) {
+    fn follow_orders(&mut self, now: Instant) {
+        if self.registration.entry().take_renewal() {
+            self.terms = self.live_terms.renewed(&self.terms);
+            self.heart.set_policy(self.terms.keepalive, now);
+        }
         if self.registration.entry().ordered() == Order::Cut {
             self.fate.by_lubdub(Cause::Drain);
             for side in Side::BOTH {
@@ -278,7 +286,7 @@ impl Splice {
     /// Both sides are read, both take what they are sent, and lubdub owes nobody anything.
     fn is_plain(&self) -> bool {
         self.early.is_none()
-            && self.registration.entry().ordered() == Order::None
+            && !self.registration.entry().has_orders()
             && self.ends.client.is_plain()
             && self.ends.upstream.is_plain()
     }

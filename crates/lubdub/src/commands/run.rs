@@ -9,57 +9,51 @@ use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::{Drained, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::activation::Activation;
 use crate::admin::{self, Admin, Readiness};
-use crate::config::Config;
+use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
+use crate::reload::{Purpose, Reloader};
 use crate::service_manager::ServiceManager;
 use crate::version;
 
 /// A proxy with all that belongs to it.
 pub(crate) struct Running {
-    pub(crate) proxy: Proxy,
+    pub(crate) proxy: Arc<Proxy>,
     pub(crate) metrics: Arc<Metrics>,
     /// Where the admin listener is, if there is one.
     pub(crate) admin: Option<std::net::SocketAddr>,
     ready: Arc<Readiness>,
 }
 
-/// Signals that end the program, and one that must not.
+/// Signals that end the program.
 struct Ending {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 /// How often histogram samples are taken up; they pile up otherwise.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
-pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
+    let config = config::load(&sources, &Machine::probe())?;
     // Before there is another thread.
     let activation = Activation::from_environment();
     // To the end, which waits a little for who reads it.
     let log = Log::start(config.log)?;
     // What `lubdub check` would have said.
-    for warning in config.warnings.iter() {
-        warn!(
-            warning = warning.slug,
-            setting = warning.setting(),
-            reason = warning.reason,
-            see = warning.see(),
-            "the configuration has a warning"
-        );
-    }
+    config.warnings.log();
     for (flag, replaced) in config.replacements() {
         info!(flag, replaced, "a flag replaces what is set elsewhere");
     }
     raise_file_limit();
     let ran = activation
         .map_err(anyhow::Error::from)
-        .and_then(|activation| run_logged(config, activation, &log));
+        .and_then(|activation| run_logged(sources, config, activation, &log));
     match ran {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
@@ -69,19 +63,34 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_logged(config: Config, activation: Activation, log: &Log) -> anyhow::Result<()> {
+fn run_logged(
+    sources: Sources,
+    config: Config,
+    activation: Activation,
+    log: &Log,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config, activation, log))
+    runtime.block_on(serve(sources, config, activation, log))
 }
 
-async fn serve(config: Config, activation: Activation, log: &Log) -> anyhow::Result<()> {
+async fn serve(
+    sources: Sources,
+    config: Config,
+    activation: Activation,
+    log: &Log,
+) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
-    let manager = ServiceManager::from_environment();
-    let running = Running::start(config, activation)?;
+    let hangup = signal(SignalKind::hangup())?;
+    let manager = Arc::new(ServiceManager::from_environment());
+    let running = Running::start(config.clone(), activation)?;
     log.count_losses(&running.metrics);
+    let (proxy, metrics) = (Arc::clone(&running.proxy), Arc::clone(&running.metrics));
+    let told = Arc::clone(&manager);
+    let reloader = Reloader::new(sources, config, proxy, metrics, log.dial(), told);
+    tokio::spawn(reload_on(hangup, Arc::new(reloader)));
     manager.ready();
     let proxy = running.proxy.control();
     let service = async {
@@ -137,7 +146,7 @@ impl Running {
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
         let sockets = activation.for_listeners(&settings.listeners);
-        let proxy = Proxy::start_on(settings, &metrics, sockets)?;
+        let proxy = Arc::new(Proxy::start_on(settings, &metrics, sockets)?);
         let ready = Arc::<Readiness>::default();
         let mut address = None;
         if let Some(settings) = &config.admin {
@@ -179,20 +188,24 @@ impl Ending {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     async fn wait(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return info!("told to stop by SIGTERM"),
-                _ = self.interrupt.recv() => return info!("told to stop by SIGINT"),
-                // It ends a program that does not listen for it, pairs and all, and who sends it
-                // to a server means something else.
-                _ = self.hangup.recv() => warn!("SIGHUP is ignored: the configuration is read at start only"),
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => info!("told to stop by SIGTERM"),
+            _ = self.interrupt.recv() => info!("told to stop by SIGINT"),
         }
+    }
+}
+
+/// Reads the configuration again with each SIGHUP.
+async fn reload_on(mut hangup: Signal, reloader: Arc<Reloader>) {
+    while hangup.recv().await.is_some() {
+        info!("told to reload by SIGHUP");
+        let reloader = Arc::clone(&reloader);
+        // It has said what happened.
+        let _ = spawn_blocking(move || reloader.reload(Purpose::Apply)).await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! need not be said, [`raw`] gives it the shape of the program, [`resolve`] reads it, and [`lint`]
 //! doubts it. What the keys are is declared once, in [`keys`].
 
+mod change;
 mod choice;
 mod duration;
 mod error;
@@ -38,9 +39,11 @@ use std::net::SocketAddr;
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
+pub(crate) use change::Change;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};
+pub(crate) use keys::Applies;
 pub(crate) use layers::{FileSource, FlagValue, Replaced, Sources};
 pub(crate) use machine::Machine;
 pub(crate) use name::same as same_name;
@@ -178,6 +181,11 @@ impl Config {
         };
         let flags: BTreeSet<_> = self.replaced.iter().map(|each| each.flag).collect();
         flags.into_iter().map(of_flag).collect()
+    }
+
+    /// What is different in `next`.
+    pub(crate) fn changes_to<'a>(&'a self, next: &'a Self) -> Vec<Change<'a>> {
+        change::between(&self.effective, &next.effective)
     }
 
     /// Every key that is in effect as TOML, with its origin in a comment.

@@ -50,6 +50,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "Its books could not be closed. Its count was.",
     ),
     DROPPED,
+    error(
+        "the reload is refused: all is as it was",
+        &["reason"],
+        "One for each mistake. `lubdub check` says the same.",
+    ),
     warn(
         "budget used up",
         &["budget", "name", "places", "effect"],
@@ -95,11 +100,6 @@ pub(crate) const EVENTS: &[Event] = &[
         &[],
         "If it lasts, the service manager ends lubdub (`WatchdogSec`).",
     ),
-    warn(
-        "SIGHUP is ignored: the configuration is read at start only",
-        &[],
-        "Nothing has changed.",
-    ),
     info(
         "lubdub starts",
         &["version", "revision"],
@@ -130,6 +130,21 @@ pub(crate) const EVENTS: &[Event] = &[
         "every worker answers again",
         &[],
         "The watchdog is told so again.",
+    ),
+    info(
+        "told to reload by SIGHUP",
+        &[],
+        "The configuration is read again.",
+    ),
+    info(
+        "a setting has changed",
+        &["setting", "before", "after", "origin", "applies"],
+        "One for each key that a reload has changed.",
+    ),
+    info(
+        "configuration reloaded",
+        &["generation", "changes"],
+        "What was read is in effect. No live pair has ended, unless it belongs to what was removed with `on_removed = \"drain\"`.",
     ),
     info(
         "pair ended",

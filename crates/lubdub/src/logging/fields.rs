@@ -20,8 +20,14 @@ pub(crate) enum Kind {
 /// Every field, in the order of the alphabet.
 pub(crate) const FIELDS: &[Field] = &[
     text("address", "Where something listens."),
+    text("after", "The new value of a setting."),
+    text(
+        "applies",
+        "From when on a new value holds ([in words](config.md#reloads)).",
+    ),
     text("at", "The place in the source."),
     text("backtrace", "The calls that led there."),
+    text("before", "The old value of a setting."),
     text("budget", "The key of the budget, such as `limits.pairs`."),
     text(
         "by",
@@ -35,6 +41,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "cause",
         "Why the pair ended ([all of them](../topics/troubleshooting.md#why-a-pair-ended)).",
     ),
+    number("changes", "Keys whose value is another one."),
     text(
         "client",
         "Address and port of the client; behind a load balancer [the balancer's](../topics/load-balancers.md#addresses).",
@@ -74,6 +81,10 @@ pub(crate) const FIELDS: &[Field] = &[
     text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
     text("flag", "The flag."),
+    number(
+        "generation",
+        "The number of the configuration that is in effect: 1 at the start, one more with each reload.",
+    ),
     number("handshake_us", "From the client's request to the 101."),
     text(
         "hint",
@@ -103,6 +114,10 @@ pub(crate) const FIELDS: &[Field] = &[
     number(
         "older_than_ms",
         "It is about pairs that opened so long ago, or longer.",
+    ),
+    text(
+        "origin",
+        "Where a value was set: a file, a variable or a flag.",
     ),
     text(
         "outcome",

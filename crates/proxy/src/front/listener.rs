@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use lubdub_metrics::Pause;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -39,9 +40,10 @@ pub(crate) struct Acceptor {
     // Not the runtime's own listener: that would register each connection with the acceptor's
     // event queue, only to take it out again for the worker's.
     socket: AsyncFd<TcpListener>,
-    /// What waits in its accept queue is not lost with this process.
+    /// What waits in its accept queue is not lost when it is closed here.
     is_lent: bool,
-    entrance: Arc<Entrance>,
+    /// The listener as it is now: a reload may change it.
+    entrance: Arc<ArcSwap<Entrance>>,
     shared: Arc<Shared>,
 }
 
@@ -75,7 +77,8 @@ impl Bound {
     }
 
     /// Takes a socket on which somebody else listens as well, and goes on to when lubdub has ended.
-    pub(crate) fn lent(socket: TcpListener) -> io::Result<Self> {
+    pub(crate) fn lent(socket: &TcpListener) -> io::Result<Self> {
+        let socket = socket.try_clone()?;
         socket.set_nonblocking(true)?;
         let listening = SockRef::from(&socket);
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
@@ -105,7 +108,7 @@ impl Acceptor {
     /// Has this runtime wait for connections.
     pub(crate) fn new(
         bound: Bound,
-        entrance: Arc<Entrance>,
+        entrance: Arc<ArcSwap<Entrance>>,
         shared: Arc<Shared>,
         runtime: &Handle,
     ) -> io::Result<Self> {
@@ -124,8 +127,8 @@ impl Acceptor {
         })
     }
 
-    fn name(&self) -> &Arc<str> {
-        &self.entrance.listener.name
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.entrance.load().listener.name)
     }
 
     /// Accepts until `stop`, then what waits in the accept queue: closing the socket over it would
@@ -166,7 +169,7 @@ impl Acceptor {
                 return;
             }
             let place = loop {
-                if let Some(place) = self.entrance.try_place_beyond(Self::BEYOND) {
+                if let Some(place) = self.entrance.load_full().try_place_beyond(Self::BEYOND) {
                     break place;
                 }
                 self.shared.idle.close_oldest();
@@ -196,7 +199,7 @@ impl Acceptor {
         loop {
             // Not before somebody is there: an idle listener must not hold another's last place.
             let mut ready = self.socket.readable().await?;
-            let place = match self.entrance.try_place() {
+            let place = match self.entrance.load_full().try_place() {
                 Some(place) => place,
                 // The runtime remembers the last one that came: nobody has to go for that one.
                 None if !self.is_somebody_there() => {
@@ -236,7 +239,7 @@ impl Acceptor {
     /// Waits for a place for one more connection. Those on which nothing is under way have to go for
     /// it, the oldest first.
     async fn place(&self) -> Place {
-        let (entrance, shared) = (&self.entrance, &self.shared);
+        let (entrance, shared) = (self.entrance.load_full(), &self.shared);
         let find = async {
             let mut place = pin!(entrance.place());
             let mut is_told = false;
@@ -262,7 +265,7 @@ impl Acceptor {
         let worker = crew.least_loaded();
         worker.spawn(newcomer::serve(
             newcomer,
-            Arc::clone(&self.entrance),
+            self.entrance.load_full(),
             Arc::clone(&self.shared),
             Arc::clone(worker),
             // Counted here, not when the worker gets to it: a burst must not all go to one.

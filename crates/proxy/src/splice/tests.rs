@@ -20,9 +20,10 @@ use lubdub_metrics::{BuildInfo, Metrics, Names};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::admission::{Admission, UpgradePermit};
-use crate::registry::{PairEntry, Registry, RouteNames};
-use crate::settings::Limits;
+use crate::admission::Admission;
+use crate::registry::{Identity, PairEntry, Registry};
+use crate::route;
+use crate::settings::{self, Limits};
 use crate::socket::Socket;
 use crate::splice::outlet::Fin;
 
@@ -87,20 +88,20 @@ impl Pair {
             head_bytes: 65_536,
         };
         let admission = Admission::new(&limits);
+        let route = route::testing::state(&settings::testing::route("main"));
         let now = clock();
         let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let registration = Arc::new(Registry::new(now)).register(
-            "main".into(),
-            Arc::new(RouteNames {
-                route: "main".into(),
-                upstream: "main".into(),
-            }),
-            nobody,
-            nobody,
-            None,
-            now,
-        );
+        let upgrade = admission.upgrade(&route, nobody.ip()).unwrap();
+        let identity = Identity {
+            listener: "main".into(),
+            names: Arc::clone(&route.names),
+            client: nobody,
+            upstream: nobody,
+            request: None,
+        };
+        let registration = Arc::new(Registry::new(now)).register(identity, now);
         let (client, upstream) = tokio::join!(connection(), connection());
+        let terms = Arc::new(terms);
         let splice = Splice::new(NewPair {
             legs: PerSide {
                 client: client.0,
@@ -110,14 +111,15 @@ impl Pair {
                 client: Bytes::new(),
                 upstream: Bytes::new(),
             },
-            terms: Arc::new(terms),
+            live_terms: Arc::new(LiveTerms::new(&terms)),
+            terms,
             metrics: of_pair,
             registration,
             handshake: Duration::ZERO,
             entropy: Entropy::from_bytes([7; Entropy::LEN]),
             chance: 0.5,
             places: Places {
-                _pair: admission.pair(UpgradePermit::default()).unwrap(),
+                _pair: admission.pair(upgrade).unwrap(),
                 _client: None,
                 _upstream: admission.sockets.try_take().unwrap(),
                 _load: Load::default(),
