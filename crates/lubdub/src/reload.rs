@@ -7,6 +7,7 @@ use lubdub_metrics::{Metrics, Reload};
 use lubdub_proxy::{Proxy, StartError};
 use tracing::{error, info};
 
+use crate::certificates::Watch;
 use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
 use crate::logging::LogDial;
 use crate::service_manager::ServiceManager;
@@ -17,6 +18,7 @@ pub(crate) struct Reloader {
     sources: Sources,
     proxy: Arc<Proxy>,
     metrics: Arc<Metrics>,
+    certificates: Arc<Watch>,
     log: LogDial,
     manager: Arc<ServiceManager>,
     /// What is in effect.
@@ -71,6 +73,7 @@ impl Reloader {
         config: Config,
         proxy: Arc<Proxy>,
         metrics: Arc<Metrics>,
+        certificates: Arc<Watch>,
         log: LogDial,
         manager: Arc<ServiceManager>,
     ) -> Self {
@@ -79,6 +82,7 @@ impl Reloader {
             sources,
             proxy,
             metrics,
+            certificates,
             log,
             manager,
             config: Mutex::new(config),
@@ -152,6 +156,7 @@ impl Reloader {
             Purpose::Try => self.proxy.try_reload(&next.settings)?,
             Purpose::Apply => {
                 report.generation = self.proxy.reload(next.settings.clone())?;
+                self.certificates.follow(next.certificates.clone());
                 self.log.turn(next.log);
                 *config = next;
             }

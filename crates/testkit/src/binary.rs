@@ -141,6 +141,11 @@ impl Binary {
         self.log.expect(message).await
     }
 
+    /// Waits until there are so many lines with this message, and returns the last of them.
+    pub async fn expect_logged_times(&self, message: &str, times: usize) -> Value {
+        self.log.expect_times(message, times).await
+    }
+
     /// The lines so far that are kept: all but the late ones of a long log.
     #[must_use]
     pub fn logged(&self) -> Vec<Value> {
@@ -386,10 +391,15 @@ impl Log {
     }
 
     async fn expect(&self, message: &str) -> Value {
+        self.expect_times(message, 1).await
+    }
+
+    async fn expect_times(&self, message: &str, times: usize) -> Value {
         let mut changed = self.changed.clone();
         let found = timeout(PATIENCE, async {
             loop {
-                let line = self.lines().into_iter().find(|line| line["msg"] == message);
+                let lines = self.lines().into_iter();
+                let line = lines.filter(|line| line["msg"] == message).nth(times - 1);
                 if line.is_some() || changed.changed().await.is_err() {
                     return line;
                 }
@@ -398,10 +408,13 @@ impl Log {
         match found.await {
             Ok(Some(line)) => line,
             Ok(None) => panic!(
-                "lubdub ended before it logged {message:?}: {:#?}",
+                "lubdub ended before it logged {message:?} {times} times: {:#?}",
                 self.lines()
             ),
-            Err(_) => panic!("lubdub has not logged {message:?}: {:#?}", self.lines()),
+            Err(_) => panic!(
+                "lubdub has not logged {message:?} {times} times: {:#?}",
+                self.lines()
+            ),
         }
     }
 

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::activation::Activation;
 use crate::admin::{self, Admin, Readiness};
+use crate::certificates::Watch;
 use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Purpose, Reloader};
@@ -27,6 +28,7 @@ pub(crate) struct Running {
     /// Where the admin listener is, if there is one.
     pub(crate) admin: Option<std::net::SocketAddr>,
     ready: Arc<Readiness>,
+    certificates: Arc<Watch>,
 }
 
 /// Signals that end the program.
@@ -89,7 +91,16 @@ async fn serve(
     log.count_losses(&running.metrics);
     let (proxy, metrics) = (Arc::clone(&running.proxy), Arc::clone(&running.metrics));
     let told = Arc::clone(&manager);
-    let reloader = Reloader::new(sources, config, proxy, metrics, log.dial(), told);
+    let certificates = Arc::clone(&running.certificates);
+    let reloader = Reloader::new(
+        sources,
+        config,
+        proxy,
+        metrics,
+        certificates,
+        log.dial(),
+        told,
+    );
     tokio::spawn(reload_on(hangup, Arc::new(reloader)));
     manager.ready();
     let proxy = running.proxy.control();
@@ -145,6 +156,8 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
+        let certificates = Watch::start(config.certificates, Arc::clone(&metrics))
+            .context("cannot start the thread that watches certificates")?;
         let sockets = activation.for_listeners(&settings.listeners);
         let proxy = Arc::new(Proxy::start_on(settings, &metrics, sockets)?);
         let ready = Arc::<Readiness>::default();
@@ -173,6 +186,7 @@ impl Running {
             metrics,
             admin: address,
             ready,
+            certificates: Arc::new(certificates),
         })
     }
 

@@ -5,6 +5,7 @@
 //! need not be said, [`raw`] gives it the shape of the program, [`resolve`] reads it, and [`lint`]
 //! doubts it. What the keys are is declared once, in [`keys`].
 
+mod certificate;
 mod change;
 mod choice;
 mod duration;
@@ -39,6 +40,9 @@ use std::net::SocketAddr;
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
+#[cfg(test)]
+pub(crate) use certificate::CertificateFiles;
+pub(crate) use certificate::{CertificateSettings, Digest};
 pub(crate) use change::Change;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
@@ -68,6 +72,8 @@ pub(crate) struct Config {
     pub admin: Option<AdminSettings>,
     /// What is logged and how.
     pub log: LogSettings,
+    /// The certificates of the listeners.
+    pub certificates: Vec<CertificateSettings>,
     /// What will not do in practice.
     pub warnings: Warnings,
     /// What `--listen` and `--upstream` have replaced.
@@ -121,6 +127,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             settings: resolved.settings,
             admin: resolved.admin,
             log: resolved.log,
+            certificates: resolved.certificates,
             effective: tree,
         }),
         _ => Err(mistakes),

@@ -100,6 +100,11 @@ pub(crate) const EVENTS: &[Event] = &[
         &[],
         "If it lasts, the service manager ends lubdub (`WatchdogSec`).",
     ),
+    warn(
+        "the files of a certificate cannot be used; the one before stays in use",
+        &["listener", "certificate", "reason"],
+        "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
+    ),
     info(
         "lubdub starts",
         &["version", "revision"],
@@ -124,6 +129,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "listening on a socket that was passed",
         &["name", "address"],
         "By socket activation, for a listener or the admin listener: it was not bound again.",
+    ),
+    info(
+        "a new certificate is in use",
+        &["listener", "certificate", "not_after", "names"],
+        "Its files have changed. New connections are shown it; those that are open go on.",
+    ),
+    info(
+        "the files of a certificate hold the one in use again",
+        &["listener", "certificate"],
+        "After a warning that they cannot be used.",
     ),
     info("ready", &["workers"], "Connections are accepted."),
     info(

@@ -41,6 +41,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "cause",
         "Why the pair ended ([all of them](../topics/troubleshooting.md#why-a-pair-ended)).",
     ),
+    text("certificate", "The certificate's configured name."),
     number("changes", "Keys whose value is another one."),
     text(
         "client",
@@ -107,6 +108,8 @@ pub(crate) const FIELDS: &[Field] = &[
         "name",
         "Whose budget it is, where each upstream or route has its own; what whoever passed a socket calls it.",
     ),
+    text("names", "The first of the host names in it."),
+    text("not_after", "When it expires."),
     number(
         "not_logged",
         "So many like this one were not written since the last that was.",

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 
+use super::certificate::CertificateSettings;
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
@@ -34,6 +35,8 @@ pub(crate) struct Resolved {
     pub admin: Option<AdminSettings>,
     /// To the log.
     pub log: LogSettings,
+    /// The certificates of the listeners.
+    pub certificates: Vec<CertificateSettings>,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -63,8 +66,9 @@ pub(crate) fn resolve(
     circle::refuse(raw, &addresses, mistakes);
 
     base_terms?;
+    let (listeners, certificates) = listeners?;
     let settings = Settings {
-        listeners: listeners?,
+        listeners,
         routes: routes?.into_iter().map(Arc::new).collect(),
         timeouts: timeouts?,
         limits: limits?,
@@ -77,6 +81,7 @@ pub(crate) fn resolve(
         settings,
         admin: admin?,
         log: log?,
+        certificates,
     })
 }
 
