@@ -4,6 +4,7 @@ mod changes;
 mod drains;
 mod log;
 mod reloads;
+mod service;
 
 use std::fs;
 use std::path::Path;

@@ -85,9 +85,16 @@ if has systemd-analyze; then
     # The program need not be installed to be verified.
     sed "s|/usr/local/bin/lubdub|$lubdub|" deploy/systemd/lubdub.service >"$unit"
     try "systemd-analyze verify lubdub.service" silent systemd-analyze verify --man=no "$unit"
+    cp deploy/systemd/lubdub.socket "$work/unit"
+    try "systemd-analyze verify lubdub.socket" silent systemd-analyze verify --man=no "$work/unit/lubdub.socket"
+    systemd=$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
     try "systemd-analyze security lubdub.service" \
         systemd-analyze security --no-pager --offline=true --threshold=20 "$unit"
     for file in deploy/systemd/lubdub.service.d/*.conf; do
+        if [ "$(basename "$file")" = notify-reload.conf ] && [ "${systemd:-0}" -lt 253 ]; then
+            leave "systemd-analyze verify with notify-reload.conf" "systemd $systemd is older than 253"
+            continue
+        fi
         mkdir -p "$unit.d"
         cp "$file" "$unit.d"
         try "systemd-analyze verify with $(basename "$file")" silent systemd-analyze verify --man=no "$unit"

@@ -1,7 +1,12 @@
 //! Shutdown: everybody is told at the next frame boundary, and who does not listen is cut.
 
+use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use lubdub_proxy::Drained;
 use lubdub_testkit::frame::Frame;
+use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
@@ -183,4 +188,33 @@ async fn farewells_are_spread() {
     // Each has a slot of its own in it (more of that in binary/drains.rs).
     assert!(told.iter().any(|at| *at < ms(200)), "{told:?}");
     assert!(told.iter().any(|at| *at >= ms(200)), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_waits_at_a_socket_of_somebody_elses_is_left_to_the_next() {
+    let upstreams = Upstream::listen();
+    let socket = Arc::new(TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
+    let start = || {
+        let proxy = ProxyBox::new().with(|proxy| {
+            proxy.limits.connections = NonZeroUsize::MIN;
+            proxy.drain.timeout = ms(200);
+            proxy.socket = Some(Arc::clone(&socket));
+        });
+        proxy.start(&upstreams)
+    };
+    let first = start();
+    let mut slow = first.dial().connect().await;
+    slow.ask(&Request::upgrade("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    // There is no place for this one: the kernel has accepted it, and lubdub has not.
+    let mut eager = first.dial().connect().await;
+    eager.ask(&Request::upgrade("/")).await;
+    // So nobody makes room before the listener is closed.
+    assert_eq!(first.drain().await, Drained::Clean);
+    let _second = start();
+    let mut upstream = upstreams.accept_websocket().await;
+    eager.expect_switch().await;
+    eager.send_text("hello").await;
+    upstream.expect_text("hello").await;
 }

@@ -30,6 +30,7 @@ use self::guest::Guest;
 use self::narrator::{Ear, Narrator};
 use self::page::Page;
 use self::stage::{Manner, Person, Speaker, Stage};
+use crate::activation::Activation;
 use crate::commands::run::Running;
 use crate::config::{self, Config, FlagValue, Machine, Sources};
 use crate::logging;
@@ -89,7 +90,7 @@ async fn play(narrator: &Arc<Narrator>, lasting: Option<Duration>) -> anyhow::Re
     let backend = Backend::bind(Arc::clone(&stage)).await?;
     let echo = backend.local_addr()?;
     tokio::spawn(backend.serve());
-    let running = Running::start(configuration(echo)?, None)?;
+    let running = Running::start(configuration(echo)?, Activation::default(), None)?;
     let addresses = running.proxy.addresses();
     let (_, proxy) = addresses.first().context("the proxy does not listen")?;
     let admin = running.admin.context("the admin listener is off")?;

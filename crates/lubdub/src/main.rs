@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod activation;
 mod admin;
 mod certificates;
 mod cli;
@@ -12,6 +13,7 @@ mod line_queue;
 mod logging;
 mod output;
 mod reload;
+mod service_manager;
 mod version;
 
 use std::process::ExitCode;

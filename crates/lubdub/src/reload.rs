@@ -11,6 +11,7 @@ use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
 use crate::logging::LogDial;
+use crate::service_manager::ServiceManager;
 
 /// Reads the configuration again, from what it was read from at the start.
 #[derive(Debug)]
@@ -22,8 +23,18 @@ pub(crate) struct Reloader {
     /// Who may ask the admin listener, if there is one.
     access: Option<Arc<SharedAccess>>,
     log: LogDial,
+    manager: Arc<ServiceManager>,
     /// What is in effect.
     config: Mutex<Config>,
+}
+
+/// What it takes to read the configuration again.
+#[derive(Debug)]
+pub(crate) struct Again {
+    /// What it was read from.
+    pub(crate) sources: Sources,
+    pub(crate) log: LogDial,
+    pub(crate) manager: Arc<ServiceManager>,
 }
 
 /// What a reload has changed, or would change.
@@ -68,17 +79,21 @@ pub(crate) enum Refused {
 // === impl Reloader ===
 
 impl Reloader {
-    /// `config` was read from `sources`, and is in effect.
+    /// `config` was read from the sources, and is in effect.
     pub(crate) fn new(
-        sources: Sources,
+        again: Again,
         config: Config,
         proxy: Arc<Proxy>,
         metrics: Arc<Metrics>,
         certificates: Arc<Watch>,
         access: Option<Arc<SharedAccess>>,
-        log: LogDial,
     ) -> Self {
         metrics.configured(SystemTime::now());
+        let Again {
+            sources,
+            log,
+            manager,
+        } = again;
         Self {
             sources,
             proxy,
@@ -86,6 +101,7 @@ impl Reloader {
             certificates,
             access,
             log,
+            manager,
             config: Mutex::new(config),
         }
     }
@@ -98,7 +114,13 @@ impl Reloader {
     pub(crate) fn reload(&self, purpose: Purpose) -> Result<Report, Refused> {
         // One at a time: the next one is compared with what this one has put in effect.
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if purpose == Purpose::Apply {
+            self.manager.reloading();
+        }
         let result = self.next(&mut config, purpose);
+        if purpose == Purpose::Apply {
+            self.manager.ready();
+        }
         drop(config);
         if purpose == Purpose::Try {
             return result;

@@ -213,11 +213,6 @@ table! {
         "When the configuration that is in effect was read: at the last reload that was applied, or at the start.",
     )
     .in_seconds();
-    DRAIN_REMAINING_PAIRS = Metric::gauge(
-        "lubdub_drain_remaining_pairs",
-        &[],
-        "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
-    );
     TLS_CERTIFICATE_EXPIRY = Metric::gauge(
         "lubdub_tls_certificate_expiry_timestamp_seconds",
         &[Listener, Certificate],
@@ -282,6 +277,11 @@ table! {
         "lubdub_refusals_not_logged_total",
         &[Outcome],
         "Requests and connections that were not served and have no line of their own in the log, because log.refusals or log.level allows no more.",
+    );
+    DRAIN_REMAINING_PAIRS = Metric::gauge(
+        "lubdub_drain_remaining_pairs",
+        &[],
+        "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
     );
 }
 

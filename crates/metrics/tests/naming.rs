@@ -68,6 +68,7 @@ fn rows_are_those_of_the_design_in_its_order() {
             "accept_paused_seconds_total",
             "log_lines_dropped_total",
             "refusals_not_logged_total",
+            "drain_remaining_pairs",
         ]
     );
 }

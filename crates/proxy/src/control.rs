@@ -7,10 +7,14 @@ use std::time::Duration;
 use crate::drain::{DrainError, Progress, Selection};
 use crate::registry::Registry;
 use crate::shared::Shared;
+use crate::worker::Crew;
 
 /// A running proxy, as an operator holds it.
 #[derive(Debug, Clone)]
-pub struct Control(Arc<Shared>);
+pub struct Control {
+    shared: Arc<Shared>,
+    crew: Arc<Crew>,
+}
 
 /// The names by which parts of a proxy can be chosen: those in its settings, and those of live pairs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,23 +26,28 @@ pub struct Names {
 }
 
 impl Control {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(crate) fn new(shared: Arc<Shared>, crew: Arc<Crew>) -> Self {
+        Self { shared, crew }
+    }
+
+    /// Waits until every worker has shown that it does not hang.
+    pub async fn hear_workers(&self) {
+        self.crew.answer().await;
     }
 
     /// The live pairs.
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
-        &self.0.registry
+        &self.shared.registry
     }
 
     /// The names that there are.
     #[must_use]
     pub fn names(&self) -> Names {
         let mut names = Names::default();
-        let generation = self.0.generation.load();
+        let generation = self.shared.generation.load();
         names.listeners.extend(generation.listeners.iter().cloned());
-        let of_pairs = self.0.registry.pairs();
+        let of_pairs = self.shared.registry.pairs();
         for pair in &of_pairs {
             names.listeners.insert(Arc::clone(&pair.listener));
         }
@@ -61,9 +70,9 @@ impl Control {
         selection: Selection,
         spread: Option<Duration>,
     ) -> Result<Progress, DrainError> {
-        let mut terms = self.0.generation.load().general.drain;
+        let mut terms = self.shared.generation.load().general.drain;
         terms.spread = spread.unwrap_or(terms.spread);
-        self.0.drains.start(selection, terms)
+        self.shared.drains.start(selection, terms)
     }
 
     /// Calls a drain off: who was not told yet goes on.
@@ -71,18 +80,18 @@ impl Control {
     /// # Errors
     /// If there is none, or it belongs to the end of the process.
     pub fn call_off_drain(&self) -> Result<Progress, DrainError> {
-        self.0.drains.call_off()
+        self.shared.drains.call_off()
     }
 
     /// What is known of the latest drain.
     #[must_use]
     pub fn latest_drain(&self) -> Option<Progress> {
-        self.0.drains.progress()
+        self.shared.drains.progress()
     }
 
     /// Whether all of it is drained, or about to be: it is not ready for anybody new.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.0.drains.is_whole()
+        self.shared.drains.is_whole()
     }
 }

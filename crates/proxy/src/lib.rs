@@ -39,4 +39,5 @@ mod worker;
 
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
+pub use front::listeners::Sockets;
 pub use proxy::{Drained, Proxy, StartError};

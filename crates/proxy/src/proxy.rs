@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::admission::Admission;
 use crate::control::Control;
 use crate::drain::Drains;
-use crate::front::listeners::Listeners;
+use crate::front::listeners::{Listeners, Sockets};
 use crate::generation::{General, Generation};
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
@@ -92,6 +92,19 @@ impl Proxy {
     /// # Errors
     /// If an address cannot be bound or a thread not be started; then nothing is left running.
     pub fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+        Self::start_on(settings, metrics, Sockets::new())
+    }
+
+    /// The same, with sockets for some of the listeners that somebody else has bound, and listens on as
+    /// well: these are not bound again, and what waits in their accept queues at the end is left there.
+    ///
+    /// # Errors
+    /// As for [`Proxy::start`].
+    pub fn start_on(
+        settings: Settings,
+        metrics: &Arc<Metrics>,
+        sockets: Sockets,
+    ) -> Result<Self, StartError> {
         let admission = Admission::new(&settings.limits);
         let common = Common {
             sockets: Arc::clone(&admission.sockets),
@@ -135,7 +148,7 @@ impl Proxy {
         let proxy = Self {
             shared,
             workers,
-            listeners: Listeners::default(),
+            listeners: Listeners::on(sockets),
             common,
             reloading: Mutex::default(),
             stop: CancellationToken::new(),
@@ -219,7 +232,7 @@ impl Proxy {
     /// What an operator may do to it, or ask of it, while it runs.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.shared))
+        Control::new(Arc::clone(&self.shared), Arc::clone(self.workers.crew()))
     }
 
     /// How many tasks are alive on its workers: those that accept, serve connections, shake hands

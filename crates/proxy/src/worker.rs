@@ -107,6 +107,19 @@ impl Crew {
         &self.workers[n % self.workers.len()]
     }
 
+    /// Waits until each of them has done something that it was given just now.
+    pub(crate) async fn answer(&self) {
+        let asked: Vec<_> = self
+            .workers
+            .iter()
+            .map(|worker| worker.runtime.spawn(async {}))
+            .collect();
+        for answer in asked {
+            // One whose runtime has ended does not hang.
+            let _ = answer.await;
+        }
+    }
+
     pub(crate) fn least_loaded(&self) -> &Arc<Worker> {
         self.workers
             .iter()
@@ -138,5 +151,30 @@ impl Worker {
 impl Drop for Load {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_hangs_does_not_answer() {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        let workers = Workers::start(two, &TaskTracker::new()).unwrap();
+        workers.crew().answer().await;
+        let (go_on, wait) = mpsc::channel::<()>();
+        workers.crew().on_duty(1).runtime().spawn(async move {
+            let _ = wait.recv();
+        });
+        let answer = timeout(Duration::from_millis(50), workers.crew().answer()).await;
+        assert!(answer.is_err());
+        go_on.send(()).unwrap();
+        workers.crew().answer().await;
     }
 }

@@ -4,7 +4,8 @@
 //! of another package cannot ask cargo for it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +60,38 @@ impl Binary {
     /// If it is not built, or does not start.
     pub async fn start_with(settings: &[&str]) -> Self {
         let mut command = Command::new(path());
+        command.env_clear().stdin(Stdio::null());
+        Self::launch(command, settings).await
+    }
+
+    /// Starts it with these settings and this environment, as a service manager does.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_as_service(settings: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(path());
+        command.env_clear().envs(environment.iter().copied());
+        command.stdin(Stdio::null());
+        Self::launch(command, settings).await
+    }
+
+    /// Starts it on a socket that listens already, as a service manager does that activates it.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_on(socket: &TcpListener, name: &str, settings: &[&str]) -> Self {
+        let socket = socket.try_clone().expect("there is a descriptor");
+        // It is the third descriptor that is passed, to the process that is named: only a shell knows
+        // which that will be.
+        let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "sh"]).arg(path());
+        command.env_clear().env("LISTEN_FDNAMES", name);
+        command.stdin(Stdio::from(OwnedFd::from(socket)));
+        Self::launch(command, settings).await
+    }
+
+    async fn launch(mut command: Command, settings: &[&str]) -> Self {
         command
             .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
             .args(["--set", "admin.address=127.0.0.1:0"]);
@@ -80,8 +113,6 @@ impl Binary {
 
     async fn run(mut command: Command) -> Self {
         let mut child = command
-            .env_clear()
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -99,6 +130,12 @@ impl Binary {
             admin: address(&admin),
             log,
         }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
     }
 
     /// Where clients connect.

@@ -1,7 +1,7 @@
 //! A proxy in a box: lubdub in this process, on a port of its own, with nothing going on but what
 //! the test asks for. No own pings, and patience where the test says nothing else.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use lubdub_proxy::settings::{
     Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
     Settings, Terms, Upstream as UpstreamSettings,
 };
-use lubdub_proxy::{Drained, Proxy};
+use lubdub_proxy::{Drained, Proxy, Sockets};
 
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
@@ -34,6 +34,8 @@ pub struct ProxyBox {
     pub forwarded: Forwarded,
     /// Where it listens; port 0 lets the kernel choose.
     pub listen: SocketAddr,
+    /// The socket on which it listens instead, as somebody else does.
+    pub socket: Option<Arc<TcpListener>>,
     /// The host that the route is for; `None` for all.
     pub host: Option<String>,
     /// Pairs at a time on the route.
@@ -90,6 +92,7 @@ impl ProxyBox {
                 via: false,
             },
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            socket: None,
             host: None,
             route_pairs: None,
             listener_tls: None,
@@ -165,7 +168,12 @@ impl ProxyBox {
             revision: "test",
         };
         let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
-        let proxy = Proxy::start(self.settings(upstream), &metrics)
+        let mut sockets = Sockets::new();
+        if let Some(socket) = &self.socket {
+            let socket = socket.try_clone().expect("there is a descriptor");
+            sockets.insert("main".into(), socket);
+        }
+        let proxy = Proxy::start_on(self.settings(upstream), &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
         let [(_, address)] = proxy.addresses()[..] else {
             unreachable!("there is one listener");

@@ -39,9 +39,21 @@ const BACKLOG: i32 = 128;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Admin {
-    pub(crate) fn bind(settings: &AdminSettings, state: State) -> io::Result<Self> {
+    /// Binds it, unless there is a socket already.
+    pub(crate) fn bind(
+        settings: &AdminSettings,
+        passed: Option<std::net::TcpListener>,
+        state: State,
+    ) -> io::Result<Self> {
+        let listener = match passed {
+            Some(socket) => {
+                socket.set_nonblocking(true)?;
+                TcpListener::from_std(socket)?
+            }
+            None => listen(settings)?,
+        };
         Ok(Self {
-            listener: listen(settings)?,
+            listener,
             state: Arc::new(state),
         })
     }

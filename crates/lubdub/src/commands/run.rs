@@ -12,11 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
+use crate::activation::Activation;
 use crate::admin::{self, Admin, Readiness, SharedAccess};
 use crate::certificates::Watch;
 use crate::config::{self, Config, Machine, Sources};
-use crate::logging::{Log, LogDial};
-use crate::reload::{Purpose, Reloader};
+use crate::logging::Log;
+use crate::reload::{Again, Purpose, Reloader};
+use crate::service_manager::ServiceManager;
 use crate::version;
 
 /// A proxy with all that belongs to it.
@@ -28,13 +30,6 @@ pub(crate) struct Running {
     ready: Arc<Readiness>,
     reloader: Option<Arc<Reloader>>,
     _certificates: Arc<Watch>,
-}
-
-/// What it takes to read the configuration again.
-pub(crate) struct Again {
-    /// What it was read from.
-    pub(crate) sources: Sources,
-    pub(crate) log: LogDial,
 }
 
 /// Signals that end the program.
@@ -49,6 +44,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Runs the proxy until it is told to stop.
 pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
     let config = config::load(&sources, &Machine::probe())?;
+    // Before there is another thread.
+    let activation = Activation::from_environment();
     // To the end, which waits a little for who reads it.
     let log = Log::start(config.log)?;
     // What `lubdub check` would have said.
@@ -57,7 +54,10 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
         info!(flag, replaced, "a flag replaces what is set elsewhere");
     }
     raise_file_limit();
-    match run_logged(sources, config, &log) {
+    let ran = activation
+        .map_err(anyhow::Error::from)
+        .and_then(|activation| run_logged(sources, config, activation, &log));
+    match ran {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             error!(error = format!("{error:#}"), "lubdub cannot go on");
@@ -66,42 +66,67 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_logged(sources: Sources, config: Config, log: &Log) -> anyhow::Result<()> {
+fn run_logged(
+    sources: Sources,
+    config: Config,
+    activation: Activation,
+    log: &Log,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(sources, config, log))
+    runtime.block_on(serve(sources, config, activation, log))
 }
 
-async fn serve(sources: Sources, config: Config, log: &Log) -> anyhow::Result<()> {
+async fn serve(
+    sources: Sources,
+    config: Config,
+    activation: Activation,
+    log: &Log,
+) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
     let hangup = signal(SignalKind::hangup())?;
+    let manager = Arc::new(ServiceManager::from_environment());
     let again = Again {
         sources,
         log: log.dial(),
+        manager: Arc::clone(&manager),
     };
-    let running = Running::start(config, Some(again))?;
+    let running = Running::start(config, activation, Some(again))?;
     log.count_losses(&running.metrics);
     if let Some(reloader) = running.reloader.clone() {
         tokio::spawn(reload_on(hangup, reloader));
     }
-    ending.wait().await;
-    tokio::select! {
-        drained = running.drain() => {
-            if let Drained::Cut(pairs) = drained {
-                warn!(pairs, "pairs were cut");
-            }
-            info!("lubdub ends");
-            Ok(())
+    manager.ready();
+    let proxy = running.proxy.control();
+    let service = async {
+        ending.wait().await;
+        tokio::select! {
+            drained = running.drain() => Ok(drained),
+            () = ending.wait() => Err(anyhow::anyhow!("ended at once by a second signal")),
+            never = manager.tell_of_the_end() => match never {},
         }
-        () = ending.wait() => anyhow::bail!("ended at once by a second signal"),
+    };
+    let drained = tokio::select! {
+        drained = service => drained?,
+        never = manager.tell_of_pairs(&proxy) => match never {},
+        never = manager.tell_of_life(async || proxy.hear_workers().await) => match never {},
+    };
+    if let Drained::Cut(pairs) = drained {
+        warn!(pairs, "pairs were cut");
     }
+    info!("lubdub ends");
+    Ok(())
 }
 
 impl Running {
     /// Starts the proxy and its admin listener. The configuration can be reloaded if `again` says how.
-    pub(crate) fn start(config: Config, again: Option<Again>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        config: Config,
+        mut activation: Activation,
+        again: Option<Again>,
+    ) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,
@@ -133,15 +158,15 @@ impl Running {
         let workers = settings.workers;
         let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
             .context("cannot start the thread that watches certificates")?;
-        let proxy = Arc::new(Proxy::start(settings, &metrics)?);
+        let sockets = activation.for_listeners(&settings.listeners);
+        let proxy = Arc::new(Proxy::start_on(settings, &metrics, sockets)?);
         let certificates = Arc::new(certificates);
         let admin = config.admin.clone();
         let access = admin.as_ref().map(SharedAccess::new).map(Arc::new);
-        let reloader = again.map(|Again { sources, log }| {
+        let reloader = again.map(|again| {
             let (proxy, metrics) = (Arc::clone(&proxy), Arc::clone(&metrics));
             let (certificates, access) = (Arc::clone(&certificates), access.clone());
-            let reloader =
-                Reloader::new(sources, config, proxy, metrics, certificates, access, log);
+            let reloader = Reloader::new(again, config, proxy, metrics, certificates, access);
             Arc::new(reloader)
         });
         let ready = Arc::<Readiness>::default();
@@ -150,7 +175,8 @@ impl Running {
             let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
             let reloader = reloader.clone();
             let state = admin::State::new(access, metrics, proxy.control(), ready, reloader);
-            let admin = Admin::bind(settings, state)
+            let passed = activation.for_admin(settings);
+            let admin = Admin::bind(settings, passed, state)
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);
@@ -158,6 +184,7 @@ impl Running {
             info!(address = %bound, "admin listens");
             tokio::spawn(admin.serve());
         }
+        activation.tell_of_the_rest();
         for (listener, address) in proxy.addresses() {
             info!(%listener, %address, "listening");
         }

@@ -86,6 +86,21 @@ pub(crate) const EVENTS: &[Event] = &[
         "What `lubdub check` says too. lubdub runs with it.",
     ),
     warn(
+        "a socket that was passed belongs to no listener",
+        &["name", "address"],
+        "By socket activation. No listener has its name or its address. It is closed; whoever passed it may go on listening, and clients wait in vain.",
+    ),
+    warn(
+        "the service manager cannot be told (NOTIFY_SOCKET)",
+        &["error"],
+        "lubdub goes on. It is said once until it can be told again.",
+    ),
+    warn(
+        "a worker does not answer; the watchdog is told nothing until it does",
+        &[],
+        "If it lasts, the service manager ends lubdub (`WatchdogSec`).",
+    ),
+    warn(
         "the files of a certificate cannot be used; the one before stays in use",
         &["listener", "certificate", "reason"],
         "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
@@ -111,6 +126,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "One for each listener.",
     ),
     info(
+        "listening on a socket that was passed",
+        &["name", "address"],
+        "By socket activation, for a listener or the admin listener: it was not bound again.",
+    ),
+    info(
         "a new certificate is in use",
         &["listener", "certificate", "not_after", "names"],
         "Its files have changed. New connections are shown it; those that are open go on.",
@@ -121,6 +141,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "After a warning that they cannot be used.",
     ),
     info("ready", &["workers"], "Connections are accepted."),
+    info(
+        "every worker answers again",
+        &[],
+        "The watchdog is told so again.",
+    ),
     info(
         "told to reload by SIGHUP",
         &[],

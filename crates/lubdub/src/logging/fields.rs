@@ -106,7 +106,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("missed", "So many found no place."),
     text(
         "name",
-        "Whose budget it is, where each upstream or route has its own.",
+        "Whose budget it is, where each upstream or route has its own; what whoever passed a socket calls it.",
     ),
     text("names", "The first of the host names in it."),
     text("not_after", "When it expires."),

@@ -31,6 +31,7 @@ use crate::worker::Crew;
 pub(crate) struct Bound {
     socket: TcpListener,
     address: SocketAddr,
+    is_lent: bool,
 }
 
 /// Accepts connections for one listener.
@@ -39,6 +40,8 @@ pub(crate) struct Acceptor {
     // Not the runtime's own listener: that would register each connection with the acceptor's
     // event queue, only to take it out again for the worker's.
     socket: AsyncFd<TcpListener>,
+    /// What waits in its accept queue is not lost when it is closed here.
+    is_lent: bool,
     /// The listener as it is now: a reload may change it.
     entrance: Arc<ArcSwap<Entrance>>,
     shared: Arc<Shared>,
@@ -66,7 +69,26 @@ impl Bound {
         socket.listen(Self::BACKLOG)?;
         let socket = TcpListener::from(socket);
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            is_lent: false,
+        })
+    }
+
+    /// Takes a socket on which somebody else listens as well, and goes on to when lubdub has ended.
+    pub(crate) fn lent(socket: &TcpListener) -> io::Result<Self> {
+        let socket = socket.try_clone()?;
+        socket.set_nonblocking(true)?;
+        let listening = SockRef::from(&socket);
+        crate::socket::Socket::prepare(SockRef::from(&socket))?;
+        listening.listen(Self::BACKLOG)?;
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket,
+            address,
+            is_lent: true,
+        })
     }
 
     /// The address that it got.
@@ -91,6 +113,7 @@ impl Acceptor {
         runtime: &Handle,
     ) -> io::Result<Self> {
         let _within = runtime.enter();
+        let is_lent = bound.is_lent;
         #[expect(
             deprecated,
             reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
@@ -98,6 +121,7 @@ impl Acceptor {
         let socket = AsyncFd::with_interest(bound.socket, Interest::READABLE)?;
         Ok(Self {
             socket,
+            is_lent,
             entrance,
             shared,
         })
@@ -108,7 +132,8 @@ impl Acceptor {
     }
 
     /// Accepts until `stop`, then what waits in the accept queue: closing the socket over it would
-    /// reset connections that the clients believe to have.
+    /// reset connections that the clients believe to have. Where somebody else listens as well, these are
+    /// left to the next who accepts.
     pub(crate) async fn run(self, crew: Arc<Crew>, stop: CancellationToken) {
         let mut starved: Option<Instant> = None;
         while let Some(accepted) = stop.run_until_cancelled(self.accept()).await {
@@ -127,6 +152,9 @@ impl Acceptor {
                     debug!(listener = %self.name(), %error, "a connection went before it was accepted");
                 }
             }
+        }
+        if self.is_lent {
+            return;
         }
         let rest = self.shared.cutting.run_until_cancelled(self.empty(&crew));
         rest.await;

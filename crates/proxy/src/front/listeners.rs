@@ -1,6 +1,7 @@
 //! The listeners that are open. They come and go with the generations; one whose address stays, stays open.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -14,10 +15,15 @@ use crate::settings;
 use crate::shared::Shared;
 use crate::worker::Crew;
 
+/// Listening sockets that are there already, by the names of their listeners.
+pub type Sockets = BTreeMap<Arc<str>, TcpListener>;
+
 /// The listeners that are open.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     open: Mutex<Vec<Open>>,
+    /// Sockets of somebody else's, for the listeners with these names.
+    lent: Sockets,
     /// Who accepts there.
     acceptors: TaskTracker,
 }
@@ -63,6 +69,13 @@ enum Step {
 // === impl Listeners ===
 
 impl Listeners {
+    pub(crate) fn on(lent: Sockets) -> Self {
+        Self {
+            lent,
+            ..Self::default()
+        }
+    }
+
     /// Binds those that are not open yet.
     ///
     /// # Errors
@@ -79,7 +92,11 @@ impl Listeners {
                 address: listener.address,
                 error,
             };
-            Bound::new(listener).map(Plan::Comes).map_err(wrong)
+            let bound = match self.lent.get(&listener.name) {
+                Some(socket) => Bound::lent(socket),
+                None => Bound::new(listener),
+            };
+            bound.map(Plan::Comes).map_err(wrong)
         };
         wanted
             .iter()

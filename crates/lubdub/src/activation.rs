@@ -1,0 +1,132 @@
+//! Socket activation (sd_listen_fds(3)): listening sockets that whoever started lubdub has bound, and
+//! keeps. So clients wait while lubdub is started again, and are not refused.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use listenfd::ListenFd;
+use lubdub_proxy::Sockets;
+use lubdub_proxy::settings::Listener;
+use tracing::{info, warn};
+
+use crate::config::{AdminSettings, same_name};
+
+/// The sockets that were passed.
+#[derive(Debug, Default)]
+pub(crate) struct Activation(Vec<Passed>);
+
+/// One of them.
+#[derive(Debug)]
+struct Passed {
+    /// What the other side calls it; empty if it did not say.
+    name: String,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+/// Why a descriptor that was passed cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "descriptor {number} of those that were passed ({name:?}, LISTEN_FDS) is of no use: {error}"
+)]
+pub(crate) struct Unusable {
+    number: usize,
+    name: String,
+    error: io::Error,
+}
+
+/// What the admin listener's socket is called.
+const ADMIN: &str = "admin";
+
+impl Activation {
+    /// Takes what was passed to this process. To be called before there are other threads: the variables
+    /// that tell of it are taken out of the environment, so that nothing is passed on by mistake.
+    pub(crate) fn from_environment() -> Result<Self, Unusable> {
+        // Meant for another process if it is not ours, and for nobody if nobody is named.
+        let pid = std::env::var("LISTEN_PID");
+        if pid.is_ok_and(|pid| pid == std::process::id().to_string()) {
+            let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+            Self::take(ListenFd::from_env(), &names)
+        } else {
+            Ok(Self::default())
+        }
+    }
+
+    fn take(mut passed: ListenFd, names: &str) -> Result<Self, Unusable> {
+        let mut names = names.split(':');
+        let mut sockets = Vec::new();
+        for number in 0..passed.len() {
+            let name = names.next().unwrap_or_default().to_owned();
+            let taken = passed.take_tcp_listener(number).and_then(|socket| {
+                let socket = socket.ok_or(io::ErrorKind::NotFound)?;
+                Ok((socket.local_addr()?, socket))
+            });
+            match taken {
+                Ok((address, socket)) => sockets.push(Passed {
+                    name,
+                    address,
+                    socket,
+                }),
+                Err(error) => {
+                    return Err(Unusable {
+                        number,
+                        name,
+                        error,
+                    });
+                }
+            }
+        }
+        Ok(Self(sockets))
+    }
+
+    /// The sockets of these listeners: by name, or else by address.
+    pub(crate) fn for_listeners(&mut self, listeners: &[Listener]) -> Sockets {
+        let mut sockets = Sockets::new();
+        // All names first, so that an address cannot take what a name asks for.
+        for by_name in [true, false] {
+            for listener in listeners {
+                let name = &listener.name;
+                if sockets.contains_key(name) {
+                    continue;
+                }
+                let found = match by_name {
+                    true => self.take_if(|passed| same_name(&passed.name, name)),
+                    false => self.take_if(|passed| passed.address == listener.address),
+                };
+                if let Some(passed) = found {
+                    sockets.insert(name.clone(), passed.socket);
+                }
+            }
+        }
+        sockets
+    }
+
+    /// The admin listener's.
+    pub(crate) fn for_admin(&mut self, settings: &AdminSettings) -> Option<TcpListener> {
+        self.take_if(|passed| same_name(&passed.name, ADMIN))
+            .or_else(|| self.take_if(|passed| passed.address == settings.address))
+            .map(|passed| passed.socket)
+    }
+
+    /// Tells of what nobody has taken: its clients would wait for ever.
+    pub(crate) fn tell_of_the_rest(self) {
+        for passed in self.0 {
+            warn!(
+                name = passed.name,
+                address = %passed.address,
+                "a socket that was passed belongs to no listener"
+            );
+        }
+    }
+
+    fn take_if(&mut self, wanted: impl Fn(&Passed) -> bool) -> Option<Passed> {
+        let found = self.0.iter().position(wanted)?;
+        let passed = self.0.remove(found);
+        info!(
+            name = passed.name,
+            address = %passed.address,
+            "listening on a socket that was passed"
+        );
+        Some(passed)
+    }
+}

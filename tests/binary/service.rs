@@ -1,0 +1,205 @@
+//! As a service: what the service manager is told, and sockets that it passes.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use lubdub_testkit::binary::Binary;
+use lubdub_testkit::http::Request;
+use lubdub_testkit::peer::{Dial, Upstream};
+use lubdub_testkit::{PATIENCE, ms};
+use rustix::process::Signal;
+use tokio::net::UnixDatagram;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use crate::pair;
+
+/// A stand-in for the service manager.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn listen(test: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-notify"));
+        // Of a run before.
+        let _ = std::fs::remove_file(&path);
+        let socket = UnixDatagram::bind(&path).expect("a new socket");
+        Self { socket, path }
+    }
+
+    async fn start(&self, upstreams: &Upstream, settings: &[&str], watchdog: &str) -> Binary {
+        let url = format!("upstream.main.url=ws://{}", upstreams.address());
+        let path = self.path.to_str().expect("text");
+        let environment = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", watchdog)];
+        Binary::start_as_service(&[&[url.as_str()], settings].concat(), &environment).await
+    }
+
+    async fn next(&self) -> String {
+        let mut message = [0; 1024];
+        let len = timeout(PATIENCE, self.socket.recv(&mut message)).await;
+        let len = len.expect("a message in time").expect("a message");
+        String::from_utf8_lossy(&message[..len]).into_owned()
+    }
+
+    /// Waits for this message, whatever comes before.
+    async fn expect(&self, wanted: &str) {
+        let mut before = Vec::new();
+        while before.last().is_none_or(|last| last != wanted) {
+            before.push(self.next().await);
+            assert!(before.len() < 1000, "no {wanted}: {before:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_service_manager_is_told_how_it_is() {
+    let manager = Manager::listen("told");
+    let upstreams = Upstream::listen();
+    let settings = ["timeouts.close=4s"];
+    let mut lubdub = manager.start(&upstreams, &settings, "0").await;
+    assert_eq!(manager.next().await, "READY=1");
+    assert_eq!(manager.next().await, "STATUS=0 pairs");
+    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    manager.expect("STATUS=1 pair").await;
+    lubdub.signal(Signal::TERM);
+    manager.expect("STOPPING=1").await;
+    client.expect_close(1012).await;
+    upstream.expect_close(1001).await;
+    // Nobody answers these, so that the drain goes on for a while: it is told more than once.
+    manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
+    manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
+    drop((client, upstream));
+    assert_eq!(lubdub.expect_exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_service_manager_is_told_of_a_reload() {
+    let manager = Manager::listen("reload");
+    let upstreams = Upstream::listen();
+    let lubdub = manager.start(&upstreams, &[], "0").await;
+    manager.expect("STATUS=0 pairs").await;
+    lubdub.signal(Signal::HUP);
+    let told = manager.next().await;
+    let micros = told.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
+    let micros = micros.and_then(|micros| micros.parse::<u64>().ok());
+    assert!(micros.is_some_and(|micros| micros > 0), "{told}");
+    manager.expect("READY=1").await;
+}
+
+#[tokio::test]
+async fn a_watchdog_hears_nothing_from_a_process_that_stands_still() {
+    let manager = Manager::listen("watchdog");
+    let upstreams = Upstream::listen();
+    let lubdub = manager.start(&upstreams, &[], "400000").await;
+    for _ in 0..3 {
+        manager.expect("WATCHDOG=1").await;
+    }
+    lubdub.signal(Signal::STOP);
+    // What was sent before.
+    while timeout(ms(300), manager.next()).await.is_ok() {}
+    let silence = timeout(ms(500), manager.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+    lubdub.signal(Signal::CONT);
+    manager.expect("WATCHDOG=1").await;
+}
+
+/// A client that connects again and again until it is told to stop: how often it was served, how often
+/// it was told to come back, and what went wrong.
+async fn insist(address: SocketAddr, mut stop: oneshot::Receiver<()>) -> (usize, usize) {
+    let (mut served, mut put_off) = (0, 0);
+    while stop.try_recv().is_err() {
+        let mut client = Dial::to(address).connect().await;
+        client.ask(&Request::upgrade("/")).await;
+        // Whoever is started again takes a while.
+        match client.expect_head().await.status() {
+            101 => served += 1,
+            503 => put_off += 1,
+            other => panic!("nobody is answered with {other}"),
+        }
+    }
+    (served, put_off)
+}
+
+/// Sockets that the service manager keeps are a queue in which clients wait for the successor.
+#[tokio::test]
+async fn a_restart_under_socket_activation_refuses_nobody() {
+    const CLIENTS: usize = 4;
+    let upstreams = Upstream::listen();
+    let url = format!("upstream.main.url=ws://{}", upstreams.address());
+    let accepting = tokio::spawn(async move {
+        loop {
+            drop(upstreams.accept_websocket().await);
+        }
+    });
+    let socket = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let address = socket.local_addr().expect("an address");
+    let mut lubdub = Binary::start_on(&socket, "main", &[&url]).await;
+    assert_eq!(lubdub.address(), address);
+    let (stops, clients): (Vec<_>, Vec<_>) = (0..CLIENTS)
+        .map(|_| {
+            let (stop, stopped) = oneshot::channel();
+            (stop, tokio::spawn(insist(address, stopped)))
+        })
+        .unzip();
+    for _ in 0..3 {
+        sleep(ms(300)).await;
+        lubdub.signal(Signal::TERM);
+        assert_eq!(lubdub.expect_exit().await.code(), Some(0));
+        let pairs = lubdub.logged();
+        let pairs = pairs.iter().filter(|line| line["msg"] == "pair ended");
+        assert!(pairs.count() > 0, "each of them has served");
+        // Meanwhile clients wait in the accept queue.
+        sleep(ms(100)).await;
+        lubdub = Binary::start_on(&socket, "main", &[&url]).await;
+    }
+    sleep(ms(300)).await;
+    for stop in stops {
+        stop.send(()).expect("it goes on");
+    }
+    for client in clients {
+        let (served, put_off) = client.await.expect("nobody is refused");
+        assert!(served > 3, "{served} times served");
+        // At most once in each restart: whoever was let in a moment before.
+        assert!(put_off <= 3, "{put_off} times put off");
+    }
+    accepting.abort();
+}
+
+#[tokio::test]
+async fn a_socket_is_found_by_its_address_too() {
+    let upstreams = Upstream::listen();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let address = socket.local_addr().expect("an address");
+    let url = format!("upstream.main.url=ws://{}", upstreams.address());
+    let listen = format!("listen.main.address={address}");
+    let lubdub = Binary::start_on(&socket, "lubdub.socket", &[&url, &listen]).await;
+    assert_eq!(lubdub.address(), address);
+    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    client.send_text("hello").await;
+    upstream.expect_text("hello").await;
+}
+
+#[tokio::test]
+async fn the_admin_listener_can_have_a_socket_too() {
+    let upstreams = Upstream::listen();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let url = format!("upstream.main.url=ws://{}", upstreams.address());
+    let lubdub = Binary::start_on(&socket, "admin", &[&url]).await;
+    assert_eq!(lubdub.admin_address(), socket.local_addr().unwrap());
+    assert_eq!(lubdub.admin("/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_socket_that_no_listener_takes_is_told_of() {
+    let upstreams = Upstream::listen();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let url = format!("upstream.main.url=ws://{}", upstreams.address());
+    let lubdub = Binary::start_on(&socket, "other", &[&url]).await;
+    let told = lubdub
+        .expect_logged("a socket that was passed belongs to no listener")
+        .await;
+    assert_eq!(told["name"], "other");
+    assert_eq!(told["address"], socket.local_addr().unwrap().to_string());
+}
