@@ -1,6 +1,9 @@
 //! The real program, as a process: signals, the admin listener, and a stall of the whole process.
 
+mod changes;
+mod drains;
 mod log;
+mod reloads;
 
 use std::fs;
 use std::path::Path;

@@ -5,12 +5,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lubdub_keepalive::{PerSide, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::settings::{Listener, Logging, Route, Settings, Upstream};
 use lubdub_proxy::{Drained, Proxy};
 use lubdub_testkit::PATIENCE;
 use lubdub_testkit::http::{Request, SWITCHING};
@@ -28,7 +26,7 @@ impl Stage {
     pub(crate) async fn open(settings: ProxyBox) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a port");
         let proxy = start(settings, &listener);
-        let [(_, address)] = *proxy.addresses() else {
+        let [(_, address)] = proxy.addresses()[..] else {
             unreachable!("there is one listener");
         };
         // lubdub accepts on this thread: the ends must not block it until they are connected.
@@ -87,38 +85,7 @@ fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
         revision: "test",
     };
     let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
-    let settings = Settings {
-        listeners: vec![Listener {
-            name: "main".into(),
-            address: (Ipv4Addr::LOCALHOST, 0).into(),
-            v6_only: false,
-            tls: None,
-        }],
-        routes: vec![Arc::new(Route {
-            name: "main".into(),
-            host: None,
-            path_prefix: "/".to_owned(),
-            upstream: Arc::new(Upstream {
-                name: "main".into(),
-                host: address.ip().to_string().into(),
-                port: address.port(),
-                tls: None,
-                waiting: settings.waiting,
-                requests: settings.requests,
-                pool: settings.pool,
-                pool_age: settings.pool_age,
-            }),
-            terms: Arc::new(settings.terms),
-            pairs: None,
-        })],
-        timeouts: settings.timeouts,
-        limits: settings.limits,
-        forwarded: settings.forwarded,
-        drain: settings.drain,
-        logging: Logging::default(),
-        workers: NonZeroUsize::MIN,
-    };
-    Proxy::start(settings, &metrics).expect("the proxy starts")
+    Proxy::start(settings.settings(address), &metrics).expect("the proxy starts")
 }
 
 /// An end that neither waits for ever nor holds bytes back.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
-use lubdub_proxy::settings::{Listener, Logging, Route, Settings, Upstream as Backend};
+use lubdub_proxy::settings::{Listener, Settings};
 use lubdub_testkit::http::{Request, SWITCHING};
 
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
@@ -190,7 +190,7 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     let proxy = Proxy::start(two_listeners(&upstreams), &metrics).expect("loopback has free ports");
     let mut pairs = Vec::new();
     // Whichever of them is idle, the other has one client after the other.
-    for &(_, address) in proxy.addresses() {
+    for (_, address) in proxy.addresses() {
         for _ in 0..3 {
             let client = Dial::to(address);
             pairs.push(tokio::join!(
@@ -203,42 +203,14 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
 
 /// Two listeners, and one place for handshakes.
 fn two_listeners(upstreams: &Upstream) -> Settings {
-    let of_box = ProxyBox::new();
     let listener = |name: &str| Listener {
         name: name.into(),
         address: (Ipv4Addr::LOCALHOST, 0).into(),
         v6_only: false,
         tls: None,
     };
-    let address = upstreams.address();
-    let backend = Backend {
-        name: "main".into(),
-        host: address.ip().to_string().into(),
-        port: address.port(),
-        tls: None,
-        waiting: of_box.waiting,
-        requests: of_box.requests,
-        pool: of_box.pool,
-        pool_age: of_box.pool_age,
-    };
-    let route = Route {
-        name: "main".into(),
-        host: None,
-        path_prefix: "/".to_owned(),
-        upstream: Arc::new(backend),
-        terms: Arc::new(of_box.terms),
-        pairs: None,
-    };
-    let mut limits = of_box.limits;
-    limits.handshakes = NonZeroUsize::MIN;
-    Settings {
-        listeners: vec![listener("one"), listener("two")],
-        routes: vec![Arc::new(route)],
-        timeouts: of_box.timeouts,
-        limits,
-        forwarded: of_box.forwarded,
-        drain: of_box.drain,
-        logging: Logging::default(),
-        workers: NonZeroUsize::MIN,
-    }
+    let mut settings = ProxyBox::new().settings(upstreams.address());
+    settings.limits.handshakes = NonZeroUsize::MIN;
+    settings.listeners = vec![listener("one"), listener("two")];
+    settings
 }

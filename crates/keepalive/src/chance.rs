@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// `SplitMix64` (Steele, Lea, Flood 2014). Not for secrets: nonces and mask keys come from the
 /// operating system.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Chance(u64);
 
 impl Chance {

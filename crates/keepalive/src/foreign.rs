@@ -1,13 +1,17 @@
 //! The endpoints' own pings to one side that are still of interest: an endpoint may leave out the
 //! pong to all but the latest of several pings (RFC 6455 5.5.3), and own pings stand among them.
 
+use serde::{Deserialize, Serialize};
+
+use crate::heartbeat::InvalidState;
 use crate::stamps::Stamps;
 
 /// The latest foreign ping of each gap between own pings, in stream order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct ForeignPings(Vec<ForeignPing>);
 
 /// The latest foreign ping of a gap.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ForeignPing {
     /// How many own pings stand before it in the stream.
     after: u64,
@@ -21,13 +25,29 @@ impl ForeignPings {
     /// One gap more than there are unanswered own pings.
     const GAPS: usize = Stamps::COUNT + 1;
 
+    /// RFC 6455 5.5.
+    const PAYLOAD_MAX: usize = 125;
+
     /// Bound of [`heap_size`](Self::heap_size): a vector at most doubles, and so does a buffer of
-    /// at most 125 bytes (RFC 6455 5.5).
-    pub(crate) const HEAP_MAX: usize = 2 * Self::GAPS * (size_of::<ForeignPing>() + 125);
+    /// a payload.
+    pub(crate) const HEAP_MAX: usize =
+        2 * Self::GAPS * (size_of::<ForeignPing>() + Self::PAYLOAD_MAX);
 
     pub(crate) fn heap_size(&self) -> usize {
         let payloads = self.0.iter().map(|ping| ping.payload.capacity());
         self.0.capacity() * size_of::<ForeignPing>() + payloads.sum::<usize>()
+    }
+
+    /// Whether it can be what was kept of a stream in which so many own pings stand.
+    pub(crate) fn check(&self, own: u64) -> Result<(), InvalidState> {
+        let is_ordered = self.0.is_sorted_by(|one, next| one.after < next.after);
+        let fits = |ping: &ForeignPing| {
+            ping.after <= own && ping.payload.len() <= Self::PAYLOAD_MAX && ping.times > 0
+        };
+        if self.0.len() <= Self::GAPS && is_ordered && self.0.iter().all(fits) {
+            return Ok(());
+        }
+        Err(InvalidState("endpoints' pings that cannot have been kept"))
     }
 
     /// One took its place in the stream, behind so many own pings.

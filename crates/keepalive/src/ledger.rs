@@ -8,13 +8,16 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::foreign::ForeignPings;
+use crate::heartbeat::InvalidState;
 use crate::moment::Moment;
 use crate::payload::{Nonce, PingPayload};
 use crate::stamps::Stamps;
 
-/// The pings of one side that are still of interest.
-#[derive(Debug)]
+/// The pings of one side that are still of interest. Plain data: it goes along to another process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
     nonce: Nonce,
     /// The sequence number of the next own ping to be written; all below were used.
@@ -27,7 +30,8 @@ pub(crate) struct Ledger {
     foreign: ForeignPings,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Placed {
     No,
     Unanswered,
@@ -86,6 +90,18 @@ impl Ledger {
             placed: Placed::No,
             foreign: ForeignPings::default(),
         }
+    }
+
+    /// More pings than a pair can have been sent.
+    const SENT_MAX: u64 = 1 << 62;
+
+    /// Whether it can be a ledger that was kept of a side.
+    pub(crate) fn check(&self) -> Result<(), InvalidState> {
+        let unanswered = self.next.checked_sub(self.oldest);
+        if self.next > Self::SENT_MAX || unanswered.is_none_or(|n| n > Self::UNANSWERED as u64) {
+            return Err(InvalidState("own pings that cannot have been sent"));
+        }
+        self.foreign.check(self.next + 1)
     }
 
     /// The sequence number that the next own ping to be written will have: how many were written.

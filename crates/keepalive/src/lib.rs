@@ -24,7 +24,9 @@ mod side;
 mod stamps;
 
 pub use entropy::Entropy;
-pub use heartbeat::{Heartbeat, Output, PongVerdict, Reading, Vitals};
+pub use heartbeat::{
+    Heartbeat, HeartbeatState, InvalidState, Output, PongVerdict, Reading, Vitals,
+};
 pub use payload::PingPayload;
 pub use policy::{Enforce, Evidence, InvalidPolicy, Jitter, Mode, Policy};
 pub use rtt::Rtt;

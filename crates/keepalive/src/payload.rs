@@ -1,13 +1,15 @@
 //! What an own ping carries, so that its pong is recognised with certainty.
 
+use serde::{Deserialize, Serialize};
+
 /// What tells a side's own pings from everybody else's. Unpredictable to the endpoints, so not for
 /// logs.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Nonce([u8; 8]);
 
 /// The application data of an own ping: a random nonce of its pair and side, then the ping's
 /// sequence number. The other endpoint never sees it, so it cannot make one that matches.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PingPayload([u8; Self::LEN]);
 
 // === impl Nonce ===

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::moment::Span;
 
 /// The heartbeat of one side: how often it is pinged and when its silence is a lapse.
@@ -22,7 +24,8 @@ pub struct Policy {
 }
 
 /// From when the next own ping is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// From the last own ping: always ping.
     #[default]

@@ -1,11 +1,17 @@
 //! The heartbeat of one side: when it is pinged next, and until when it has to give a sign of
 //! life. Its pings and pongs are kept by the [`Ledger`].
 
+mod change;
+mod state;
+
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::state::PulseState;
 use crate::chance::Chance;
 use crate::ledger::{Answer, Ledger, Reply, Written};
-use crate::moment::{Moment, Span};
+use crate::moment::{Grid, Moment, Span};
 use crate::payload::{Nonce, PingPayload};
 use crate::policy::{Enforce, Evidence, Mode, Policy};
 use crate::rtt::Rtt;
@@ -39,7 +45,8 @@ pub(crate) struct Pulse {
 }
 
 /// Where the one own ping that may be owed stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum OwnPing {
     /// Not due.
     Resting,
@@ -49,7 +56,7 @@ enum OwnPing {
     Owed(Moment),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Deadline {
     at: Moment,
     /// When the ping was written that runs this clock.
@@ -134,6 +141,10 @@ impl Pulse {
 
     pub(crate) fn answered(&self) -> u64 {
         self.answered
+    }
+
+    pub(crate) fn owes_ping(&self) -> bool {
+        matches!(self.own, OwnPing::Owed(_))
     }
 
     pub(crate) fn heap_size(&self) -> usize {
@@ -226,6 +237,8 @@ impl Pulse {
         self.own = OwnPing::Resting;
         match self.ledger.written(now) {
             Written::Excused => self.mark = self.ledger.next(),
+            // It was on its way already when pings were switched off.
+            Written::Unanswered if !self.is_pinged() => self.mark = self.ledger.next(),
             Written::Unanswered if self.deadline.is_none() => {
                 self.deadline = Some(Deadline {
                     at: now + self.policy.timeout(),
@@ -237,10 +250,7 @@ impl Pulse {
             Written::Unanswered => {}
         }
         self.base = now;
-        if let Some(interval) = self.policy.interval() {
-            let least = self.least(interval);
-            self.wait = chance.draw(self.ledger.next(), least, interval).into();
-        }
+        self.draw(chance);
         delay
     }
 
@@ -269,13 +279,13 @@ impl Pulse {
     }
 
     /// Moves the next ping onto the grid, unless that would be earlier than jitter allows.
-    pub(crate) fn align(&mut self, phase: Span) {
+    pub(crate) fn align(&mut self, grid: Grid) {
         let Some(interval) = self.policy.interval() else {
             return;
         };
         let least = self.least(interval);
         let step = ((interval - least) / Self::STEPS).min(Self::COARSEST);
-        let aligned = (self.base + self.wait).rounded_down(step.into(), phase);
+        let aligned = grid.before(self.base + self.wait, step.into());
         if aligned >= self.base + least {
             self.wait = aligned.span_since(self.base);
         }
@@ -347,6 +357,18 @@ impl Pulse {
         }
     }
 
+    fn is_pinged(&self) -> bool {
+        self.policy.interval().is_some()
+    }
+
+    /// How long after its base the next ping is due is a matter of chance.
+    fn draw(&mut self, chance: Chance) {
+        if let Some(interval) = self.policy.interval() {
+            let least = self.least(interval);
+            self.wait = chance.draw(self.ledger.next(), least, interval).into();
+        }
+    }
+
     /// The next ping is due no earlier than this after its base.
     fn least(&self, interval: Duration) -> Duration {
         match self.ledger.next() {
@@ -404,7 +426,11 @@ impl Pulse {
 
     /// When the next ping is due, unless something holds it back.
     fn scheduled(&self) -> Moment {
-        let base = match self.policy.mode {
+        self.scheduled_in(self.policy.mode)
+    }
+
+    fn scheduled_in(&self, mode: Mode) -> Moment {
+        let base = match mode {
             Mode::Interval => self.base,
             Mode::Idle => self.base.max(self.last_heard),
         };

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Last, smoothed, least and greatest round trip of a side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rtt {
     last: Micros,
     smoothed: Micros,
@@ -13,7 +15,7 @@ pub struct Rtt {
 
 /// Microseconds that saturate at 71 minutes: a quarter of a `Duration`, and there are four of
 /// them on each side of every pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Micros(u32);
 
 impl Rtt {

@@ -1,7 +1,10 @@
 //! The two ends of a pair, seen from the middle.
 
+use serde::{Deserialize, Serialize};
+
 /// One end of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The end that connected to lubdub.
     Client,
@@ -39,7 +42,7 @@ impl std::fmt::Display for Side {
 }
 
 /// A value for each side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PerSide<T> {
     /// The value of the client's side.
     pub client: T,

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::moment::Moment;
 
 /// When each of the last [`Stamps::COUNT`] own pings was written, to a microsecond: the moment of
 /// the last, and how long before each the one before it was.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Stamps {
     /// Microseconds after the pair opened.
     last: u64,

@@ -25,7 +25,7 @@ pub(crate) struct Reader {
     /// Where the lines go.
     pub(crate) writer: Box<dyn Write + Send>,
     /// The line that says how many are missing.
-    pub(crate) notice: fn(u64) -> String,
+    pub(crate) notice: Box<dyn Fn(u64) -> String + Send>,
     /// Told of each error of the writer's.
     pub(crate) on_error: Box<dyn FnMut(io::Error) + Send>,
 }

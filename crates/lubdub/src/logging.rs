@@ -19,6 +19,8 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use lubdub_metrics::Metrics;
@@ -27,6 +29,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload::{self, Handle};
 
 use self::line::{Form, Line, MESSAGE, TARGET};
 use crate::config::{LogFormat, LogSettings};
@@ -36,13 +39,25 @@ use crate::line_queue::{LineQueue, Reader};
 #[derive(Debug)]
 pub(crate) struct Log {
     queue: LineQueue,
+    dial: LogDial,
+}
+
+/// Changes how much is logged, and in what form.
+#[derive(Debug, Clone)]
+pub(crate) struct LogDial {
+    form: CurrentForm,
+    filter: Handle<Targets, Registry>,
 }
 
 /// Writes events as lines.
 struct Lines {
     queue: LineQueue,
-    form: Form,
+    form: CurrentForm,
 }
+
+/// What lines look like now: a reload may change it.
+#[derive(Debug, Clone)]
+struct CurrentForm(Arc<AtomicU8>);
 
 /// What the targets of lubdub's own crates begin with.
 const OURS: &str = "lubdub";
@@ -57,22 +72,40 @@ impl Log {
     /// # Errors
     /// If something else in the process already logs, or a thread cannot be started.
     pub(crate) fn start(settings: LogSettings) -> anyhow::Result<Self> {
-        let form = form(settings.format);
-        let queue = queue(form)?;
+        let form = CurrentForm::new(form(settings.format));
+        let queue = queue(form.clone())?;
         let lines = Lines {
             queue: queue.clone(),
-            form,
+            form: form.clone(),
         };
-        tracing::subscriber::set_global_default(subscriber(settings.level, lines))?;
+        let (subscriber, filter) = subscriber(settings.level, lines);
+        tracing::subscriber::set_global_default(subscriber)?;
         // The usual one writes to standard error itself, and would wait for its reader.
-        let of_panics = queue.clone();
-        std::panic::set_hook(Box::new(move |panic| log_panic(&of_panics, form, panic)));
-        Ok(Self { queue })
+        let (of_panics, in_form) = (queue.clone(), form.clone());
+        std::panic::set_hook(Box::new(move |panic| {
+            log_panic(&of_panics, in_form.get(), panic);
+        }));
+        let dial = LogDial { form, filter };
+        Ok(Self { queue, dial })
+    }
+
+    /// What changes it later.
+    pub(crate) fn dial(&self) -> LogDial {
+        self.dial.clone()
     }
 
     /// Counts lines that are dropped in `lubdub_log_lines_dropped_total`.
     pub(crate) fn count_losses(&self, metrics: &Metrics) {
         self.queue.count_losses(metrics.log_lines_dropped().clone());
+    }
+}
+
+impl LogDial {
+    /// Logs as `settings` say from now on.
+    pub(crate) fn turn(&self, settings: LogSettings) {
+        self.form.set(form(settings.format));
+        // It fails only where the subscriber is gone, and nobody logs then.
+        let _ = self.filter.reload(targets(settings.level));
     }
 }
 
@@ -91,8 +124,8 @@ pub(crate) fn warnings<S>() -> io::Result<impl Layer<S>>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let form = Form::Plain;
-    let queue = queue(form)?;
+    let form = CurrentForm::new(Form::Plain);
+    let queue = queue(form.clone())?;
     Ok(Lines { queue, form }.with_filter(LevelFilter::WARN))
 }
 
@@ -110,15 +143,11 @@ fn form(format: LogFormat) -> Form {
     }
 }
 
-fn queue(form: Form) -> io::Result<LineQueue> {
+fn queue(form: CurrentForm) -> io::Result<LineQueue> {
     LineQueue::start(Reader {
         thread: "lubdub-log",
         writer: Box::new(io::stderr()),
-        notice: match form {
-            Form::Plain => |lines| dropped(Form::Plain, lines),
-            Form::Coloured => |lines| dropped(Form::Coloured, lines),
-            Form::Json => |lines| dropped(Form::Json, lines),
-        },
+        notice: Box::new(move |lines| dropped(form.get(), lines)),
         // Whoever closed standard error wants no log.
         on_error: Box::new(|_| {}),
     })
@@ -135,20 +164,48 @@ fn dropped(form: Form, lines: u64) -> String {
     text
 }
 
-fn subscriber(level: Level, lines: Lines) -> impl Subscriber + Send + Sync {
-    // Libraries are heard when something is wrong, and never more than lubdub itself.
+fn subscriber(
+    level: Level,
+    lines: Lines,
+) -> (
+    impl Subscriber + Send + Sync + use<>,
+    Handle<Targets, Registry>,
+) {
+    let (filter, handle) = reload::Layer::new(targets(level));
+    (Registry::default().with(lines.with_filter(filter)), handle)
+}
+
+/// Libraries are heard when something is wrong, and never more than lubdub itself.
+fn targets(level: Level) -> Targets {
     let ours = LevelFilter::from_level(level);
-    let filter = Targets::new()
+    Targets::new()
         .with_target(OURS, ours)
-        .with_default(ours.min(LevelFilter::WARN));
-    Registry::default().with(lines.with_filter(filter))
+        .with_default(ours.min(LevelFilter::WARN))
+}
+
+// === impl CurrentForm ===
+
+impl CurrentForm {
+    const ALL: [Form; 3] = [Form::Plain, Form::Coloured, Form::Json];
+
+    fn new(form: Form) -> Self {
+        Self(Arc::new(AtomicU8::new(form as u8)))
+    }
+
+    fn get(&self) -> Form {
+        Self::ALL[usize::from(self.0.load(Relaxed))]
+    }
+
+    fn set(&self, form: Form) {
+        self.0.store(form as u8, Relaxed);
+    }
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         with_buffer(|text| {
             let metadata = event.metadata();
-            let mut line = Line::begin(text, self.form, *metadata.level());
+            let mut line = Line::begin(text, self.form.get(), *metadata.level());
             if !metadata.target().starts_with(OURS) {
                 line.text(TARGET, metadata.target());
             }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod certificates;
 mod cli;
 mod commands;
 mod config;
@@ -10,6 +11,7 @@ mod demo;
 mod line_queue;
 mod logging;
 mod output;
+mod reload;
 mod version;
 
 use std::process::ExitCode;
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { command, options } = cli;
     match command.unwrap_or(Command::Run) {
-        Command::Run => return commands::run::run(load(options)?),
+        Command::Run => return commands::run::run(sources(options)),
         Command::Demo { lasting } => demo::demo(lasting)?,
         Command::Check { deny_warnings } => {
             let on_warning = if deny_warnings {
@@ -74,6 +76,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck { url, timeout } => {
             commands::healthcheck::healthcheck(url, timeout, &sources(options))?;
         }
+        Command::Drain(drain) => {
+            let sources = sources(options.without_upstream());
+            return commands::drain::drain(&drain, &sources);
+        }
+        Command::Reload(reload) => return commands::reload::reload(&reload, &sources(options)),
         Command::Explain { warning } => output::print(&config::explanation(warning.as_deref()))?,
         Command::Completions { shell } => {
             output::print(&commands::completions::script(shell, Cli::command()))?;

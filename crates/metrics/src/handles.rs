@@ -5,7 +5,7 @@
 //! business.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
@@ -24,7 +24,7 @@ pub struct ListenerMetrics {
     name: Box<str>,
     unrouted: Handshakes,
     unrouted_requests: Requests,
-    pairs: Box<[Arc<PairMetrics>]>,
+    pairs: RwLock<Vec<Arc<PairMetrics>>>,
 }
 
 /// What is counted for the pairs of one listener and one route, and all that is counted for that
@@ -121,6 +121,8 @@ pub struct ProxyMetrics {
     pub pairs_max: Gauge,
     /// All that there may be of `lubdub_connections`.
     pub connections_max: Gauge,
+    /// Pairs that a drain under way waits for.
+    pub drain_remaining_pairs: Gauge,
     /// Connections before the end of their first head.
     pub handshakes: BudgetMetrics,
     accept_paused: [Counter; Pause::ALL.len()],
@@ -156,11 +158,21 @@ impl ListenerMetrics {
             name: name.into(),
             unrouted: Handshakes::register(&scope.with(Label::Route, NO_ROUTE)),
             unrouted_requests: Requests::register(&scope.with(Label::Route, NO_ROUTE)),
-            pairs: routes
-                .iter()
-                .map(|route| Arc::new(PairMetrics::register(&scope, Arc::clone(route))))
-                .collect(),
+            pairs: RwLock::new(
+                routes
+                    .iter()
+                    .map(|route| Arc::new(PairMetrics::register(&scope, Arc::clone(route))))
+                    .collect(),
+            ),
         }
+    }
+
+    /// Registers the listener's series with one more route.
+    pub(crate) fn add(&self, scope: &Scope<'_>, route: &Arc<RouteMetrics>) {
+        let scope = scope.with(Label::Listener, &self.name);
+        let pair = Arc::new(PairMetrics::register(&scope, Arc::clone(route)));
+        let mut pairs = self.pairs.write().unwrap_or_else(PoisonError::into_inner);
+        pairs.push(pair);
     }
 
     /// The configured name of the listener.
@@ -179,20 +191,13 @@ impl ListenerMetrics {
         self.unrouted_requests.get(class)
     }
 
-    /// The handle for pairs of this listener and the named route, to be looked up at start.
+    /// The handle for pairs of this listener and the named route, to be looked up when their names are
+    /// configured.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<Arc<PairMetrics>> {
-        self.pairs
-            .iter()
-            .find(|pair| pair.route.name() == name)
-            .map(Arc::clone)
-    }
-
-    /// The handles for pairs of this listener and each route, in the order of
-    /// [`Names::routes`](crate::Names::routes): for those who number their routes.
-    #[must_use]
-    pub fn routes(&self) -> &[Arc<PairMetrics>] {
-        &self.pairs
+        let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
+        let found = pairs.iter().find(|pair| pair.route.name() == name);
+        found.map(Arc::clone)
     }
 }
 
@@ -224,6 +229,11 @@ impl PairMetrics {
     /// Counts a pair as opened, and as open until the guard is dropped.
     pub fn open(self: &Arc<Self>) -> OpenPair {
         self.pairs_opened.increment(1);
+        self.resume()
+    }
+
+    /// The same for a pair that another process has opened, and counted so.
+    pub fn resume(self: &Arc<Self>) -> OpenPair {
         self.pairs.increment(1);
         OpenPair(Arc::clone(self))
     }
@@ -343,6 +353,7 @@ impl ProxyMetrics {
         Self {
             pairs_max: scope.gauge(&table::PAIRS_MAX),
             connections_max: scope.gauge(&table::CONNECTIONS_MAX),
+            drain_remaining_pairs: scope.gauge(&table::DRAIN_REMAINING_PAIRS),
             handshakes: BudgetMetrics {
                 used: scope.gauge(&table::HANDSHAKES_IN_FLIGHT),
                 total: scope.gauge(&table::HANDSHAKES_MAX),

@@ -90,6 +90,10 @@ closed_enum! {
         Reason = "reason",
         /// How a plain HTTP request ended.
         Class = "class",
+        /// The configured name of the certificate.
+        Certificate = "certificate",
+        /// In `lubdub_config_reloads_total`: how a reload ended.
+        Reload = "outcome",
     }
 }
 
@@ -281,13 +285,28 @@ closed_enum! {
     }
 }
 
+closed_enum! {
+    /// How a reload of the configuration ended.
+    pub enum Reload {
+        /// What was read is in effect.
+        Applied = "applied",
+        /// Something was wrong, and all is as it was.
+        Refused = "refused",
+    }
+}
+
 impl Label {
     /// Every value that the label can take; `None` if its values are given from outside: names
     /// from the configuration, or the build.
     #[must_use]
     pub const fn values(self) -> Option<&'static [Value]> {
         match self {
-            Self::Version | Self::Revision | Self::Listener | Self::Route | Self::Upstream => None,
+            Self::Version
+            | Self::Revision
+            | Self::Listener
+            | Self::Route
+            | Self::Upstream
+            | Self::Certificate => None,
             Self::Reason => Some(Pause::VALUES),
             Self::Class => Some(Class::VALUES),
             Self::Cause => Some(Cause::VALUES),
@@ -296,6 +315,7 @@ impl Label {
             Self::Diagnosis => Some(Diagnosis::VALUES),
             Self::Direction => Some(Direction::VALUES),
             Self::Opcode => Some(OpcodeClass::VALUES),
+            Self::Reload => Some(Reload::VALUES),
         }
     }
 }

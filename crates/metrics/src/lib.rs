@@ -14,18 +14,21 @@
 
 mod handles;
 mod labels;
+mod names;
 mod process;
 mod recorder;
 mod reference;
+mod reloads;
 mod table;
 
 pub use handles::{
     BudgetMetrics, DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics,
     ProxyMetrics, RouteMetrics, SideMetrics, Unlogged, UpstreamMetrics,
 };
-pub use labels::{Cause, Class, Diagnosis, Label, OpcodeClass, Outcome, Pause, Value};
+pub use labels::{Cause, Class, Diagnosis, Label, OpcodeClass, Outcome, Pause, Reload, Value};
 pub use metrics::{Counter, Gauge, Histogram};
+pub use names::{InvalidNames, Names, NamesInUse};
 pub use process::PROCESS;
-pub use recorder::{BuildInfo, CONTENT_TYPE, InvalidNames, Metrics, Names};
+pub use recorder::{BuildInfo, CONTENT_TYPE, Metrics};
 pub use reference::reference;
 pub use table::{Kind, Metric, TABLE, Unit};

@@ -3,20 +3,20 @@
 //! It is not installed process-wide: whoever needs metrics is given the [`Metrics`] or a handle
 //! from it, and two of them in one process do not meet. It does not listen and starts no threads.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use metrics::{Counter, Gauge, Histogram, Key, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::handles::{
-    ListenerMetrics, NO_ROUTE, ProxyMetrics, RouteMetrics, Unlogged, UpstreamMetrics,
-};
-use crate::labels::Label;
+use crate::handles::{ListenerMetrics, ProxyMetrics, RouteMetrics, Unlogged, UpstreamMetrics};
+use crate::labels::{Label, Reload};
+use crate::names::{InvalidNames, Known, Names, NamesInUse};
 use crate::process::{PROCESS, ProcessMetrics};
+use crate::reloads::Reloads;
 use crate::table::{self, Kind, Metric, TABLE, Unit};
 
 /// The media type of what [`Metrics::render`] returns.
@@ -31,19 +31,23 @@ pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     process: ProcessMetrics,
-    routes: Box<[Arc<RouteMetrics>]>,
-    listeners: Box<[Arc<ListenerMetrics>]>,
-    upstreams: Box<[Arc<UpstreamMetrics>]>,
+    known: Mutex<Known>,
     proxy: Arc<ProxyMetrics>,
     draining: Gauge,
+    reloads: Reloads,
     log_lines_dropped: Counter,
     refusals_not_logged: Unlogged,
     samplers: Samplers,
+    users: Users,
 }
 
 /// What is asked for its numbers when somebody wants to see them.
 #[derive(Default)]
 struct Samplers(Mutex<Vec<Box<dyn Fn() + Send + Sync>>>);
+
+/// What is asked which names it uses.
+#[derive(Default)]
+struct Users(Mutex<Option<Box<dyn Fn() -> NamesInUse + Send + Sync>>>);
 
 /// What runs, for `lubdub_build_info`.
 #[derive(Debug, Clone, Copy)]
@@ -52,34 +56,6 @@ pub struct BuildInfo<'a> {
     pub version: &'a str,
     /// The source revision that it was built from.
     pub revision: &'a str,
-}
-
-/// The configured names that become label values.
-#[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
-    /// The names of the listeners.
-    pub listeners: &'a [&'a str],
-    /// The names of the routes.
-    pub routes: &'a [&'a str],
-    /// The names of the upstreams.
-    pub upstreams: &'a [&'a str],
-}
-
-/// Why names cannot be told apart in labels.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidNames {
-    /// Two listeners would share their series.
-    #[error("two listeners are named {0:?}")]
-    DuplicateListener(String),
-    /// Two routes would share their series.
-    #[error("two routes are named {0:?}")]
-    DuplicateRoute(String),
-    /// Two upstreams would share their series.
-    #[error("two upstreams are named {0:?}")]
-    DuplicateUpstream(String),
-    /// A route would share its series with requests that reached no route.
-    #[error("a route cannot be named {NO_ROUTE:?}, which stands for no route in metrics")]
-    ReservedRoute,
 }
 
 /// Registers series under the labels that are known so far.
@@ -98,8 +74,6 @@ impl Metrics {
     /// # Errors
     /// If two names of a kind are the same, or a route has the reserved name [`NO_ROUTE`].
     pub fn new(build: BuildInfo<'_>, names: Names<'_>) -> Result<Self, InvalidNames> {
-        names.check()?;
-
         let recorder = recorder();
         let scope = Scope {
             recorder: &recorder,
@@ -110,72 +84,103 @@ impl Metrics {
             .with(Label::Revision, build.revision)
             .gauge(&table::BUILD_INFO)
             .set(1);
-        let routes: Box<[_]> = names
-            .routes
-            .iter()
-            .map(|name| Arc::new(RouteMetrics::register(&scope, name)))
-            .collect();
-        let listeners = names
-            .listeners
-            .iter()
-            .map(|name| Arc::new(ListenerMetrics::register(&scope, name, &routes)))
-            .collect();
-        let upstreams = names
-            .upstreams
-            .iter()
-            .map(|name| Arc::new(UpstreamMetrics::register(&scope, name)))
-            .collect();
+        let mut known = Known::default();
+        known.admit(&scope, names)?;
+        known.set_present(names);
         let proxy = Arc::new(ProxyMetrics::register(&scope));
         let draining = scope.gauge(&table::DRAINING);
         let log_lines_dropped = scope.counter(&table::LOG_LINES_DROPPED);
         let refusals_not_logged = Unlogged::register(&scope);
+        let reloads = Reloads::register(&scope);
 
         Ok(Self {
             handle: recorder.handle(),
             recorder,
             process: ProcessMetrics::default(),
-            routes,
-            listeners,
-            upstreams,
+            known: Mutex::new(known),
             proxy,
             draining,
+            reloads,
             log_lines_dropped,
             refusals_not_logged,
             samplers: Samplers::default(),
+            users: Users::default(),
         })
     }
 
-    /// The handle of a listener, to be looked up at start.
+    /// Registers the series of those names that are new, at 0. They are not shown before
+    /// [`set_present`](Self::set_present).
+    ///
+    /// # Errors
+    /// If names are the same or reserved, or would be too many in the life of this process. Then nothing
+    /// is registered.
+    pub fn admit(&self, names: Names<'_>) -> Result<(), InvalidNames> {
+        let scope = Scope {
+            recorder: &self.recorder,
+            known: Vec::new(),
+        };
+        self.known().admit(&scope, names)
+    }
+
+    /// Looks whether [`admit`](Self::admit) would take those names, and registers nothing.
+    ///
+    /// # Errors
+    /// As those of `admit`.
+    pub fn try_admit(&self, names: Names<'_>) -> Result<(), InvalidNames> {
+        self.known().missing(names).map(|_| ())
+    }
+
+    /// These names are configured now. The series of others are left out of
+    /// [`render`](Self::render), unless a live pair has them
+    /// ([`ask_names_in_use`](Self::ask_names_in_use)).
+    pub fn set_present(&self, names: Names<'_>) {
+        self.known().set_present(names);
+    }
+
+    /// Has `names` called when there are names that are not configured any more: those in use are shown.
+    pub fn ask_names_in_use(&self, names: impl Fn() -> NamesInUse + Send + Sync + 'static) {
+        *self.users.lock() = Some(Box::new(names));
+    }
+
+    /// The handle of a listener, to be looked up when its name is configured.
     #[must_use]
     pub fn listener(&self, name: &str) -> Option<Arc<ListenerMetrics>> {
-        self.listeners
-            .iter()
-            .find(|listener| listener.name() == name)
-            .map(Arc::clone)
+        self.known().listener(name).map(Arc::clone)
     }
 
-    /// The handle of a route, to be looked up at start.
+    /// The handle of a route, to be looked up when its name is configured.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<Arc<RouteMetrics>> {
-        self.routes
-            .iter()
-            .find(|route| route.name() == name)
-            .map(Arc::clone)
+        self.known().route(name).map(Arc::clone)
     }
 
-    /// The handle of an upstream, to be looked up at start.
+    /// The handle of an upstream, to be looked up when its name is configured.
     #[must_use]
     pub fn upstream(&self, name: &str) -> Option<Arc<UpstreamMetrics>> {
-        self.upstreams
-            .iter()
-            .find(|upstream| upstream.name() == name)
-            .map(Arc::clone)
+        self.known().upstream(name).map(Arc::clone)
     }
 
     /// The handle of what depends on no name.
     #[must_use]
     pub fn proxy(&self) -> &Arc<ProxyMetrics> {
         &self.proxy
+    }
+
+    /// These certificates, each of a listener, are configured now, and no others. Returns for each of them
+    /// when it expires, in seconds since 1970: to be set before anybody looks.
+    pub fn set_certificates(&self, certificates: &[(&str, &str)]) -> Vec<Gauge> {
+        self.known().set_certificates(certificates);
+        let expiry = |&(listener, certificate): &(&str, &str)| {
+            let scope = Scope {
+                recorder: &self.recorder,
+                known: vec![
+                    (Label::Listener, listener),
+                    (Label::Certificate, certificate),
+                ],
+            };
+            scope.gauge(&table::TLS_CERTIFICATE_EXPIRY)
+        };
+        certificates.iter().map(expiry).collect()
     }
 
     /// Has `sample` called before each rendering: what is kept as a plain number elsewhere need not be
@@ -187,6 +192,16 @@ impl Metrics {
     /// Says whether lubdub is draining.
     pub fn set_draining(&self, draining: bool) {
         self.draining.set(u8::from(draining));
+    }
+
+    /// The configuration with which the program starts was read at `now`.
+    pub fn configured(&self, now: SystemTime) {
+        self.reloads.succeeded(now);
+    }
+
+    /// Counts a reload of the configuration that ended like this at `now`.
+    pub fn reloaded(&self, outcome: Reload, now: SystemTime) {
+        self.reloads.count(outcome, now);
     }
 
     /// Lines of the log that nobody will read.
@@ -210,7 +225,13 @@ impl Metrics {
         for sample in self.samplers.lock().iter() {
             sample();
         }
-        self.handle.render()
+        let text = self.handle.render();
+        let known = self.known();
+        if !known.has_absent() {
+            return text;
+        }
+        let in_use = self.users.lock().as_ref().map(|names| names());
+        known.without_absent(&text, &in_use.unwrap_or_default())
     }
 
     /// Moves the observations of histograms into their buckets.
@@ -220,12 +241,16 @@ impl Metrics {
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 // === impl Samplers ===
 
 impl Samplers {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Fn() + Send + Sync>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Fn() + Send + Sync>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -236,23 +261,18 @@ impl fmt::Debug for Samplers {
     }
 }
 
-// === impl Names ===
+// === impl Users ===
 
-impl Names<'_> {
-    fn check(&self) -> Result<(), InvalidNames> {
-        if let Some(name) = duplicate(self.listeners) {
-            return Err(InvalidNames::DuplicateListener(name.to_owned()));
-        }
-        if let Some(name) = duplicate(self.routes) {
-            return Err(InvalidNames::DuplicateRoute(name.to_owned()));
-        }
-        if let Some(name) = duplicate(self.upstreams) {
-            return Err(InvalidNames::DuplicateUpstream(name.to_owned()));
-        }
-        if self.routes.contains(&NO_ROUTE) {
-            return Err(InvalidNames::ReservedRoute);
-        }
-        Ok(())
+impl Users {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Fn() -> NamesInUse + Send + Sync>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_there = self.lock().is_some();
+        f.debug_tuple("Users").field(&is_there).finish()
     }
 }
 
@@ -339,10 +359,4 @@ fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
         Kind::Gauge => recorder.describe_gauge(name, unit, help),
         Kind::Histogram { .. } => recorder.describe_histogram(name, unit, help),
     }
-}
-
-/// The first name that was there before.
-fn duplicate<'a>(names: &[&'a str]) -> Option<&'a str> {
-    let mut seen = BTreeSet::new();
-    names.iter().copied().find(|name| !seen.insert(*name))
 }

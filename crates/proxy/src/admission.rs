@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lubdub_metrics::{Outcome, ProxyMetrics};
@@ -15,7 +16,7 @@ use crate::settings::Limits;
 #[derive(Debug)]
 pub(crate) struct Admission {
     pairs: Arc<Budget>,
-    sources: Option<Arc<Sources>>,
+    sources: Arc<Sources>,
     /// Connections before the end of their first head.
     pub(crate) handshakes: Arc<Budget>,
     /// Connections of clients, whatever they are about.
@@ -38,9 +39,9 @@ pub(crate) enum Refusal {
 /// The place of an upgrade on its way to the upstream: within the bounds of its route and its source,
 /// which harm nobody else. It takes none of the process's: an upstream that does not answer must not
 /// keep the pairs of others out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct UpgradePermit {
-    route: Option<Permit>,
+    route: Permit,
     source: Option<Box<SourcePermit>>,
 }
 
@@ -48,14 +49,15 @@ pub(crate) struct UpgradePermit {
 #[derive(Debug)]
 pub(crate) struct PairPermit {
     _process: Permit,
-    _route: Option<Permit>,
+    _route: Permit,
     _source: Option<Box<SourcePermit>>,
 }
 
 /// Pairs by source.
 #[derive(Debug)]
 struct Sources {
-    most: usize,
+    /// `usize::MAX` for no limit; then nothing is counted.
+    most: AtomicUsize,
     taken: Mutex<BTreeMap<IpAddr, usize>>,
 }
 
@@ -80,11 +82,9 @@ impl Admission {
         let connections = limits.connections.get();
         Self {
             pairs: budget(limits.pairs, "limits.pairs", "further upgrades are refused"),
-            sources: limits.pairs_per_source.map(|most| {
-                Arc::new(Sources {
-                    most,
-                    taken: Mutex::default(),
-                })
+            sources: Arc::new(Sources {
+                most: AtomicUsize::new(limits.pairs_per_source.unwrap_or(usize::MAX)),
+                taken: Mutex::default(),
             }),
             handshakes: budget(
                 limits.handshakes.get(),
@@ -104,6 +104,17 @@ impl Admission {
         }
     }
 
+    /// The bounds are these from now on. Nobody who is in has to go.
+    pub(crate) fn resize(&self, limits: &Limits) {
+        let connections = limits.connections.get();
+        self.pairs.resize(limits.pairs);
+        self.handshakes.resize(limits.handshakes.get());
+        self.connections.resize(connections);
+        self.sockets.resize(connections);
+        let most = limits.pairs_per_source.unwrap_or(usize::MAX);
+        self.sources.most.store(most, Relaxed);
+    }
+
     /// A place for one more upgrade on its way, if there is room for its pair as well.
     pub(crate) fn upgrade(
         &self,
@@ -114,13 +125,9 @@ impl Admission {
             self.pairs.on_missed();
             return Err(Refusal::Process);
         }
-        let of_source = self.sources.as_ref().map(|all| all.take(source));
-        let of_route = route.pairs.as_ref();
         Ok(UpgradePermit {
-            source: of_source.transpose()?.map(Box::new),
-            route: of_route
-                .map(|all| all.try_take().ok_or(Refusal::Route))
-                .transpose()?,
+            source: self.sources.take(source)?.map(Box::new),
+            route: route.pairs.try_take().ok_or(Refusal::Route)?,
         })
     }
 
@@ -166,18 +173,23 @@ impl Refusal {
 // === impl Sources ===
 
 impl Sources {
-    fn take(self: &Arc<Self>, source: IpAddr) -> Result<SourcePermit, Refusal> {
+    /// A place, if there is one; `None` where there is no limit.
+    fn take(self: &Arc<Self>, source: IpAddr) -> Result<Option<SourcePermit>, Refusal> {
+        let most = self.most.load(Relaxed);
+        if most == usize::MAX {
+            return Ok(None);
+        }
         let source = network(source);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(source).or_default();
-        if *count >= self.most {
+        if *count >= most {
             return Err(Refusal::Source);
         }
         *count += 1;
-        Ok(SourcePermit {
+        Ok(Some(SourcePermit {
             sources: Arc::clone(self),
             source,
-        })
+        }))
     }
 }
 
@@ -213,8 +225,8 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
+    use crate::route;
     use crate::settings::testing;
-    use crate::upstream;
 
     /// Bounds of the process, and a route with one of its own.
     fn admission(
@@ -231,9 +243,7 @@ mod tests {
             connections: NonZeroUsize::MIN,
             head_bytes: 65_536,
         };
-        let upstream = Arc::new(upstream::testing::upstream(&route.upstream));
-        let route = RouteState::new(&route, upstream, Box::default());
-        (Admission::new(&limits), route)
+        (Admission::new(&limits), route::testing::state(&route))
     }
 
     #[test]
@@ -248,9 +258,8 @@ mod tests {
         drop(one);
         let one = pair(1).expect("room again");
         drop((one, two));
-        let sources = admission.sources.as_ref().expect("a limit per source");
         assert!(
-            sources.taken.lock().unwrap().is_empty(),
+            admission.sources.taken.lock().unwrap().is_empty(),
             "nothing is remembered of who left"
         );
     }

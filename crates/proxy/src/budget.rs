@@ -171,7 +171,6 @@ impl Budget {
 
     /// Makes it a budget of `total` places. Nobody loses a place: those above `total` are not given
     /// out again when they come back.
-    #[cfg_attr(not(test), expect(dead_code, reason = "budgets change with a reload"))]
     pub(crate) fn resize(&self, total: usize) {
         let total = total.min(Semaphore::MAX_PERMITS);
         let before = self.total.swap(total, Relaxed);

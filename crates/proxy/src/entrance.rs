@@ -13,8 +13,8 @@ use crate::settings::Listener;
 pub(crate) struct Entrance {
     pub(crate) listener: Listener,
     pub(crate) metrics: Arc<ListenerMetrics>,
-    /// Connections that came in here and are open.
-    pub(crate) open: AtomicUsize,
+    /// Connections that came in at a listener of this name and are open.
+    pub(crate) open: Arc<AtomicUsize>,
     /// The places for connections of clients, whatever the listener.
     pub(crate) connections: Arc<Budget>,
 }

@@ -1,4 +1,5 @@
 //! The front: where clients come in.
 
-pub(crate) mod listener;
+mod listener;
+pub(crate) mod listeners;
 mod newcomer;

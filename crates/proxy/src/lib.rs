@@ -9,11 +9,17 @@
 mod admission;
 mod budget;
 mod client;
+mod control;
+mod drain;
 mod entrance;
 mod front;
+#[allow(dead_code)] // What the hand-over calls.
+mod frozen;
+mod generation;
 mod http;
 mod idle;
 mod leg;
+mod live_terms;
 mod patience;
 mod pressure;
 mod proxy;
@@ -26,8 +32,11 @@ mod shared;
 mod socket;
 mod splice;
 mod starvation;
+mod succession;
 pub mod tls;
 mod upstream;
 mod worker;
 
+pub use control::{Control, Names};
+pub use drain::{DrainError, Progress, Selection, Stage};
 pub use proxy::{Drained, Proxy, StartError};

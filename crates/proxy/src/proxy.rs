@@ -1,27 +1,29 @@
 //! The proxy as a whole: started from settings, drained at its end.
 
-use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use lubdub_metrics::{ListenerMetrics, Metrics};
+use arc_swap::ArcSwap;
+use lubdub_metrics::{InvalidNames, Metrics};
 use tokio::time::{Duration, Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
-use crate::entrance::Entrance;
-use crate::front::listener::{Acceptor, Bound};
+use crate::control::Control;
+use crate::drain::Drains;
+use crate::front::listeners::Listeners;
+use crate::generation::{General, Generation};
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
 use crate::registry::{Order, Registry};
-use crate::route::{RouteState, RouteTable};
-use crate::settings::{self, Drain, Settings};
+use crate::settings::Settings;
 use crate::shared::Shared;
-use crate::upstream::{Common, OwnAddresses, Upstream};
+use crate::succession::{OwnedNames, Successor};
+use crate::upstream::{Common, OwnAddresses};
 use crate::worker::Workers;
 
 /// A running proxy. It serves until [`Proxy::drain`] has ended it.
@@ -29,15 +31,18 @@ use crate::worker::Workers;
 pub struct Proxy {
     shared: Arc<Shared>,
     workers: Workers,
-    addresses: Vec<(Arc<str>, SocketAddr)>,
-    /// Ends the accepting.
+    listeners: Listeners,
+    /// What upstreams share.
+    common: Common,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+    /// Ends what goes on beside connections.
     stop: CancellationToken,
-    acceptors: TaskTracker,
     /// Connections and pairs.
     tasks: TaskTracker,
 }
 
-/// Why a proxy did not start. Each text is whole, what the operating system said included; so that
+/// Why a proxy did not start, or a reload changed nothing. Each text is whole, what the operating system said included; so that
 /// is not a source as well, and a chain of errors says it once.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,6 +63,12 @@ pub enum StartError {
     /// The metrics were built for other names.
     #[error("no metrics are registered for {0:?}")]
     Unregistered(Arc<str>),
+    /// There would be too many names.
+    #[error(transparent)]
+    Names(#[from] InvalidNames),
+    /// It ends, and begins nothing new.
+    #[error("lubdub is draining")]
+    Draining,
 }
 
 /// How a drain went.
@@ -86,50 +97,23 @@ impl Proxy {
             sockets: Arc::clone(&admission.sockets),
             kept: Arc::default(),
             idle: Arc::default(),
-            own: Arc::default(),
+            own: Arc::<OwnAddresses>::default(),
             workers: settings.workers.get(),
         };
-        let bound = bind(&settings.listeners, &common.own)?;
-        let names = settings.listeners.iter().map(|l| Arc::clone(&l.name));
-        let addresses = names.zip(bound.iter().map(Bound::address)).collect();
-        let listeners = settings
-            .listeners
-            .iter()
-            .map(|listener| {
-                (metrics.listener(&listener.name)).ok_or_else(|| unregistered(&listener.name))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let upstreams = upstreams(&settings.routes, &common, metrics)?;
-        let routes = routes(&settings.routes, &listeners, &upstreams)?;
-        let entrances: Box<[_]> = settings
-            .listeners
-            .into_iter()
-            .zip(listeners)
-            .map(|(listener, metrics)| {
-                Arc::new(Entrance {
-                    listener,
-                    metrics,
-                    open: AtomicUsize::new(0),
-                    connections: Arc::clone(&admission.connections),
-                })
-            })
-            .collect();
+        let registry = Arc::new(Registry::new(Instant::now().into_std()));
+        let drains = Drains::new(Arc::clone(&registry), Arc::clone(metrics));
         let shared = Arc::new(Shared {
-            routes,
-            upstreams: upstreams.into_values().collect(),
-            entrances,
-            timeouts: settings.timeouts,
-            limits: settings.limits,
-            forwarded: settings.forwarded,
+            // Nothing is there before the first one.
+            generation: ArcSwap::from_pointee(Generation::none(General::of(&settings))),
+            doors: Mutex::default(),
             pseudonym: Pseudonym::random(),
-            drain: settings.drain,
-            request_detail: settings.logging.request,
             refusals: Refusals::new(settings.logging.refusals, metrics),
             admission,
-            idle: common.idle,
-            kept: common.kept,
-            own: common.own,
-            registry: Arc::new(Registry::new(Instant::now().into_std())),
+            idle: Arc::clone(&common.idle),
+            kept: Arc::clone(&common.kept),
+            own: Arc::clone(&common.own),
+            registry,
+            drains: Arc::new(drains),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),
             metrics: Arc::clone(metrics),
@@ -141,28 +125,25 @@ impl Proxy {
                 shared.sample();
             }
         });
+        let registry = Arc::downgrade(&shared.registry);
+        metrics.ask_names_in_use(move || {
+            let registry = registry.upgrade();
+            registry.map(|it| it.names()).unwrap_or_default()
+        });
         let tasks = TaskTracker::new();
         let workers = Workers::start(settings.workers, &tasks).map_err(StartError::Worker)?;
         let proxy = Self {
             shared,
             workers,
-            addresses,
+            listeners: Listeners::default(),
+            common,
+            reloading: Mutex::default(),
             stop: CancellationToken::new(),
-            acceptors: TaskTracker::new(),
             tasks,
         };
-        let crew = proxy.workers.crew();
-        for (n, bound) in bound.into_iter().enumerate() {
-            // Beside its pairs: a thread of its own would have to wake the worker's each time.
-            let runtime = crew.on_duty(n).runtime();
-            let entrance = Arc::clone(&proxy.shared.entrances[n]);
-            let shared = Arc::clone(&proxy.shared);
-            let acceptor =
-                Acceptor::new(bound, entrance, shared, runtime).map_err(StartError::Worker)?;
-            let run = acceptor.run(Arc::clone(crew), proxy.stop.clone());
-            runtime.spawn(proxy.acceptors.track_future(run));
-        }
+        proxy.reload(settings)?;
         let (shared, stop) = (Arc::clone(&proxy.shared), proxy.stop.clone());
+        let crew = proxy.workers.crew();
         crew.on_duty(0).runtime().spawn(async move {
             let mut ticks = interval(Self::SETTLING);
             while let Some(now) = stop.run_until_cancelled(ticks.tick()).await {
@@ -172,6 +153,52 @@ impl Proxy {
         Ok(proxy)
     }
 
+    /// Goes on with other settings: the next generation, which is built whole or not at all. No live pair
+    /// ends, unless what it belongs to is removed and says `on_removed = "drain"`. New values of the
+    /// heartbeat reach live pairs at once; all else holds for new connections and pairs. Returns the number
+    /// of the generation.
+    ///
+    /// The number of workers stays what it was at the start.
+    ///
+    /// # Errors
+    /// If an address cannot be bound, there would be too many names, or the proxy drains. Then all is as it
+    /// was.
+    pub fn reload(&self, settings: Settings) -> Result<u64, StartError> {
+        let _one_at_a_time = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (shared, crew) = (&self.shared, self.workers.crew());
+        if shared.draining.is_cancelled() {
+            return Err(StartError::Draining);
+        }
+        let next = Successor::build(settings, shared, &self.common, &self.listeners, crew)?;
+        Ok(next.take_effect(shared, &self.listeners, crew))
+    }
+
+    /// Looks whether [`reload`](Self::reload) could go on with `settings`, and changes nothing.
+    ///
+    /// # Errors
+    /// As those of a reload.
+    pub fn try_reload(&self, settings: &Settings) -> Result<(), StartError> {
+        let _one_at_a_time = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.shared.draining.is_cancelled() {
+            return Err(StartError::Draining);
+        }
+        self.listeners.plan(&settings.listeners)?;
+        OwnedNames::of(settings).with(|names| self.shared.metrics.try_admit(names))?;
+        Ok(())
+    }
+
+    /// The number of the generation that is in effect: 1 at the start, and one more with each reload.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load().number
+    }
+
     /// Connections to upstreams must not lead to `address`, where this process listens as well.
     pub fn never_connect_to(&self, address: SocketAddr) {
         self.shared.own.add(address);
@@ -179,14 +206,20 @@ impl Proxy {
 
     /// Each listener's name and the address that it got.
     #[must_use]
-    pub fn addresses(&self) -> &[(Arc<str>, SocketAddr)] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.listeners.addresses()
     }
 
     /// The live pairs.
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.shared.registry
+    }
+
+    /// What an operator may do to it, or ask of it, while it runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.shared))
     }
 
     /// How many tasks are alive on its workers: those that accept, serve connections, shake hands
@@ -201,25 +234,31 @@ impl Proxy {
     ///
     /// Readiness should say no from the call on ([`Metrics::set_draining`] does).
     pub async fn drain(&self) -> Drained {
-        let Drain {
-            delay,
-            timeout: limit,
-            ..
-        } = self.shared.drain;
-        self.shared.metrics.set_draining(true);
+        let terms = self.shared.generation.load().general.drain;
+        self.shared.drains.begin_last(terms);
         info!(pairs = self.shared.registry.len(), "draining");
-        sleep(delay).await;
+        sleep(terms.delay).await;
         // Whoever is still let in meets a proxy that drains, and is told so.
         self.shared.draining.cancel();
         self.stop.cancel();
-        self.acceptors.close();
-        self.shared.registry.order_all(Order::Drain);
+        self.listeners.close();
         self.tasks.close();
         let everyone = async {
-            self.acceptors.wait().await;
-            self.tasks.wait().await;
+            // Who has to be told ends later than those who tell.
+            let farewells = async {
+                self.shared.drains.say_last_farewells().await;
+                pending::<()>().await;
+            };
+            let ends = async {
+                self.listeners.closed().await;
+                self.tasks.wait().await;
+            };
+            tokio::select! {
+                () = ends => {}
+                () = farewells => {}
+            }
         };
-        if timeout(limit, everyone).await.is_ok() {
+        if timeout(terms.timeout, everyone).await.is_ok() {
             info!("drained");
             return Drained::Clean;
         }
@@ -238,62 +277,4 @@ impl Proxy {
             Drained::Cut(left)
         }
     }
-}
-
-/// Binds every listener, and notes where.
-fn bind(listeners: &[settings::Listener], own: &OwnAddresses) -> Result<Vec<Bound>, StartError> {
-    let bind_one = |listener: &settings::Listener| {
-        let wrong = |error| StartError::Bind {
-            listener: Arc::clone(&listener.name),
-            address: listener.address,
-            error,
-        };
-        let bound = Bound::new(listener).map_err(wrong)?;
-        own.add(bound.address());
-        Ok(bound)
-    };
-    listeners.iter().map(bind_one).collect()
-}
-
-/// The upstreams that routes lead to, by their names: one of each, whoever leads there.
-type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
-
-fn upstreams(
-    routes: &[Arc<settings::Route>],
-    common: &Common,
-    metrics: &Metrics,
-) -> Result<Upstreams, StartError> {
-    let mut upstreams = Upstreams::new();
-    for settings in routes.iter().map(|route| &route.upstream) {
-        let name = &settings.name;
-        if !upstreams.contains_key(name) {
-            let of_upstream = metrics.upstream(name).ok_or_else(|| unregistered(name))?;
-            let upstream = Upstream::new(Arc::clone(settings), of_upstream, common);
-            upstreams.insert(Arc::clone(name), Arc::new(upstream));
-        }
-    }
-    Ok(upstreams)
-}
-
-fn routes(
-    routes: &[Arc<settings::Route>],
-    listeners: &[Arc<ListenerMetrics>],
-    upstreams: &Upstreams,
-) -> Result<RouteTable, StartError> {
-    let state = |route: &Arc<settings::Route>| {
-        let counted_on = |listener: &Arc<ListenerMetrics>| {
-            let metrics = listener.route(&route.name);
-            let metrics = metrics.ok_or_else(|| unregistered(&route.name))?;
-            Ok((Arc::from(listener.name()), metrics))
-        };
-        let metrics = listeners.iter().map(counted_on).collect::<Result<_, _>>()?;
-        let upstream = Arc::clone(&upstreams[&route.upstream.name]);
-        Ok(Arc::new(RouteState::new(route, upstream, metrics)))
-    };
-    let states: Result<_, _> = routes.iter().map(state).collect();
-    states.map(RouteTable::new)
-}
-
-fn unregistered(name: &Arc<str>) -> StartError {
-    StartError::Unregistered(Arc::clone(name))
 }

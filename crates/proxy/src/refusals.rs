@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use http::Method;
 use lubdub_metrics::{Metrics, Outcome, Unlogged};
@@ -39,8 +39,8 @@ pub(crate) struct Refused<'a> {
 /// Writes the lines. Shared by all who refuse.
 #[derive(Debug)]
 pub(crate) struct Refusals {
-    /// Lines a second for each outcome.
-    rate: Option<NonZeroU32>,
+    /// Lines a second for each outcome; 0 for none.
+    rate: AtomicU32,
     began: Instant,
     samplers: [Sampler; Outcome::ALL.len()],
     unlogged: Unlogged,
@@ -66,11 +66,16 @@ impl Refusals {
     /// At most `rate` lines a second for each outcome; `None` for no lines.
     pub(crate) fn new(rate: Option<NonZeroU32>, metrics: &Metrics) -> Self {
         Self {
-            rate,
+            rate: AtomicU32::new(rate.map_or(0, NonZeroU32::get)),
             began: Instant::now(),
             samplers: Outcome::ALL.map(|_| Sampler::default()),
             unlogged: metrics.refusals_not_logged(),
         }
+    }
+
+    /// At most `rate` lines a second for each outcome from now on.
+    pub(crate) fn set_rate(&self, rate: Option<NonZeroU32>) {
+        self.rate.store(rate.map_or(0, NonZeroU32::get), Relaxed);
     }
 
     /// Logs that `client` was not served. `refused` is only called if there is to be a line: in a
@@ -82,8 +87,9 @@ impl Refusals {
         refused: impl FnOnce() -> Refused<'a>,
     ) {
         let sampler = &self.samplers[outcome as usize];
+        let rate = NonZeroU32::new(self.rate.load(Relaxed));
         let is_free = |rate| sampler.take(self.began.elapsed().as_secs(), rate);
-        if !enabled!(Level::INFO) || !self.rate.is_some_and(is_free) {
+        if !enabled!(Level::INFO) || !rate.is_some_and(is_free) {
             sampler.left_out.fetch_add(1, Relaxed);
             self.unlogged.get(outcome).increment(1);
             return;

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use lubdub_keepalive::{PerSide, Side, Vitals};
+use lubdub_metrics::NamesInUse;
+
+use crate::frozen::{Freezer, Frozen, Kept};
 
 /// The identity of a pair within one run of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +24,8 @@ pub struct Registry {
     pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
     next: AtomicU64,
     open: AtomicUsize,
+    /// Whom pairs answer that were asked to stand still.
+    freezer: Mutex<Option<Freezer>>,
 }
 
 /// One live pair, as it is seen from outside its task.
@@ -30,8 +35,8 @@ pub struct PairEntry {
     pub id: PairId,
     /// The listener that accepted the client.
     pub listener: Arc<str>,
-    /// The route that the request took.
-    pub route: Arc<str>,
+    /// The route that the request took, and where it leads.
+    pub names: Arc<RouteNames>,
     /// The client's address.
     pub client: SocketAddr,
     /// The upstream's address.
@@ -44,7 +49,20 @@ pub struct PairEntry {
     /// The latest round trip in microseconds; `u32::MAX` while there is none.
     rtt: PerSide<AtomicU32>,
     order: AtomicU8,
+    /// A reload has changed the terms on which its route's pairs live.
+    has_renewal: AtomicBool,
+    /// It was asked to stand still, and has not answered.
+    is_to_freeze: AtomicBool,
     waker: Mutex<Option<Waker>>,
+}
+
+/// What a route is called, and its upstream: one of these is shared by all its pairs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RouteNames {
+    /// The configured name of the route.
+    pub route: Arc<str>,
+    /// That of the upstream.
+    pub upstream: Arc<str>,
 }
 
 /// What a pair's task publishes about a side. Read without a lock: each number is true, all of
@@ -83,10 +101,20 @@ pub struct SideStatus {
 pub(crate) enum Order {
     /// Nothing.
     None,
-    /// Say farewell to both sides.
+    /// Say farewell to both sides, now.
     Drain,
     /// End now.
     Cut,
+}
+
+/// Who a pair is, but for its number.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) listener: Arc<str>,
+    pub(crate) names: Arc<RouteNames>,
+    pub(crate) client: SocketAddr,
+    pub(crate) upstream: SocketAddr,
+    pub(crate) request: Option<Box<str>>,
 }
 
 /// Keeps a pair in the registry for as long as it lives.
@@ -106,6 +134,7 @@ impl Registry {
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            freezer: Mutex::new(None),
         }
     }
 
@@ -138,19 +167,51 @@ impl Registry {
         self.lock().get(&id).cloned()
     }
 
-    pub(crate) fn register(
+    /// How many of these pairs live.
+    pub(crate) fn count(&self, pairs: &[PairId]) -> usize {
+        // In parts: who opens or ends must not wait for a long list.
+        pairs
+            .chunks(256)
+            .map(|some| {
+                let live = self.lock();
+                some.iter().filter(|pair| live.contains_key(pair)).count()
+            })
+            .sum()
+    }
+
+    pub(crate) fn register(self: &Arc<Self>, identity: Identity, opened: Instant) -> Registration {
+        let id = PairId(self.next.fetch_add(1, Relaxed) + 1);
+        self.enter(id, identity, opened)
+    }
+
+    /// A pair that has its number from another process; new ones are numbered above. `None` if it is
+    /// here already.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn adopt(
         self: &Arc<Self>,
-        listener: Arc<str>,
-        route: Arc<str>,
-        client: SocketAddr,
-        upstream: SocketAddr,
-        request: Option<Box<str>>,
+        id: PairId,
+        identity: Identity,
         opened: Instant,
-    ) -> Registration {
-        let entry = Arc::new(PairEntry {
-            id: PairId(self.next.fetch_add(1, Relaxed) + 1),
+    ) -> Option<Registration> {
+        self.next.fetch_max(id.0, Relaxed);
+        if self.pair(id).is_some() {
+            return None;
+        }
+        Some(self.enter(id, identity, opened))
+    }
+
+    fn enter(self: &Arc<Self>, id: PairId, identity: Identity, opened: Instant) -> Registration {
+        let Identity {
             listener,
-            route,
+            names,
+            client,
+            upstream,
+            request,
+        } = identity;
+        let entry = Arc::new(PairEntry {
+            id,
+            listener,
+            names,
             client,
             upstream,
             request,
@@ -158,6 +219,8 @@ impl Registry {
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
             order: AtomicU8::new(Order::None as u8),
+            has_renewal: AtomicBool::new(false),
+            is_to_freeze: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
         self.lock().insert(entry.id, Arc::clone(&entry));
@@ -170,9 +233,65 @@ impl Registry {
 
     /// Tells every live pair.
     pub(crate) fn order_all(&self, order: Order) {
-        for pair in self.pairs() {
+        self.order_those(order, |_| true);
+    }
+
+    /// Tells those live pairs of which `are` is true.
+    pub(crate) fn order_those(&self, order: Order, are: impl Fn(&PairEntry) -> bool) {
+        for pair in self.pairs().iter().filter(|pair| are(pair)) {
             pair.order(order);
         }
+    }
+
+    /// Has those live pairs of which `are` is true look at the terms of their route again.
+    pub(crate) fn renew_terms(&self, are: impl Fn(&PairEntry) -> bool) {
+        for pair in self.pairs().iter().filter(|pair| are(pair)) {
+            pair.has_renewal.store(true, Ordering::Release);
+            pair.wake();
+        }
+    }
+
+    /// Asks these pairs to stand still and to give themselves up. Each answers once, whatever becomes of
+    /// it; all answers go to who has asked last.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn freeze<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = &'a Arc<PairEntry>>,
+        freezer: Freezer,
+    ) {
+        *self.freezer() = Some(freezer);
+        for pair in pairs {
+            pair.is_to_freeze.store(true, Ordering::Release);
+            pair.wake();
+        }
+    }
+
+    /// Nobody waits for answers any more.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn forget_freezer(&self) {
+        *self.freezer() = None;
+    }
+
+    fn freezer(&self) -> MutexGuard<'_, Option<Freezer>> {
+        self.freezer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names that live pairs have.
+    pub(crate) fn names(&self) -> NamesInUse {
+        let mut names = NamesInUse::default();
+        for pair in self.lock().values() {
+            let all = [
+                (&mut names.listeners, &pair.listener),
+                (&mut names.routes, &pair.names.route),
+                (&mut names.upstreams, &pair.names.upstream),
+            ];
+            for (names, name) in all {
+                if !names.contains(name) {
+                    names.insert(Arc::clone(name));
+                }
+            }
+        }
+        names
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PairId, Arc<PairEntry>>> {
@@ -227,10 +346,23 @@ impl PairEntry {
     /// Tells the pair; a stronger order replaces a weaker one.
     pub(crate) fn order(&self, order: Order) {
         self.order.fetch_max(order as u8, Ordering::Release);
-        let waker = self.waker();
-        if let Some(waker) = &*waker {
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether there is something that the pair has been told and has to look at.
+    pub(crate) fn has_orders(&self) -> bool {
+        self.ordered() != Order::None || self.has_renewal.load(Relaxed)
+    }
+
+    /// Whether the terms of the route have changed since this was asked last.
+    pub(crate) fn take_renewal(&self) -> bool {
+        self.has_renewal.load(Relaxed) && self.has_renewal.swap(false, Ordering::AcqRel)
     }
 
     /// What the pair has been told.
@@ -259,8 +391,22 @@ impl Registration {
         &self.registry
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared_registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
     pub(crate) fn entry(&self) -> &PairEntry {
         &self.entry
+    }
+
+    /// Who has asked the pair to stand still; to be answered once.
+    pub(crate) fn take_freezer(&self) -> Option<Freezer> {
+        let asked = &self.entry.is_to_freeze;
+        if !asked.load(Relaxed) || !asked.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.registry.freezer().clone()
     }
 }
 
@@ -268,5 +414,11 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.entry.id);
         self.registry.open.fetch_sub(1, Relaxed);
+        if let Some(freezer) = self.take_freezer() {
+            let _ = freezer.send(Frozen {
+                pair: self.entry.id.0,
+                outcome: Err(Kept::Ended),
+            });
+        }
     }
 }

@@ -8,7 +8,10 @@ use lubdub_metrics::PairMetrics;
 use tokio::time::Instant;
 
 use crate::budget::{Budget, Subject};
-use crate::settings::{Route, Terms};
+use crate::generation::General;
+use crate::live_terms::LiveTerms;
+use crate::registry::RouteNames;
+use crate::settings::{OnRemoved, Route, Terms};
 use crate::upstream::Upstream;
 
 /// Routes, most specific first.
@@ -19,12 +22,21 @@ pub(crate) struct RouteTable(Vec<Arc<RouteState>>);
 #[derive(Debug)]
 pub(crate) struct RouteState {
     pub(crate) name: Arc<str>,
-    /// The terms on which its pairs live.
+    /// What its pairs know of it.
+    pub(crate) names: Arc<RouteNames>,
+    /// The terms on which its pairs begin.
     pub(crate) terms: Arc<Terms>,
+    /// Those on which they live.
+    pub(crate) live_terms: Arc<LiveTerms>,
+    /// What holds for all routes.
+    pub(crate) general: Arc<General>,
     /// Who answers.
     pub(crate) upstream: Arc<Upstream>,
-    /// Pairs at a time, where the route has a bound of its own.
-    pub(crate) pairs: Option<Arc<Budget>>,
+    /// Pairs at a time. Counted where there is no bound as well: a reload may bring one.
+    pub(crate) pairs: Arc<Budget>,
+    /// How many there may be.
+    most_pairs: usize,
+    pub(crate) on_removed: OnRemoved,
     /// What is counted, by the listener that a request came in at.
     metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
     host: Option<String>,
@@ -32,27 +44,47 @@ pub(crate) struct RouteState {
 }
 
 impl RouteState {
+    /// A route, which has the place of `previous` if there was one of its name.
     pub(crate) fn new(
         route: &Route,
+        previous: Option<&Self>,
+        general: &Arc<General>,
         upstream: Arc<Upstream>,
         metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
     ) -> Self {
+        let most_pairs = route.pairs.unwrap_or(usize::MAX);
+        let new_budget = || {
+            let subject = Subject {
+                key: "route.limits.pairs",
+                name: Some(Arc::clone(&route.name)),
+                effect: "further upgrades on this route are refused",
+            };
+            Budget::new(most_pairs, subject)
+        };
+        let new_terms = || Arc::new(LiveTerms::new(&route.terms));
         Self {
             name: Arc::clone(&route.name),
-            terms: Arc::clone(&route.terms),
-            upstream,
-            pairs: route.pairs.map(|pairs| {
-                let subject = Subject {
-                    key: "route.limits.pairs",
-                    name: Some(Arc::clone(&route.name)),
-                    effect: "further upgrades on this route are refused",
-                };
-                Budget::new(pairs, subject)
+            names: Arc::new(RouteNames {
+                route: Arc::clone(&route.name),
+                upstream: Arc::clone(&route.upstream.name),
             }),
+            terms: Arc::clone(&route.terms),
+            live_terms: previous.map_or_else(new_terms, |it| Arc::clone(&it.live_terms)),
+            general: Arc::clone(general),
+            upstream,
+            pairs: previous.map_or_else(new_budget, |it| Arc::clone(&it.pairs)),
+            most_pairs,
+            on_removed: route.on_removed,
             metrics,
             host: route.host.clone(),
             path_prefix: route.path_prefix.clone(),
         }
+    }
+
+    /// What is in effect from now on is what it says. Says whether pairs that are open have something of it.
+    pub(crate) fn take_effect(&self) -> bool {
+        self.pairs.resize(self.most_pairs);
+        self.live_terms.renew(&self.terms)
     }
 
     /// What is counted for requests that came in at this listener.
@@ -64,9 +96,7 @@ impl RouteState {
 
     /// Looks whether an exhaustion of its budget is over.
     pub(crate) fn settle(&self, now: Instant) {
-        if let Some(pairs) = &self.pairs {
-            pairs.settle(now);
-        }
+        self.pairs.settle(now);
     }
 
     fn takes(&self, host: &str, path: &str) -> bool {
@@ -126,18 +156,42 @@ fn without_dot(host: &str) -> &str {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    //! Routes for unit tests.
+
+    use super::*;
+    use crate::settings::{self, Forwarded, FrontTimeouts, RequestDetail};
+    use crate::upstream;
+
+    /// A route that nobody counts.
+    pub(crate) fn state(route: &Route) -> RouteState {
+        let upstream = Arc::new(upstream::testing::upstream(&route.upstream));
+        let general = Arc::new(General {
+            timeouts: FrontTimeouts::default(),
+            head_bytes: 65_536,
+            forwarded: Forwarded {
+                style: settings::ForwardedStyle::Off,
+                trust: Vec::new(),
+                via: false,
+            },
+            request_detail: RequestDetail::Off,
+            drain: settings::testing::drain(),
+        });
+        RouteState::new(route, None, &general, upstream, Box::default())
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::testing;
-    use crate::upstream;
+    use crate::settings;
 
     fn table(routes: &[(&str, Option<&str>, &str)]) -> RouteTable {
         let route = |&(name, host, prefix): &(&str, Option<&str>, &str)| {
-            let mut route = testing::route(name);
+            let mut route = settings::testing::route(name);
             route.host = host.map(str::to_owned);
             prefix.clone_into(&mut route.path_prefix);
-            let upstream = Arc::new(upstream::testing::upstream(&route.upstream));
-            Arc::new(RouteState::new(&route, upstream, Box::default()))
+            Arc::new(testing::state(&route))
         };
         RouteTable::new(routes.iter().map(route).collect())
     }

@@ -67,6 +67,18 @@ pub struct Upstream {
     pub pool: bool,
     /// The greatest age of a connection that is kept.
     pub pool_age: Duration,
+    /// What becomes of its pairs when a reload removes it.
+    pub on_removed: OnRemoved,
+}
+
+/// What becomes of the pairs of a route or an upstream when a reload removes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRemoved {
+    /// They go on.
+    #[default]
+    Keep,
+    /// They are told farewell, over `drain.spread`.
+    Drain,
 }
 
 impl Upstream {
@@ -78,6 +90,17 @@ impl Upstream {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// Whether a connection to the one is a connection to the other. Certificates that were read anew may
+    /// be others.
+    pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
+        let has_same_tls = match (&self.tls, &other.tls) {
+            (None, None) => true,
+            (Some(tls), Some(other)) => Arc::ptr_eq(tls, other),
+            _ => false,
+        };
+        self.host == other.host && self.port == other.port && has_same_tls
     }
 }
 
@@ -96,6 +119,8 @@ pub struct Route {
     pub terms: Arc<Terms>,
     /// Pairs at a time on this route; `None` for no limit of its own.
     pub pairs: Option<usize>,
+    /// What becomes of its pairs when a reload removes it.
+    pub on_removed: OnRemoved,
 }
 
 /// The terms on which a pair lives: a pair's snapshot of its configuration.
@@ -320,6 +345,15 @@ pub(crate) mod testing {
 
     use super::*;
 
+    /// A shutdown at once.
+    pub(crate) fn drain() -> Drain {
+        Drain {
+            delay: Duration::ZERO,
+            spread: Duration::ZERO,
+            timeout: Duration::from_secs(30),
+        }
+    }
+
     /// A route for everything, to an upstream that is not there.
     pub(crate) fn route(name: &str) -> Route {
         Route {
@@ -335,9 +369,11 @@ pub(crate) mod testing {
                 requests: 1024,
                 pool: true,
                 pool_age: Duration::from_secs(60),
+                on_removed: OnRemoved::Keep,
             }),
             terms: Arc::new(Terms::default()),
             pairs: None,
+            on_removed: OnRemoved::Keep,
         }
     }
 }

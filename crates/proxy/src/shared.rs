@@ -1,37 +1,33 @@
 //! What all connections share, whoever accepts them and whatever they ask for.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lubdub_metrics::{Metrics, Pause};
+use arc_swap::ArcSwap;
+use lubdub_metrics::{ListenerMetrics, Metrics, Pause};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
-use crate::entrance::Entrance;
+use crate::drain::Drains;
+use crate::generation::Generation;
 use crate::idle::IdleConnections;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
 use crate::registry::Registry;
-use crate::route::RouteTable;
-use crate::settings::{Drain, Forwarded, FrontTimeouts, Limits, RequestDetail};
-use crate::upstream::{Kept, OwnAddresses, Upstream};
+use crate::upstream::{Kept, OwnAddresses};
 
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) routes: RouteTable,
-    pub(crate) upstreams: Box<[Arc<Upstream>]>,
-    pub(crate) entrances: Box<[Arc<Entrance>]>,
-    pub(crate) timeouts: FrontTimeouts,
-    pub(crate) limits: Limits,
-    pub(crate) forwarded: Forwarded,
+    /// What is in effect now.
+    pub(crate) generation: ArcSwap<Generation>,
+    /// Every name that a listener had in the life of this process.
+    pub(crate) doors: Mutex<BTreeMap<Arc<str>, Door>>,
     /// The name of this process in `Via`.
     pub(crate) pseudonym: Pseudonym,
-    pub(crate) drain: Drain,
-    /// How much of a request the log tells.
-    pub(crate) request_detail: RequestDetail,
     pub(crate) refusals: Refusals,
     pub(crate) admission: Admission,
     /// Clients' connections that can go when places run short.
@@ -41,13 +37,22 @@ pub(crate) struct Shared {
     /// Where connections to upstreams must not lead.
     pub(crate) own: Arc<OwnAddresses>,
     pub(crate) registry: Arc<Registry>,
-    /// No new pairs, and connections end with the exchange under way.
+    pub(crate) drains: Arc<Drains>,
+    /// The last drain: no new pairs, and connections end with the exchange under way.
     pub(crate) draining: CancellationToken,
     /// The time for that is over.
     pub(crate) cutting: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
     /// Microseconds for which nobody was accepted.
     pub(crate) paused: [AtomicU64; Pause::ALL.len()],
+}
+
+/// What is counted of the listeners of one name, whichever there were.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) metrics: Arc<ListenerMetrics>,
+    /// Connections that came in there and are open.
+    pub(crate) open: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -68,6 +73,11 @@ impl Shared {
         }
     }
 
+    /// No new pairs, and whoever asks for something else is to do so elsewhere from now on.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled() || self.drains.is_refusing()
+    }
+
     /// Closes a connection that nobody uses at the moment, if there is one: the oldest of the clients',
     /// or else of those to upstreams.
     pub(crate) fn make_room(&self) -> bool {
@@ -78,12 +88,15 @@ impl Shared {
     pub(crate) fn sample(&self) {
         let metrics = self.metrics.proxy();
         self.admission.sample(metrics);
-        for upstream in &self.upstreams {
+        let remaining = u32::try_from(self.drains.remaining()).unwrap_or(u32::MAX);
+        metrics.drain_remaining_pairs.set(remaining);
+        for upstream in self.generation.load().upstreams.values() {
             upstream.sample();
         }
-        for entrance in &self.entrances {
-            let open = u32::try_from(entrance.open.load(Relaxed)).unwrap_or(u32::MAX);
-            entrance.metrics.connections.set(open);
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        for door in doors.values() {
+            let open = u32::try_from(door.open.load(Relaxed)).unwrap_or(u32::MAX);
+            door.metrics.connections.set(open);
         }
         for pause in Pause::ALL {
             let seconds = self.paused[pause as usize].load(Relaxed) / 1_000_000;
@@ -94,9 +107,6 @@ impl Shared {
     /// Looks whether exhaustions of budgets are over.
     pub(crate) fn settle(&self, now: Instant) {
         self.admission.settle(now);
-        self.routes.iter().for_each(|route| route.settle(now));
-        self.upstreams
-            .iter()
-            .for_each(|upstream| upstream.settle(now));
+        self.generation.load().settle(now);
     }
 }

@@ -18,6 +18,7 @@ mod deadlines;
 mod end;
 mod farewell;
 mod fate;
+mod frozen;
 mod inject;
 mod link;
 mod obituary;
@@ -26,12 +27,11 @@ mod parcel;
 mod relay;
 mod scratch;
 mod tally;
+mod task;
 #[cfg(test)]
 mod tests;
 mod timer;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ use std::time::{Duration, Instant};
 use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
+#[allow(unused_imports)] // What the hand-over calls.
+pub(crate) use self::frozen::NewHome;
 use self::parcel::Parcel;
 use self::tally::Tally;
 use self::timer::Timer;
@@ -46,6 +48,7 @@ use crate::admission::PairPermit;
 use crate::budget::Permit;
 use crate::entrance::Place;
 use crate::leg::Leg;
+use crate::live_terms::LiveTerms;
 use crate::registry::{Order, Registration};
 use crate::settings::Terms;
 use crate::worker::Load;
@@ -59,14 +62,13 @@ pub(crate) struct NewPair {
     /// Bytes that came behind the handshake in the same segment: they belong to the WebSocket.
     pub(crate) early: PerSide<Bytes>,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) live_terms: Arc<LiveTerms>,
     pub(crate) metrics: Arc<PairMetrics>,
     pub(crate) registration: Registration,
-    /// Over which time a drain spreads its farewells.
-    pub(crate) drain_spread: Duration,
     /// How long the handshake took.
     pub(crate) handshake: Duration,
     pub(crate) entropy: Entropy,
-    /// Uniform in [0, 1): spreads lifetimes and farewells.
+    /// Uniform in [0, 1): spreads lifetimes.
     pub(crate) chance: f64,
     pub(crate) places: Places,
 }
@@ -91,11 +93,13 @@ pub(crate) struct Splice {
     excused: Excused,
     early: Option<Box<PerSide<Bytes>>>,
     polled: bool,
+    /// No turn was had since it has given up what it knew, and gone on.
+    thawed: bool,
     concluded: bool,
-    // Not as durations, which take four times the room.
+    // Not as a duration, which takes four times the room.
     handshake_us: u32,
-    drain_wait_ms: u32,
     terms: Arc<Terms>,
+    live_terms: Arc<LiveTerms>,
     metrics: OpenPair,
     registration: Registration,
     _places: Places,
@@ -141,17 +145,16 @@ impl Splice {
                 lifetime: terms
                     .lifetime
                     .map(|lifetime| opened + lifetime.mul_f64(1.0 - 0.1 * pair.chance)),
-                drain: None,
                 closing: None,
             },
             early: has_early.then(|| Box::new(early)),
             excused: Excused::default(),
             polled: false,
+            thawed: false,
             concluded: false,
             handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
-            drain_wait_ms: u32::try_from(millis(pair.drain_spread.mul_f64(pair.chance)))
-                .unwrap_or(u32::MAX),
             terms,
+            live_terms: pair.live_terms,
             metrics: pair.metrics.open(),
             registration: pair.registration,
             _places: pair.places,
@@ -209,7 +212,7 @@ impl Splice {
         now: Instant,
         scratch: &mut [u8],
     ) -> Option<Pumped> {
-        if !self.timer.is_waiting(now) || !self.is_plain() {
+        if !self.timer.is_waiting(now) || !self.is_plain() || self.thawed {
             return None;
         }
         let mut pumped = Pumped::Idle;
@@ -237,9 +240,11 @@ impl Splice {
                 }
             }
         }
+        // What the runtime knows of a socket is as old as the stall, or nothing yet.
+        let ask_kernel = std::mem::take(&mut self.thawed) || stalled.is_some();
         let mut pumped = Pumped::Idle;
         for side in Side::BOTH {
-            self.set_ask_kernel(side, stalled.is_some());
+            self.set_ask_kernel(side, ask_kernel);
             if self.pump(cx, side, now, scratch) == Pumped::More {
                 pumped = Pumped::More;
             }
@@ -265,21 +270,17 @@ impl Splice {
         pumped
     }
 
+    /// An order to end at once is not put off by what there is to read. That to say farewell is: see
+    /// [`Splice::judge`].
     fn follow_orders(&mut self, now: Instant) {
-        match self.registration.entry().ordered() {
-            Order::None => {}
-            Order::Drain => {
-                // Endpoints that are closing already need no farewell of lubdub's.
-                if self.is_open() && self.deadlines.drain.is_none() {
-                    self.deadlines.drain =
-                        Some(now + Duration::from_millis(self.drain_wait_ms.into()));
-                }
-            }
-            Order::Cut => {
-                self.fate.by_lubdub(Cause::Drain);
-                for side in Side::BOTH {
-                    self.cut(side, Ending::Reset);
-                }
+        if self.registration.entry().take_renewal() {
+            self.terms = self.live_terms.renewed(&self.terms);
+            self.heart.set_policy(self.terms.keepalive, now);
+        }
+        if self.registration.entry().ordered() == Order::Cut {
+            self.fate.by_lubdub(Cause::Drain);
+            for side in Side::BOTH {
+                self.cut(side, Ending::Reset);
             }
         }
     }
@@ -292,7 +293,7 @@ impl Splice {
     /// Both sides are read, both take what they are sent, and lubdub owes nobody anything.
     fn is_plain(&self) -> bool {
         self.early.is_none()
-            && self.registration.entry().ordered() == Order::None
+            && !self.registration.entry().has_orders()
             && self.ends.client.is_plain()
             && self.ends.upstream.is_plain()
     }
@@ -349,19 +350,6 @@ impl Splice {
                 self.relayed_frames(side),
             );
         }
-    }
-}
-
-impl Future for Splice {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        // Before the first look for orders, so that none is missed.
-        if !std::mem::replace(&mut this.polled, true) {
-            this.registration.entry().set_waker(cx.waker());
-        }
-        scratch::with_scratch(|scratch| this.wake(cx, clock(), scratch))
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Upstream {
     pub(crate) requests: Arc<Budget>,
     metrics: Arc<UpstreamMetrics>,
     lookup: Arc<Lookup>,
-    pool: Pool,
+    pool: Arc<Pool>,
     sockets: Arc<Budget>,
     kept: Arc<Kept>,
     idle: Arc<IdleConnections>,
@@ -82,13 +82,50 @@ impl Upstream {
             requests: budget(settings.requests, "upstream.limits.requests"),
             metrics,
             lookup: Lookup::new(&settings.host, settings.port),
-            pool: Pool::new(common.workers, &common.kept),
+            pool: Arc::new(Pool::new(common.workers, &common.kept)),
             sockets: Arc::clone(&common.sockets),
             kept: Arc::clone(&common.kept),
             idle: Arc::clone(&common.idle),
             own: Arc::clone(&common.own),
             settings,
         }
+    }
+
+    /// The same upstream with other settings, in the next generation. Who waits for it keeps the place, and
+    /// connections that are kept stay, unless it has moved.
+    pub(crate) fn next(&self, settings: Arc<settings::Upstream>, common: &Common) -> Self {
+        let has_moved = !self.settings.is_at_the_place_of(&settings);
+        Self {
+            waiting: Arc::clone(&self.waiting),
+            requests: Arc::clone(&self.requests),
+            metrics: Arc::clone(&self.metrics),
+            lookup: if has_moved {
+                Lookup::new(&settings.host, settings.port)
+            } else {
+                Arc::clone(&self.lookup)
+            },
+            pool: if has_moved {
+                Arc::new(Pool::new(common.workers, &common.kept))
+            } else {
+                Arc::clone(&self.pool)
+            },
+            sockets: Arc::clone(&common.sockets),
+            kept: Arc::clone(&common.kept),
+            idle: Arc::clone(&common.idle),
+            own: Arc::clone(&common.own),
+            settings,
+        }
+    }
+
+    /// Its budgets are as its settings say from now on.
+    pub(crate) fn resize_budgets(&self) {
+        self.waiting.resize(self.settings.waiting);
+        self.requests.resize(self.settings.requests);
+    }
+
+    /// Whether connections of the one serve the other as well.
+    pub(crate) fn shares_connections_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.pool, &other.pool)
     }
 
     /// A connection that was kept by this worker, if there is one of use.

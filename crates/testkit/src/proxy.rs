@@ -10,8 +10,8 @@ use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::registry::Registry;
 use lubdub_proxy::settings::{
-    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, Route, Settings,
-    Terms, Upstream as UpstreamSettings,
+    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
+    Settings, Terms, Upstream as UpstreamSettings,
 };
 use lubdub_proxy::{Drained, Proxy};
 
@@ -167,17 +167,19 @@ impl ProxyBox {
         let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
         let proxy = Proxy::start(self.settings(upstream), &metrics)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
-        let [(_, address)] = proxy.addresses() else {
+        let [(_, address)] = proxy.addresses()[..] else {
             unreachable!("there is one listener");
         };
         RunningProxy {
-            address: *address,
+            address,
             proxy,
             metrics,
         }
     }
 
-    fn settings(self, upstream: SocketAddr) -> Settings {
+    /// What it is told to do in front of whoever is at `upstream`.
+    #[must_use]
+    pub fn settings(self, upstream: SocketAddr) -> Settings {
         let host = match self.upstream_tls {
             Some(_) => certs::NAME.to_owned(),
             None => upstream.ip().to_string(),
@@ -191,6 +193,7 @@ impl ProxyBox {
             requests: self.requests,
             pool: self.pool,
             pool_age: self.pool_age,
+            on_removed: OnRemoved::Keep,
         };
         Settings {
             listeners: vec![Listener {
@@ -206,6 +209,7 @@ impl ProxyBox {
                 upstream: Arc::new(upstream),
                 terms: Arc::new(self.terms),
                 pairs: self.route_pairs,
+                on_removed: OnRemoved::Keep,
             })],
             timeouts: self.timeouts,
             limits: self.limits,
@@ -246,6 +250,15 @@ impl RunningProxy {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         self.proxy.registry()
+    }
+
+    /// Goes on as `next` says.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub fn reload(&self, next: Settings) {
+        let reloaded = self.proxy.reload(next);
+        reloaded.unwrap_or_else(|error| panic!("the reload is refused: {error}"));
     }
 
     /// How many tasks are alive on its worker.

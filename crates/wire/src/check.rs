@@ -20,6 +20,8 @@ pub struct Turn {
     pub len: usize,
     /// What is asked for.
     pub stop: Stop,
+    /// Whether another scanner goes on behind every step of it, from what this one has given up.
+    pub freeze: bool,
 }
 
 /// Decoding a header agrees with the reference, at every length; encoding is its inverse.
@@ -84,6 +86,7 @@ pub fn scanner_splits(data: &[u8]) {
 pub fn scan_agrees(stream: &[u8], limit: Option<u64>, turns: &[Turn]) {
     let mut check = ScanCheck {
         scanner: FrameScanner::with_frame_limit(limit),
+        limit,
         stream,
         expected: Stream::read(stream, limit),
         given: 0,
@@ -100,6 +103,7 @@ pub fn scan_agrees(stream: &[u8], limit: Option<u64>, turns: &[Turn]) {
         check.turn(Turn {
             len: usize::MAX,
             stop: Stop::Never,
+            freeze: false,
         });
     }
     check.finish();
@@ -108,6 +112,7 @@ pub fn scan_agrees(stream: &[u8], limit: Option<u64>, turns: &[Turn]) {
 /// A scanner between what it was given and what it should have made of it.
 struct ScanCheck<'a> {
     scanner: FrameScanner,
+    limit: Option<u64>,
     stream: &'a [u8],
     expected: Stream,
     /// How much of the stream the scanner has looked at.
@@ -129,7 +134,8 @@ enum Next {
 // === impl Turn ===
 
 impl Turn {
-    /// Two bits say where to stop, six how long the input is: 0 to 47, then by the hundred.
+    /// Two bits say where to stop, and six how long the input is: 0 to 47, then by the hundred. Of those
+    /// that are of no length, or where it is not to stop, some are frozen.
     fn from_byte(byte: u8) -> Self {
         let len = usize::from(byte & 0x3f);
         Self {
@@ -139,6 +145,7 @@ impl Turn {
                 1 => Stop::AtFrameBoundary,
                 _ => Stop::Never,
             },
+            freeze: len == 0 || byte >> 6 == 3,
         }
     }
 }
@@ -168,6 +175,10 @@ impl ScanCheck<'_> {
                 "it went past a boundary where it was to stop"
             );
             self.check_state();
+            if turn.freeze {
+                self.freeze();
+                self.check_state();
+            }
             match next {
                 Next::Input => return false,
                 Next::Scan => stop = turn.stop,
@@ -217,6 +228,13 @@ impl ScanCheck<'_> {
                 Next::Nothing
             }
         }
+    }
+
+    /// Another scanner goes on.
+    fn freeze(&mut self) {
+        let state = self.scanner.freeze();
+        self.scanner = FrameScanner::thaw(&state, self.limit).expect("a scanner gave it up");
+        assert_eq!(self.scanner.freeze(), state, "nothing is lost");
     }
 
     fn forward(&mut self, bytes: &[u8]) {

@@ -1,5 +1,5 @@
 //! Guards the boundary between *bytes* and *frames*: RFC 6455 framing for an intermediary that
-//! forwards every byte verbatim. No I/O, no clock, no dependencies.
+//! forwards every byte verbatim. No I/O, no clock, and no dependency but `serde`'s traits.
 //!
 //! An endpoint parses frames in order to consume them, and must refuse what is malformed. An
 //! intermediary only has to know where frames end, so that it can add some of its own between
@@ -28,5 +28,8 @@ pub use control::{ControlFrame, Payload, PayloadTooLong};
 pub use header::Header;
 pub use mask::MaskKey;
 pub use opcode::Opcode;
-pub use scanner::{Event, FrameCounts, FrameScanner, Held, Received, Residue, Step, Stop};
+pub use scanner::{
+    Event, FrameCounts, FrameScanner, Held, InvalidState, Received, Residue, ScannerState, Step,
+    Stop,
+};
 pub use violation::{Context, Message, Sender, Violation};

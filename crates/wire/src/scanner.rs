@@ -10,6 +10,7 @@ mod counts;
 mod gathering;
 mod held;
 mod received;
+mod state;
 mod step;
 
 use std::{fmt, mem};
@@ -18,6 +19,7 @@ pub use self::counts::FrameCounts;
 use self::gathering::Gathering;
 pub use self::held::{Held, Residue};
 pub use self::received::Received;
+pub use self::state::{InvalidState, ScannerState};
 pub use self::step::{Event, Step, Stop};
 use crate::{ControlFrame, Header, Opcode};
 

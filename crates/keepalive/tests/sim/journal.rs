@@ -1,6 +1,9 @@
 //! What happened to one side, in order: the facts that the oracle judges by.
 
+use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
+
+use lubdub_keepalive::Policy;
 
 use crate::script::Time;
 
@@ -9,6 +12,8 @@ pub(crate) enum Event {
     /// Bytes were read.
     Heard {
         bytes: usize,
+        /// They were a sign of life then.
+        is_life: bool,
     },
     /// A pong was read.
     Pong,
@@ -20,6 +25,8 @@ pub(crate) enum Event {
     Written,
     Paused,
     Resumed,
+    /// From here on another policy holds.
+    Changed(Policy),
     /// lubdub woke up too late.
     Late,
     /// The kernel knew that the link moves.
@@ -70,14 +77,14 @@ impl Journal {
         self.entries.push((at, event));
     }
 
-    /// Of the first `settled` entries keeps the last of each kind, in their order. That is all that
-    /// the oracle asks of what was before a sign of life.
+    /// Of the first `settled` entries keeps the last of each kind, in their order, and all changes of
+    /// the policy. That is all that the oracle asks of what was before a sign of life.
     pub(crate) fn fold(&mut self, settled: usize) {
         let mut seen = Vec::new();
         let mut keep = Vec::new();
         for &(at, event) in self.entries[..settled].iter().rev() {
-            let kind = std::mem::discriminant(&event);
-            if !seen.contains(&kind) {
+            let kind = event.kind();
+            if matches!(event, Event::Changed(_)) || !seen.contains(&kind) {
                 seen.push(kind);
                 keep.push((at, event));
             }
@@ -120,6 +127,21 @@ impl Journal {
     }
 }
 
+impl Event {
+    /// The policy that holds from here on.
+    pub(crate) fn changed_to(&self) -> Option<&Policy> {
+        if let Self::Changed(policy) = self {
+            return Some(policy);
+        }
+        None
+    }
+
+    fn kind(&self) -> (Discriminant<Self>, bool) {
+        let is_life = matches!(self, Self::Heard { is_life: true, .. });
+        (discriminant(self), is_life)
+    }
+}
+
 impl Totals {
     fn count(&mut self, at: Time, event: Event) {
         match event {
@@ -136,6 +158,7 @@ impl Totals {
             | Event::Placed
             | Event::Paused
             | Event::Resumed
+            | Event::Changed(_)
             | Event::Late
             | Event::GivenUp
             | Event::Swallowed(None) => {}

@@ -6,6 +6,7 @@
 //! bounds) are checked by the proxy against the oracle while a world runs.
 
 mod census;
+mod change;
 mod death;
 mod pace;
 mod party;

@@ -1,13 +1,14 @@
 //! lubdub, as far as the machine is concerned: follows the call order that `Heartbeat` documents,
 //! and checks every answer.
 
+mod freeze;
 mod rules;
 mod stream;
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
-use lubdub_keepalive::{Entropy, Heartbeat, Output, PerSide, PingPayload, Reading, Side};
+use lubdub_keepalive::{Entropy, Heartbeat, Output, PerSide, PingPayload, Policy, Reading, Side};
 
 use crate::dice::Dice;
 use crate::journal::{Event, Journal};
@@ -29,6 +30,14 @@ pub(crate) struct Proxy {
     asked: Option<Time>,
     /// How often it was.
     wakes: usize,
+    /// Which are in force.
+    policies: PerSide<Policy>,
+    /// How many changes of them there were.
+    changed: usize,
+    /// How often another process has gone on.
+    pub(crate) frozen: u64,
+    /// Says when one does.
+    dice: Dice,
     /// The runtime knows nothing yet of what became readable during a stall.
     readiness: Readiness,
     phase: Phase,
@@ -101,6 +110,10 @@ impl Proxy {
             run_out: PerSide::default(),
             asked: None,
             wakes: 0,
+            policies: script.policies,
+            changed: 0,
+            frozen: 0,
+            dice,
             heart,
             journals: PerSide::default(),
             foreign: Vec::new(),
@@ -132,6 +145,9 @@ impl Proxy {
             (Readiness::Known, Some(asked)) => asked + in_turn(&self.script.proxy.lags, self.wakes),
             (Readiness::Known, None) => NEVER,
         };
+        if let Some(change) = self.script.proxy.changes.get(self.changed) {
+            next = next.min(change.at);
+        }
         for side in Side::BOTH {
             let leg = &self.legs[side];
             next = next.min(leg.next_switch);
@@ -159,12 +175,15 @@ impl Proxy {
             Readiness::Known | Readiness::Stale => Readiness::Known,
         };
 
+        self.change_policies(now);
+        self.freeze(now);
         for side in Side::BOTH {
             self.switch_reading(side, now);
             if self.readiness == Readiness::Known {
                 self.read(side, now, links);
             }
         }
+        self.freeze(now);
         self.write_owed(now, links);
         for side in Side::BOTH {
             if self.heart.lapse_due(side, self.at(now)) {
@@ -176,9 +195,12 @@ impl Proxy {
                 self.look_at_link(side, now, links);
             }
         }
+        self.freeze(now);
         self.heart.handle_timeout(self.at(now));
+        self.freeze(now);
         self.carry_out(now);
         self.write_owed(now, links);
+        self.freeze(now);
         self.asked = self.poll_timeout();
         self.check_schedule(now);
         if self.script.history == History::Recent {
@@ -212,6 +234,24 @@ impl Proxy {
         };
         self.journals[side].push(now, event);
         self.heart.handle_reading(side, reading, self.at(now));
+    }
+
+    fn change_policies(&mut self, now: Time) {
+        while let Some(change) = self.script.proxy.changes.get(self.changed) {
+            if change.at > now {
+                return;
+            }
+            self.changed += 1;
+            for side in Side::BOTH {
+                let policy = change.policies[side];
+                if policy != self.policies[side] {
+                    self.journals[side].push(now, Event::Changed(policy));
+                }
+            }
+            self.policies = change.policies;
+            let at = self.at(now);
+            self.heart.set_policy(self.policies, at);
+        }
     }
 
     /// Carries out what the machine wants, after checking that it had to, and may.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lubdub_keepalive::{PerSide, Policy};
+use lubdub_keepalive::{PerSide, Policy, Side};
 
 use crate::window::{Window, Windows};
 
@@ -130,6 +130,13 @@ pub(crate) struct Loss {
     pub delay: Duration,
 }
 
+/// New values of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub at: Time,
+    pub policies: PerSide<Policy>,
+}
+
 /// What befalls lubdub itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ProxyScript {
@@ -144,6 +151,11 @@ pub(crate) struct ProxyScript {
     pub stalls: Windows,
     /// From a wake-up being due to it; taken in turn.
     pub lags: Vec<Duration>,
+    /// In order.
+    pub changes: Vec<Change>,
+    /// Of so many hundredths of what it does, another process does the next thing, from what this
+    /// one gives up.
+    pub freezes: u64,
     /// Pings fall on the grid of a process that had been running for so long.
     pub grid: Option<Duration>,
 }
@@ -156,6 +168,22 @@ pub(crate) enum Flush {
     Prompt,
     /// At once: it is the report that is late (TLS).
     Late,
+}
+
+impl Script {
+    /// All policies that ever hold for a side, in order.
+    pub(crate) fn policies_of(&self, side: Side) -> impl Iterator<Item = &Policy> {
+        let changes = self.proxy.changes.iter();
+        let changed = changes.map(move |change| &change.policies[side]);
+        std::iter::once(&self.policies[side]).chain(changed)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn policies_of_mut(&mut self, side: Side) -> impl Iterator<Item = &mut Policy> {
+        let changes = self.proxy.changes.iter_mut();
+        let changed = changes.map(move |change| &mut change.policies[side]);
+        std::iter::once(&mut self.policies[side]).chain(changed)
+    }
 }
 
 impl PeerScript {

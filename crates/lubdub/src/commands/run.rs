@@ -9,51 +9,55 @@ use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::{Drained, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::admin::{Admin, Readiness};
-use crate::config::Config;
-use crate::logging::Log;
+use crate::admin::{self, Admin, Readiness, SharedAccess};
+use crate::certificates::Watch;
+use crate::config::{self, Config, Machine, Sources};
+use crate::logging::{Log, LogDial};
+use crate::reload::{Purpose, Reloader};
 use crate::version;
 
 /// A proxy with all that belongs to it.
 pub(crate) struct Running {
-    pub(crate) proxy: Proxy,
+    pub(crate) proxy: Arc<Proxy>,
     pub(crate) metrics: Arc<Metrics>,
     /// Where the admin listener is, if there is one.
     pub(crate) admin: Option<std::net::SocketAddr>,
     ready: Arc<Readiness>,
+    reloader: Option<Arc<Reloader>>,
+    _certificates: Arc<Watch>,
 }
 
-/// Signals that end the program, and one that must not.
+/// What it takes to read the configuration again.
+pub(crate) struct Again {
+    /// What it was read from.
+    pub(crate) sources: Sources,
+    pub(crate) log: LogDial,
+}
+
+/// Signals that end the program.
 struct Ending {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 /// How often histogram samples are taken up; they pile up otherwise.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
-pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
+    let config = config::load(&sources, &Machine::probe())?;
     // To the end, which waits a little for who reads it.
     let log = Log::start(config.log)?;
     // What `lubdub check` would have said.
-    for warning in config.warnings.iter() {
-        warn!(
-            warning = warning.slug,
-            setting = warning.setting(),
-            reason = warning.reason,
-            see = warning.see(),
-            "the configuration has a warning"
-        );
-    }
+    config.warnings.log();
     for (flag, replaced) in config.replacements() {
         info!(flag, replaced, "a flag replaces what is set elsewhere");
     }
     raise_file_limit();
-    match run_logged(config, &log) {
+    match run_logged(sources, config, &log) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             error!(error = format!("{error:#}"), "lubdub cannot go on");
@@ -62,18 +66,26 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_logged(config: Config, log: &Log) -> anyhow::Result<()> {
+fn run_logged(sources: Sources, config: Config, log: &Log) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config, log))
+    runtime.block_on(serve(sources, config, log))
 }
 
-async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
+async fn serve(sources: Sources, config: Config, log: &Log) -> anyhow::Result<()> {
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
-    let running = Running::start(config)?;
+    let hangup = signal(SignalKind::hangup())?;
+    let again = Again {
+        sources,
+        log: log.dial(),
+    };
+    let running = Running::start(config, Some(again))?;
     log.count_losses(&running.metrics);
+    if let Some(reloader) = running.reloader.clone() {
+        tokio::spawn(reload_on(hangup, reloader));
+    }
     ending.wait().await;
     tokio::select! {
         drained = running.drain() => {
@@ -88,14 +100,14 @@ async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
 }
 
 impl Running {
-    /// Starts the proxy and its admin listener.
-    pub(crate) fn start(config: Config) -> anyhow::Result<Self> {
+    /// Starts the proxy and its admin listener. The configuration can be reloaded if `again` says how.
+    pub(crate) fn start(config: Config, again: Option<Again>) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,
             "lubdub starts"
         );
-        let settings = config.settings;
+        let settings = config.settings.clone();
         let listeners: Vec<&str> = settings
             .listeners
             .iter()
@@ -119,12 +131,26 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
-        let proxy = Proxy::start(settings, &metrics)?;
+        let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
+            .context("cannot start the thread that watches certificates")?;
+        let proxy = Arc::new(Proxy::start(settings, &metrics)?);
+        let certificates = Arc::new(certificates);
+        let admin = config.admin.clone();
+        let access = admin.as_ref().map(SharedAccess::new).map(Arc::new);
+        let reloader = again.map(|Again { sources, log }| {
+            let (proxy, metrics) = (Arc::clone(&proxy), Arc::clone(&metrics));
+            let (certificates, access) = (Arc::clone(&certificates), access.clone());
+            let reloader =
+                Reloader::new(sources, config, proxy, metrics, certificates, access, log);
+            Arc::new(reloader)
+        });
         let ready = Arc::<Readiness>::default();
         let mut address = None;
-        if let Some(settings) = &config.admin {
-            let registry = Arc::clone(proxy.registry());
-            let admin = Admin::bind(settings, Arc::clone(&metrics), registry, Arc::clone(&ready))
+        if let (Some(settings), Some(access)) = (&admin, access) {
+            let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
+            let reloader = reloader.clone();
+            let state = admin::State::new(access, metrics, proxy.control(), ready, reloader);
+            let admin = Admin::bind(settings, state)
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
             let bound = admin.local_addr()?;
             address = Some(bound);
@@ -143,6 +169,8 @@ impl Running {
             metrics,
             admin: address,
             ready,
+            reloader,
+            _certificates: certificates,
         })
     }
 
@@ -158,20 +186,24 @@ impl Ending {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     async fn wait(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return info!("told to stop by SIGTERM"),
-                _ = self.interrupt.recv() => return info!("told to stop by SIGINT"),
-                // It ends a program that does not listen for it, pairs and all, and who sends it
-                // to a server means something else.
-                _ = self.hangup.recv() => warn!("SIGHUP is ignored: the configuration is read at start only"),
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => info!("told to stop by SIGTERM"),
+            _ = self.interrupt.recv() => info!("told to stop by SIGINT"),
         }
+    }
+}
+
+/// Reads the configuration again with each SIGHUP.
+async fn reload_on(mut hangup: Signal, reloader: Arc<Reloader>) {
+    while hangup.recv().await.is_some() {
+        info!("told to reload by SIGHUP");
+        let reloader = Arc::clone(&reloader);
+        // It has said what happened.
+        let _ = spawn_blocking(move || reloader.reload(Purpose::Apply)).await;
     }
 }
 

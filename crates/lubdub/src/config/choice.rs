@@ -2,7 +2,7 @@
 //! reference and the error messages.
 
 use lubdub_keepalive::{Enforce, Evidence, Mode};
-use lubdub_proxy::settings::{ForwardedStyle, RequestDetail};
+use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, RequestDetail};
 use tracing::Level;
 
 use super::LogFormat;
@@ -51,6 +51,11 @@ choice!(ForwardedStyle {
     "forwarded" => Self::Forwarded,
     "both" => Self::Both,
     "off" => Self::Off,
+});
+
+choice!(OnRemoved {
+    "keep" => Self::Keep,
+    "drain" => Self::Drain,
 });
 
 choice!(RequestDetail {

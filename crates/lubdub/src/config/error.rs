@@ -35,6 +35,11 @@ impl Mistakes {
         self.0.is_empty()
     }
 
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+
     /// Notes a mistake, once: a value that many routes inherit is wrong for all of them.
     pub(crate) fn push(&mut self, mistake: Mistake) {
         if !self.0.contains(&mistake) {

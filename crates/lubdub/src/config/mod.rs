@@ -5,6 +5,8 @@
 //! need not be said, [`raw`] gives it the shape of the program, [`resolve`] reads it, and [`lint`]
 //! doubts it. What the keys are is declared once, in [`keys`].
 
+mod certificate;
+mod change;
 mod choice;
 mod duration;
 mod error;
@@ -38,18 +40,24 @@ use std::net::SocketAddr;
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
+#[cfg(test)]
+pub(crate) use certificate::CertificateFiles;
+pub(crate) use certificate::{CertificateSettings, Digest};
+pub(crate) use change::Change;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};
+pub(crate) use keys::Applies;
 pub(crate) use layers::{FileSource, FlagValue, Replaced, Sources};
 pub(crate) use machine::Machine;
+pub(crate) use name::same as same_name;
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
 pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
-pub(crate) use warning::Warnings;
+pub(crate) use warning::{Warning, Warnings};
 
 use layers::Layers;
 use raw::Raw;
@@ -64,6 +72,8 @@ pub(crate) struct Config {
     pub admin: Option<AdminSettings>,
     /// What is logged and how.
     pub log: LogSettings,
+    /// The certificates of the listeners.
+    pub certificates: Vec<CertificateSettings>,
     /// What will not do in practice.
     pub warnings: Warnings,
     /// What `--listen` and `--upstream` have replaced.
@@ -117,6 +127,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             settings: resolved.settings,
             admin: resolved.admin,
             log: resolved.log,
+            certificates: resolved.certificates,
             effective: tree,
         }),
         _ => Err(mistakes),
@@ -132,6 +143,17 @@ pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mis
     let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::admin_address(&raw, &mut mistakes).ok_or(mistakes)
+}
+
+/// The token of the admin listener that `sources` name; `None` if they name none. For the rest,
+/// see [`admin_address`].
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn admin_token(sources: &Sources) -> Result<Option<Token>, Mistakes> {
+    let (_, raw, _) = read(sources, &mut Mistakes::default())?;
+    let mut mistakes = Mistakes::default();
+    resolve::admin_token(&raw, &mut mistakes).ok_or(mistakes)
 }
 
 /// What `sources` set, with what is implied, as a tree and in the shape of the program, and what is
@@ -166,6 +188,11 @@ impl Config {
         };
         let flags: BTreeSet<_> = self.replaced.iter().map(|each| each.flag).collect();
         flags.into_iter().map(of_flag).collect()
+    }
+
+    /// What is different in `next`.
+    pub(crate) fn changes_to<'a>(&'a self, next: &'a Self) -> Vec<Change<'a>> {
+        change::between(&self.effective, &next.effective)
     }
 
     /// Every key that is in effect as TOML, with its origin in a comment.

@@ -66,7 +66,7 @@ table!(
 
 table!(
     /// `listen.NAME.tls`
-    Tls { certificate: BTreeMap<String, Certificate> }
+    Tls { watch: Option<Leaf>, certificate: BTreeMap<String, Certificate> }
 );
 
 table!(
@@ -82,6 +82,7 @@ table!(
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,
+        on_removed: Option<Leaf>,
     }
 );
 
@@ -96,6 +97,7 @@ table!(
         host: Option<Leaf>,
         path_prefix: Option<Leaf>,
         upstream: Option<Leaf>,
+        on_removed: Option<Leaf>,
         boundary_wait: Option<Leaf>,
         keepalive: Keepalive,
         close: Close,

@@ -39,6 +39,20 @@ effect and where it was set.
 | name | at most 63 letters, digits, `-` and `_`, without `-` or `_` at an end or two of them in a row. Case does not count where names are compared, and `-` is as good as `_`: the variable of `route.Chat-v2` begins with `LUBDUB__ROUTE__CHAT_V2__`. Two names that are the same in this way are refused; metrics and messages show a name as the file writes it, or else the first variable. A route cannot be called `none`, which stands in metrics for requests that reach no route; nor can the only upstream where no route is set, since its route has its name. |
 
 In a variable and in `--set` text needs no quotes, and numbers are numbers where the key takes one.
+
+## Reloads
+
+SIGHUP, `lubdub reload` and `POST /api/v1/reload` read the configuration again, from the same file, with the
+variables and flags of the start. It is put in effect whole or not at all. No live pair ends. The column
+*reload* says from when on a new value holds:
+
+| reload | from when on |
+| --- | --- |
+| at once | for everybody, live pairs included where it concerns them |
+| from the next ping | live pairs too |
+| for new connections | connections of clients that come from then on |
+| for new pairs | pairs and plain requests that begin from then on; a live pair keeps what it has |
+| needs an upgrade | a reload that changes it is refused |
 ";
 
 /// The whole page.
@@ -52,10 +66,10 @@ pub(crate) fn reference() -> String {
 
 fn section_text(section: &Section) -> String {
     let mut out = format!("\n## {}\n\n{}\n\n", section.path, section.about);
-    out.push_str("| key | takes | default | per route | what it is |\n");
-    out.push_str("| --- | --- | --- | --- | --- |\n");
+    out.push_str("| key | takes | default | per route | reload | what it is |\n");
+    out.push_str("| --- | --- | --- | --- | --- | --- |\n");
     for key in section.keys {
-        out.push_str(&row(key));
+        out.push_str(&row(section, key));
     }
     let more: Vec<_> = section
         .keys
@@ -78,7 +92,7 @@ fn section_text(section: &Section) -> String {
     out
 }
 
-fn row(key: &Key) -> String {
+fn row(section: &Section, key: &Key) -> String {
     let default = match key.preset {
         Preset::Default(literal) => format!("`{}`", literal.scalar()),
         Preset::Optional(_) => "not set".to_owned(),
@@ -91,9 +105,10 @@ fn row(key: &Key) -> String {
     // In Markdown the bars of a choice would end its cell.
     let help = key.help.replace(" | ", "; ");
     format!(
-        "| `{}` | {} | {default} | {per_route} | {help} |\n",
+        "| `{}` | {} | {default} | {per_route} | {} | {help} |\n",
         key.name,
-        key.kind.describe()
+        key.kind.describe(),
+        section.applies_to(key).as_str()
     )
 }
 

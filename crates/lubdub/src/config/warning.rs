@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tracing::warn;
+
 use super::leaf::Leaf;
 use super::origin::Origin;
 
@@ -46,6 +48,21 @@ impl Warnings {
             set: None,
             reason,
         });
+    }
+}
+
+impl Warnings {
+    /// Logs each of them, as `lubdub check` would have said it.
+    pub(crate) fn log(&self) {
+        for warning in self.iter() {
+            warn!(
+                warning = warning.slug,
+                setting = warning.setting(),
+                reason = warning.reason,
+                see = warning.see(),
+                "the configuration has a warning"
+            );
+        }
     }
 }
 

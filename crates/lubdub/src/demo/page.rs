@@ -51,7 +51,9 @@ impl Page {
         let lines = LineQueue::start(Reader {
             thread: "lubdub-page",
             writer,
-            notice: |missing| format!("{missing} lines are missing here: nobody read them\n"),
+            notice: Box::new(|missing| {
+                format!("{missing} lines are missing here: nobody read them\n")
+            }),
             on_error: Box::new(move |error| {
                 let _ = tear.send(Some(error.kind()));
             }),

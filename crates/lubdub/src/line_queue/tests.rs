@@ -68,7 +68,7 @@ fn queue() -> (LineQueue, Pace) {
     let queue = LineQueue::start(Reader {
         thread: "lines",
         writer: Box::new(writer),
-        notice: |missing| format!("{missing} missing\n"),
+        notice: Box::new(|missing| format!("{missing} missing\n")),
         on_error: Box::new(|_| {}),
     });
     (queue.unwrap(), Pace { asked, tell, read })

@@ -37,7 +37,7 @@ impl Paper {
         LineQueue::start(Reader {
             thread: "log",
             writer: Box::new(self.clone()),
-            notice: |lines| dropped(Form::Plain, lines),
+            notice: Box::new(|lines| dropped(Form::Plain, lines)),
             on_error: Box::new(|error| panic!("{error}")),
         })
         .unwrap()
@@ -57,9 +57,10 @@ fn lines(form: Form, level: Level, events: impl FnOnce()) -> Vec<String> {
     let queue = paper.queue();
     let lines = Lines {
         queue: queue.clone(),
-        form,
+        form: CurrentForm::new(form),
     };
-    tracing::subscriber::with_default(subscriber(level, lines), events);
+    let (subscriber, _) = subscriber(level, lines);
+    tracing::subscriber::with_default(subscriber, events);
     paper.lines(&queue)
 }
 

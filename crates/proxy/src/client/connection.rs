@@ -122,7 +122,7 @@ impl Connection {
         let position = state
             .own
             .iter()
-            .position(|(of, _)| Arc::ptr_eq(of, upstream))?;
+            .position(|(of, _)| of.shares_connections_with(upstream))?;
         Some(state.own.swap_remove(position).1)
     }
 

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use lubdub_metrics::Pause;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -38,7 +39,8 @@ pub(crate) struct Acceptor {
     // Not the runtime's own listener: that would register each connection with the acceptor's
     // event queue, only to take it out again for the worker's.
     socket: AsyncFd<TcpListener>,
-    entrance: Arc<Entrance>,
+    /// The listener as it is now: a reload may change it.
+    entrance: Arc<ArcSwap<Entrance>>,
     shared: Arc<Shared>,
 }
 
@@ -84,7 +86,7 @@ impl Acceptor {
     /// Has this runtime wait for connections.
     pub(crate) fn new(
         bound: Bound,
-        entrance: Arc<Entrance>,
+        entrance: Arc<ArcSwap<Entrance>>,
         shared: Arc<Shared>,
         runtime: &Handle,
     ) -> io::Result<Self> {
@@ -101,8 +103,8 @@ impl Acceptor {
         })
     }
 
-    fn name(&self) -> &Arc<str> {
-        &self.entrance.listener.name
+    fn name(&self) -> Arc<str> {
+        Arc::clone(&self.entrance.load().listener.name)
     }
 
     /// Accepts until `stop`, then what waits in the accept queue: closing the socket over it would
@@ -139,7 +141,7 @@ impl Acceptor {
                 return;
             }
             let place = loop {
-                if let Some(place) = self.entrance.try_place_beyond(Self::BEYOND) {
+                if let Some(place) = self.entrance.load_full().try_place_beyond(Self::BEYOND) {
                     break place;
                 }
                 self.shared.idle.close_oldest();
@@ -169,7 +171,7 @@ impl Acceptor {
         loop {
             // Not before somebody is there: an idle listener must not hold another's last place.
             let mut ready = self.socket.readable().await?;
-            let place = match self.entrance.try_place() {
+            let place = match self.entrance.load_full().try_place() {
                 Some(place) => place,
                 // The runtime remembers the last one that came: nobody has to go for that one.
                 None if !self.is_somebody_there() => {
@@ -209,7 +211,7 @@ impl Acceptor {
     /// Waits for a place for one more connection. Those on which nothing is under way have to go for
     /// it, the oldest first.
     async fn place(&self) -> Place {
-        let (entrance, shared) = (&self.entrance, &self.shared);
+        let (entrance, shared) = (self.entrance.load_full(), &self.shared);
         let find = async {
             let mut place = pin!(entrance.place());
             let mut is_told = false;
@@ -235,7 +237,7 @@ impl Acceptor {
         let worker = crew.least_loaded();
         worker.spawn(newcomer::serve(
             newcomer,
-            Arc::clone(&self.entrance),
+            self.entrance.load_full(),
             Arc::clone(&self.shared),
             Arc::clone(worker),
             // Counted here, not when the worker gets to it: a burst must not all go to one.

@@ -20,11 +20,13 @@ use crate::budget::Permit;
 use crate::client::clock::Expired;
 use crate::client::{Connection, Watched};
 use crate::entrance::{Entrance, Place};
+use crate::generation::General;
 use crate::http::service;
 use crate::idle::Keeps;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::refusals::Refused;
+use crate::settings::FrontTimeouts;
 use crate::shared::Shared;
 use crate::socket::{Goodbye, Presence, Socket};
 use crate::worker::{Load, Worker};
@@ -75,8 +77,10 @@ pub(crate) async fn serve(
     } = newcomer;
     let connection = Connection::new(peer, entrance, shared, worker, slot, place, load);
     let connection = Arc::new(connection);
-    match open(&connection, tcp).await {
-        Ok((leg, presence)) => serve_http(connection, leg, presence).await,
+    // Its waits are those of its moment, however long it stays.
+    let general = Arc::clone(&connection.shared.generation.load().general);
+    match open(&connection, &general.timeouts, tcp).await {
+        Ok((leg, presence)) => serve_http(connection, &general, leg, presence).await,
         Err(unserved) => {
             match &unserved {
                 Unserved::FirstByte | Unserved::TlsTimeout | Unserved::MadeRoom => {
@@ -97,8 +101,11 @@ pub(crate) async fn serve(
 }
 
 /// Waits for the first byte, and sets up TLS if the listener speaks it.
-async fn open(connection: &Connection, tcp: TcpStream) -> Result<(Leg, Presence), Unserved> {
-    let timeouts = connection.shared.timeouts;
+async fn open(
+    connection: &Connection,
+    timeouts: &FrontTimeouts,
+    tcp: TcpStream,
+) -> Result<(Leg, Presence), Unserved> {
     let (socket, presence) = Socket::shared(tokio::net::TcpStream::from_std(tcp)?);
     let patience = SLOT_PATIENCE.min(timeouts.first_byte);
     if timeout(patience, socket.readable()).await.is_err() {
@@ -138,14 +145,14 @@ async fn open(connection: &Connection, tcp: TcpStream) -> Result<(Leg, Presence)
     Ok((Leg::Tls(Box::new(tls.into())), presence))
 }
 
-async fn serve_http(connection: Arc<Connection>, leg: Leg, presence: Presence) {
+async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, presence: Presence) {
     let shared = &connection.shared;
     let clock = &connection.clock;
     clock.start();
     let watched = Watched::new(leg, Arc::clone(clock), Arc::clone(&connection.pressure));
     let of_service = Arc::clone(&connection);
     let service = service_fn(move |request| service::answer(Arc::clone(&of_service), request));
-    let head_bytes = shared.limits.head_bytes;
+    let head_bytes = general.head_bytes;
     let mut served = pin!(
         http1::Builder::new()
             .preserve_header_case(true)
@@ -158,7 +165,7 @@ async fn serve_http(connection: Arc<Connection>, leg: Leg, presence: Presence) {
             .serve_connection(TokioIo::new(watched), service)
             .with_upgrades()
     );
-    let mut expired = pin!(clock.watch(&shared.timeouts));
+    let mut expired = pin!(clock.watch(&general.timeouts));
     let mut patience = pin!(sleep(SLOT_PATIENCE));
     let mut may_have_slot = true;
     let mut told = false;

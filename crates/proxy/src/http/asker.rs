@@ -18,23 +18,26 @@ pub(super) struct Asker {
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
+    /// How much of it may be told.
+    detail: RequestDetail,
 }
 
 impl Asker {
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, detail: RequestDetail) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             host: request.headers().get(HOST).cloned(),
+            detail,
         }
     }
 
     /// Host and path, as far as they may be told.
-    pub(super) fn told(&self, detail: RequestDetail) -> Option<Box<str>> {
+    pub(super) fn told(&self) -> Option<Box<str>> {
         let host = self.host.as_ref().and_then(|host| host.to_str().ok());
         let of_target = || self.uri.authority().map(|authority| authority.as_str());
         let host = host.or_else(of_target).unwrap_or_default();
-        detail.tell(host, self.uri.path())
+        self.detail.tell(host, self.uri.path())
     }
 
     /// Logs that it was not served.
@@ -46,18 +49,16 @@ impl Asker {
         status: Option<StatusCode>,
         reason: Option<&dyn Display>,
     ) {
-        let shared = &connection.shared;
         let refused = || Refused {
             listener: &connection.entrance.listener.name,
             route: route.map(|route| &*route.name),
             upstream: route.map(|route| &*route.upstream.settings.name),
             method: Some(&self.method),
-            request: self
-                .told(shared.request_detail)
-                .map(|told| Cow::Owned(told.into())),
+            request: self.told().map(|told| Cow::Owned(told.into())),
             status: status.map(|status| status.as_u16()),
             reason,
         };
-        shared.refusals.log(outcome, connection.peer, refused);
+        let refusals = &connection.shared.refusals;
+        refusals.log(outcome, connection.peer, refused);
     }
 }

@@ -32,7 +32,7 @@ use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
 use crate::leg::Leg;
 use crate::patience::within;
-use crate::registry::Order;
+use crate::registry::{Identity, Order};
 use crate::route::RouteState;
 use crate::splice::{NewPair, Places, Splice};
 use crate::upstream::{ConnectError, Link, Turn, http1};
@@ -102,7 +102,7 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
-    if shared.draining.is_cancelled() {
+    if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
     let admitted = shared.admission.upgrade(route, connection.peer.ip());
@@ -170,7 +170,7 @@ async fn ask(
         UPGRADE,
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
-    tell_origin(connection, &mut request);
+    tell_origin(connection, &route.general, &mut request);
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
@@ -187,7 +187,7 @@ async fn ask(
     connection.goes_over(link.state());
     let turn = link.state().turn();
     let answer = async {
-        let head_bytes = connection.shared.limits.head_bytes;
+        let head_bytes = route.general.head_bytes;
         let (mut sender, driver) = http1(head_bytes).handshake(TokioIo::new(link)).await?;
         connection.worker.spawn(async move {
             if let Err(error) = driver.with_upgrades().await {
@@ -265,19 +265,24 @@ impl Engaged {
         let metrics = Arc::clone(route.metrics(&connection.entrance.listener.name));
         metrics.route.handshake_duration.record(took);
         let shared = &connection.shared;
-        let registration = shared.registry.register(
-            Arc::clone(&connection.entrance.listener.name),
-            Arc::clone(&route.name),
-            connection.peer,
-            self.upstream,
-            handshake.asker.told(shared.request_detail),
-            Instant::now().into_std(),
-        );
+        let identity = Identity {
+            listener: Arc::clone(&connection.entrance.listener.name),
+            names: Arc::clone(&route.names),
+            client: connection.peer,
+            upstream: self.upstream,
+            request: handshake.asker.told(),
+        };
+        let opened = Instant::now().into_std();
+        let registration = shared.registry.register(identity, opened);
         debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
-        // Whoever came while the drain was being ordered hears of it here.
+        // Whoever came while a drain was being ordered hears of it here.
+        let now = shared.generation.load();
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.draining.is_cancelled() {
+        } else if shared.is_draining()
+            || now.ends_pairs_of(&route)
+            || now.ends_pairs_to(&route.upstream)
+        {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];
@@ -292,10 +297,11 @@ impl Engaged {
                 client: client.1,
                 upstream: early,
             },
-            terms: Arc::clone(&route.terms),
+            // Looked at behind the registration, so that no reload is missed.
+            terms: route.live_terms.renewed(&route.terms),
+            live_terms: Arc::clone(&route.live_terms),
             metrics,
             registration,
-            drain_spread: shared.drain.spread,
             handshake: took,
             entropy: Entropy::from_bytes(entropy),
             chance: f64::from(u32::from_ne_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0),
@@ -307,7 +313,7 @@ impl Engaged {
             },
         });
         // A task of its own, so that nothing of the handshake stays with the pair.
-        connection.worker.spawn(splice);
+        connection.worker.spawn(splice.run());
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn relay(
         let reason = "as many requests as it may have are unanswered";
         return Ok(account.refuse(Outcome::UpstreamBusy, &reason));
     };
-    let withheld = prepare(connection, upstream, &mut request);
+    let withheld = prepare(connection, route, &mut request);
     let asked = tokio::select! {
         biased;
         asked = ask(connection, route, request, withheld, &exchange) => asked,
@@ -137,11 +137,11 @@ fn is_cut_short(error: &hyper::Error) -> bool {
 /// trailers does not.
 fn prepare(
     connection: &Connection,
-    upstream: &Upstream,
+    route: &RouteState,
     request: &mut Request<Incoming>,
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
-    let is_ours = connection.shared.forwarded.is_ours();
+    let is_ours = route.general.forwarded.is_ours();
     let withheld = strip_connection_options(request.headers_mut()).with_family(is_ours);
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
@@ -149,10 +149,10 @@ fn prepare(
             .headers_mut()
             .insert(TE, HeaderValue::from_static("trailers"));
     }
-    tell_origin(connection, request);
+    tell_origin(connection, &route.general, request);
     if !request.headers().contains_key(HOST) {
         // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
-        let authority = upstream.settings.authority();
+        let authority = route.upstream.settings.authority();
         if let Ok(host) = HeaderValue::from_str(&authority) {
             request.headers_mut().insert(HOST, host);
         }
@@ -179,7 +179,7 @@ async fn ask(
         }
         None => match kept(connection, upstream).await {
             Some(kept) => kept,
-            None => connect(connection, route).await?,
+            None => connect(route).await?,
         },
     };
     // Whoever waits to be asked for a body is not made to wait twice.
@@ -196,13 +196,13 @@ async fn ask(
     let goes_over = |link: &_| connection.goes_over(link);
     let sent = match carrier.send(request, goes_over).await {
         Err(SendError::Unsent(request, _)) => {
-            carrier = connect(connection, route).await?;
+            carrier = connect(route).await?;
             carrier.send(*request, goes_over).await
         }
         Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
             match again.and_then(|again| again.request(exchange)) {
                 Some(request) => {
-                    carrier = connect(connection, route).await?;
+                    carrier = connect(route).await?;
                     carrier.send(request, goes_over).await
                 }
                 None => Err(SendError::Failed(error)),
@@ -247,12 +247,11 @@ async fn kept(connection: &Connection, upstream: &Upstream) -> Option<Carrier> {
 }
 
 /// A new connection to the upstream, for plain requests.
-async fn connect(connection: &Connection, route: &RouteState) -> Result<Carrier, Failed> {
+async fn connect(route: &RouteState) -> Result<Carrier, Failed> {
     let upstream = &route.upstream;
     let _place = upstream.waiting.try_take().ok_or(Failed::Busy)?;
     let connected = upstream.connect(route.terms.connect).await?;
-    let head_bytes = connection.shared.limits.head_bytes;
-    let carrier = Carrier::new(connected, head_bytes).await;
+    let carrier = Carrier::new(connected, route.general.head_bytes).await;
     carrier.map_err(Failed::NoAnswer)
 }
 

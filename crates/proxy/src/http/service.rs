@@ -20,6 +20,7 @@ use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
 use crate::client::{Connection, LINGER};
+use crate::generation::{General, Generation};
 use crate::route::RouteState;
 
 /// Answers a request of a client. An error ends the connection.
@@ -29,10 +30,11 @@ pub(crate) async fn answer(
 ) -> Result<Response<Answer>, hyper::Error> {
     connection.release_slot();
     let exchange = connection.clock.begin();
-    let asker = Asker::of(&request);
+    let generation = connection.shared.generation.load_full();
+    let asker = Asker::of(&request, generation.general.request_detail);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
-    let route = match locate(&connection, &mut request) {
+    let route = match locate(&connection, &generation, &mut request) {
         Ok(route) => route,
         Err(outcome) => {
             let metrics = &connection.entrance.metrics;
@@ -79,7 +81,7 @@ pub(crate) async fn answer(
             plain::relay(&connection, &route, asker, request, exchange).await?
         }
     };
-    if connection.shared.draining.is_cancelled() {
+    if connection.shared.is_draining() {
         return Ok(and_close(response));
     }
     Ok(response)
@@ -89,6 +91,7 @@ pub(crate) async fn answer(
 /// target in origin form, its one Host field telling the authority.
 fn locate(
     connection: &Connection,
+    generation: &Generation,
     request: &mut Request<Incoming>,
 ) -> Result<Arc<RouteState>, Outcome> {
     // RFC 9112 3.2.3: "The "authority-form" of request-target is only used for CONNECT requests",
@@ -109,8 +112,8 @@ fn locate(
     if token_count(request.headers(), &TRANSFER_ENCODING, "chunked") > 1 {
         return Err(Outcome::BadRequest);
     }
-    let shared = &connection.shared;
-    if shared.forwarded.via && shared.pseudonym.is_in(request.headers()) {
+    let pseudonym = &connection.shared.pseudonym;
+    if generation.general.forwarded.via && pseudonym.is_in(request.headers()) {
         return Err(Outcome::Loop);
     }
     // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
@@ -131,7 +134,7 @@ fn locate(
     } else {
         "/"
     };
-    let route = shared.routes.find(host, path).ok_or(Outcome::NoRoute)?;
+    let route = generation.routes.find(host, path).ok_or(Outcome::NoRoute)?;
     let route = Arc::clone(route);
     *request.uri_mut() = Uri::from(target);
     Ok(route)
@@ -159,7 +162,11 @@ fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
 }
 
 /// What goes to the upstream beside what the client said.
-pub(super) fn tell_origin(connection: &Connection, request: &mut Request<Incoming>) {
+pub(super) fn tell_origin(
+    connection: &Connection,
+    general: &General,
+    request: &mut Request<Incoming>,
+) {
     let host = request.headers().get(HOST).cloned();
     let origin = Origin {
         peer: connection.peer,
@@ -169,10 +176,10 @@ pub(super) fn tell_origin(connection: &Connection, request: &mut Request<Incomin
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default(),
     };
-    let shared = &connection.shared;
-    shared.forwarded.apply(request.headers_mut(), origin);
-    if shared.forwarded.via {
+    general.forwarded.apply(request.headers_mut(), origin);
+    if general.forwarded.via {
         let received = request.version();
-        shared.pseudonym.add_to(request.headers_mut(), received);
+        let pseudonym = &connection.shared.pseudonym;
+        pseudonym.add_to(request.headers_mut(), received);
     }
 }

@@ -18,6 +18,14 @@ impl OwnAddresses {
         own.push(address);
     }
 
+    /// It listens there no more.
+    pub(crate) fn remove(&self, address: SocketAddr) {
+        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = own.iter().position(|own| *own == address) {
+            own.swap_remove(at);
+        }
+    }
+
     /// Whether a connection to `address` would come back. An error if there is no descriptor to find out with.
     pub(super) fn contains(&self, address: SocketAddr) -> io::Result<bool> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,11 +1,13 @@
 //! How many frames of each class went through a scanner.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Opcode, opcode::CLASS_LABELS};
 
 /// Plain integers, one per class of opcodes: what a hot path can afford to count. Each goes up to
 /// 2^32 - 1 and stays there: [take](crate::FrameScanner::take_frames) them now and then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FrameCounts([u32; Self::LABELS.len()]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FrameCounts([u32; CLASS_LABELS.len()]);
 
 impl FrameCounts {
     /// The classes, in the order of [`to_array`](Self::to_array): the labels that

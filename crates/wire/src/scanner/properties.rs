@@ -38,7 +38,9 @@ fn every_header_form_at_every_split() {
                 stream.extend_from_slice(LO);
                 for len in 0..=stream.len() {
                     for stop in [Stop::Never, Stop::AtFrameBoundary, Stop::AtMessageBoundary] {
-                        check::scan_agrees(&stream, None, &[Turn { len, stop }]);
+                        for freeze in [false, true] {
+                            check::scan_agrees(&stream, None, &[Turn { len, stop, freeze }]);
+                        }
                     }
                 }
             }
@@ -105,7 +107,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         Just(Stop::AtMessageBoundary),
         Just(Stop::AtFrameBoundary),
     ];
-    (len, stop).prop_map(|(len, stop)| Turn { len, stop })
+    (len, stop, any::<bool>()).prop_map(|(len, stop, freeze)| Turn { len, stop, freeze })
 }
 
 proptest! {

@@ -38,6 +38,10 @@ struct Troubles {
     suspensions: u64,
     pauses: u64,
     crawls: u64,
+    /// Of the configuration.
+    changes: u64,
+    /// Times that another process went on.
+    freezes: u64,
     /// Times that a side got another timeout because its link moved.
     extensions: u64,
 }
@@ -73,6 +77,9 @@ impl Census {
         let ended = world.proxy.ended.is_some();
         self.goodbyes += u64::from(ended && !Side::BOTH.into_iter().any(lapsed));
         self.trouble.stalls += lived_through(&script.proxy.stalls);
+        let changes = script.proxy.changes.iter();
+        self.trouble.changes += changes.filter(|change| change.at < lasted).count() as u64;
+        self.trouble.freezes += world.proxy.frozen;
         self.trouble.suspensions += lived_through(&plan.suspended);
         for side in Side::BOTH {
             let totals = world.journal(side).totals;
@@ -99,6 +106,8 @@ impl Census {
             ("suspensions", trouble.suspensions),
             ("pauses", trouble.pauses),
             ("timeouts more", trouble.extensions),
+            ("changes of policies", trouble.changes),
+            ("freezes", trouble.freezes),
             ("repairs", self.repairs),
             ("goodbyes", self.goodbyes),
         ];
@@ -133,6 +142,16 @@ impl fmt::Display for Census {
             f,
             "{:>12} stalls of lubdub, {} of them of peers too",
             trouble.stalls, trouble.suspensions
+        )?;
+        writeln!(
+            f,
+            "{:>12} changes of policies while the heart was beating",
+            trouble.changes
+        )?;
+        writeln!(
+            f,
+            "{:>12} times that another process went on",
+            trouble.freezes
         )?;
         writeln!(f, "{:>12} pauses in reading a side", trouble.pauses)?;
         writeln!(f, "{:>12} times that a link crawled", trouble.crawls)?;

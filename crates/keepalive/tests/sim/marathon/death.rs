@@ -45,9 +45,20 @@ impl Death {
 
     /// Lets a healthy side die of it at that time.
     pub(crate) fn befall(self, side: Side, at: Time, script: &mut Script, dice: &mut Dice) {
+        let timeout = script.policies[side].timeout();
+        let is_changed = !script.proxy.changes.is_empty();
+        let may_talk_on = script.policies_of(side).any(|policy| {
+            // It is alive, or is not asked whether it is.
+            policy.evidence == Evidence::Any || policy.mode == Mode::Idle
+        });
+        if self == Self::Hung {
+            for policy in script.policies_of_mut(side) {
+                policy.evidence = Evidence::Pong;
+                policy.mode = Mode::Interval;
+            }
+        }
         let (peer, links) = (&mut script.peers[side], &mut script.links[side]);
-        let (policy, proxy) = (&mut script.policies[side], &mut script.proxy);
-        let timeout = policy.timeout();
+        let proxy = &mut script.proxy;
         let around = Window {
             from: at - dice.share(timeout, 1, 300),
             to: at + dice.share(timeout, 1, 300),
@@ -73,8 +84,7 @@ impl Death {
             }
             Self::Deaf => {
                 links.to_peer.dies = Some(at);
-                if policy.evidence == Evidence::Any || policy.mode == Mode::Idle {
-                    // It would go on to talk: it is alive, or is not asked whether it is.
+                if may_talk_on {
                     (peer.talks, peer.pings) = (None, None);
                 }
                 answer_only(peer);
@@ -85,8 +95,6 @@ impl Death {
                 links.from_peer.slows = Some((at, script.until));
             }
             Self::Hung => {
-                policy.evidence = Evidence::Pong;
-                policy.mode = Mode::Interval;
                 peer.hangs = Some(at);
                 answer_only(peer);
             }
@@ -96,14 +104,17 @@ impl Death {
                 links.from_peer.dies = Some(at);
             }
         }
-        policy.enforce = match (self, policy.enforce) {
-            (Self::Observed, _) => Enforce::Never,
-            // A peer that is always pinged and answers all of it has been learned about by then.
-            (_, Enforce::Learned) if is_matched(peer.answers) && policy.mode == Mode::Interval => {
-                Enforce::Learned
-            }
-            (_, Enforce::Always | Enforce::Learned | Enforce::Never) => Enforce::Always,
-        };
+        // A peer that is always pinged and answers all of it has been learned about by then.
+        let learns = is_matched(peer.answers) && !is_changed;
+        for policy in script.policies_of_mut(side) {
+            policy.enforce = match (self, policy.enforce) {
+                (Self::Observed, _) => Enforce::Never,
+                (_, Enforce::Learned) if learns && policy.mode == Mode::Interval => {
+                    Enforce::Learned
+                }
+                (_, Enforce::Always | Enforce::Learned | Enforce::Never) => Enforce::Always,
+            };
+        }
     }
 }
 

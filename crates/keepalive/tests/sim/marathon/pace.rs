@@ -32,6 +32,14 @@ impl Pace {
         }
     }
 
+    /// How fast it may beat after a change.
+    pub(crate) fn of_a_change(self, dice: &mut Dice) -> Self {
+        match self {
+            Self::Classic => dice.pick(&[Self::Classic, Self::Usual, Self::Patient]),
+            Self::Brisk | Self::Usual | Self::Patient => self,
+        }
+    }
+
     /// How long a world of this pace lasts: the slower, the longer, so that each has its share of
     /// the beats.
     pub(crate) fn lasts(self, dice: &mut Dice) -> Time {

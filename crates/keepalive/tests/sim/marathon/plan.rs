@@ -2,12 +2,13 @@
 
 use lubdub_keepalive::{Enforce, PerSide, Side};
 
+use super::change;
 use super::death::Death;
 use super::pace::Pace;
 use super::party::Party;
 use super::trouble::Trouble;
 use crate::dice::Dice;
-use crate::script::{Ending, History, Script, Time, secs};
+use crate::script::{Ending, History, ProxyScript, Script, Time, secs};
 use crate::window::{Window, Windows};
 
 #[derive(Debug)]
@@ -58,26 +59,35 @@ impl Plan {
         let side = Side::BOTH[(seed / Self::KINDS % 2) as usize];
         let pace = Pace::draw(dice);
         let until = pace.lasts(dice);
-        let mut policies = PerSide::from_fn(|_| pace.policy(dice));
-        if let Kind::BothWild = kind {
-            // Lest they all end before much has happened.
-            let never = dice.pick(&Side::BOTH);
-            policies[never].enforce = Enforce::Never;
-        }
-        let mut trouble = Trouble::draw(&policies, until, dice);
-        if let Kind::Dying(Death::WhileStalled) = kind {
-            trouble.forget_suspensions();
-        }
         let mut script = Script {
-            policies,
-            proxy: trouble.proxy,
+            policies: PerSide::from_fn(|_| pace.policy(dice)),
             seed,
             until,
             history: History::Recent,
             ..Script::default()
         };
+        let steady = matches!(kind, Kind::Dying(_)).then_some(side);
+        // With dice of their own: without them the worlds are the same.
+        let own = &mut Dice::new(!seed);
+        script.proxy.changes = change::draw(pace, &script.policies, steady, until, own);
+        if let Kind::BothWild = kind {
+            // Lest they all end before much has happened.
+            let never = dice.pick(&Side::BOTH);
+            (script.policies_of_mut(never)).for_each(|policy| policy.enforce = Enforce::Never);
+        }
+        let strictest = PerSide::from_fn(|side| change::strictest(&script, side));
+        let slowest = PerSide::from_fn(|side| change::slowest(&script, side));
+        let mut trouble = Trouble::draw(&strictest, &slowest, until, dice);
+        if let Kind::Dying(Death::WhileStalled) = kind {
+            trouble.forget_suspensions();
+        }
+        script.proxy = ProxyScript {
+            changes: std::mem::take(&mut script.proxy.changes),
+            freezes: own.pick(&[0, 0, 0, 1, 4]),
+            ..trouble.proxy
+        };
         for of in Side::BOTH {
-            let policy = &policies[of];
+            let policy = &strictest[of];
             let mut party = match kind {
                 Kind::Crawling if of == side => Party::crawling(policy, until, dice),
                 Kind::BothWild => Party::wild(policy, until, dice),
@@ -98,7 +108,7 @@ impl Plan {
         if let Kind::Dying(death) = kind {
             let at = dice.share(until, 30, 80);
             death.befall(side, at, &mut script, dice);
-            let policy = &script.policies[side];
+            let policy = change::slowest(&script, side);
             script.until += 8 * (policy.interval().unwrap_or_default() + policy.timeout());
             fates[side] = Fate::Dies(death, at);
         }
@@ -112,7 +122,7 @@ impl Plan {
 
 /// Lets a side say goodbye, and the other one vanish when that has long been read.
 fn part(side: Side, script: &mut Script, dice: &mut Dice) {
-    let timeouts = Side::BOTH.map(|side| script.policies[side].timeout());
+    let timeouts = Side::BOTH.map(|side| change::slowest(script, side).timeout());
     let at = dice.share(script.until, 20, 80);
     let ending = dice.pick(&[Ending::Close, Ending::Fin]);
     script.peers[side].ends = Some((at, ending));

@@ -18,9 +18,14 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    pub(crate) fn draw(policies: &PerSide<Policy>, until: Time, dice: &mut Dice) -> Self {
-        let timeouts = [policies.client.timeout(), policies.upstream.timeout()];
-        let timeout = timeouts[0].max(timeouts[1]);
+    /// For sides that are held to these policies at their strictest, and at their slowest.
+    pub(crate) fn draw(
+        strictest: &PerSide<Policy>,
+        slowest: &PerSide<Policy>,
+        until: Time,
+        dice: &mut Dice,
+    ) -> Self {
+        let timeout = slowest.client.timeout().max(slowest.upstream.timeout());
         // Far enough apart that no ping is caught by two of them.
         let apart = timeout * 8 + secs(2);
         let mut suspended = Windows::default();
@@ -50,10 +55,10 @@ impl Trouble {
             }
         };
         let pauses = PerSide {
-            client: pauses(&policies.client),
-            upstream: pauses(&policies.upstream),
+            client: pauses(&slowest.client),
+            upstream: pauses(&slowest.upstream),
         };
-        let least = timeouts[0].min(timeouts[1]);
+        let least = (strictest.client.timeout()).min(strictest.upstream.timeout());
         let mut delays = |percent, longest: Time| {
             let some = if dice.percent(percent) {
                 1 + dice.below(4)
@@ -75,6 +80,7 @@ impl Trouble {
                 .percent(70)
                 .then(|| dice.between(Time::ZERO, secs(3600))),
             flush: dice.pick(&[Flush::Prompt, Flush::Prompt, Flush::Late]),
+            ..ProxyScript::default()
         };
         Self { proxy, suspended }
     }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use lubdub_keepalive::Side;
 
+use super::change;
 use super::death::Death;
 use super::plan::{Fate, Plan};
 use super::trouble::LAG;
@@ -96,7 +97,7 @@ fn judge_death(
 /// By when a side that died has to be noticed. Its last sign of life may still be under way, for
 /// less than a timeout; then come the longest wait for a ping, and the timeout.
 fn latest(script: &Script, side: Side, died: Time, noticed: Time) -> Time {
-    let (policy, proxy) = (&script.policies[side], &script.proxy);
+    let (policy, proxy) = (change::slowest(script, side), &script.proxy);
     let timeout = policy.timeout();
     let longest = |delays: &[Time]| delays.iter().max().copied().unwrap_or_default();
     let write = longest(&proxy.write_delays);

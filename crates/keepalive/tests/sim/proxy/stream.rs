@@ -19,8 +19,10 @@ impl Proxy {
                 Frame::Data => self.script.peers[side].bulk.max(1),
                 Frame::Ping { .. } | Frame::Pong { .. } | Frame::Close | Frame::Fin => 1,
             };
-            self.journals[side].push(now, Event::Heard { bytes });
+            let is_life = self.oracle(side).counts_bytes();
+            self.journals[side].push(now, Event::Heard { bytes, is_life });
             self.heart.handle_heard(side, bytes, self.at(now));
+            self.freeze(now);
             match frame {
                 Frame::Pong {
                     payload,

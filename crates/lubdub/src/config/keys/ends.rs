@@ -1,6 +1,6 @@
 //! Keys that say how pairs end.
 
-use super::{Example, Key, Kind, Preset, Section};
+use super::{Applies, Example, Key, Kind, Preset, Section};
 
 /// What both sides say of a cause that does not occur yet.
 const LIMIT: &str = "reserved: no limit ends a pair that is open, so far";
@@ -13,6 +13,7 @@ pub(super) static TO_CLIENT: Section = Section {
     about: "The codes of Closes that lubdub writes to the client when it is lubdub that ends the \
             pair, by cause. 1005, 1006 and 1015 may not be sent (RFC 6455 7.4.1).",
     example: Example::Live,
+    applies: Applies::NewPairs,
     keys: &[
         code(
             "upstream_lapsed",
@@ -45,6 +46,7 @@ pub(super) static TO_UPSTREAM: Section = Section {
     path: "close.to_upstream",
     about: "The same toward the upstream.",
     example: Example::Live,
+    applies: Applies::NewPairs,
     keys: &[
         code("client_lapsed", 1001, "the client was silent for too long"),
         code(
@@ -73,6 +75,7 @@ pub(super) static DRAIN: Section = Section {
     path: "drain",
     about: "How a shutdown goes.",
     example: Example::Live,
+    applies: Applies::AtOnce,
     keys: &[
         Key::new(
             "delay",

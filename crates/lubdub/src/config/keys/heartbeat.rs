@@ -3,7 +3,7 @@
 use lubdub_keepalive::{Enforce, Evidence, Mode};
 
 use super::super::choice::Choice;
-use super::{Example, Key, Kind, Literal, Preset, Section};
+use super::{Applies, Example, Key, Kind, Literal, Preset, Section};
 
 /// `keepalive.client`
 pub(super) static CLIENT: Section = Section {
@@ -11,6 +11,7 @@ pub(super) static CLIENT: Section = Section {
     about: "The heartbeat toward clients: a ping every `interval`, and a lapse after `timeout` \
             without a sign of life.",
     example: Example::Live,
+    applies: Applies::NextPing,
     keys: &SIDE,
 };
 
@@ -19,6 +20,7 @@ pub(super) static UPSTREAM: Section = Section {
     path: "keepalive.upstream",
     about: "The heartbeat toward upstreams: the same keys as for clients.",
     example: Example::Live,
+    applies: Applies::NextPing,
     keys: &SIDE,
 };
 

@@ -22,8 +22,9 @@ pub(crate) use preset::{Literal, Preset};
 pub(crate) const NAME: &str = "NAME";
 
 /// All tables, in the order in which they are shown.
-pub(crate) static SECTIONS: [&Section; 17] = [
+pub(crate) static SECTIONS: [&Section; 18] = [
     &traffic::LISTEN,
+    &traffic::TLS,
     &traffic::CERTIFICATE,
     &traffic::UPSTREAM,
     &traffic::UPSTREAM_LIMITS,
@@ -51,6 +52,8 @@ pub(crate) struct Section {
     pub about: &'static str,
     /// Whether the example file has it in effect.
     pub example: Example,
+    /// What a reload does with its keys, unless a key says otherwise.
+    pub applies: Applies,
     /// Its keys.
     pub keys: &'static [Key],
 }
@@ -75,6 +78,8 @@ pub(crate) struct Key {
     pub preset: Preset,
     /// Where it can be set.
     pub reach: Reach,
+    /// What a reload does with it; `None` for what it does with the whole table.
+    applies: Option<Applies>,
     /// What it is, in half a line.
     pub help: &'static str,
     /// What the reference says beyond that; may be empty.
@@ -90,6 +95,21 @@ pub(crate) enum Reach {
     PerRoute,
 }
 
+/// From when on a value holds that a reload has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applies {
+    /// From now on, for everybody.
+    AtOnce,
+    /// Also for live pairs, with their next ping.
+    NextPing,
+    /// For connections of clients that come from now on.
+    NewConnections,
+    /// For requests and pairs that come from now on; live pairs keep what they have.
+    NewPairs,
+    /// Not at all: the reload is refused.
+    Upgrade,
+}
+
 /// A place where a key is accepted.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -97,6 +117,8 @@ pub(crate) struct Place {
     pub path: Vec<&'static str>,
     /// The key that it sets.
     pub key: &'static Key,
+    /// What a reload does with it.
+    pub applies: Applies,
 }
 
 /// What a path is.
@@ -116,14 +138,16 @@ static PLACES: LazyLock<Vec<Place>> = LazyLock::new(|| {
     let mut places = Vec::new();
     for section in SECTIONS {
         for key in section.keys {
+            let applies = section.applies_to(key);
             let path = section.path.split('.').chain([key.name]);
             if key.reach == Reach::PerRoute {
                 let path = ["route", NAME].into_iter().chain(path.clone()).collect();
-                places.push(Place { path, key });
+                places.push(Place { path, key, applies });
             }
             places.push(Place {
                 path: path.collect(),
                 key,
+                applies,
             });
         }
     }
@@ -163,6 +187,37 @@ pub(crate) fn children(path: &[&str]) -> Vec<&'static str> {
     names
 }
 
+/// What a reload does with the key at `path`.
+pub(crate) fn applies(path: &[&str]) -> Option<Applies> {
+    let mut places = places().iter();
+    let place = places.find(|place| place.path.len() == path.len() && place.begins_with(path))?;
+    Some(place.applies)
+}
+
+// === impl Section ===
+
+impl Section {
+    /// What a reload does with one of its keys.
+    pub(crate) fn applies_to(&self, key: &Key) -> Applies {
+        key.applies.unwrap_or(self.applies)
+    }
+}
+
+// === impl Applies ===
+
+impl Applies {
+    /// In words, for answers and the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at once",
+            Self::NextPing => "from the next ping",
+            Self::NewConnections => "for new connections",
+            Self::NewPairs => "for new pairs",
+            Self::Upgrade => "needs an upgrade",
+        }
+    }
+}
+
 // === impl Place ===
 
 impl Place {
@@ -187,6 +242,7 @@ impl Key {
             kind,
             preset,
             reach: Reach::Global,
+            applies: None,
             help,
             more: "",
         }
@@ -195,6 +251,12 @@ impl Key {
     /// The same key, for a route as well.
     const fn per_route(mut self) -> Self {
         self.reach = Reach::PerRoute;
+        self
+    }
+
+    /// The same key, with which a reload does something else than with its table.
+    const fn applies(mut self, applies: Applies) -> Self {
+        self.applies = Some(applies);
         self
     }
 
@@ -233,7 +295,7 @@ mod tests {
             children(&["log"]),
             ["format", "level", "request", "refusals"]
         );
-        assert_eq!(children(&["listen", "x", "tls"]), ["certificate"]);
+        assert_eq!(children(&["listen", "x", "tls"]), ["watch", "certificate"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use tracing::Level;
 
 use super::super::LogFormat;
 use super::super::choice::Choice;
-use super::{Example, Key, Kind, Literal, Preset, Section};
+use super::{Applies, Example, Key, Kind, Literal, Preset, Section};
 
 /// `admin`
 pub(super) static ADMIN: Section = Section {
@@ -13,8 +13,10 @@ pub(super) static ADMIN: Section = Section {
     about: "The listener for operators. `/metrics`, `/livez` and `/readyz` are open; all else \
             only on loopback or with the token.",
     example: Example::Live,
+    applies: Applies::AtOnce,
     keys: &[
-        Key::new("address", Kind::AddressOrOff, Preset::text("127.0.0.1:9901"), "an IP address and a port, or \"off\""),
+        Key::new("address", Kind::AddressOrOff, Preset::text("127.0.0.1:9901"), "an IP address and a port, or \"off\"")
+            .applies(Applies::Upgrade),
         Key::new(
             "token_file",
             Kind::File,
@@ -39,6 +41,7 @@ pub(super) static LOG: Section = Section {
     path: "log",
     about: "What is logged, on standard error.",
     example: Example::Live,
+    applies: Applies::AtOnce,
     keys: &[
         Key::new(
             "format",
@@ -60,6 +63,7 @@ pub(super) static LOG: Section = Section {
             Preset::text("path"),
             "off | host | path: what a line tells of a request",
         )
+        .applies(Applies::NewPairs)
         .more("At most 256 bytes of it, and never the query. Paths can hold secrets too: where they do, say \"host\"."),
         Key::new(
             "refusals",
@@ -76,6 +80,7 @@ pub(super) static RUNTIME: Section = Section {
     path: "runtime",
     about: "What lubdub runs on.",
     example: Example::Live,
+    applies: Applies::Upgrade,
     keys: &[Key::new(
         "workers",
         Kind::CountOrAuto,

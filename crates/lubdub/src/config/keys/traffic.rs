@@ -1,9 +1,9 @@
 //! Keys that say where requests come from and where they go.
 
-use lubdub_proxy::settings::ForwardedStyle;
+use lubdub_proxy::settings::{ForwardedStyle, OnRemoved};
 
 use super::super::choice::Choice;
-use super::{Example, Key, Kind, Literal, Preset, Section};
+use super::{Applies, Example, Key, Kind, Literal, Preset, Section};
 
 /// `listen.NAME`
 pub(super) static LISTEN: Section = Section {
@@ -11,6 +11,7 @@ pub(super) static LISTEN: Section = Section {
     about: "A socket that clients connect to. Any number, each with a name of its own, which is \
             the metric label `listener`.",
     example: Example::Live,
+    applies: Applies::AtOnce,
     keys: &[Key::new(
         "address",
         Kind::Address,
@@ -23,12 +24,36 @@ pub(super) static LISTEN: Section = Section {
     )],
 };
 
+/// `listen.NAME.tls`
+pub(super) static TLS: Section = Section {
+    path: "listen.NAME.tls",
+    about: "TLS toward clients. It needs a certificate at least.",
+    example: Example::Commented,
+    applies: Applies::AtOnce,
+    keys: &[Key::new(
+        "watch",
+        Kind::DurationOrOff,
+        Preset::text("10s"),
+        "how often the files of the certificates are looked at",
+    )
+    .more(
+        "What is new is taken at the second look that finds it, and new connections are shown it. Files \
+         that cannot be used change nothing; the log says why. `\"off\"`: they are read at the \
+         start and by a reload only.",
+    )],
+};
+
 /// `listen.NAME.tls.certificate.NAME`
 pub(super) static CERTIFICATE: Section = Section {
     path: "listen.NAME.tls.certificate.NAME",
-    about: "A certificate makes the listener speak TLS, and nothing but TLS. For now a listener \
-            takes exactly one.",
+    about: "A certificate makes the listener speak TLS, and nothing but TLS. Any number, each with a \
+            name of its own, which is the metric label `certificate`.\n\nA client is shown the one \
+            that has the name that it asks for (SNI), or else one that has it with a wildcard, or \
+            else the first. The names are those of the certificate's subjectAltName. The first is \
+            the first in the file; certificates that only variables or flags name come after those \
+            of the file, by their names.",
     example: Example::Commented,
+    applies: Applies::NewConnections,
     keys: &[
         Key::new(
             "cert",
@@ -51,6 +76,7 @@ pub(super) static UPSTREAM: Section = Section {
     path: "upstream.NAME",
     about: "A backend. Any number, each with a name of its own.",
     example: Example::Live,
+    applies: Applies::NewPairs,
     keys: &[
         Key::new(
             "url",
@@ -87,6 +113,14 @@ pub(super) static UPSTREAM: Section = Section {
             "the greatest age of a connection that is kept",
         )
         .more("So that plain requests follow a name that has moved to another address."),
+        Key::new(
+            "on_removed",
+            Kind::Choice(OnRemoved::WORDS),
+            Preset::text("keep"),
+            "keep | drain: its pairs, when a reload removes it",
+        )
+        .applies(Applies::AtOnce)
+        .more("With `drain` they are told farewell over `drain.spread`; with `keep` they go on to their own end."),
     ],
 };
 
@@ -96,6 +130,7 @@ pub(super) static UPSTREAM_LIMITS: Section = Section {
     about: "Who may wait for this upstream at a time. One more is refused at once, with 503 and \
             `Retry-After`, so that an upstream that hangs holds up nobody else's requests.",
     example: Example::Commented,
+    applies: Applies::AtOnce,
     keys: &[
         Key::new(
             "waiting",
@@ -124,6 +159,7 @@ pub(super) static ROUTE: Section = Section {
             `route.NAME.keepalive.client.interval` is `keepalive.client.interval` for this route \
             only.",
     example: Example::Live,
+    applies: Applies::NewPairs,
     keys: &[
         Key::new(
             "host",
@@ -145,11 +181,20 @@ pub(super) static ROUTE: Section = Section {
             "who answers; may be left out if there is one upstream",
         ),
         Key::new(
+            "on_removed",
+            Kind::Choice(OnRemoved::WORDS),
+            Preset::text("keep"),
+            "keep | drain: its pairs, when a reload removes it",
+        )
+        .applies(Applies::AtOnce)
+        .more("As of an upstream. Pairs are told farewell if either their route or their upstream says so."),
+        Key::new(
             "boundary_wait",
             Kind::DurationOrOff,
             Preset::Optional(Literal::Text("5s")),
             "short for boundary_wait of both sides of this route",
         )
+        .applies(Applies::NextPing)
         .more("The route's own `keepalive.client.boundary_wait` and its like go before it."),
     ],
 };
@@ -159,6 +204,7 @@ pub(super) static ROUTE_LIMITS: Section = Section {
     path: "route.NAME.limits",
     about: "Bounds of one route.",
     example: Example::Commented,
+    applies: Applies::AtOnce,
     keys: &[Key::new(
         "pairs",
         Kind::CountOrOff,
@@ -172,6 +218,7 @@ pub(super) static FORWARDED: Section = Section {
     path: "forwarded",
     about: "How the upstream is told about the client.",
     example: Example::Live,
+    applies: Applies::NewPairs,
     keys: &[
         Key::new(
             "style",

@@ -1,31 +1,35 @@
 //! Keys that bound every wait and every queue.
 
-use super::{Example, Key, Kind, Preset, Section};
+use super::{Applies, Example, Key, Kind, Preset, Section};
 
 /// `timeouts`
 pub(super) static TIMEOUTS: Section = Section {
     path: "timeouts",
     about: "How long lubdub waits for anything but a pong.",
     example: Example::Live,
+    applies: Applies::NewPairs,
     keys: &[
         Key::new(
             "first_byte",
             Kind::Duration,
             Preset::text("10s"),
             "from accept to the client's first byte",
-        ),
+        )
+        .applies(Applies::NewConnections),
         Key::new(
             "request_head",
             Kind::Duration,
             Preset::text("10s"),
             "from a request's first byte to the end of its head",
-        ),
+        )
+        .applies(Applies::NewConnections),
         Key::new(
             "tls",
             Kind::Duration,
             Preset::text("10s"),
             "the TLS handshake with a client",
-        ),
+        )
+        .applies(Applies::NewConnections),
         Key::new(
             "connect",
             Kind::Duration,
@@ -46,6 +50,7 @@ pub(super) static TIMEOUTS: Section = Section {
             Preset::text("120s"),
             "no byte either way on a plain exchange or an idle connection",
         )
+        .applies(Applies::NewConnections)
         .per_route(),
         Key::new(
             "write_stall",
@@ -96,6 +101,7 @@ pub(super) static LIMITS: Section = Section {
     path: "limits",
     about: "Bounds of the whole process.",
     example: Example::Live,
+    applies: Applies::AtOnce,
     keys: &[
         Key::new(
             "pairs",
@@ -113,7 +119,10 @@ pub(super) static LIMITS: Section = Section {
             Preset::text("off"),
             "pairs at a time from one source address",
         )
-        .more("For IPv6, from one /64. Behind a load balancer all clients come from one source."),
+        .more(
+            "For IPv6, from one /64. Behind a load balancer all clients come from one source. Where a \
+             reload switches it on, pairs that are open already do not count.",
+        ),
         Key::new(
             "handshakes",
             Kind::Count,
@@ -137,6 +146,7 @@ pub(super) static LIMITS: Section = Section {
             Preset::text("64KiB"),
             "the largest request head",
         )
+        .applies(Applies::NewConnections)
         .more("At least 8KiB."),
         Key::new(
             "frame_bytes",
@@ -144,6 +154,7 @@ pub(super) static LIMITS: Section = Section {
             Preset::text("off"),
             "the largest frame payload, by its header",
         )
+        .applies(Applies::NewPairs)
         .more("At least 125, the size of a control frame: pongs must pass.")
         .per_route(),
     ],

@@ -17,10 +17,12 @@ use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 
+use super::certificate::CertificateSettings;
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
+use super::token::Token;
 use super::tree::Table;
 use super::{AdminSettings, LogSettings, file, read, url};
 use address::Addresses;
@@ -33,6 +35,8 @@ pub(crate) struct Resolved {
     pub admin: Option<AdminSettings>,
     /// To the log.
     pub log: LogSettings,
+    /// The certificates of the listeners.
+    pub certificates: Vec<CertificateSettings>,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -62,8 +66,9 @@ pub(crate) fn resolve(
     circle::refuse(raw, &addresses, mistakes);
 
     base_terms?;
+    let (listeners, certificates) = listeners?;
     let settings = Settings {
-        listeners: listeners?,
+        listeners,
         routes: routes?.into_iter().map(Arc::new).collect(),
         timeouts: timeouts?,
         limits: limits?,
@@ -76,6 +81,7 @@ pub(crate) fn resolve(
         settings,
         admin: admin?,
         log: log?,
+        certificates,
     })
 }
 
@@ -98,6 +104,12 @@ fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
 /// then noted.
 pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<SocketAddr>> {
     process::admin_address(&raw.admin, mistakes)
+}
+
+/// What opens the admin listener, the inner `None` for nothing. `None` if that is wrong, which is then
+/// noted.
+pub(crate) fn admin_token(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<Token>> {
+    process::admin_token(&raw.admin, mistakes)
 }
 
 /// Reads a value that is there because it has a default.

@@ -17,10 +17,7 @@ pub(super) fn admin(
     mistakes: &mut Mistakes,
 ) -> Option<Option<AdminSettings>> {
     let address = admin_address(raw, mistakes);
-    let token = match &raw.token_file {
-        Some(leaf) => load(leaf, Token::from_file, mistakes).map(Some),
-        None => Some(None),
-    };
+    let token = admin_token(raw, mistakes);
     let hosts = take(&raw.hosts, read::hosts, mistakes);
     let (address, token, hosts) = (address?, token?, hosts?);
     Some(address.map(|address| AdminSettings {
@@ -37,6 +34,14 @@ pub(super) fn admin_address(
     mistakes: &mut Mistakes,
 ) -> Option<Option<SocketAddr>> {
     take(&raw.address, read::address_or_off, mistakes)
+}
+
+/// Only what opens it.
+pub(super) fn admin_token(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<Token>> {
+    match &raw.token_file {
+        Some(leaf) => load(leaf, Token::from_file, mistakes).map(Some),
+        None => Some(None),
+    }
 }
 
 /// What is logged and how.

@@ -56,6 +56,7 @@ fn route(
     let host = optional(&raw.host, read::host, mistakes);
     let path_prefix = take(&raw.path_prefix, read::path_prefix, mistakes);
     let pairs = optional(&raw.limits.pairs, read::count_or_off, mistakes);
+    let on_removed = take(&raw.on_removed, read::choice, mistakes);
     let upstream = match &raw.upstream {
         Some(leaf) => find(leaf, upstreams, mistakes),
         None => {
@@ -75,6 +76,7 @@ fn route(
         upstream: upstream?,
         terms: Arc::new(terms?),
         pairs: pairs?.flatten(),
+        on_removed: on_removed?,
     })
 }
 

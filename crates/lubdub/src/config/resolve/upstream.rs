@@ -67,6 +67,7 @@ fn upstream(
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
     let pool = take(&raw.pool, read::switch, mistakes);
     let pool_age = take(&raw.pool_age, read::duration, mistakes);
+    let on_removed = take(&raw.on_removed, read::choice, mistakes);
     let ca = match &raw.ca {
         Some(leaf) => load(leaf, |path| Ok(path.to_owned()), mistakes).map(Some),
         None => Some(None),
@@ -104,6 +105,7 @@ fn upstream(
         },
         pool: pool?,
         pool_age: pool_age?,
+        on_removed: on_removed?,
     })
 }
 

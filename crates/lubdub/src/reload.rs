@@ -1,0 +1,195 @@
+//! A reload: the configuration is read again while lubdub runs, and put in effect whole or not at all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use lubdub_metrics::{Metrics, Reload};
+use lubdub_proxy::{Proxy, StartError};
+use tracing::{error, info};
+
+use crate::admin::SharedAccess;
+use crate::certificates::Watch;
+use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
+use crate::logging::LogDial;
+
+/// Reads the configuration again, from what it was read from at the start.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    sources: Sources,
+    proxy: Arc<Proxy>,
+    metrics: Arc<Metrics>,
+    certificates: Arc<Watch>,
+    /// Who may ask the admin listener, if there is one.
+    access: Option<Arc<SharedAccess>>,
+    log: LogDial,
+    /// What is in effect.
+    config: Mutex<Config>,
+}
+
+/// What a reload has changed, or would change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// The number of the generation that is in effect afterwards.
+    pub generation: u64,
+    pub changes: Vec<Told>,
+    /// What will not do in practice.
+    pub warnings: Warnings,
+}
+
+/// A key whose value is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub key: String,
+    pub before: String,
+    pub after: String,
+    /// Where the new value was set, if it was.
+    pub origin: Option<String>,
+    /// From when on it holds.
+    pub applies: &'static str,
+}
+
+/// Whether what was read is put in effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Apply,
+    /// Only to say what a reload would do.
+    Try,
+}
+
+/// Why all is as it was.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// `config` was read from `sources`, and is in effect.
+    pub(crate) fn new(
+        sources: Sources,
+        config: Config,
+        proxy: Arc<Proxy>,
+        metrics: Arc<Metrics>,
+        certificates: Arc<Watch>,
+        access: Option<Arc<SharedAccess>>,
+        log: LogDial,
+    ) -> Self {
+        metrics.configured(SystemTime::now());
+        Self {
+            sources,
+            proxy,
+            metrics,
+            certificates,
+            access,
+            log,
+            config: Mutex::new(config),
+        }
+    }
+
+    /// Reads the configuration, and puts it in effect if nothing is wrong with it. Says what happened, also in
+    /// the log and in the metrics. It reads files: nothing for a thread that others wait for.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it. Then all is as it was.
+    pub(crate) fn reload(&self, purpose: Purpose) -> Result<Report, Refused> {
+        // One at a time: the next one is compared with what this one has put in effect.
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.next(&mut config, purpose);
+        drop(config);
+        if purpose == Purpose::Try {
+            return result;
+        }
+        match &result {
+            Ok(report) => {
+                self.metrics.reloaded(Reload::Applied, SystemTime::now());
+                tell(report);
+                report.warnings.log();
+            }
+            Err(refused) => {
+                self.metrics.reloaded(Reload::Refused, SystemTime::now());
+                for reason in refused.reasons() {
+                    error!(reason, "the reload is refused: all is as it was");
+                }
+            }
+        }
+        result
+    }
+
+    fn next(&self, config: &mut Config, purpose: Purpose) -> Result<Report, Refused> {
+        let next = config::load(&self.sources, &Machine::probe())?;
+        let changes = config.changes_to(&next);
+        let mut mistakes = Mistakes::default();
+        for change in changes.iter().filter(|it| it.applies == Applies::Upgrade) {
+            let before = change.written_before();
+            let wrong =
+                format!("a reload cannot change it: it was {before}; start lubdub anew for it");
+            match change.after {
+                Some(leaf) => mistakes.wrong(leaf, wrong),
+                None => mistakes.about(change.key(), wrong),
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes.into());
+        }
+        let changes = changes.iter().map(|change| Told {
+            key: change.key().to_owned(),
+            before: change.written_before(),
+            after: change.written_after(),
+            origin: change.after.map(|leaf| leaf.origin.to_string()),
+            applies: change.applies.as_str(),
+        });
+        let mut report = Report {
+            generation: self.proxy.generation(),
+            changes: changes.collect(),
+            warnings: next.warnings.clone(),
+        };
+        match purpose {
+            Purpose::Try => self.proxy.try_reload(&next.settings)?,
+            Purpose::Apply => {
+                report.generation = self.proxy.reload(next.settings.clone())?;
+                self.certificates.follow(next.certificates.clone());
+                self.log.turn(next.log);
+                if let (Some(access), Some(settings)) = (&self.access, &next.admin) {
+                    access.set(settings);
+                }
+                *config = next;
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Logs what a reload has done.
+fn tell(report: &Report) {
+    for change in &report.changes {
+        info!(
+            setting = change.key,
+            before = change.before,
+            after = change.after,
+            origin = change.origin,
+            applies = change.applies,
+            "a setting has changed"
+        );
+    }
+    info!(
+        generation = report.generation,
+        changes = report.changes.len(),
+        "configuration reloaded"
+    );
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// Everything that is wrong, each in a line of its own.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        match self {
+            Self::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+            Self::Start(error) => vec![error.to_string()],
+        }
+    }
+}

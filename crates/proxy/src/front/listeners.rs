@@ -1,0 +1,197 @@
+//! The listeners that are open. They come and go with the generations; one whose address stays, stays open.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::listener::{Acceptor, Bound};
+use crate::entrance::Entrance;
+use crate::proxy::StartError;
+use crate::settings;
+use crate::shared::Shared;
+use crate::worker::Crew;
+
+/// The listeners that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    open: Mutex<Vec<Open>>,
+    /// Who accepts there.
+    acceptors: TaskTracker,
+}
+
+/// A listener that is open.
+#[derive(Debug)]
+struct Open {
+    /// What was asked for: the kernel may have chosen the port.
+    wanted: Wanted,
+    address: SocketAddr,
+    entrance: Arc<ArcSwap<Entrance>>,
+    stop: CancellationToken,
+}
+
+/// What a listening socket is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    address: SocketAddr,
+    v6_only: bool,
+}
+
+/// The listeners of the next generation, in the order of its settings, bound as far as they are new.
+#[derive(Debug)]
+pub(crate) struct Planned(Vec<Plan>);
+
+#[derive(Debug)]
+enum Plan {
+    /// It is open already, at this place among those that are.
+    Stays(usize),
+    Comes(Bound),
+}
+
+/// Those of them that come, ready to accept.
+#[derive(Debug)]
+pub(crate) struct Ready(Vec<(Step, Arc<Entrance>)>);
+
+#[derive(Debug)]
+enum Step {
+    Stays(usize),
+    Comes(Acceptor, Open),
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    /// Binds those that are not open yet.
+    ///
+    /// # Errors
+    /// If one cannot be bound; then all is as it was.
+    pub(crate) fn plan(&self, wanted: &[settings::Listener]) -> Result<Planned, StartError> {
+        let open = self.open();
+        let plan = |listener: &settings::Listener| {
+            let stays = open.iter().position(|open| open.serves(listener));
+            if let Some(at) = stays {
+                return Ok(Plan::Stays(at));
+            }
+            let wrong = |error| StartError::Bind {
+                listener: Arc::clone(&listener.name),
+                address: listener.address,
+                error,
+            };
+            Bound::new(listener).map(Plan::Comes).map_err(wrong)
+        };
+        wanted
+            .iter()
+            .map(plan)
+            .collect::<Result<_, _>>()
+            .map(Planned)
+    }
+
+    /// Has the workers wait for connections at those that are new; nobody is accepted yet.
+    ///
+    /// # Errors
+    /// If a worker cannot; then all is as it was.
+    pub(crate) fn ready(
+        planned: Planned,
+        entrances: Vec<Arc<Entrance>>,
+        shared: &Arc<Shared>,
+        crew: &Crew,
+    ) -> Result<Ready, StartError> {
+        let ready = |(n, (plan, entrance)): (usize, (Plan, Arc<Entrance>))| {
+            let bound = match plan {
+                Plan::Stays(at) => return Ok((Step::Stays(at), entrance)),
+                Plan::Comes(bound) => bound,
+            };
+            let open = Open {
+                wanted: Wanted::of(&entrance.listener),
+                address: bound.address(),
+                entrance: Arc::new(ArcSwap::from(Arc::clone(&entrance))),
+                stop: CancellationToken::new(),
+            };
+            // Beside its pairs: a thread of its own would have to wake the worker's each time.
+            let runtime = crew.on_duty(n).runtime();
+            let of_acceptor = Arc::clone(&open.entrance);
+            let acceptor = Acceptor::new(bound, of_acceptor, Arc::clone(shared), runtime);
+            let acceptor = acceptor.map_err(StartError::Worker)?;
+            Ok((Step::Comes(acceptor, open), entrance))
+        };
+        let all = planned.0.into_iter().zip(entrances).enumerate();
+        all.map(ready).collect::<Result<_, _>>().map(Ready)
+    }
+
+    /// Accepts at those that are new, and closes those that are wanted no more once their accept queue is
+    /// empty.
+    pub(crate) fn take_effect(&self, ready: Ready, shared: &Shared, crew: &Arc<Crew>) {
+        let mut open = self.open();
+        let mut before: Vec<_> = std::mem::take(&mut *open).into_iter().map(Some).collect();
+        for (n, (step, entrance)) in ready.0.into_iter().enumerate() {
+            match step {
+                Step::Stays(at) => {
+                    let stays = before[at].take().expect("each address is wanted once");
+                    stays.entrance.store(entrance);
+                    open.push(stays);
+                }
+                Step::Comes(acceptor, comes) => {
+                    shared.own.add(comes.address);
+                    let run = acceptor.run(Arc::clone(crew), comes.stop.clone());
+                    let runtime = crew.on_duty(n).runtime();
+                    runtime.spawn(self.acceptors.track_future(run));
+                    open.push(comes);
+                }
+            }
+        }
+        for goes in before.into_iter().flatten() {
+            goes.stop.cancel();
+            shared.own.remove(goes.address);
+        }
+    }
+
+    /// Closes all of them.
+    pub(crate) fn close(&self) {
+        self.open().iter().for_each(|open| open.stop.cancel());
+        self.acceptors.close();
+    }
+
+    /// Waits until all accept queues are empty, after [`close`](Self::close).
+    pub(crate) async fn closed(&self) {
+        self.acceptors.wait().await;
+    }
+
+    /// Each listener's name and the address that it got.
+    pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let open = self.open();
+        let named = |open: &Open| {
+            (
+                Arc::clone(&open.entrance.load().listener.name),
+                open.address,
+            )
+        };
+        open.iter().map(named).collect()
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    /// Whether it is what `listener` asks for. Where the kernel chooses the port, only by the same name.
+    fn serves(&self, listener: &settings::Listener) -> bool {
+        let is_named_so = || self.entrance.load().listener.name == listener.name;
+        self.wanted == Wanted::of(listener) && (listener.address.port() != 0 || is_named_so())
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn of(listener: &settings::Listener) -> Self {
+        Self {
+            address: listener.address,
+            v6_only: listener.v6_only,
+        }
+    }
+}
