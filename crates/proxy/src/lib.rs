@@ -12,6 +12,7 @@ mod client;
 mod entrance;
 mod front;
 mod generation;
+mod handover;
 mod http;
 mod idle;
 mod leg;

@@ -1,0 +1,4 @@
+//! The batches through every death, and the connection through every cut.
+
+mod deaths;
+mod link;
