@@ -273,6 +273,16 @@ table! {
         &[Outcome],
         "Requests and connections that were not served and have no line of their own in the log, because log.refusals or log.level allows no more.",
     );
+    HANDOVER_PAIRS = Metric::counter(
+        "lubdub_handover_pairs_total",
+        &[Label::Way, Label::Handover],
+        "Pairs in hand-overs from one process to the next, by what became of them.",
+    );
+    LINGERING_PAIRS = Metric::gauge(
+        "lubdub_lingering_pairs",
+        &[],
+        "Pairs that could not be handed over and go on in earlier processes; lubdub_pairs leaves them out.",
+    );
 }
 
 // === impl Metric ===

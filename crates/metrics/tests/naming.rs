@@ -66,6 +66,8 @@ fn rows_are_those_of_the_design_in_its_order() {
             "accept_paused_seconds_total",
             "log_lines_dropped_total",
             "refusals_not_logged_total",
+            "handover_pairs_total",
+            "lingering_pairs",
         ]
     );
 }
