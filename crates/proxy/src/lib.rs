@@ -12,9 +12,10 @@ mod client;
 mod entrance;
 mod front;
 mod generation;
-mod handover;
+pub mod handover;
 mod http;
 mod idle;
+mod inherited;
 mod leg;
 mod live_terms;
 mod patience;
@@ -34,4 +35,5 @@ pub mod tls;
 mod upstream;
 mod worker;
 
+pub use inherited::{Inherited, NotListening};
 pub use proxy::{Drained, Proxy, StartError};

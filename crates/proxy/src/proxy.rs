@@ -12,8 +12,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
+use crate::front::gates::Gates;
 use crate::front::listeners::Listeners;
 use crate::generation::{General, Generation};
+use crate::inherited::Inherited;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
 use crate::registry::{Order, Registry};
@@ -89,6 +91,19 @@ impl Proxy {
     /// # Errors
     /// If an address cannot be bound or a thread not be started; then nothing is left running.
     pub fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
+        Self::start_with(settings, metrics, Inherited::default())
+    }
+
+    /// The same, with listening sockets that were given to this process: a listener that finds its own
+    /// among them is not bound anew. Those that no listener wants are closed.
+    ///
+    /// # Errors
+    /// As for [`Proxy::start`].
+    pub fn start_with(
+        settings: Settings,
+        metrics: &Arc<Metrics>,
+        inherited: Inherited,
+    ) -> Result<Self, StartError> {
         let admission = Admission::new(&settings.limits);
         let common = Common {
             sockets: Arc::clone(&admission.sockets),
@@ -108,6 +123,8 @@ impl Proxy {
             kept: Arc::clone(&common.kept),
             own: Arc::clone(&common.own),
             registry: Arc::new(Registry::new(Instant::now().into_std())),
+            gates: Gates::default(),
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),
             metrics: Arc::clone(metrics),
@@ -129,13 +146,14 @@ impl Proxy {
         let proxy = Self {
             shared,
             workers,
-            listeners: Listeners::default(),
+            listeners: Listeners::new(inherited),
             common,
             reloading: Mutex::default(),
             stop: CancellationToken::new(),
             tasks,
         };
         proxy.reload(settings)?;
+        proxy.listeners.close_what_nobody_wants();
         let (shared, stop) = (Arc::clone(&proxy.shared), proxy.stop.clone());
         let crew = proxy.workers.crew();
         crew.on_duty(0).runtime().spawn(async move {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::front::gates::Gates;
 use crate::generation::Generation;
 use crate::idle::IdleConnections;
 use crate::pseudonym::Pseudonym;
@@ -36,6 +37,11 @@ pub(crate) struct Shared {
     /// Where connections to upstreams must not lead.
     pub(crate) own: Arc<OwnAddresses>,
     pub(crate) registry: Arc<Registry>,
+    /// The listening sockets.
+    pub(crate) gates: Gates,
+    /// Another process has the listeners: connections end with the exchange under way, unless that is
+    /// an upgrade.
+    pub(crate) leaving: CancellationToken,
     /// No new pairs, and connections end with the exchange under way.
     pub(crate) draining: CancellationToken,
     /// The time for that is over.

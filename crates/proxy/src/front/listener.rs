@@ -15,12 +15,15 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::gates::Gate;
 use super::newcomer::{self, Newcomer};
 use crate::entrance::{Entrance, Place};
+use crate::inherited::Inherited;
 use crate::settings;
 use crate::shared::Shared;
 use crate::starvation::{STARVED, is_starvation};
@@ -29,7 +32,7 @@ use crate::worker::Crew;
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     address: SocketAddr,
 }
 
@@ -38,7 +41,7 @@ pub(crate) struct Bound {
 pub(crate) struct Acceptor {
     // Not the runtime's own listener: that would register each connection with the acceptor's
     // event queue, only to take it out again for the worker's.
-    socket: AsyncFd<TcpListener>,
+    socket: AsyncFd<Arc<TcpListener>>,
     /// The listener as it is now: a reload may change it.
     entrance: Arc<ArcSwap<Entrance>>,
     shared: Arc<Shared>,
@@ -49,7 +52,27 @@ impl Bound {
     /// there. The kernel caps it at `net.core.somaxconn`.
     const BACKLOG: i32 = 4096;
 
-    pub(crate) fn new(listener: &settings::Listener) -> io::Result<Self> {
+    /// The socket that was given to this process for it, or a new one.
+    pub(crate) fn new(listener: &settings::Listener, given: &Inherited) -> io::Result<Self> {
+        match given.take(&listener.name, listener.address) {
+            Some(socket) => Self::of(socket),
+            None => Self::anew(listener),
+        }
+    }
+
+    fn of(socket: TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        crate::socket::Socket::prepare(SockRef::from(&socket))?;
+        // On one that listens already this sets the backlog and nothing else.
+        SockRef::from(&socket).listen(Self::BACKLOG)?;
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket: Arc::new(socket),
+            address,
+        })
+    }
+
+    fn anew(listener: &settings::Listener) -> io::Result<Self> {
         let address = listener.address;
         let socket = Socket::new(
             Domain::for_address(address),
@@ -66,7 +89,10 @@ impl Bound {
         socket.listen(Self::BACKLOG)?;
         let socket = TcpListener::from(socket);
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket: Arc::new(socket),
+            address,
+        })
     }
 
     /// The address that it got.
@@ -91,6 +117,9 @@ impl Acceptor {
         runtime: &Handle,
     ) -> io::Result<Self> {
         let _within = runtime.enter();
+        shared
+            .gates
+            .open(&entrance.load().listener.name, bound.address, &bound.socket);
         #[expect(
             deprecated,
             reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
@@ -111,7 +140,12 @@ impl Acceptor {
     /// reset connections that the clients believe to have.
     pub(crate) async fn run(self, crew: Arc<Crew>, stop: CancellationToken) {
         let mut starved: Option<Instant> = None;
-        while let Some(accepted) = stop.run_until_cancelled(self.accept()).await {
+        let mut gate = self.shared.gates.gate();
+        while let Some(accepted) = stop.run_until_cancelled(self.accept_at(&mut gate)).await {
+            let Some(accepted) = accepted else {
+                // The socket is another process's, and who waits there as well.
+                return;
+            };
             match accepted {
                 Ok(newcomer) => self.hand_over(newcomer, &crew),
                 Err(error) if is_starvation(&error) => {
@@ -160,6 +194,22 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_starvation(&error) => tokio::time::sleep(STARVED).await,
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for a connection while the gate is open; `None` when it was given up.
+    async fn accept_at(&self, gate: &mut watch::Receiver<Gate>) -> Option<io::Result<Newcomer>> {
+        loop {
+            let is_open = match *gate.borrow_and_update() {
+                Gate::Open => true,
+                Gate::Shut => false,
+                Gate::GivenUp => return None,
+            };
+            tokio::select! {
+                biased;
+                changed = gate.changed() => changed.ok()?,
+                accepted = self.accept(), if is_open => return Some(accepted),
             }
         }
     }

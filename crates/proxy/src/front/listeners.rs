@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::listener::{Acceptor, Bound};
 use crate::entrance::Entrance;
+use crate::inherited::Inherited;
 use crate::proxy::StartError;
 use crate::settings;
 use crate::shared::Shared;
@@ -20,6 +22,8 @@ pub(crate) struct Listeners {
     open: Mutex<Vec<Open>>,
     /// Who accepts there.
     acceptors: TaskTracker,
+    /// What was given to this process.
+    inherited: Inherited,
 }
 
 /// A listener that is open.
@@ -63,6 +67,21 @@ enum Step {
 // === impl Listeners ===
 
 impl Listeners {
+    /// None yet; some may be among the sockets that were given to this process.
+    pub(crate) fn new(inherited: Inherited) -> Self {
+        Self {
+            inherited,
+            ..Self::default()
+        }
+    }
+
+    /// Closes the sockets that were given to this process and that no listener has taken.
+    pub(crate) fn close_what_nobody_wants(&self) {
+        for address in self.inherited.close() {
+            warn!(%address, "a listening socket was given to lubdub that no listener is configured for");
+        }
+    }
+
     /// Binds those that are not open yet.
     ///
     /// # Errors
@@ -79,7 +98,9 @@ impl Listeners {
                 address: listener.address,
                 error,
             };
-            Bound::new(listener).map(Plan::Comes).map_err(wrong)
+            Bound::new(listener, &self.inherited)
+                .map(Plan::Comes)
+                .map_err(wrong)
         };
         wanted
             .iter()

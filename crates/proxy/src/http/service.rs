@@ -81,7 +81,8 @@ pub(crate) async fn answer(
             plain::relay(&connection, &route, asker, request, exchange).await?
         }
     };
-    if connection.shared.draining.is_cancelled() {
+    let shared = &connection.shared;
+    if shared.draining.is_cancelled() || shared.leaving.is_cancelled() {
         return Ok(and_close(response));
     }
     Ok(response)
