@@ -5,9 +5,14 @@
 //! [`giver`] and [`taker`] see to it that none of them is ever alive twice or in neither process,
 //! whoever dies and when (docs/adr/0016). These three know nothing of what a pair is.
 
+mod error;
 mod giver;
 mod link;
 mod message;
+mod predecessor;
+mod successor;
 mod taker;
 #[cfg(test)]
 mod tests;
+
+pub use error::{HandoverError, Stage};

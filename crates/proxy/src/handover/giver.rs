@@ -61,16 +61,20 @@ impl<T> Giver<T> {
         matches!(self.state, State::Idle)
     }
 
-    /// Offers a batch, and returns its number. If the message with it cannot be written,
-    /// [`Giver::take_back`] is due.
+    /// The number of the next batch.
+    pub(crate) fn next(&self) -> u64 {
+        self.last + 1
+    }
+
+    /// Offers a batch, the next. If the message with it cannot be written, [`Giver::take_back`] is
+    /// due.
     ///
     /// # Panics
     /// If another one is on its way.
-    pub(crate) fn offer(&mut self, batch: Vec<T>) -> u64 {
+    pub(crate) fn offer(&mut self, batch: Vec<T>) {
         assert!(self.is_idle(), "one batch at a time is on its way");
-        self.last += 1;
+        self.last = self.next();
         self.state = State::Offered(batch);
-        self.last
     }
 
     /// The successor holds the batch. Returns `Go`, to be written; [`Giver::handle_go_written`] is
@@ -108,11 +112,8 @@ impl<T> Giver<T> {
         Ok(Some(FromPredecessor::Go { batch }))
     }
 
-    /// `Go` was written whole, or could not be written at all.
-    pub(crate) fn handle_go_written(&mut self, written: bool) -> Settled<T> {
-        if !written {
-            return self.take_back();
-        }
+    /// `Go` was written, whole. If it could not be written at all, [`Giver::take_back`] is due.
+    pub(crate) fn handle_go_written(&mut self) -> Settled<T> {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Going { accepted, refused } => Settled {
                 gone: accepted,

@@ -184,14 +184,22 @@ impl Link {
         })
     }
 
-    /// Takes the connection apart, to be given to another process: the socket, and whether it
-    /// stands between two messages.
-    ///
-    /// # Errors
-    /// If the runtime does not let go of it.
-    pub(crate) fn into_socket(self) -> io::Result<(OwnedFd, bool)> {
-        let between = self.inbox.read == 0;
-        Ok((self.stream.into_std()?.into(), between))
+    /// Waits until the other process has closed it, or is dead. Whatever it says meanwhile is lost.
+    pub(crate) async fn wait_for_end(&self) {
+        let mut lost = [0; 4096];
+        loop {
+            let read = self.stream.async_io(Interest::READABLE, || {
+                Ok(rustix::io::read(&self.stream, &mut lost)?)
+            });
+            if !read.await.is_ok_and(|read| read > 0) {
+                return;
+            }
+        }
+    }
+
+    /// Whether nothing of the next message has been read.
+    pub(crate) fn is_between(&self) -> bool {
+        self.inbox.read == 0
     }
 }
 

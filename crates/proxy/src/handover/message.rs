@@ -97,8 +97,6 @@ pub(crate) struct Listening {
 pub(crate) struct Heir {
     pub(crate) pid: u32,
     pub(crate) pairs: u64,
-    /// What was read of its next message.
-    pub(crate) unread: ByteBuf,
 }
 
 /// A pair of a batch that the successor does not take.
@@ -142,6 +140,23 @@ pub(crate) enum Ask {
     Cut,
     /// End this pair.
     Close { pair: u64 },
+}
+
+// === impl FromPredecessor ===
+
+impl FromPredecessor {
+    /// What it is about, for messages.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Welcome(_) => "welcome",
+            Self::Sorry { .. } => "sorry",
+            Self::Batch { .. } => "batch",
+            Self::Go { .. } => "go",
+            Self::Keep { .. } => "keep",
+            Self::End(_) => "end",
+            Self::Lingering(_) => "lingering",
+        }
+    }
 }
 
 // === impl Hello ===

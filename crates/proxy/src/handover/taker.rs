@@ -36,6 +36,11 @@ impl<T> Taker<T> {
         Self { held: None }
     }
 
+    /// Whether no batch is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_none()
+    }
+
     /// A batch has come whole. Returns what to answer, and what is refused, to be dropped at once:
     /// the predecessor goes on with those as soon as it reads the answer.
     pub(crate) fn handle_batch(

@@ -161,7 +161,9 @@ impl World {
         for pair in &batch {
             assert!(predecessor.live.remove(pair), "a live pair is frozen");
         }
-        (predecessor.giver.offer(batch.clone()), batch)
+        let number = predecessor.giver.next();
+        predecessor.giver.offer(batch.clone());
+        (number, batch)
     }
 
     fn offer(&mut self) {
@@ -205,7 +207,11 @@ impl World {
         let go = self.predecessor().giver.handle_ready(batch, refused);
         if let Some(go) = go.expect("the successor makes sense") {
             let written = self.write(Sent::Message(go));
-            let settled = self.predecessor().giver.handle_go_written(written);
+            let giver = &mut self.predecessor().giver;
+            let settled = match written {
+                true => giver.handle_go_written(),
+                false => giver.take_back(),
+            };
             self.settle(settled);
         }
     }
