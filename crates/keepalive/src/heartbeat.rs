@@ -20,7 +20,7 @@ use crate::side::{PerSide, Side};
 
 /// The heartbeat of a pair: when to ping which side, whose pong it was, who has lapsed.
 ///
-/// It does no I/O and reads no clock. Its methods fall into four groups.
+/// It does no I/O and reads no clock. Its methods fall into five groups.
 ///
 /// - **Input**, `handle_*(.., now)`: what happened, in the order in which it happened *in the
 ///   stream* of the side concerned. The machine learns from this order which pings stand before
@@ -29,6 +29,7 @@ use crate::side::{PerSide, Side};
 ///   has to be called next; calling it earlier does nothing, later is noticed (see below).
 /// - **Output**: [`poll_output`](Self::poll_output) says what to do, until it says `None`.
 /// - **Getters**, such as [`vitals`](Self::vitals).
+/// - **Change**: [`set_policy`](Self::set_policy), [`freeze`](Self::freeze), [`thaw`](Self::thaw).
 ///
 /// # Call order
 ///
