@@ -5,14 +5,25 @@
 //! [`giver`] and [`taker`] see to it that none of them is ever alive twice or in neither process,
 //! whoever dies and when (docs/adr/0016). These three know nothing of what a pair is.
 
+mod arrival;
+mod changing;
+mod counters;
+mod departure;
 mod error;
 mod giver;
+mod lingerers;
 mod link;
 mod message;
+mod pairs;
 mod predecessor;
 mod successor;
 mod taker;
 #[cfg(test)]
 mod tests;
 
+pub use arrival::{Arrival, Arrived, Sockets, refuse};
+pub(crate) use changing::Changing;
+pub use departure::{Departed, Lingered, Offer};
 pub use error::{HandoverError, Stage};
+pub(crate) use lingerers::Lingerers;
+pub(crate) use message::Ask;

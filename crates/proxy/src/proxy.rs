@@ -15,6 +15,7 @@ use crate::admission::Admission;
 use crate::front::gates::Gates;
 use crate::front::listeners::Listeners;
 use crate::generation::{General, Generation};
+use crate::handover::{Ask, Changing};
 use crate::inherited::Inherited;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
@@ -23,7 +24,7 @@ use crate::settings::{Drain, Settings};
 use crate::shared::Shared;
 use crate::succession::{OwnedNames, Successor};
 use crate::upstream::{Common, OwnAddresses};
-use crate::worker::Workers;
+use crate::worker::{Crew, Workers};
 
 /// A running proxy. It serves until [`Proxy::drain`] has ended it.
 #[derive(Debug)]
@@ -68,6 +69,9 @@ pub enum StartError {
     /// It ends, and begins nothing new.
     #[error("lubdub is draining")]
     Draining,
+    /// Another process takes over, or has.
+    #[error("lubdub is being handed over to a new process; reload that one")]
+    HandingOver,
 }
 
 /// How a drain went.
@@ -124,6 +128,8 @@ impl Proxy {
             own: Arc::clone(&common.own),
             registry: Arc::new(Registry::new(Instant::now().into_std())),
             gates: Gates::default(),
+            changing: Changing::default(),
+            lingerers: Arc::default(),
             leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),
@@ -184,6 +190,9 @@ impl Proxy {
         if shared.draining.is_cancelled() {
             return Err(StartError::Draining);
         }
+        if self.is_leaving() {
+            return Err(StartError::HandingOver);
+        }
         let next = Successor::build(settings, shared, &self.common, &self.listeners, crew)?;
         Ok(next.take_effect(shared, &self.listeners, crew))
     }
@@ -199,6 +208,9 @@ impl Proxy {
             .unwrap_or_else(PoisonError::into_inner);
         if self.shared.draining.is_cancelled() {
             return Err(StartError::Draining);
+        }
+        if self.is_leaving() {
+            return Err(StartError::HandingOver);
         }
         self.listeners.plan(&settings.listeners)?;
         OwnedNames::of(settings).with(|names| self.shared.metrics.try_admit(names))?;
@@ -235,6 +247,26 @@ impl Proxy {
         self.workers.tasks()
     }
 
+    /// Whether another process takes over, or has.
+    fn is_leaving(&self) -> bool {
+        self.shared.changing.is_under_way() || self.shared.leaving.is_cancelled()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Who has the pairs.
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        self.workers.crew()
+    }
+
+    /// Waits until no connection and no pair is left. Nobody may come in any more.
+    pub(crate) async fn everyone_gone(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// Ends the proxy: keeps accepting for `drain.delay`, then closes the listeners, says farewell
     /// to every pair over `drain.spread`, and cuts what is left after `drain.timeout`.
     ///
@@ -246,6 +278,8 @@ impl Proxy {
             ..
         } = self.shared.generation.load().general.drain;
         self.shared.metrics.set_draining(true);
+        // Earlier processes that linger are drained with it.
+        self.shared.lingerers.ask(&Ask::Drain);
         info!(pairs = self.shared.registry.len(), "draining");
         sleep(delay).await;
         // Whoever is still let in meets a proxy that drains, and is told so.

@@ -186,6 +186,16 @@ impl Registry {
         }
     }
 
+    /// The highest number that a pair had.
+    pub(crate) fn last(&self) -> u64 {
+        self.next.load(Relaxed)
+    }
+
+    /// New pairs have numbers above this one.
+    pub(crate) fn number_from(&self, last: u64) {
+        self.next.fetch_max(last, Relaxed);
+    }
+
     /// Tells every live pair.
     pub(crate) fn order_all(&self, order: Order) {
         self.order_those(order, |_| true);

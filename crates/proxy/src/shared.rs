@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Admission;
 use crate::front::gates::Gates;
 use crate::generation::Generation;
+use crate::handover::{Changing, Lingerers};
 use crate::idle::IdleConnections;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
@@ -39,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     /// The listening sockets.
     pub(crate) gates: Gates,
+    /// Whether a hand-over is under way.
+    pub(crate) changing: Changing,
+    /// Earlier processes that go on with what could not be handed over.
+    pub(crate) lingerers: Arc<Lingerers>,
     /// Another process has the listeners: connections end with the exchange under way, unless that is
     /// an upgrade.
     pub(crate) leaving: CancellationToken,
@@ -86,6 +91,8 @@ impl Shared {
     /// Writes down what is kept as plain numbers.
     pub(crate) fn sample(&self) {
         let metrics = self.metrics.proxy();
+        let lingering = u32::try_from(self.lingerers.pairs()).unwrap_or(u32::MAX);
+        self.metrics.handovers().lingering.set(lingering);
         self.admission.sample(metrics);
         for upstream in self.generation.load().upstreams.values() {
             upstream.sample();

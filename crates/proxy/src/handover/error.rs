@@ -43,6 +43,14 @@ pub enum HandoverError {
         /// The newest.
         newest: u16,
     },
+    /// There is one at a time.
+    #[error("a hand-over is under way already")]
+    UnderWay,
+    /// More sockets than one message carries.
+    #[error(
+        "{0} listening sockets and connections to earlier processes are more than can be handed over"
+    )]
+    TooMany(usize),
     /// This process may not open as many files.
     #[error("this process may not open as many files as it is handed")]
     Descriptors,

@@ -4,7 +4,7 @@
 //! (SCM_RIGHTS, unix(7)), so a read that takes no more than the head gets those of this message and
 //! no others. Descriptors that came and are not taken are closed.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -144,6 +144,16 @@ impl Link {
             sent += more.await.map_err(LinkError::from)?;
         }
         Ok(())
+    }
+
+    /// The same for a body alone, from outside a runtime.
+    pub(crate) fn send_blocking(stream: &StdUnixStream, body: &[u8]) -> Result<(), LinkError> {
+        let head = Head {
+            body: body.len(),
+            descriptors: 0,
+        };
+        let mut stream = stream;
+        Ok(stream.write_all(&[&head.to_bytes(), body].concat())?)
     }
 
     /// Reads a message. It can be dropped and called again.

@@ -36,8 +36,7 @@ pub(crate) enum FromSuccessor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FromPredecessor {
-    /// What there is to take over. The listeners' descriptors come with it, then those of other
-    /// predecessors that linger.
+    /// What there is to take over. The descriptors come with it, in the order in which it names them.
     Welcome(Welcome),
     /// There will be no hand-over.
     Sorry { reason: String },
@@ -78,6 +77,9 @@ pub(crate) struct Welcome {
     #[serde(default)]
     pub(crate) pid: u32,
     pub(crate) listeners: Vec<Listening>,
+    /// The listening socket for operators, if there is one. Its descriptor is next.
+    #[serde(default)]
+    pub(crate) admin: Option<SocketAddr>,
     /// Earlier predecessors that linger; each has one descriptor.
     #[serde(default)]
     pub(crate) lingering: Vec<Heir>,
@@ -131,15 +133,11 @@ pub(crate) struct Counter {
 }
 
 /// What a lingering predecessor is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
-    /// Say farewell to all of its pairs over this time.
-    Drain { spread_ms: u64 },
-    /// Cut what is left.
-    Cut,
-    /// End this pair.
-    Close { pair: u64 },
+    /// Say farewell to its pairs.
+    Drain,
 }
 
 // === impl FromPredecessor ===

@@ -68,7 +68,8 @@ impl<T> Successor<T> {
             FromPredecessor::Sorry { reason } => return Err(HandoverError::Refused(reason)),
             other => return Err(unexpected(Stage::Listeners, &other)),
         };
-        let named = welcome.listeners.len() + welcome.lingering.len();
+        let admin = usize::from(welcome.admin.is_some());
+        let named = welcome.listeners.len() + admin + welcome.lingering.len();
         if packet.descriptors.len() < packet.sent {
             return Err(HandoverError::Descriptors);
         }

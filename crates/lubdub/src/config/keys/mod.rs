@@ -22,7 +22,7 @@ pub(crate) use preset::{Literal, Preset};
 pub(crate) const NAME: &str = "NAME";
 
 /// All tables, in the order in which they are shown.
-pub(crate) static SECTIONS: [&Section; 17] = [
+pub(crate) static SECTIONS: [&Section; 18] = [
     &traffic::LISTEN,
     &traffic::CERTIFICATE,
     &traffic::UPSTREAM,
@@ -39,6 +39,7 @@ pub(crate) static SECTIONS: [&Section; 17] = [
     &traffic::FORWARDED,
     &process::ADMIN,
     &process::LOG,
+    &process::HANDOVER,
     &process::RUNTIME,
 ];
 

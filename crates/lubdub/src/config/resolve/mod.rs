@@ -22,7 +22,7 @@ use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
 use super::tree::Table;
-use super::{AdminSettings, LogSettings, file, read, url};
+use super::{AdminSettings, HandoverSettings, LogSettings, file, read, url};
 use address::Addresses;
 
 /// What a configuration says.
@@ -33,6 +33,8 @@ pub(crate) struct Resolved {
     pub admin: Option<AdminSettings>,
     /// To the log.
     pub log: LogSettings,
+    /// To the hand-over.
+    pub handover: HandoverSettings,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -57,6 +59,7 @@ pub(crate) fn resolve(
     let drain = drain(&raw.drain, mistakes);
     let admin = process::admin(&raw.admin, &addresses, mistakes);
     let log = process::log(&raw.log, mistakes);
+    let handover = process::handover(&raw.handover, mistakes);
     let logging = process::logging(&raw.log, mistakes);
     addresses.refuse_overlaps(mistakes);
     circle::refuse(raw, &addresses, mistakes);
@@ -76,6 +79,7 @@ pub(crate) fn resolve(
         settings,
         admin: admin?,
         log: log?,
+        handover: handover?,
     })
 }
 

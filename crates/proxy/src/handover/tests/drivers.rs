@@ -111,6 +111,7 @@ fn welcome() -> Welcome {
         program: "1".to_owned(),
         pid: 1,
         listeners: Vec::new(),
+        admin: None,
         lingering: Vec::new(),
         last_pair: PAIRS.into(),
     }

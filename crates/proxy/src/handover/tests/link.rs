@@ -204,6 +204,7 @@ fn what_is_written_is_read_again_and_rubbish_is_an_error() {
                 name: "main".to_owned(),
                 address: "127.0.0.1:80".parse().unwrap(),
             }],
+            admin: None,
             lingering: Vec::new(),
             last_pair: 12,
         }),
