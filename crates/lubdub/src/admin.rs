@@ -31,6 +31,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lubdub_metrics::Metrics;
+use lubdub_proxy::Inherited;
 use lubdub_proxy::registry::{PairId, Registry};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -76,14 +77,16 @@ const BACKLOG: i32 = 128;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Admin {
-    pub(crate) fn bind(
+    /// Answers at `listener`, which listens already.
+    pub(crate) fn new(
+        listener: std::net::TcpListener,
         settings: &AdminSettings,
         metrics: Arc<Metrics>,
         registry: Arc<Registry>,
         ready: Arc<Readiness>,
     ) -> io::Result<Self> {
         Ok(Self {
-            listener: listen(settings)?,
+            listener: TcpListener::from_std(listener)?,
             state: Arc::new(State {
                 metrics,
                 registry,
@@ -91,10 +94,6 @@ impl Admin {
                 access: Access::new(settings),
             }),
         })
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 
     pub(crate) async fn serve(self) {
@@ -120,8 +119,16 @@ impl Admin {
     }
 }
 
-fn listen(settings: &AdminSettings) -> io::Result<TcpListener> {
+/// Listens where `settings` say; with the socket that was given to this process, if one was.
+pub(crate) fn listen(
+    settings: &AdminSettings,
+    given: &Inherited,
+) -> io::Result<std::net::TcpListener> {
     let address = settings.address;
+    if let Some(listener) = given.take("admin", address) {
+        listener.set_nonblocking(true)?;
+        return Ok(listener);
+    }
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -133,7 +140,7 @@ fn listen(settings: &AdminSettings) -> io::Result<TcpListener> {
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 async fn converse(state: Arc<State>, stream: TcpStream, peer: SocketAddr) {

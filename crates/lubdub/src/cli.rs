@@ -51,7 +51,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Run the proxy (the default)
-    Run,
+    Run {
+        /// Take the place of the lubdub that listens at handover.socket, without ending a pair
+        #[arg(long)]
+        take_over: bool,
+    },
     /// Show what lubdub does, with a backend and clients of its own, two of which freeze
     Demo {
         /// End after this time, such as 20s, instead of with Ctrl-C

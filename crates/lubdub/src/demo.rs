@@ -92,7 +92,9 @@ async fn play(narrator: &Arc<Narrator>, lasting: Option<Duration>) -> anyhow::Re
     let running = Running::start(configuration(echo)?)?;
     let addresses = running.proxy.addresses();
     let (_, proxy) = addresses.first().context("the proxy does not listen")?;
-    let admin = running.admin.context("the admin listener is off")?;
+    let admin = running
+        .admin_address()
+        .context("the admin listener is off")?;
     narrator.write(&programme(*proxy, echo, admin, lasting));
 
     for person in Person::ALL {

@@ -11,6 +11,7 @@ mod line_queue;
 mod logging;
 mod output;
 mod reload;
+mod upgrade;
 mod version;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Options, Which};
 use commands::check::OnWarning;
 use config::{Config, Machine, Mistakes, Sources, Warnings};
+use upgrade::Start;
 
 /// Unlike the system's it gives back what a storm of handshakes has taken, and wastes less on what
 /// every pair keeps (docs/adr/0010).
@@ -54,8 +56,15 @@ fn main() -> ExitCode {
 /// Does what was asked.
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { command, options } = cli;
-    match command.unwrap_or(Command::Run) {
-        Command::Run => return commands::run::run(sources(options)),
+    match command.unwrap_or(Command::Run { take_over: false }) {
+        Command::Run { take_over } => {
+            let start = if take_over {
+                Start::TakeOver
+            } else {
+                Start::Alone
+            };
+            return commands::run::run(sources(options), start);
+        }
         Command::Demo { lasting } => demo::demo(lasting)?,
         Command::Check { deny_warnings } => {
             let on_warning = if deny_warnings {

@@ -21,7 +21,7 @@ mod taker;
 #[cfg(test)]
 mod tests;
 
-pub use arrival::{Arrival, Arrived, Sockets, refuse};
+pub use arrival::{Arrival, Arrived, Sockets, refuse, refuse_successor};
 pub(crate) use changing::Changing;
 pub use departure::{Departed, Lingered, Offer};
 pub use error::{HandoverError, Stage};

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
-use crate::front::gates::Gates;
+use crate::front::gates::{Gate, Gates};
 use crate::front::listeners::Listeners;
 use crate::generation::{General, Generation};
 use crate::handover::{Ask, Changing};
@@ -259,6 +259,14 @@ impl Proxy {
     /// Who has the pairs.
     pub(crate) fn crew(&self) -> &Arc<Crew> {
         self.workers.crew()
+    }
+
+    /// Leaves the listeners to another process, and waits until all that is left here has come to its own
+    /// end: pairs, and answers under way.
+    pub async fn stand_down(&self) {
+        self.shared.gates.set_gate(Gate::GivenUp);
+        self.shared.leaving.cancel();
+        self.everyone_gone().await;
     }
 
     /// Waits until no connection and no pair is left. Nobody may come in any more.

@@ -131,7 +131,9 @@ fn locate(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, NoProgram> {
     }
     let folders = path.map(env::split_paths).into_iter().flatten();
     let mut found = folders.map(|folder| folder.join(name));
-    let found = found.find(|file| is_executable(file)).ok_or_else(not_found)?;
+    let found = found
+        .find(|file| is_executable(file))
+        .ok_or_else(not_found)?;
     std::path::absolute(found).map_err(|_| not_found())
 }
 
@@ -181,7 +183,12 @@ mod tests {
         let inherited: Vec<_> = environment(own.into_iter()).map(|(name, _)| name).collect();
         assert_eq!(
             inherited,
-            ["PATH", "WATCHDOG_USEC", "NOTIFY_SOCKET", "LUBDUB__LOG__LEVEL"]
+            [
+                "PATH",
+                "WATCHDOG_USEC",
+                "NOTIFY_SOCKET",
+                "LUBDUB__LOG__LEVEL"
+            ]
         );
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::link::Link;
-use super::message::{self, FromSuccessor, Heir, Hello, OLDEST, VERSION, Welcome};
+use super::message::{self, FromPredecessor, FromSuccessor, Heir, Hello, OLDEST, VERSION, Welcome};
 use super::pairs::{Coming, Newcomers};
 use super::successor::{Said, Successor};
 use super::{HandoverError, counters};
@@ -75,7 +75,7 @@ impl Arrival {
             added.map_err(|error| no_listener(&listening.name, &error))?;
         }
         if welcome.admin.is_some() {
-            let added = sockets.admin.add(None, next());
+            let added = sockets.admin.add(Some("admin"), next());
             added.map_err(|error| no_listener("admin", &error))?;
         }
         let lingering = welcome.lingering.iter().cloned();
@@ -95,14 +95,11 @@ impl Arrival {
     }
 
     /// Takes the pairs. `proxy` accepts connections already.
-    ///
-    /// # Errors
-    /// If the predecessor does not hear that it does: then it accepts as well, and this process should
-    /// end.
-    pub async fn take(mut self, proxy: &Proxy) -> Result<Arrived, HandoverError> {
+    pub async fn take(mut self, proxy: &Proxy) -> Arrived {
         let shared = proxy.shared();
         shared.registry.number_from(self.welcome.last_pair);
-        self.successor.say(&FromSuccessor::Listening).await?;
+        // If the predecessor does not hear it, it has said why, or is dead: that is heard next.
+        let _ = self.successor.say(&FromSuccessor::Listening).await;
         let mut newcomers = Newcomers::of(proxy);
         let arrived = loop {
             let heard = self.successor.hear().await;
@@ -156,7 +153,7 @@ impl Arrival {
             let (pid, metrics) = (self.welcome.pid, Arc::clone(&shared.metrics));
             (shared.lingerers).add(pid, 0, self.successor, newcomers, metrics);
         }
-        Ok(arrived)
+        arrived
     }
 
     fn broken_off(&self, reason: &str) -> Arrived {
@@ -175,6 +172,15 @@ impl Arrival {
 /// If it does not hear it.
 pub fn refuse(stream: &UnixStream, reason: String) -> Result<(), HandoverError> {
     let body = message::encode(&FromSuccessor::Sorry { reason });
+    Ok(Link::send_blocking(stream, &body)?)
+}
+
+/// Tells a process that asks to take over that it will not.
+///
+/// # Errors
+/// If it does not hear it.
+pub fn refuse_successor(stream: &UnixStream, reason: String) -> Result<(), HandoverError> {
+    let body = message::encode(&FromPredecessor::Sorry { reason });
     Ok(Link::send_blocking(stream, &body)?)
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use lubdub_metrics::{Handover, Way};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -94,13 +94,19 @@ impl Proxy {
         let gave = give_all(&mut predecessor, &mut pairs, &mut counted, self).await;
         let handovers = shared.metrics.handovers();
         let moved = predecessor.moved;
-        handovers.pairs(Way::Out, Handover::Moved).increment(moved);
         if let Err(error) = gave {
             predecessor.say_sorry(&error).await;
             shared.gates.set_gate(Gate::Open);
-            warn!(successor = hello.pid, moved, reason = %error, "the hand-over broke off: connections are accepted here again");
-            return Err(error);
+            // Who has died has them no more.
+            let outcome = match error.is_end() {
+                true => Handover::Lost,
+                false => Handover::Moved,
+            };
+            handovers.pairs(Way::Out, outcome).increment(moved);
+            let reason = Box::new(error);
+            return Err(HandoverError::BrokenOff { moved, reason });
         }
+        handovers.pairs(Way::Out, Handover::Moved).increment(moved);
         shared.gates.set_gate(Gate::GivenUp);
         shared.leaving.cancel();
         lingerers.forget();
@@ -178,6 +184,18 @@ impl Departed {
     const LOOK: Duration = Duration::from_millis(100);
     /// How often the successor is told how it is here.
     const TELL: Duration = Duration::from_secs(1);
+
+    /// Has the successor end as well, as it was told meanwhile to this process.
+    pub fn stop_successor(&self) {
+        let pid = i32::try_from(self.successor).ok().and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            info!(
+                successor = self.successor,
+                "the successor is told to stop as well"
+            );
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
 
     /// Keeps what could not be moved until its end, or for so long, and hands over what can be moved by then:
     /// pairs whose handshake was under way. The successor is told, and may ask for a drain.

@@ -43,6 +43,14 @@ pub enum HandoverError {
         /// The newest.
         newest: u16,
     },
+    /// It broke off in the middle.
+    #[error("the hand-over broke off when {moved} pairs had moved: {reason}")]
+    BrokenOff {
+        /// So many pairs are the successor's.
+        moved: u64,
+        /// Why.
+        reason: Box<HandoverError>,
+    },
     /// There is one at a time.
     #[error("a hand-over is under way already")]
     UnderWay,
@@ -66,8 +74,19 @@ pub enum HandoverError {
 
 impl HandoverError {
     /// Nobody is at the other end any more.
-    pub(crate) fn is_end(&self) -> bool {
-        matches!(self, Self::Gone)
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::Gone => true,
+            Self::BrokenOff { reason, .. } => reason.is_end(),
+            _ => false,
+        }
+    }
+
+    /// The successor accepts connections, and may have pairs.
+    #[must_use]
+    pub fn is_in_the_middle(&self) -> bool {
+        matches!(self, Self::BrokenOff { .. })
     }
 }
 
