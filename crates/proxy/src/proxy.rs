@@ -31,7 +31,7 @@ use crate::worker::{Crew, Workers};
 pub struct Proxy {
     shared: Arc<Shared>,
     workers: Workers,
-    listeners: Listeners,
+    listeners: Arc<Listeners>,
     /// What upstreams share.
     common: Common,
     /// One reload at a time.
@@ -152,7 +152,7 @@ impl Proxy {
         let proxy = Self {
             shared,
             workers,
-            listeners: Listeners::new(inherited),
+            listeners: Arc::new(Listeners::new(inherited)),
             common,
             reloading: Mutex::default(),
             stop: CancellationToken::new(),
@@ -254,6 +254,10 @@ impl Proxy {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(crate) fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
     }
 
     /// Who has the pairs.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -184,6 +185,16 @@ impl Registry {
             registry: Arc::clone(self),
             entry,
         }
+    }
+
+    /// Some pairs with numbers above this one, in their order.
+    pub(crate) fn behind(&self, id: PairId, most: usize) -> Vec<Arc<PairEntry>> {
+        let pairs = self.lock();
+        let behind = pairs.range((Bound::Excluded(id), Bound::Unbounded));
+        behind
+            .take(most)
+            .map(|(_, pair)| Arc::clone(pair))
+            .collect()
     }
 
     /// The highest number that a pair had.

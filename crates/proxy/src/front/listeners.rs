@@ -191,6 +191,13 @@ impl Listeners {
         open.iter().map(named).collect()
     }
 
+    /// The listener of this name as it is now.
+    pub(crate) fn entrance(&self, name: &str) -> Option<Arc<Entrance>> {
+        let open = self.open();
+        let entrances = open.iter().map(|open| open.entrance.load_full());
+        entrances.into_iter().find(|it| &*it.listener.name == name)
+    }
+
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -155,7 +155,8 @@ impl Proxy {
                 .collect(),
             admin: admin.as_ref().map(|(address, _)| *address),
             lingering: lingerers.iter().collect::<Vec<Heir>>(),
-            last_pair: shared.registry.last(),
+            // Those who are in the middle of a handshake here may still get one.
+            last_pair: shared.registry.last() + shared.admission.connections.total() as u64,
         };
         predecessor.give_listeners(welcome, &sockets).await
     }
