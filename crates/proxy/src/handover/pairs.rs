@@ -1,18 +1,16 @@
 //! The pairs themselves on their way: frozen out of one process, thawed in the other.
 
+use std::fmt;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
 
 use lubdub_keepalive::PerSide;
 use lubdub_metrics::{Handover, Way};
 use tokio::sync::mpsc;
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::message;
 use super::predecessor::Store;
 use super::successor::Arrivals;
-use crate::chance::chance;
 use crate::front::listeners::Listeners;
 use crate::frozen::{Anchor, FrozenPair, PairState};
 use crate::proxy::Proxy;
@@ -49,6 +47,12 @@ pub(crate) struct Newcomers {
     shared: Arc<Shared>,
     listeners: Arc<Listeners>,
     crew: Arc<Crew>,
+}
+
+impl fmt::Debug for Coming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coming").finish_non_exhaustive()
+    }
 }
 
 // === impl Pairs ===
@@ -100,7 +104,7 @@ impl Store for Pairs {
     fn pack<'a>(&self, standing: &'a Standing) -> (Vec<u8>, [BorrowedFd<'a>; 2]) {
         let sockets = &standing.pair.sockets;
         (
-            message::encode(&standing.pair.state),
+            standing.pair.state.to_bytes(),
             [sockets.client.as_fd(), sockets.upstream.as_fd()],
         )
     }
@@ -111,7 +115,9 @@ impl Store for Pairs {
             debug!(pair = id, reason, "a pair stays");
         }
         if let Err(error) = standing.pair.thaw(self.crew.least_loaded()) {
-            lost(id, &error);
+            let handovers = self.shared.metrics.handovers();
+            handovers.pairs(Way::Out, Handover::Lost).increment(1);
+            warn!(pair = id, %error, "a pair cannot go on");
         }
     }
 
@@ -142,7 +148,7 @@ impl Arrivals for Newcomers {
     type Frozen = Coming;
 
     fn unpack(&mut self, state: &[u8], [client, upstream]: [OwnedFd; 2]) -> Result<Coming, String> {
-        let state: PairState = message::decode(state).map_err(|error| error.to_string())?;
+        let state: PairState = PairState::from_bytes(state).map_err(|error| error.to_string())?;
         let generation = self.shared.generation.load();
         let route = generation
             .route(&state.route)
@@ -173,6 +179,8 @@ impl Arrivals for Newcomers {
             live_terms: Arc::clone(&route.live_terms),
             metrics: route.metrics(&entrance.listener.name).resume(),
             registration,
+            drain_spread: generation.general.drain.spread,
+            chance: 0.5,
             places: Places {
                 _pair: admission.adopt(route, state.client.ip()),
                 _client: Some(entrance.place_beyond()),
