@@ -1,5 +1,7 @@
 //! The real program, as a process: signals, the admin listener, and a stall of the whole process.
 
+mod changes;
+mod drains;
 mod log;
 
 use std::fs;

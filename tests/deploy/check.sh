@@ -58,17 +58,17 @@ while read -r file; do
     try "lubdub check $file" configuration "$file" ${accepted[$file]-}
 done < <(find deploy -name '*.toml' | sort)
 
-# The variables of a drop-in, with a directory of ours in place of the credentials'.
+# The variables of a drop-in, with a directory of ours in place of the credentials' and the certificates'.
 drop_in() {
     local file=$1 settings
-    mapfile -t settings < <(sed -n "s|^Environment=||p" "$file" | sed "s|%d|$work/credentials|")
+    mapfile -t settings < <(sed -n "s|^Environment=||p" "$file" | sed "s#%d#$work/credentials#; s#/etc/lubdub/tls#$work/credentials#")
     [ "${#settings[@]}" -gt 0 ] && env "${settings[@]}" "$lubdub" check --config deploy/systemd/lubdub.toml
 }
 
 if has openssl; then
     mkdir "$work/credentials"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
-        -keyout "$work/credentials/tls-key.pem" -out "$work/credentials/tls-cert.pem" 2>/dev/null
+        -keyout "$work/credentials/key.pem" -out "$work/credentials/cert.pem" 2>/dev/null
     echo token >"$work/credentials/admin-token"
     for file in deploy/systemd/lubdub.service.d/{tls,admin-token}.conf; do
         try "lubdub takes the variables of $file" drop_in "$file"

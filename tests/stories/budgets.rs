@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use lubdub_testkit::binary::Binary;
+use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Peer, Upstream};
@@ -138,6 +139,46 @@ async fn answered(proxy: &RunningProxy, upstreams: &Upstream) -> Peer {
         .await;
     client.expect_answer(200).await;
     client
+}
+
+/// Over TLS, connections that said nothing, and those that came to no end with their handshake, kept their
+/// places for `first_byte` and `tls`, and others out.
+#[tokio::test]
+async fn a_silent_connection_over_tls_makes_room_for_one_that_comes() {
+    let certs = Certs::generate();
+    let rooms = [Silent::Connected, Silent::ShakingHands, Silent::Secured].map(async |silent| {
+        let upstreams = Upstream::listen();
+        let proxy = ProxyBox::new()
+            .with(|proxy| {
+                proxy.limits.connections = NonZeroUsize::MIN;
+                proxy.listener_tls = Some(certs.accepting());
+                proxy.timeouts.first_byte = LONG;
+                proxy.timeouts.tls = LONG;
+            })
+            .start(&upstreams);
+        let with_tls = || proxy.dial().tls(certs.connecting());
+        let mut first = match silent {
+            Silent::Connected | Silent::ShakingHands => proxy.dial().connect().await,
+            Silent::Secured => with_tls().connect().await,
+        };
+        if silent == Silent::ShakingHands {
+            // A record of a handshake, and no more of it.
+            first.send([22, 3, 1]).await;
+        }
+        let (_client, _upstream) =
+            tokio::join!(with_tls().websocket(), upstreams.accept_websocket());
+        first.expect_end().await;
+    });
+    let [connected, shaking_hands, secured] = rooms;
+    tokio::join!(connected, shaking_hands, secured);
+}
+
+/// When a connection fell silent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Silent {
+    Connected,
+    ShakingHands,
+    Secured,
 }
 
 /// Nobody was told when places ran out, and nothing counted for how long nobody was let in.

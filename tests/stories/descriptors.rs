@@ -9,6 +9,8 @@ use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::{eventually, ms};
 use tokio::time::Instant;
 
+use crate::free_port;
+
 /// A lubdub with a pair, and with a client that it let in with its last descriptor.
 struct Dearth {
     lubdub: Binary,
@@ -61,6 +63,28 @@ async fn who_waits_for_a_descriptor_in_vain_is_told_so_in_the_end() {
     dearth
         .expect_outcomes(&[("connect_failed", 1.0), ("upgraded", 1.0)])
         .await;
+}
+
+/// Without a descriptor to find out with, an upstream on another host was taken for lubdub itself, if its port
+/// had the number of one of lubdub's: 508.
+#[tokio::test]
+async fn an_upstream_with_a_port_like_lubdubs_own_is_not_taken_for_lubdub() {
+    let port = free_port();
+    let lubdub = Binary::start_with(&[
+        &format!("listen.other.address=0.0.0.0:{port}"),
+        // TEST-NET-2 of RFC 5737 is nobody's.
+        &format!("upstream.main.url=ws://198.51.100.1:{port}"),
+        &format!("timeouts.connect={CONNECT:?}"),
+    ])
+    .await;
+    lubdub.leave_descriptors(1);
+    let mut client = lubdub.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    client.expect_silence(QUIET).await;
+    lubdub.leave_all_descriptors();
+    // Whether there is a way to there or not.
+    let status = client.expect_head().await.status();
+    assert!([502, 504].contains(&status), "{status}");
 }
 
 impl Dearth {

@@ -14,6 +14,8 @@ use crate::LONG;
 
 /// Clients that wait in the accept queue.
 const CROWD: usize = 16;
+/// So many of them are taken at a time though there is no place for them.
+const BEYOND: usize = 16;
 
 /// A listener that was being closed took what was in its accept queue only when a handshake had
 /// ended, and went on for as long as others came.
@@ -81,6 +83,55 @@ async fn who_connected_just_before_a_drain_is_told_to_come_back() {
     proxy
         .expect_metric("handshakes_total", &[("outcome", "draining")], 2.0)
         .await;
+}
+
+/// A listener that was being closed took all that was in its accept queue at once: each took a descriptor,
+/// and those who were being served got none.
+#[tokio::test]
+async fn a_drain_takes_few_at_a_time_beyond_the_places_that_there_are() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .terms(|terms| terms.answer = LONG)
+        .with(|proxy| {
+            proxy.limits.connections = NonZeroUsize::MIN;
+            proxy.drain.timeout = LONG;
+        })
+        .start(&upstreams);
+    let mut slow = proxy.dial().connect().await;
+    slow.ask(&Request::upgrade("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    // All of these wait in the accept queue, in this order. Who has begun to ask is not idle.
+    let request = Request::upgrade("/").encode();
+    let (front, back) = request.split_at(8);
+    let mut crowd = VecDeque::new();
+    for _ in 0..BEYOND {
+        let mut client = proxy.dial().connect().await;
+        client.send(front).await;
+        crowd.push_back(client);
+    }
+    let mut last = proxy.dial().connect().await;
+    last.ask(&Request::upgrade("/")).await;
+    let comers = async {
+        let taken = (1 + BEYOND) as f64;
+        proxy.expect_at_least("connections", &[], taken).await;
+        last.expect_silence(ms(300)).await;
+        assert_eq!(proxy.metric("connections", &[]), taken);
+        // One leaves, and the next is taken.
+        let mut first = crowd.pop_front().expect("there is a crowd");
+        first.send(back).await;
+        first.expect_answer(503).await;
+        first.expect_eof().await;
+        drop(first);
+        last.expect_answer(503).await;
+        upstream
+            .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        slow.expect_answer(403).await;
+        drop((slow, last, crowd));
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), comers);
+    assert_eq!(drained, Drained::Clean);
 }
 
 /// An answer whose head had left before the drain could not say that the connection would end, so

@@ -6,12 +6,7 @@ use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
 
-/// A port that nobody has at the moment.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.local_addr().expect("it has an address");
-    address.port()
-}
+use crate::free_port;
 
 /// A proxy whose upstream is itself connected to itself until there was no descriptor left.
 #[tokio::test]

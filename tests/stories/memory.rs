@@ -1,6 +1,7 @@
 //! Plain exchanges that one side does not take: each held as much as the HTTP library likes to read ahead.
 
 use lubdub_testkit::binary::Binary;
+use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Peer, Upstream};
 
@@ -39,6 +40,33 @@ async fn held(lubdub: &Binary, upstreams: &Upstream, head: &str, way: Way) -> us
 enum Way {
     Down,
     Up,
+}
+
+/// Each piece of a body that was kept to be sent once more kept the whole buffer that it came in: an upload
+/// in small pieces held 8 KiB for each.
+#[tokio::test]
+async fn a_body_that_may_be_sent_once_more_keeps_no_buffers() {
+    const PIECES: usize = 2000;
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &["runtime.workers=1"]).await;
+    // Only what goes over a connection that was kept may have to be sent once more.
+    let mut client = lubdub.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+    let before = lubdub.resident();
+    client
+        .ask(&Request::new("PUT", "/").field("Transfer-Encoding", "chunked"))
+        .await;
+    upstream.expect_head().await;
+    for _ in 0..PIECES {
+        client.send("1\r\nx\r\n").await;
+        upstream.expect_bytes("1\r\nx\r\n").await;
+    }
+    let held = lubdub.resident().saturating_sub(before);
+    assert!(held <= 1024 * 1024, "{held} bytes");
 }
 
 /// Sends until no more is taken.

@@ -8,9 +8,10 @@ use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
 use lubdub_proxy::settings::{Listener, Settings};
 use lubdub_testkit::http::{Request, SWITCHING};
-use lubdub_testkit::ms;
+
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::{eventually, ms};
 
 /// A proxy with one place for handshakes, and patience with those who have it.
 fn one_handshake() -> ProxyBox {
@@ -101,6 +102,64 @@ async fn a_connection_that_is_kept_makes_room_for_one_that_is_needed() {
     page.expect_end().await;
     upstreams.accept_websocket().await;
     client.expect_switch().await;
+}
+
+/// A kept connection that the upstream had closed was closed to make room, which made none: it had given its
+/// place back already.
+#[tokio::test]
+async fn a_kept_connection_that_is_dead_makes_no_room_and_the_next_one_does() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::new(2).expect("2 is not 0"))
+        .start(&upstreams);
+    let (mut one, mut two) = (proxy.dial().connect().await, proxy.dial().connect().await);
+    one.ask(&Request::get("/")).await;
+    let mut older = upstreams.accept().await;
+    older.expect_head().await;
+    two.ask(&Request::get("/")).await;
+    let mut younger = upstreams.accept().await;
+    younger.expect_head().await;
+    for (client, upstream) in [(&mut one, &mut older), (&mut two, &mut younger)] {
+        upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        client.expect_answer(204).await;
+    }
+    let tasks = proxy.tasks();
+    older.finish().await;
+    older.expect_end().await;
+    eventually("lubdub has noticed", || proxy.tasks() < tasks).await;
+    one.ask(&Request::upgrade("/")).await;
+    let _pair = upstreams.accept_websocket().await;
+    one.expect_switch().await;
+    two.ask(&Request::upgrade("/")).await;
+    younger.expect_end().await;
+    let _pair = upstreams.accept_websocket().await;
+    two.expect_switch().await;
+}
+
+/// A client for whom there was no place had connections to upstreams closed as well, which are no places of
+/// clients, and those who were there had to connect anew.
+#[tokio::test]
+async fn who_waits_for_a_clients_place_closes_no_connection_to_an_upstream() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
+        .start(&upstreams);
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::get("/")).await;
+    let mut kept = upstreams.accept().await;
+    kept.expect_head().await;
+    kept.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+    // A client that has begun to ask is not idle.
+    let request = Request::get("/").encode();
+    let (front, back) = request.split_at(8);
+    client.send(front).await;
+    let _next = proxy.dial().connect().await;
+    kept.expect_silence(ms(300)).await;
+    client.send(back).await;
+    kept.expect_head().await;
+    kept.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
 }
 
 /// What had no socket left for the upstream was told that the upstream was at fault.

@@ -77,6 +77,27 @@ async fn a_connection_that_was_challenged_is_the_clients_own() {
     }
 }
 
+/// A connection of a client's own on which its end had been passed on was used for what it had asked behind that:
+/// 502.
+#[tokio::test]
+async fn a_connection_of_a_clients_own_that_was_told_of_its_end_is_not_used_again() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let login = Request::get("/").field("Authorization", "NTLM TlRM");
+    let (mut client, mut own) = ask_anew(&proxy, &upstreams, &login).await;
+    let post = Request::new("POST", "/").field("Content-Length", "0");
+    client.send([post.encode(), post.encode()].concat()).await;
+    client.finish().await;
+    own.expect_head().await;
+    own.expect_eof().await;
+    own.send(OK).await;
+    client.expect_answer(200).await;
+    let mut fresh = upstreams.accept().await;
+    answer(&mut fresh, OK).await;
+    client.expect_answer(200).await;
+    client.expect_eof().await;
+}
+
 /// Logins of requests (Basic, Bearer) take no connection.
 #[tokio::test]
 async fn a_login_of_a_request_takes_no_connection() {
@@ -188,5 +209,21 @@ async fn only_a_kept_connection_without_an_answer_is_a_reason_to_ask_again() {
     fresh.expect_head().await;
     drop(fresh);
     another.expect_answer(502).await;
+    upstreams.expect_nobody(ms(100)).await;
+}
+
+/// Whoever waits to be asked for its body would have been made to wait twice.
+#[tokio::test]
+async fn a_request_that_expects_to_be_asked_for_its_body_is_not_sent_twice() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let (mut client, mut kept) = ask_anew(&proxy, &upstreams, &Request::get("/")).await;
+    let upload = Request::new("PUT", "/")
+        .field("Content-Length", "4")
+        .field("Expect", "100-continue");
+    client.ask(&upload).await;
+    kept.expect_head().await;
+    drop(kept);
+    client.expect_answer(502).await;
     upstreams.expect_nobody(ms(100)).await;
 }

@@ -1,5 +1,7 @@
 //! The same over TLS: on either leg, or on both.
 
+mod renewal;
+
 use lubdub_keepalive::Side;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::frame::Frame;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::coherent::Coherent;
 use crate::commands::completions::Shell;
+use crate::commands::drain::Drain;
 use crate::commands::healthcheck;
 use crate::commands::manual::Page;
 use crate::commands::probe::Probe;
@@ -33,6 +34,13 @@ least 2s and at most 10s: a slow backend needs other settings than a silent one.
 
 Exit codes: 0 if every ping was answered in time and with its own payload, or by the pong to a later one;
 1 if not; 64 wrong usage.";
+
+/// What a drain does.
+const DRAIN_HELP: &str = "\
+With none of the choices the whole of lubdub is drained: /readyz says 503, new pairs are refused, and that
+stands until --cancel. A choice drains only the pairs that are there now; new ones come in as before.
+
+Exit codes: 0 done, 1 failed or called off while it was watched, 64 wrong usage, 78 wrong configuration.";
 
 /// A transparent, heartbeat-injecting reverse proxy for WebSocket.
 #[derive(Debug, Parser)]
@@ -86,6 +94,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
         timeout: Duration,
     },
+    /// Have a running lubdub say farewell to all of its pairs or to some, evenly over a time
+    #[command(after_help = DRAIN_HELP)]
+    Drain(Coherent<Drain>),
     /// Say more about a warning of `check`, and what to do about it
     Explain {
         /// Its name; all of them, in a line each, without one
@@ -150,6 +161,12 @@ pub(crate) struct Options {
 // === impl Options ===
 
 impl Options {
+    /// For a command whose own `--upstream` is a name: clap takes it for the flag of all as well.
+    pub(crate) fn without_upstream(mut self) -> Self {
+        self.upstream = None;
+        self
+    }
+
     /// All that the configuration is made from, in this environment.
     pub(crate) fn sources(self, variables: Vec<(OsString, OsString)>) -> Sources {
         let from_variable = || {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod certificates;
 mod cli;
 mod commands;
 mod config;
@@ -83,6 +84,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Probe(probe) => return commands::probe::probe(&probe),
         Command::Healthcheck { url, timeout } => {
             commands::healthcheck::healthcheck(url, timeout, &sources(options))?;
+        }
+        Command::Drain(drain) => {
+            let sources = sources(options.without_upstream());
+            return commands::drain::drain(&drain, &sources);
         }
         Command::Explain { warning } => output::print(&config::explanation(warning.as_deref()))?,
         Command::Completions { shell } => {

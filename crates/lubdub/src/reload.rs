@@ -7,6 +7,7 @@ use lubdub_metrics::{Metrics, Reload};
 use lubdub_proxy::{Proxy, StartError};
 use tracing::{error, info};
 
+use crate::certificates::Watch;
 use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
 use crate::logging::LogDial;
 
@@ -16,6 +17,7 @@ pub(crate) struct Reloader {
     sources: Sources,
     proxy: Arc<Proxy>,
     metrics: Arc<Metrics>,
+    certificates: Arc<Watch>,
     log: LogDial,
     /// What is in effect.
     config: Mutex<Config>,
@@ -69,6 +71,7 @@ impl Reloader {
         config: Config,
         proxy: Arc<Proxy>,
         metrics: Arc<Metrics>,
+        certificates: Arc<Watch>,
         log: LogDial,
     ) -> Self {
         metrics.configured(SystemTime::now());
@@ -76,6 +79,7 @@ impl Reloader {
             sources,
             proxy,
             metrics,
+            certificates,
             log,
             config: Mutex::new(config),
         }
@@ -142,6 +146,7 @@ impl Reloader {
             Purpose::Try => self.proxy.try_reload(&next.settings)?,
             Purpose::Apply => {
                 report.generation = self.proxy.reload(next.settings.clone())?;
+                self.certificates.follow(next.certificates.clone());
                 self.log.turn(next.log);
                 *config = next;
             }

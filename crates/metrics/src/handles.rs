@@ -121,6 +121,8 @@ pub struct ProxyMetrics {
     pub pairs_max: Gauge,
     /// All that there may be of `lubdub_connections`.
     pub connections_max: Gauge,
+    /// Pairs that a drain under way waits for.
+    pub drain_remaining_pairs: Gauge,
     /// Connections before the end of their first head.
     pub handshakes: BudgetMetrics,
     accept_paused: [Counter; Pause::ALL.len()],
@@ -346,6 +348,7 @@ impl ProxyMetrics {
         Self {
             pairs_max: scope.gauge(&table::PAIRS_MAX),
             connections_max: scope.gauge(&table::CONNECTIONS_MAX),
+            drain_remaining_pairs: scope.gauge(&table::DRAIN_REMAINING_PAIRS),
             handshakes: BudgetMetrics {
                 used: scope.gauge(&table::HANDSHAKES_IN_FLIGHT),
                 total: scope.gauge(&table::HANDSHAKES_MAX),

@@ -90,6 +90,8 @@ closed_enum! {
         Reason = "reason",
         /// How a plain HTTP request ended.
         Class = "class",
+        /// The configured name of the certificate.
+        Certificate = "certificate",
         /// In `lubdub_config_reloads_total`: how a reload ended.
         Reload = "outcome",
         /// In `lubdub_handover_pairs_total`: into this process or out of it.
@@ -325,7 +327,12 @@ impl Label {
     #[must_use]
     pub const fn values(self) -> Option<&'static [Value]> {
         match self {
-            Self::Version | Self::Revision | Self::Listener | Self::Route | Self::Upstream => None,
+            Self::Version
+            | Self::Revision
+            | Self::Listener
+            | Self::Route
+            | Self::Upstream
+            | Self::Certificate => None,
             Self::Reason => Some(Pause::VALUES),
             Self::Class => Some(Class::VALUES),
             Self::Cause => Some(Cause::VALUES),

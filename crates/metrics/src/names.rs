@@ -61,6 +61,8 @@ pub(crate) struct Known {
     pub(crate) listeners: Vec<Arc<ListenerMetrics>>,
     pub(crate) routes: Vec<Arc<RouteMetrics>>,
     pub(crate) upstreams: Vec<Arc<UpstreamMetrics>>,
+    /// The certificates, each with its listener.
+    certificates: BTreeSet<(String, String)>,
     /// Those that are configured now.
     present: Present,
 }
@@ -78,6 +80,7 @@ struct Present {
     listeners: BTreeSet<String>,
     routes: BTreeSet<String>,
     upstreams: BTreeSet<String>,
+    certificates: BTreeSet<(String, String)>,
 }
 
 // === impl Names ===
@@ -150,11 +153,17 @@ impl Known {
     /// These names are configured now, and no others.
     pub(crate) fn set_present(&mut self, names: Names<'_>) {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        self.present = Present {
-            listeners: owned(names.listeners),
-            routes: owned(names.routes),
-            upstreams: owned(names.upstreams),
-        };
+        self.present.listeners = owned(names.listeners);
+        self.present.routes = owned(names.routes);
+        self.present.upstreams = owned(names.upstreams);
+    }
+
+    /// These certificates, each with its listener, are configured now, and no others.
+    pub(crate) fn set_certificates(&mut self, certificates: &[(&str, &str)]) {
+        let owned = |&(listener, name): &(&str, &str)| (listener.to_owned(), name.to_owned());
+        self.present.certificates = certificates.iter().map(owned).collect();
+        let present = self.present.certificates.iter().cloned();
+        self.certificates.extend(present);
     }
 
     pub(crate) fn listener(&self, name: &str) -> Option<&Arc<ListenerMetrics>> {
@@ -174,6 +183,16 @@ impl Known {
         self.listeners.len() > self.present.listeners.len()
             || self.routes.len() > self.present.routes.len()
             || self.upstreams.len() > self.present.upstreams.len()
+            || self.certificates.len() > self.present.certificates.len()
+    }
+
+    /// Whether a line is about no certificate, or about one that is configured.
+    fn has_present_certificate(&self, line: &str) -> bool {
+        label(line, "certificate=\"").is_none_or(|certificate| {
+            let listener = label(line, "listener=\"").unwrap_or_default();
+            let certificate = (listener.to_owned(), certificate.to_owned());
+            self.present.certificates.contains(&certificate)
+        })
     }
 
     /// Leaves the series out of `text` whose names are neither configured nor in use.
@@ -186,7 +205,7 @@ impl Known {
                     it == NO_ROUTE || self.present.routes.contains(it) || in_use.routes.contains(it)
                 }) && label(line, "upstream=\"").is_none_or(|it| {
                     self.present.upstreams.contains(it) || in_use.upstreams.contains(it)
-                }))
+                }) && self.has_present_certificate(line))
         };
         let lines = text.split_inclusive('\n');
         lines.filter(is_shown).collect()

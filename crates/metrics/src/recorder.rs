@@ -170,6 +170,23 @@ impl Metrics {
         &self.proxy
     }
 
+    /// These certificates, each of a listener, are configured now, and no others. Returns for each of them
+    /// when it expires, in seconds since 1970: to be set before anybody looks.
+    pub fn set_certificates(&self, certificates: &[(&str, &str)]) -> Vec<Gauge> {
+        self.known().set_certificates(certificates);
+        let expiry = |&(listener, certificate): &(&str, &str)| {
+            let scope = Scope {
+                recorder: &self.recorder,
+                known: vec![
+                    (Label::Listener, listener),
+                    (Label::Certificate, certificate),
+                ],
+            };
+            scope.gauge(&table::TLS_CERTIFICATE_EXPIRY)
+        };
+        certificates.iter().map(expiry).collect()
+    }
+
     /// Has `sample` called before each rendering: what is kept as a plain number elsewhere need not be
     /// written to a gauge with every change.
     pub fn before_rendering(&self, sample: impl Fn() + Send + Sync + 'static) {

@@ -64,8 +64,8 @@ const INTRODUCTION: &str = "\
 What lubdub tells Prometheus at `/metrics` of its admin listener.
 
 Label values are configured names or come from the closed lists below: never an address, a path or
-an id. Every series of lubdub's own exists from the start, at 0, for every configured listener and
-route.
+an id. Every series of lubdub's own exists from the start, for every configured listener, route,
+upstream and certificate: at 0, unless it says something about the configuration.
 ";
 
 fn write_metric(page: &mut String, metric: &Metric) -> Result {
@@ -104,7 +104,9 @@ fn write_cardinality(page: &mut String) -> Result {
         .filter(|m| m.has(Label::Listener) && of_none(m)))
     .map(Metric::series)
     .sum::<usize>();
-    let per_listener = unrouted + sum(|m| m.has(Label::Listener) && !m.has(Label::Route));
+    let per_certificate = sum(|m| m.has(Label::Certificate));
+    let per_listener =
+        unrouted + sum(|m| m.has(Label::Listener) && !m.has(Label::Route)) - per_certificate;
     let per_upstream = sum(|m| m.has(Label::Upstream));
     let names = [Label::Listener, Label::Route, Label::Upstream];
     let of_none = TABLE
@@ -115,6 +117,7 @@ fn write_cardinality(page: &mut String) -> Result {
     writeln!(page, "| For each | Series |\n| --- | --- |")?;
     writeln!(page, "| process | {fixed} |")?;
     writeln!(page, "| listener (route `{NO_ROUTE}`) | {per_listener} |")?;
+    writeln!(page, "| certificate of a listener | {per_certificate} |")?;
     writeln!(page, "| upstream | {per_upstream} |")?;
     writeln!(page, "| route | {per_route} |")?;
     writeln!(page, "| listener and route | {per_both} |")?;

@@ -6,8 +6,8 @@
 
 use crate::labels::Label;
 use Label::{
-    Cause, Class, Diagnosis, Direction, Listener, Opcode, Outcome, Reason, Revision, Route, Side,
-    Upstream,
+    Cause, Certificate, Class, Diagnosis, Direction, Listener, Opcode, Outcome, Reason, Revision,
+    Route, Side, Upstream,
 };
 
 /// The declaration of one metric.
@@ -213,6 +213,16 @@ table! {
         "When the configuration that is in effect was read: at the last reload that was applied, or at the start.",
     )
     .in_seconds();
+    DRAIN_REMAINING_PAIRS = Metric::gauge(
+        "lubdub_drain_remaining_pairs",
+        &[],
+        "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
+    );
+    TLS_CERTIFICATE_EXPIRY = Metric::gauge(
+        "lubdub_tls_certificate_expiry_timestamp_seconds",
+        &[Listener, Certificate],
+        "When the certificate that clients are shown expires, as Unix time: that of the certificate itself, not of those between it and an authority.",
+    ).in_seconds();
     CONNECTIONS = Metric::gauge(
         "lubdub_connections",
         &[Listener],

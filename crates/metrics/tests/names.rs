@@ -101,6 +101,22 @@ fn a_name_that_a_live_pair_has_is_shown_until_its_end() {
 }
 
 #[test]
+fn a_certificate_that_is_gone_is_left_out() {
+    let metrics = Metrics::new(BUILD, names(&["in", "out"], &[], &[])).unwrap();
+    let shown = || {
+        let text = metrics.render();
+        let name = "lubdub_tls_certificate_expiry_timestamp_seconds{";
+        text.lines().filter(|line| line.starts_with(name)).count()
+    };
+    let _ = metrics.set_certificates(&[("in", "a"), ("in", "b"), ("out", "a")]);
+    assert_eq!(shown(), 3);
+    let _ = metrics.set_certificates(&[("out", "a")]);
+    assert_eq!(shown(), 1);
+    let _ = metrics.set_certificates(&[("in", "b"), ("out", "a")]);
+    assert_eq!(shown(), 2);
+}
+
+#[test]
 fn names_have_an_end() {
     let metrics = Metrics::new(BUILD, names(&["in"], &["chat"], &["a"])).unwrap();
     let many: Vec<_> = (0..Names::MOST - 2).map(|n| format!("r{n}")).collect();

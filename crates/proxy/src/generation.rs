@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::route::{RouteState, RouteTable};
-use crate::settings::{Drain, Forwarded, FrontTimeouts, RequestDetail, Settings};
+use crate::settings::{Drain, Forwarded, FrontTimeouts, OnRemoved, RequestDetail, Settings};
 use crate::upstream::Upstream;
 
 /// What a request needs to know.
@@ -17,6 +17,8 @@ use crate::upstream::Upstream;
 pub(crate) struct Generation {
     /// How many there were before, and one.
     pub(crate) number: u64,
+    /// The names of its listeners.
+    pub(crate) listeners: Vec<Arc<str>>,
     pub(crate) routes: RouteTable,
     pub(crate) upstreams: Upstreams,
     pub(crate) general: Arc<General>,
@@ -42,6 +44,7 @@ impl Generation {
     pub(crate) fn none(general: General) -> Self {
         Self {
             number: 0,
+            listeners: Vec::new(),
             routes: RouteTable::new(Vec::new()),
             upstreams: Upstreams::new(),
             general: Arc::new(general),
@@ -51,6 +54,17 @@ impl Generation {
     /// The route with this name, if there is one.
     pub(crate) fn route(&self, name: &str) -> Option<&Arc<RouteState>> {
         self.routes.iter().find(|route| &*route.name == name)
+    }
+
+    /// Whether pairs of a route of an earlier generation have to go: it is there no more, and says so.
+    pub(crate) fn ends_pairs_of(&self, route: &RouteState) -> bool {
+        route.on_removed == OnRemoved::Drain && self.route(&route.name).is_none()
+    }
+
+    /// The same for those to an upstream.
+    pub(crate) fn ends_pairs_to(&self, upstream: &Upstream) -> bool {
+        let settings = &upstream.settings;
+        settings.on_removed == OnRemoved::Drain && !self.upstreams.contains_key(&settings.name)
     }
 
     /// Looks whether exhaustions of its budgets are over.

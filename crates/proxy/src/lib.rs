@@ -9,6 +9,8 @@
 mod admission;
 mod budget;
 mod client;
+mod control;
+mod drain;
 mod entrance;
 mod front;
 mod generation;
@@ -35,5 +37,7 @@ pub mod tls;
 mod upstream;
 mod worker;
 
+pub use control::{Control, Names};
+pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Inherited, NotListening};
 pub use proxy::{Drained, Proxy, StartError};

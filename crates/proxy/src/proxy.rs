@@ -1,5 +1,6 @@
 //! The proxy as a whole: started from settings, drained at its end.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::admission::Admission;
+use crate::control::Control;
+use crate::drain::Drains;
 use crate::front::gates::{Gate, Gates};
 use crate::front::listeners::Listeners;
 use crate::generation::{General, Generation};
@@ -20,7 +23,7 @@ use crate::inherited::Inherited;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
 use crate::registry::{Order, Registry};
-use crate::settings::{Drain, Settings};
+use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::succession::{OwnedNames, Successor};
 use crate::upstream::{Common, OwnAddresses};
@@ -116,6 +119,8 @@ impl Proxy {
             own: Arc::<OwnAddresses>::default(),
             workers: settings.workers.get(),
         };
+        let registry = Arc::new(Registry::new(Instant::now().into_std()));
+        let drains = Drains::new(Arc::clone(&registry), Arc::clone(metrics));
         let shared = Arc::new(Shared {
             // Nothing is there before the first one.
             generation: ArcSwap::from_pointee(Generation::none(General::of(&settings))),
@@ -126,7 +131,8 @@ impl Proxy {
             idle: Arc::clone(&common.idle),
             kept: Arc::clone(&common.kept),
             own: Arc::clone(&common.own),
-            registry: Arc::new(Registry::new(Instant::now().into_std())),
+            registry,
+            drains: Arc::new(drains),
             gates: Gates::default(),
             changing: Changing::default(),
             lingerers: Arc::default(),
@@ -240,6 +246,12 @@ impl Proxy {
         &self.shared.registry
     }
 
+    /// What an operator may do to it, or ask of it, while it runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::new(Arc::clone(&self.shared))
+    }
+
     /// How many tasks are alive on its workers: those that accept, serve connections, shake hands
     /// and splice, and those that libraries have spawned beside them.
     #[must_use]
@@ -284,27 +296,33 @@ impl Proxy {
     ///
     /// Readiness should say no from the call on ([`Metrics::set_draining`] does).
     pub async fn drain(&self) -> Drained {
-        let Drain {
-            delay,
-            timeout: limit,
-            ..
-        } = self.shared.generation.load().general.drain;
-        self.shared.metrics.set_draining(true);
-        // Earlier processes that linger are drained with it.
-        self.shared.lingerers.ask(&Ask::Drain);
+        let terms = self.shared.generation.load().general.drain;
+        self.shared.drains.begin_last(terms);
+        // Earlier processes that linger end with it.
+        self.shared.lingerers.ask(&Ask::End);
         info!(pairs = self.shared.registry.len(), "draining");
-        sleep(delay).await;
+        sleep(terms.delay).await;
         // Whoever is still let in meets a proxy that drains, and is told so.
         self.shared.draining.cancel();
         self.stop.cancel();
         self.listeners.close();
-        self.shared.registry.order_all(Order::Drain);
         self.tasks.close();
         let everyone = async {
-            self.listeners.closed().await;
-            self.tasks.wait().await;
+            // Who has to be told ends later than those who tell.
+            let farewells = async {
+                self.shared.drains.say_last_farewells().await;
+                pending::<()>().await;
+            };
+            let ends = async {
+                self.listeners.closed().await;
+                self.tasks.wait().await;
+            };
+            tokio::select! {
+                () = ends => {}
+                () = farewells => {}
+            }
         };
-        if timeout(limit, everyone).await.is_ok() {
+        if timeout(terms.timeout, everyone).await.is_ok() {
             info!("drained");
             return Drained::Clean;
         }

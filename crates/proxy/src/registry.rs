@@ -32,10 +32,8 @@ pub struct PairEntry {
     pub id: PairId,
     /// The listener that accepted the client.
     pub listener: Arc<str>,
-    /// The route that the request took.
-    pub route: Arc<str>,
-    /// The upstream that the route led to.
-    pub upstream_name: Arc<str>,
+    /// The route that the request took, and where it leads.
+    pub names: Arc<RouteNames>,
     /// The client's address.
     pub client: SocketAddr,
     /// The upstream's address.
@@ -51,6 +49,15 @@ pub struct PairEntry {
     /// A reload has changed the terms on which its route's pairs live.
     has_renewal: AtomicBool,
     waker: Mutex<Option<Waker>>,
+}
+
+/// What a route is called, and its upstream: one of these is shared by all its pairs.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RouteNames {
+    /// The configured name of the route.
+    pub route: Arc<str>,
+    /// That of the upstream.
+    pub upstream: Arc<str>,
 }
 
 /// What a pair's task publishes about a side. Read without a lock: each number is true, all of
@@ -89,7 +96,7 @@ pub struct SideStatus {
 pub(crate) enum Order {
     /// Nothing.
     None,
-    /// Say farewell to both sides.
+    /// Say farewell to both sides, now.
     Drain,
     /// End now.
     Cut,
@@ -99,8 +106,7 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) listener: Arc<str>,
-    pub(crate) route: Arc<str>,
-    pub(crate) upstream_name: Arc<str>,
+    pub(crate) names: Arc<RouteNames>,
     pub(crate) client: SocketAddr,
     pub(crate) upstream: SocketAddr,
     pub(crate) request: Option<Box<str>>,
@@ -155,11 +161,22 @@ impl Registry {
         self.lock().get(&id).cloned()
     }
 
+    /// How many of these pairs live.
+    pub(crate) fn count(&self, pairs: &[PairId]) -> usize {
+        // In parts: who opens or ends must not wait for a long list.
+        pairs
+            .chunks(256)
+            .map(|some| {
+                let live = self.lock();
+                some.iter().filter(|pair| live.contains_key(pair)).count()
+            })
+            .sum()
+    }
+
     pub(crate) fn register(self: &Arc<Self>, identity: Identity, opened: Instant) -> Registration {
         let Identity {
             listener,
-            route,
-            upstream_name,
+            names,
             client,
             upstream,
             request,
@@ -167,8 +184,7 @@ impl Registry {
         let entry = Arc::new(PairEntry {
             id: PairId(self.next.fetch_add(1, Relaxed) + 1),
             listener,
-            route,
-            upstream_name,
+            names,
             client,
             upstream,
             request,
@@ -233,8 +249,8 @@ impl Registry {
         for pair in self.lock().values() {
             let all = [
                 (&mut names.listeners, &pair.listener),
-                (&mut names.routes, &pair.route),
-                (&mut names.upstreams, &pair.upstream_name),
+                (&mut names.routes, &pair.names.route),
+                (&mut names.upstreams, &pair.names.upstream),
             ];
             for (names, name) in all {
                 if !names.contains(name) {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::budget::{Budget, Subject};
 use crate::generation::General;
 use crate::live_terms::LiveTerms;
+use crate::registry::RouteNames;
 use crate::settings::{OnRemoved, Route, Terms};
 use crate::upstream::Upstream;
 
@@ -21,6 +22,8 @@ pub(crate) struct RouteTable(Vec<Arc<RouteState>>);
 #[derive(Debug)]
 pub(crate) struct RouteState {
     pub(crate) name: Arc<str>,
+    /// What its pairs know of it.
+    pub(crate) names: Arc<RouteNames>,
     /// The terms on which its pairs begin.
     pub(crate) terms: Arc<Terms>,
     /// Those on which they live.
@@ -61,6 +64,10 @@ impl RouteState {
         let new_terms = || Arc::new(LiveTerms::new(&route.terms));
         Self {
             name: Arc::clone(&route.name),
+            names: Arc::new(RouteNames {
+                route: Arc::clone(&route.name),
+                upstream: Arc::clone(&route.upstream.name),
+            }),
             terms: Arc::clone(&route.terms),
             live_terms: previous.map_or_else(new_terms, |it| Arc::clone(&it.live_terms)),
             general: Arc::clone(general),

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
+use crate::drain::Drains;
 use crate::front::gates::Gates;
 use crate::generation::Generation;
 use crate::handover::{Changing, Lingerers};
@@ -47,7 +48,8 @@ pub(crate) struct Shared {
     /// Another process has the listeners: connections end with the exchange under way, unless that is
     /// an upgrade.
     pub(crate) leaving: CancellationToken,
-    /// No new pairs, and connections end with the exchange under way.
+    pub(crate) drains: Arc<Drains>,
+    /// The last drain: no new pairs, and connections end with the exchange under way.
     pub(crate) draining: CancellationToken,
     /// The time for that is over.
     pub(crate) cutting: CancellationToken,
@@ -82,6 +84,11 @@ impl Shared {
         }
     }
 
+    /// No new pairs, and whoever asks for something else is to do so elsewhere from now on.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled() || self.drains.is_refusing()
+    }
+
     /// Closes a connection that nobody uses at the moment, if there is one: the oldest of the clients',
     /// or else of those to upstreams.
     pub(crate) fn make_room(&self) -> bool {
@@ -94,6 +101,8 @@ impl Shared {
         let lingering = u32::try_from(self.lingerers.pairs()).unwrap_or(u32::MAX);
         self.metrics.handovers().lingering.set(lingering);
         self.admission.sample(metrics);
+        let remaining = u32::try_from(self.drains.remaining()).unwrap_or(u32::MAX);
+        metrics.drain_remaining_pairs.set(remaining);
         for upstream in self.generation.load().upstreams.values() {
             upstream.sample();
         }

@@ -63,12 +63,10 @@ pub(crate) struct NewPair {
     pub(crate) live_terms: Arc<LiveTerms>,
     pub(crate) metrics: Arc<PairMetrics>,
     pub(crate) registration: Registration,
-    /// Over which time a drain spreads its farewells.
-    pub(crate) drain_spread: Duration,
     /// How long the handshake took.
     pub(crate) handshake: Duration,
     pub(crate) entropy: Entropy,
-    /// Uniform in [0, 1): spreads lifetimes and farewells.
+    /// Uniform in [0, 1): spreads lifetimes.
     pub(crate) chance: f64,
     pub(crate) places: Places,
 }
@@ -94,9 +92,8 @@ pub(crate) struct Splice {
     early: Option<Box<PerSide<Bytes>>>,
     polled: bool,
     concluded: bool,
-    // Not as durations, which take four times the room.
+    // Not as a duration, which takes four times the room.
     handshake_us: u32,
-    drain_wait_ms: u32,
     terms: Arc<Terms>,
     live_terms: Arc<LiveTerms>,
     metrics: OpenPair,
@@ -144,7 +141,6 @@ impl Splice {
                 lifetime: terms
                     .lifetime
                     .map(|lifetime| opened + lifetime.mul_f64(1.0 - 0.1 * pair.chance)),
-                drain: None,
                 closing: None,
             },
             early: has_early.then(|| Box::new(early)),
@@ -152,8 +148,6 @@ impl Splice {
             polled: false,
             concluded: false,
             handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
-            drain_wait_ms: u32::try_from(millis(pair.drain_spread.mul_f64(pair.chance)))
-                .unwrap_or(u32::MAX),
             terms,
             live_terms: pair.live_terms,
             metrics: pair.metrics.open(),
@@ -269,25 +263,17 @@ impl Splice {
         pumped
     }
 
+    /// An order to end at once is not put off by what there is to read. That to say farewell is: see
+    /// [`Splice::judge`].
     fn follow_orders(&mut self, now: Instant) {
         if self.registration.entry().take_renewal() {
             self.terms = self.live_terms.renewed(&self.terms);
             self.heart.set_policy(self.terms.keepalive, now);
         }
-        match self.registration.entry().ordered() {
-            Order::None => {}
-            Order::Drain => {
-                // Endpoints that are closing already need no farewell of lubdub's.
-                if self.is_open() && self.deadlines.drain.is_none() {
-                    self.deadlines.drain =
-                        Some(now + Duration::from_millis(self.drain_wait_ms.into()));
-                }
-            }
-            Order::Cut => {
-                self.fate.by_lubdub(Cause::Drain);
-                for side in Side::BOTH {
-                    self.cut(side, Ending::Reset);
-                }
+        if self.registration.entry().ordered() == Order::Cut {
+            self.fate.by_lubdub(Cause::Drain);
+            for side in Side::BOTH {
+                self.cut(side, Ending::Reset);
             }
         }
     }

@@ -6,13 +6,13 @@ use std::sync::{Arc, PoisonError};
 use arc_swap::Guard;
 use lubdub_metrics::{Metrics, Names};
 
+use crate::drain;
 use crate::entrance::Entrance;
 use crate::front::listeners::{Listeners, Ready};
 use crate::generation::{General, Generation, Upstreams};
 use crate::proxy::StartError;
-use crate::registry::Order;
 use crate::route::{RouteState, RouteTable};
-use crate::settings::{self, Limits, Logging, OnRemoved, Settings};
+use crate::settings::{self, Limits, Logging, Settings};
 use crate::shared::{Door, Shared};
 use crate::upstream::{Common, Upstream};
 use crate::worker::Crew;
@@ -71,6 +71,7 @@ impl Successor {
         Ok(Self {
             generation: Generation {
                 number: previous.number + 1,
+                listeners: names.listeners.clone(),
                 routes,
                 upstreams,
                 general,
@@ -107,35 +108,38 @@ impl Successor {
             .collect();
         if !renewed.is_empty() {
             let registry = &shared.registry;
-            registry.renew_terms(|pair| renewed.contains(&*pair.route));
+            registry.renew_terms(|pair| renewed.contains(&*pair.names.route));
         }
-        end_pairs_of_removed(&self.previous, &generation, shared);
+        end_pairs_of_removed(&self.previous, &generation, shared, crew);
         number
     }
 }
 
-/// Says farewell to the pairs of what is removed, where it was to be so.
-fn end_pairs_of_removed(previous: &Generation, now: &Generation, shared: &Shared) {
-    let is_removed = |route: &&Arc<RouteState>| now.route(&route.name).is_none();
-    let upstream_is_to_drain = |upstream: &Upstream| {
-        upstream.settings.on_removed == OnRemoved::Drain
-            && !now.upstreams.contains_key(&upstream.settings.name)
-    };
-    let routes: BTreeSet<_> = (previous.routes.iter().filter(is_removed))
-        .filter(|route| route.on_removed == OnRemoved::Drain)
-        .map(|route| &*route.name)
-        .collect();
-    let upstreams: BTreeSet<_> = (previous.upstreams.values())
-        .filter(|upstream| upstream_is_to_drain(upstream))
+/// Says farewell to the pairs of what is removed, where it was to be so. A pair that is not registered yet looks
+/// behind this.
+fn end_pairs_of_removed(previous: &Generation, now: &Generation, shared: &Shared, crew: &Crew) {
+    let upstreams = previous.upstreams.values();
+    let upstreams: BTreeSet<_> = upstreams
+        .filter(|upstream| now.ends_pairs_to(upstream))
         .map(|upstream| &*upstream.settings.name)
+        .collect();
+    let routes = previous.routes.iter();
+    let routes: BTreeSet<_> = routes
+        .filter(|route| now.ends_pairs_of(route))
+        .map(|route| &*route.name)
         .collect();
     if routes.is_empty() && upstreams.is_empty() {
         return;
     }
-    let registry = &shared.registry;
-    registry.order_those(Order::Drain, |pair| {
-        routes.contains(&*pair.route) || upstreams.contains(&*pair.upstream_name)
+    let pairs = shared.registry.pairs();
+    let going = pairs.iter().filter(|pair| {
+        let names = &pair.names;
+        routes.contains(&*names.route) || upstreams.contains(&*names.upstream)
     });
+    let going = going.map(|pair| pair.id).collect();
+    let registry = Arc::clone(&shared.registry);
+    let farewells = drain::say_farewells(registry, going, now.general.drain.spread);
+    crew.on_duty(0).runtime().spawn(farewells);
 }
 
 /// What is counted of each listener, as before if there was one of its name.

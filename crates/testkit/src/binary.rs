@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::PATIENCE;
-use crate::http::Request;
+use crate::http::{Head, Request};
 use crate::memory::{Resident, resident_of};
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
@@ -102,6 +102,11 @@ impl Binary {
     /// Waits for a line with this message, and returns the first.
     pub async fn expect_logged(&self, message: &str) -> Value {
         self.log.expect(message).await
+    }
+
+    /// Waits until there are so many lines with this message, and returns the last of them.
+    pub async fn expect_logged_times(&self, message: &str, times: usize) -> Value {
+        self.log.expect_times(message, times).await
     }
 
     /// The lines so far that are kept: all but the late ones of a long log.
@@ -210,18 +215,51 @@ impl Binary {
 
     /// Asks its admin listener: the status and the body.
     pub async fn admin(&self, path: &str) -> (u16, String) {
+        let request = Request::get(path)
+            .without("host")
+            .field("Host", "localhost");
+        let (head, body) = self.ask_admin(&request, "").await;
+        (head.status(), body)
+    }
+
+    /// Asks its admin listener for a change, as a program on this machine would.
+    pub async fn change(&self, path: &str, body: &str) -> (u16, String) {
+        let request = change(path).field("Content-Length", &body.len().to_string());
+        let (head, body) = self.ask_admin(&request, body).await;
+        (head.status(), body)
+    }
+
+    /// Sends its admin listener this request: the head of the answer, and its body.
+    pub async fn ask_admin(&self, request: &Request, body: &str) -> (Head, String) {
         let mut client = Dial::to(self.admin).connect().await;
-        client
-            .ask(
-                &Request::get(path)
-                    .without("host")
-                    .field("Host", "localhost"),
-            )
-            .await;
+        client.ask(request).await;
+        client.try_send(body).await;
         let head = client.expect_head().await;
         let len = head.content_length().unwrap_or(0);
         let body = client.expect_len(len).await;
-        (head.status(), String::from_utf8_lossy(&body).into_owned())
+        (head, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Runs a command of the program's that asks this one: its exit code, and what it says on standard
+    /// output and standard error.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub async fn command(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(path());
+        command
+            .args(args)
+            .args(["--admin", &self.admin.to_string()])
+            .env_clear()
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = timeout(PATIENCE, command.output()).await;
+        let output = output
+            .expect("the command ends in time")
+            .expect("the command runs");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let code = output.status.code();
+        (code, text(output.stdout), text(output.stderr))
     }
 
     /// Its metrics now.
@@ -233,6 +271,15 @@ impl Binary {
         assert_eq!(status, 200, "/metrics is open: {body}");
         Scrape::parse(&body)
     }
+}
+
+/// A request for a change, to which only its body's length and the body are to be added.
+#[must_use]
+pub fn change(path: &str) -> Request {
+    Request::new("POST", path)
+        .without("host")
+        .field("Host", "localhost")
+        .field("Content-Type", "application/json")
 }
 
 /// Where the program is: two levels above the test that runs, which is in `deps`.
@@ -307,10 +354,15 @@ impl Log {
     }
 
     async fn expect(&self, message: &str) -> Value {
+        self.expect_times(message, 1).await
+    }
+
+    async fn expect_times(&self, message: &str, times: usize) -> Value {
         let mut changed = self.changed.clone();
         let found = timeout(PATIENCE, async {
             loop {
-                let line = self.lines().into_iter().find(|line| line["msg"] == message);
+                let lines = self.lines().into_iter();
+                let line = lines.filter(|line| line["msg"] == message).nth(times - 1);
                 if line.is_some() || changed.changed().await.is_err() {
                     return line;
                 }
@@ -319,10 +371,13 @@ impl Log {
         match found.await {
             Ok(Some(line)) => line,
             Ok(None) => panic!(
-                "lubdub ended before it logged {message:?}: {:#?}",
+                "lubdub ended before it logged {message:?} {times} times: {:#?}",
                 self.lines()
             ),
-            Err(_) => panic!("lubdub has not logged {message:?}: {:#?}", self.lines()),
+            Err(_) => panic!(
+                "lubdub has not logged {message:?} {times} times: {:#?}",
+                self.lines()
+            ),
         }
     }
 

@@ -1,12 +1,14 @@
-//! A certificate authority of one's own and a certificate for loopback, made anew for each test.
+//! A certificate authority of one's own and a certificate, for loopback mostly, made anew for each test.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use lubdub_proxy::tls::{Certificate, Certificates, server_config};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// The name that the certificate is for, besides 127.0.0.1.
+/// The name that a certificate is for, besides 127.0.0.1.
 pub const NAME: &str = "localhost";
 
 /// An authority and a certificate that it has signed.
@@ -32,16 +34,42 @@ impl Certs {
     /// Makes both.
     #[must_use]
     pub fn generate() -> Self {
+        Self::make(&[NAME, "127.0.0.1"], |_| {})
+    }
+
+    /// The same, for these names.
+    #[must_use]
+    pub fn of(names: &[&str]) -> Self {
+        Self::make(names, |_| {})
+    }
+
+    /// The same, and the certificate is valid until then.
+    #[must_use]
+    pub fn until(not_after: SystemTime) -> Self {
+        Self::make(&[NAME, "127.0.0.1"], |leaf| {
+            leaf.not_after = not_after.into();
+        })
+    }
+
+    /// The same, and the certificate is not valid before.
+    #[must_use]
+    pub fn from(not_before: SystemTime) -> Self {
+        Self::make(&[NAME, "127.0.0.1"], |leaf| {
+            leaf.not_before = not_before.into();
+        })
+    }
+
+    fn make(names: &[&str], adjust: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = || KeyPair::generate().expect("a key can be made");
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer =
             CertifiedIssuer::self_signed(authority, key()).expect("an authority signs itself");
-        let names = vec![NAME.to_owned(), "127.0.0.1".to_owned()];
+        let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
         let leaf_key = key();
-        let leaf = CertificateParams::new(names)
-            .and_then(|leaf| leaf.signed_by(&leaf_key, &issuer))
-            .expect("the authority signs the certificate");
+        let mut leaf = CertificateParams::new(names).expect("these are names");
+        adjust(&mut leaf);
+        let leaf = (leaf.signed_by(&leaf_key, &issuer)).expect("the authority signs it");
         Self {
             ca: issuer.der().clone(),
             chain: vec![leaf.der().clone()],
@@ -65,8 +93,9 @@ impl Certs {
     /// For whoever accepts: presents the certificate.
     #[must_use]
     pub fn accepting(&self) -> Arc<ServerConfig> {
-        let mut config = lubdub_proxy::tls::server_config(self.chain.clone(), self.key.clone_key())
+        let certificate = Certificate::new(self.chain.clone(), self.key.clone_key())
             .expect("key and certificate belong together");
+        let mut config = server_config(Certificates::new(vec![certificate]));
         match self.sessions {
             Sessions::Kept => {}
             Sessions::Forgotten => Arc::make_mut(&mut config).send_tls13_tickets = 0,

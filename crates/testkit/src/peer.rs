@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use tokio_util::either::Either;
 
-pub use self::dial::Dial;
+pub use self::dial::{Dial, HalfWay};
 pub use self::ears::{Ears, Heard};
 pub use self::mouth::Mouth;
 pub use self::upstream::Upstream;

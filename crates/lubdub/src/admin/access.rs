@@ -1,4 +1,5 @@
-//! Who may ask what the pairs are doing: whoever is on this machine, or has the token.
+//! Who may ask what the pairs are doing: whoever is on this machine, or has the token. Who wants to
+//! change something needs the token wherever there is one, on this machine too.
 //!
 //! A page in an operator's browser is on this machine, too. Its requests carry the name that it
 //! was loaded from, so a name that is not known to be ours is refused (DNS rebinding).
@@ -17,11 +18,29 @@ pub(crate) struct Access {
     hosts: Vec<String>,
 }
 
+/// What somebody may ask for because of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It is on this machine.
+    Loopback,
+    /// It has the token.
+    Token,
+}
+
+/// What a change takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// The token where one is set, and loopback where none is.
+    LoopbackOrToken,
+}
+
 /// Why somebody may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denied {
     #[error("this is for loopback, or for who has the token (admin.token_file)")]
     Stranger,
+    #[error("this needs the token (admin.token_file), from loopback too")]
+    NoToken,
     #[error("Host must be an IP address, localhost, or one of admin.hosts")]
     Host,
 }
@@ -34,15 +53,39 @@ impl Access {
         }
     }
 
-    pub(crate) fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Denied> {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        if !host.is_some_and(|host| self.knows(host)) {
-            return Err(Denied::Host);
-        }
-        if peer.ip().to_canonical().is_loopback() || self.is_authorized(headers) {
-            Ok(())
+    /// Who wants to know something.
+    pub(crate) fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Proof, Denied> {
+        self.check_host(headers)?;
+        if self.is_authorized(headers) {
+            Ok(Proof::Token)
+        } else if peer.ip().to_canonical().is_loopback() {
+            Ok(Proof::Loopback)
         } else {
             Err(Denied::Stranger)
+        }
+    }
+
+    /// Who wants to change something.
+    pub(crate) fn check_change(
+        &self,
+        peer: SocketAddr,
+        headers: &HeaderMap,
+        needs: Needs,
+    ) -> Result<Proof, Denied> {
+        let is_enough = match needs {
+            Needs::LoopbackOrToken => self.token.is_none(),
+        };
+        match self.check(peer, headers)? {
+            Proof::Loopback if !is_enough => Err(Denied::NoToken),
+            proof @ (Proof::Loopback | Proof::Token) => Ok(proof),
+        }
+    }
+
+    fn check_host(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        match host.is_some_and(|host| self.knows(host)) {
+            true => Ok(()),
+            false => Err(Denied::Host),
         }
     }
 
@@ -75,10 +118,20 @@ impl Access {
     }
 }
 
+impl Proof {
+    /// As the log tells it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Token => "token",
+        }
+    }
+}
+
 impl Denied {
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::Stranger => StatusCode::UNAUTHORIZED,
+            Self::Stranger | Self::NoToken => StatusCode::UNAUTHORIZED,
             Self::Host => StatusCode::FORBIDDEN,
         }
     }
@@ -86,6 +139,8 @@ impl Denied {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     const HERE: &str = "127.0.0.1:5000";
@@ -100,7 +155,7 @@ mod tests {
         }
     }
 
-    fn check(peer: &str, host: &str, authorization: &str) -> Result<(), Denied> {
+    fn check(peer: &str, host: &str, authorization: &str) -> Result<Proof, Denied> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().unwrap());
         headers.insert(AUTHORIZATION, authorization.parse().unwrap());
@@ -109,15 +164,15 @@ mod tests {
 
     #[test]
     fn loopback_or_token() {
-        assert_eq!(check(HERE, "localhost:9901", ""), Ok(()));
-        assert_eq!(check("[::1]:5000", "[::1]:9901", ""), Ok(()));
+        assert_eq!(check(HERE, "localhost:9901", ""), Ok(Proof::Loopback));
+        assert_eq!(check("[::1]:5000", "[::1]:9901", ""), Ok(Proof::Loopback));
         assert_eq!(check(AWAY, "192.0.2.9", ""), Err(Denied::Stranger));
         assert_eq!(
             check(AWAY, "192.0.2.9", "Bearer wrong"),
             Err(Denied::Stranger)
         );
-        assert_eq!(check(AWAY, "192.0.2.9", "Bearer s3cret"), Ok(()));
-        assert_eq!(check(AWAY, "192.0.2.9", "bearer s3cret"), Ok(()));
+        assert_eq!(check(AWAY, "192.0.2.9", "Bearer s3cret"), Ok(Proof::Token));
+        assert_eq!(check(AWAY, "192.0.2.9", "bearer s3cret"), Ok(Proof::Token));
         assert_eq!(
             check(AWAY, "192.0.2.9", "Basic s3cret"),
             Err(Denied::Stranger)
@@ -131,6 +186,29 @@ mod tests {
             check(HERE, "evil.example", "Bearer s3cret"),
             Err(Denied::Host)
         );
-        assert_eq!(check(HERE, "Admin.Example:9901", ""), Ok(()));
+        assert_eq!(check(HERE, "Admin.Example:9901", ""), Ok(Proof::Loopback));
+    }
+
+    #[test]
+    fn a_change_needs_the_token_wherever_there_is_one() {
+        let change = |access: &Access, peer: &str, authorization: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("localhost"));
+            headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+            access.check_change(peer.parse().unwrap(), &headers, Needs::LoopbackOrToken)
+        };
+        let guarded = access();
+        assert_eq!(change(&guarded, HERE, ""), Err(Denied::NoToken));
+        assert_eq!(change(&guarded, HERE, "Bearer wrong"), Err(Denied::NoToken));
+        assert_eq!(change(&guarded, HERE, "Bearer s3cret"), Ok(Proof::Token));
+        assert_eq!(change(&guarded, AWAY, "Bearer s3cret"), Ok(Proof::Token));
+        assert_eq!(change(&guarded, AWAY, ""), Err(Denied::Stranger));
+        let open = Access {
+            token: None,
+            ..access()
+        };
+        assert_eq!(change(&open, HERE, ""), Ok(Proof::Loopback));
+        assert_eq!(change(&open, AWAY, ""), Err(Denied::Stranger));
+        assert_eq!(change(&open, AWAY, "Bearer s3cret"), Err(Denied::Stranger));
     }
 }

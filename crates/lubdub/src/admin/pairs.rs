@@ -49,7 +49,7 @@ pub(super) fn describe(pair: &PairEntry, now: Instant) -> Value {
     json!({
         "id": pair.id.0,
         "listener": &*pair.listener,
-        "route": &*pair.route,
+        "route": &*pair.names.route,
         "age_seconds": seconds(now.saturating_duration_since(pair.opened)),
         "client": side(pair.client.to_string(), pair.status(Side::Client, now)),
         "upstream": side(pair.upstream.to_string(), pair.status(Side::Upstream, now)),

@@ -1,6 +1,7 @@
 //! `lubdub check`: a summary of a configuration without mistakes, and what will not do in it.
 
-use crate::config::Config;
+use crate::certificates::beginning;
+use crate::config::{CertificateSettings, Config};
 use crate::output;
 
 /// What becomes of warnings.
@@ -34,6 +35,20 @@ fn summary(config: &Config) -> String {
             "listen {}: {scheme}://{}",
             listener.name, listener.address
         ));
+        let of_listener = |each: &&CertificateSettings| each.listener == listener.name;
+        for each in config.certificates.iter().filter(of_listener) {
+            let certificate = each.certificates.get(each.place);
+            let names = match certificate.names() {
+                [] => "no host names".to_owned(),
+                names => beginning(names),
+            };
+            lines.push(format!(
+                "certificate {} of {}: {names}, until {}",
+                each.name,
+                each.listener,
+                certificate.not_after()
+            ));
+        }
     }
     for route in &settings.routes {
         let upstream = &route.upstream;

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod coherent;
 pub(crate) mod completions;
+pub(crate) mod drain;
 pub(crate) mod healthcheck;
 pub(crate) mod manual;
 pub(crate) mod probe;
@@ -10,3 +11,4 @@ pub(crate) mod run;
 pub(crate) mod target;
 
 mod answer;
+mod ask;

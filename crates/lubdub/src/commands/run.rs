@@ -16,10 +16,13 @@ use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::handover::{Arrival, Arrived, Departed, Lingered, Sockets};
 use lubdub_proxy::{Drained, Proxy};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin, Readiness};
+use crate::certificates::Watch;
 use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Purpose, Reloader};
@@ -33,9 +36,19 @@ pub(crate) struct Running {
     /// The admin listener, if there is one.
     admin: Option<TcpListener>,
     /// Who answers there.
-    serving: Option<AbortHandle>,
+    serving: Option<Serving>,
+    /// The last answers, when the listener is another process's.
+    answering: Option<JoinHandle<()>>,
     ready: Arc<Readiness>,
     draining: AtomicBool,
+    certificates: Arc<Watch>,
+}
+
+/// Who answers operators.
+struct Serving {
+    /// Until this is dropped.
+    open: watch::Sender<()>,
+    served: JoinHandle<()>,
 }
 
 /// Signals that end the program.
@@ -46,6 +59,9 @@ struct Ending {
 
 /// How often histogram samples are taken up; they pile up otherwise.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long operators have to take their last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs the proxy until it is told to stop.
 pub(crate) fn run(sources: Sources, start: Start) -> anyhow::Result<ExitCode> {
@@ -128,7 +144,8 @@ async fn serve(
         upgrades.listen_at(Socket::bind(path, others)?);
     }
     let (proxy, metrics) = (Arc::clone(&running.proxy), Arc::clone(&running.metrics));
-    let reloader = Reloader::new(sources, config, proxy, metrics, log.dial());
+    let certificates = Arc::clone(&running.certificates);
+    let reloader = Reloader::new(sources, config, proxy, metrics, certificates, log.dial());
     tokio::spawn(reload_on(hangup, Arc::new(reloader)));
     match left {
         Left::Everything => {}
@@ -278,6 +295,8 @@ impl Running {
             ),
             None => None,
         };
+        let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
+            .context("cannot start the thread that watches certificates")?;
         let proxy = Proxy::start_with(settings, &metrics, sockets.listeners)?;
         tokio::spawn(keep_up(Arc::clone(&metrics)));
         Ok(Self {
@@ -285,8 +304,13 @@ impl Running {
             metrics,
             admin,
             serving: None,
+            answering: None,
             ready: Arc::default(),
             draining: AtomicBool::new(false),
+            certificates,
+            admin: address,
+            ready,
+            certificates: Arc::new(certificates),
         })
     }
 
@@ -296,10 +320,12 @@ impl Running {
             let bound = listener.local_addr()?;
             self.proxy.never_connect_to(bound);
             info!(address = %bound, "admin listens");
-            let registry = Arc::clone(self.proxy.registry());
             let (metrics, ready) = (Arc::clone(&self.metrics), Arc::clone(&self.ready));
-            let admin = Admin::new(listener.try_clone()?, settings, metrics, registry, ready)?;
-            self.serving = Some(tokio::spawn(admin.serve()).abort_handle());
+            let state = admin::State::new(settings, metrics, self.proxy.control(), ready);
+            let admin = Admin::new(listener.try_clone()?, state)?;
+            let (open, closing) = watch::channel(());
+            let served = tokio::spawn(admin.serve(closing));
+            self.serving = Some(Serving { open, served });
         }
         for (listener, address) in self.proxy.addresses() {
             info!(%listener, %address, "listening");
@@ -371,6 +397,7 @@ impl Running {
         tokio::select! {
             lingered = lingering.as_mut() => match lingered {
                 Lingered::Done => {
+                    self.last_answers().await;
                     info!("lubdub ends");
                     Ok(())
                 }
@@ -410,8 +437,16 @@ impl Running {
     fn close_admin(&mut self) {
         self.ready.set(false);
         self.admin = None;
-        if let Some(serving) = self.serving.take() {
-            serving.abort();
+        if let Some(Serving { open, served }) = self.serving.take() {
+            drop(open);
+            self.answering = Some(served);
+        }
+    }
+
+    /// Waits a little for the answers that are on their way to operators.
+    async fn last_answers(&mut self) {
+        if let Some(answering) = self.answering.take() {
+            let _ = timeout(LAST_ANSWERS, answering).await;
         }
     }
 }

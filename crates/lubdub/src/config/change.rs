@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::keys::{self, Applies};
 use super::leaf::Leaf;
+use super::origin::Origin;
 use super::tree::{Table, Tree};
 
 /// A key whose value is another one.
@@ -25,15 +26,14 @@ pub(crate) fn between<'a>(before: &'a Table, after: &'a Table) -> Vec<Change<'a>
     all.dedup();
     let change = |key: &str| {
         let (before, after) = (before.get(key).copied(), after.get(key).copied());
-        let is_same = before.map(|leaf| &leaf.value) == after.map(|leaf| &leaf.value);
         let path: Vec<&str> = key.split('.').collect();
-        // Whatever is no key has been refused before it could get here.
-        let applies = keys::applies(&path).unwrap_or(Applies::AtOnce);
-        (!is_same).then_some(Change {
+        let change = Change {
             before,
             after,
-            applies,
-        })
+            // Whatever is no key has been refused before it could get here.
+            applies: keys::applies(&path).unwrap_or(Applies::AtOnce),
+        };
+        change.is_one().then_some(change)
     };
     all.into_iter().filter_map(change).collect()
 }
@@ -46,6 +46,15 @@ fn leaves(table: &Table) -> BTreeMap<&str, &Leaf> {
 // === impl Change ===
 
 impl Change<'_> {
+    /// Whether it changes anything. A default that comes or goes with its table says nothing.
+    fn is_one(&self) -> bool {
+        match (self.before, self.after) {
+            (Some(before), Some(after)) => before.value != after.value,
+            (Some(leaf), None) | (None, Some(leaf)) => leaf.origin != Origin::Default,
+            (None, None) => false,
+        }
+    }
+
     /// The whole key.
     pub(crate) fn key(&self) -> &str {
         let leaf = self.after.or(self.before);

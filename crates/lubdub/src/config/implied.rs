@@ -12,6 +12,7 @@ use super::tree::{Table, Tree};
 /// Adds what is implied to `root`.
 pub(crate) fn complete(root: &mut Table) {
     add_defaults(root);
+    add_to_listeners(root);
     add_to_upstreams(root);
     add_routes(root);
 }
@@ -33,6 +34,28 @@ fn add_defaults(root: &mut Table) {
             .try_fold(&mut *root, |table, name| table.table_mut(name));
         if let Some(table) = table {
             table.imply(&tables.join("."), name, literal.scalar());
+        }
+    }
+}
+
+/// Adds what listeners with TLS leave out. A listener without it stays so.
+fn add_to_listeners(root: &mut Table) {
+    let Some(listeners) = root.table_mut("listen") else {
+        return;
+    };
+    for (name, listener) in &mut listeners.entries {
+        let Tree::Table(listener) = listener else {
+            continue;
+        };
+        let Some(Tree::Table(tls)) = listener.entries.get_mut("tls") else {
+            continue;
+        };
+        for place in keys::places() {
+            if let (["listen", NAME, "tls", last], Preset::Default(literal)) =
+                (&place.path[..], place.key.preset)
+            {
+                tls.imply(&format!("listen.{name}.tls"), last, literal.scalar());
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 
 use figment::providers::{Format, Toml};
@@ -130,10 +131,19 @@ pub(crate) fn read(sources: &Sources) -> Result<Layers, Mistakes> {
 /// What the file says.
 fn of_file(source: &FileSource) -> Result<Table, Mistake> {
     let name = source.path.display().to_string();
-    match Toml::file_exact(&source.path).data() {
+    // Once: it may be a pipe.
+    let text = fs::read_to_string(&source.path);
+    let data = match &text {
+        Ok(text) => Toml::string(text).data(),
+        // Then figment says why.
+        Err(_) => Toml::file_exact(&source.path).data(),
+    };
+    match data {
         Ok(mut profiles) => {
             let dict = profiles.remove(&Profile::Default).unwrap_or_default();
-            Ok(table("", dict, &Origin::File(name)))
+            let mut root = table("", dict, &Origin::File(name));
+            arrange(&mut root, &text.unwrap_or_default());
+            Ok(root)
         }
         Err(error) => {
             let mut wrong = error.kind.to_string().trim_end().replace('\n', "\n  ");
@@ -147,6 +157,35 @@ fn of_file(source: &FileSource) -> Result<Table, Mistake> {
                 origin: Some(source.named_by.clone()),
                 wrong: Wrong(wrong),
             })
+        }
+    }
+}
+
+/// Arranges the certificates of each listener as the file has them: the first is shown to whoever asks
+/// for none. (figment forgets the order.)
+fn arrange(root: &mut Table, text: &str) {
+    let Ok(written) = text.parse::<toml::Table>() else {
+        return;
+    };
+    let Some(Tree::Table(listeners)) = root.entries.get_mut("listen") else {
+        return;
+    };
+    for (name, listener) in &mut listeners.entries {
+        let names = ["listen", name, "tls", "certificate"];
+        let written = names.into_iter().try_fold(&written, |table, name| {
+            table.get(name).and_then(toml::Value::as_table)
+        });
+        let Tree::Table(listener) = listener else {
+            continue;
+        };
+        let certificates = ["tls", "certificate"]
+            .into_iter()
+            .try_fold(listener, |table, name| match table.entries.get_mut(name) {
+                Some(Tree::Table(table)) => Some(table),
+                Some(Tree::Leaf(_)) | None => None,
+            });
+        if let (Some(certificates), Some(written)) = (certificates, written) {
+            certificates.arrange(written.keys().map(String::as_str));
         }
     }
 }

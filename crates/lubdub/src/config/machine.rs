@@ -3,6 +3,9 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::time::SystemTime;
+
+use lubdub_proxy::tls::Moment;
 
 /// What the machine allows.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +14,8 @@ pub(crate) struct Machine {
     pub files: u64,
     /// Cores that it can use.
     pub cores: NonZeroUsize,
+    /// What its clock shows.
+    pub now: Moment,
 }
 
 /// What has descriptors as long as lubdub runs, by the configuration.
@@ -50,6 +55,7 @@ impl Machine {
         Self {
             files: limit.maximum.unwrap_or(UNLIMITED),
             cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            now: SystemTime::now().into(),
         }
     }
 
@@ -100,7 +106,8 @@ mod tests {
     fn pairs_are_what_the_file_limit_carries() {
         let pairs = |files, household: Household| {
             let cores = NonZeroUsize::MIN;
-            Machine { files, cores }.pairs(&household)
+            let now = Moment::from_timestamp(0);
+            Machine { files, cores, now }.pairs(&household)
         };
         assert_eq!(pairs(20_000, household(1, 1, 0)), 9_949);
         assert_eq!(pairs(1024, household(1, 1, 0)), 461);

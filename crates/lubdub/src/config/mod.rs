@@ -5,6 +5,7 @@
 //! need not be said, [`raw`] gives it the shape of the program, [`resolve`] reads it, and [`lint`]
 //! doubts it. What the keys are is declared once, in [`keys`].
 
+mod certificate;
 mod change;
 mod choice;
 mod duration;
@@ -41,6 +42,9 @@ use std::time::Duration;
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
+#[cfg(test)]
+pub(crate) use certificate::CertificateFiles;
+pub(crate) use certificate::{CertificateSettings, Digest};
 pub(crate) use change::Change;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
@@ -48,6 +52,7 @@ pub(crate) use explanation::{explanation, warnings};
 pub(crate) use keys::Applies;
 pub(crate) use layers::{FileSource, FlagValue, Replaced, Sources};
 pub(crate) use machine::Machine;
+pub(crate) use name::same as same_name;
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
@@ -71,6 +76,8 @@ pub(crate) struct Config {
     pub log: LogSettings,
     /// How a new process takes over.
     pub handover: HandoverSettings,
+    /// The certificates of the listeners.
+    pub certificates: Vec<CertificateSettings>,
     /// What will not do in practice.
     pub warnings: Warnings,
     /// What `--listen` and `--upstream` have replaced.
@@ -134,6 +141,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             admin: resolved.admin,
             log: resolved.log,
             handover: resolved.handover,
+            certificates: resolved.certificates,
             effective: tree,
         }),
         _ => Err(mistakes),
@@ -149,6 +157,17 @@ pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mis
     let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::admin_address(&raw, &mut mistakes).ok_or(mistakes)
+}
+
+/// The token of the admin listener that `sources` name; `None` if they name none. For the rest,
+/// see [`admin_address`].
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn admin_token(sources: &Sources) -> Result<Option<Token>, Mistakes> {
+    let (_, raw, _) = read(sources, &mut Mistakes::default())?;
+    let mut mistakes = Mistakes::default();
+    resolve::admin_token(&raw, &mut mistakes).ok_or(mistakes)
 }
 
 /// What `sources` set, with what is implied, as a tree and in the shape of the program, and what is

@@ -1,5 +1,6 @@
 //! Certificates and keys from PEM files.
 
+use std::io;
 use std::path::Path;
 
 use rustls::CertificateError;
@@ -10,8 +11,13 @@ use super::error::Wrong;
 
 /// All certificates in a file, at least one.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    certificates_in(&std::fs::read(path).map_err(|error| unreadable(&error))?)
+}
+
+/// All certificates in the text of a file, at least one.
+pub(super) fn certificates_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+    let certificates = CertificateDer::pem_slice_iter(text)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| describe(&error, "certificate"))?;
     if certificates.is_empty() {
         return Err(describe(&pem::Error::NoItemsFound, "certificate"));
@@ -20,18 +26,26 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// The first private key in a file.
-pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Wrong> {
-    let describe = |error| describe(&error, "private key");
-    let text = std::fs::read(path).map_err(|error| describe(pem::Error::Io(error)))?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-        if is_encrypted(&text) {
+pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Wrong> {
+    private_key_in(&std::fs::read(path).map_err(|error| unreadable(&error))?)
+}
+
+/// The first private key in the text of a file.
+pub(super) fn private_key_in(text: &[u8]) -> Result<PrivateKeyDer<'static>, Wrong> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| {
+        if is_encrypted(text) {
             return Wrong::new(
                 "names a key that is encrypted, and lubdub has nobody to ask for the passphrase; \
                  \"openssl pkey -in KEY -out PLAIN\" decrypts it",
             );
         }
-        describe(error)
+        describe(&error, "private key")
     })
+}
+
+/// Why a file is not read.
+pub(super) fn unreadable(error: &io::Error) -> Wrong {
+    Wrong(format!("cannot be read: {error}"))
 }
 
 /// Why a certificate cannot be used.
@@ -58,7 +72,7 @@ fn describe(error: &pem::Error, what: &str) -> Wrong {
     // The enum is open: whatever else may come is about the file's syntax.
     #[allow(clippy::wildcard_enum_match_arm)]
     match error {
-        pem::Error::Io(error) => Wrong(format!("cannot be read: {error}")),
+        pem::Error::Io(error) => unreadable(error),
         pem::Error::NoItemsFound => Wrong(format!("names a file without a {what} as PEM")),
         error => Wrong(format!("names a file that is not PEM: {error}")),
     }

@@ -67,7 +67,7 @@ table!(
 
 table!(
     /// `listen.NAME.tls`
-    Tls { certificate: BTreeMap<String, Certificate> }
+    Tls { watch: Option<Leaf>, certificate: BTreeMap<String, Certificate> }
 );
 
 table!(

@@ -132,10 +132,8 @@ fn effective_table(out: &mut String, path: &str, table: &Table) {
             .collect();
         commented(out, &lines);
     }
-    for (name, tree) in &table.entries {
-        if let Tree::Table(table) = tree {
-            effective_table(out, &format!("{path}.{name}"), table);
-        }
+    for (name, table) in table.tables() {
+        effective_table(out, &format!("{path}.{name}"), table);
     }
 }
 

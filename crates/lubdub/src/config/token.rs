@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use http::HeaderValue;
+
 use super::error::Wrong;
 
 /// A secret that is compared, and never shown.
@@ -30,6 +32,14 @@ impl Token {
             ));
         }
         Ok(Self(token.to_owned()))
+    }
+
+    /// The value of `Authorization` that presents it.
+    pub(crate) fn bearer(&self) -> HeaderValue {
+        let value = HeaderValue::try_from(format!("Bearer {}", self.0));
+        let mut value = value.expect("a token has nothing that a field cannot carry");
+        value.set_sensitive(true);
+        value
     }
 
     /// Whether `presented` is the token, in a time that does not tell how much of it is right.

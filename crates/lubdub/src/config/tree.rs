@@ -27,6 +27,18 @@ pub(crate) struct Table {
     /// Who mentioned it first: the only trace of a table without entries.
     #[serde(skip)]
     pub origin: Origin,
+    /// Its place among the tables beside it, where their order counts.
+    #[serde(skip)]
+    pub place: Place,
+}
+
+/// The place of a table. Those that the file names come in its order, all others behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// It is the one with this number in the file.
+    File(usize),
+    /// It has none but by its name.
+    Name,
 }
 
 // === impl Table ===
@@ -37,6 +49,7 @@ impl Table {
         Self {
             entries: BTreeMap::new(),
             origin,
+            place: Place::Name,
         }
     }
 
@@ -46,6 +59,12 @@ impl Table {
             Tree::Table(table) => Some(table),
             Tree::Leaf(_) => None,
         }
+    }
+
+    /// The table with this key in it, if there is one.
+    pub(crate) fn at(&self, key: &str) -> Option<&Self> {
+        key.split('.')
+            .try_fold(self, |table, name| table.table(name))
     }
 
     /// The table with this name in it, made if need be; `None` if the name is a value's.
@@ -60,11 +79,30 @@ impl Table {
         }
     }
 
+    /// The tables in it by name, in the order that counts.
+    pub(crate) fn tables(&self) -> Vec<(&str, &Self)> {
+        let tables = self.entries.iter().filter_map(|(name, tree)| match tree {
+            Tree::Table(table) => Some((name.as_str(), table)),
+            Tree::Leaf(_) => None,
+        });
+        let mut tables: Vec<_> = tables.collect();
+        // Those that share a place stay in the order of their names.
+        tables.sort_by_key(|(_, table)| table.place);
+        tables
+    }
+
+    /// Gives the tables in it, as far as they are named, the places of `names`.
+    pub(crate) fn arrange<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for (number, name) in names.enumerate() {
+            if let Some(Tree::Table(table)) = self.entries.get_mut(name) {
+                table.place = Place::File(number);
+            }
+        }
+    }
+
     /// Who mentioned the table with this key first; `None` if it is only implied.
     pub(crate) fn mentioned_by(&self, key: &str) -> Option<&Origin> {
-        let table = key
-            .split('.')
-            .try_fold(self, |table, name| table.table(name))?;
+        let table = self.at(key)?;
         (table.origin != Origin::Default).then_some(&table.origin)
     }
 

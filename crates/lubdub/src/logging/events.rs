@@ -85,6 +85,11 @@ pub(crate) const EVENTS: &[Event] = &[
         &["warning", "setting", "reason", "see"],
         "What `lubdub check` says too. lubdub runs with it.",
     ),
+    warn(
+        "the files of a certificate cannot be used; the one before stays in use",
+        &["listener", "certificate", "reason"],
+        "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
+    ),
     info(
         "lubdub starts",
         &["version", "revision"],
@@ -104,6 +109,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "listening",
         &["listener", "address"],
         "One for each listener.",
+    ),
+    info(
+        "a new certificate is in use",
+        &["listener", "certificate", "not_after", "names"],
+        "Its files have changed. New connections are shown it; those that are open go on.",
+    ),
+    info(
+        "the files of a certificate hold the one in use again",
+        &["listener", "certificate"],
+        "After a warning that they cannot be used.",
     ),
     info("ready", &["workers"], "Connections are accepted."),
     info(
@@ -191,7 +206,40 @@ pub(crate) const EVENTS: &[Event] = &[
     info(
         "draining",
         &["pairs"],
-        "So many pairs are told to go elsewhere.",
+        "lubdub was told to stop: so many pairs are told to go elsewhere.",
+    ),
+    info(
+        "admin was asked for a change",
+        &["client", "path", "by", "status"],
+        "By somebody who may. `status` says what became of it.",
+    ),
+    info(
+        "admin refused a change",
+        &["client", "path", "status", "reason", "not_logged"],
+        "Somebody may not ask for it, not so often, or not from a page of another site. At most ten lines a second.",
+    ),
+    info(
+        "drain begins",
+        &[
+            "drain",
+            "route",
+            "upstream",
+            "listener",
+            "older_than_ms",
+            "pairs",
+            "spread_ms",
+        ],
+        "An operator asked for it. It is about so many pairs: all of them, or those to which every one of these fields applies.",
+    ),
+    info(
+        "drain ends",
+        &["drain", "pairs", "told", "lasted_ms"],
+        "All pairs that it was about have ended; so many were told by it, and the others ended before.",
+    ),
+    info(
+        "drain called off",
+        &["drain", "pairs", "told", "lasted_ms"],
+        "By an operator, or because lubdub was told to stop. Who was not told goes on.",
     ),
     info("drained", &[], "Every pair and connection has ended."),
     info("lubdub ends", &[], "The last line before exit code 0."),

@@ -29,6 +29,10 @@ pub(crate) const FIELDS: &[Field] = &[
     text("backtrace", "The calls that led there."),
     text("before", "The old value of a setting."),
     text("budget", "The key of the budget, such as `limits.pairs`."),
+    text(
+        "by",
+        "What gave the right to ask: `token`, or `loopback` where no token is set.",
+    ),
     number(
         "bytes",
         "The length of a payload, as its header announces it.",
@@ -37,6 +41,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "cause",
         "Why the pair ended ([all of them](../topics/troubleshooting.md#why-a-pair-ended)).",
     ),
+    text("certificate", "The certificate's configured name."),
     number("changes", "Keys whose value is another one."),
     text(
         "client",
@@ -69,6 +74,10 @@ pub(crate) const FIELDS: &[Field] = &[
         "diagnosis",
         "For a lapse: `network`, `application` or `unknown` ([what that says](../topics/troubleshooting.md#why-a-pair-ended)).",
     ),
+    number(
+        "drain",
+        "The drain's number, from 1 on in each run; `id` in the admin's answers.",
+    ),
     number("duration_ms", "From the 101 to the end."),
     text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
@@ -88,7 +97,7 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number(
         "lasted_ms",
-        "From the first who found no place to the last.",
+        "From the first who found no place to the last; of a drain, from its order to its end.",
     ),
     number("late_ms", "How late the wake-up was."),
     number("lines", "How many lines are missing here."),
@@ -99,9 +108,15 @@ pub(crate) const FIELDS: &[Field] = &[
         "name",
         "Whose budget it is, where each upstream or route has its own.",
     ),
+    text("names", "The first of the host names in it."),
+    text("not_after", "When it expires."),
     number(
         "not_logged",
         "So many like this one were not written since the last that was.",
+    ),
+    number(
+        "older_than_ms",
+        "It is about pairs that opened so long ago, or longer.",
     ),
     text(
         "origin",
@@ -116,6 +131,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "The pair's number, from 1 on in each run; `id` in the admin's answers.",
     ),
     number("pairs", "How many pairs."),
+    text("path", "What was asked for, at the admin listener."),
     number("places", "How many places it has."),
     text("reading", "`Paused` or `Resumed`."),
     text("reason", "Why, in words."),
@@ -134,12 +150,14 @@ pub(crate) const FIELDS: &[Field] = &[
     text("setting", "The setting that it is about."),
     text("side", "`client` or `upstream`."),
     number("silent_ms", "Since the side was last heard."),
+    number("spread_ms", "Over which time the farewells are spread."),
     number("stalled_ms", "How long the process stood still."),
     number(
         "status",
         "The status that the client got; left out if it got none.",
     ),
     text("thread", "The name of the thread."),
+    number("told", "How many pairs were told."),
     text("upstream", "The upstream's configured name."),
     text(
         "upstream_address",

@@ -1,6 +1,10 @@
 //! Files that the configuration names.
 
+use std::time::Duration;
+
 use super::program::{Lubdub, MINIMAL_FILE};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const TLS: &str = "\
 [listen.public]
@@ -85,26 +89,131 @@ fn files_that_do_not_hold_what_they_should_are_named() {
     }
 }
 
+/// Names and dates, and the first in the file first, whatever it is called.
 #[test]
-fn a_listener_with_tls_takes_one_certificate() {
-    let two = Lubdub::new("tls_two")
-        .file("lubdub.toml", TLS)
-        .variable("LUBDUB__LISTEN__PUBLIC__TLS__CERTIFICATE__OTHER__CERT", "o")
-        .run(&[
-            "check",
-            "--config",
-            "lubdub.toml",
-            "--set",
-            "upstream.chat.url=wss://h",
-        ]);
-    let mistakes = two.expect_mistakes();
-    assert_eq!(
-        mistakes[0],
-        "listen.public.tls.certificate.other \
-         (LUBDUB__LISTEN__PUBLIC__TLS__CERTIFICATE__OTHER__CERT): a listener takes one \
-         certificate, and there is listen.public.tls.certificate.main (lubdub.toml)"
-    );
+fn the_certificates_of_a_listener_are_told_in_the_order_of_the_file() {
+    let file = "\
+        [listen.public]\n\
+        address = \"127.0.0.1:0\"\n\
+        [listen.public.tls.certificate.zoe]\n\
+        cert = \"zoe.pem\"\n\
+        key = \"zoe.key\"\n\
+        [listen.public.tls.certificate.ann]\n\
+        cert = \"ann.pem\"\n\
+        key = \"ann.key\"\n\
+        [upstream.chat]\n\
+        url = \"ws://127.0.0.1:9000\"\n";
+    let lubdub = |test| {
+        let mut lubdub = Lubdub::new(test).file("lubdub.toml", file);
+        for (name, hosts) in [
+            ("zoe", vec!["zoe.example"]),
+            (
+                "ann",
+                vec!["a.example", "b.example", "*.c.example", "d.example"],
+            ),
+            ("bea", vec!["bea.example"]),
+        ] {
+            let hosts: Vec<_> = hosts.into_iter().map(str::to_owned).collect();
+            let made = rcgen::generate_simple_self_signed(hosts).expect("a certificate");
+            lubdub = lubdub
+                .file(&format!("{name}.pem"), &made.cert.pem())
+                .file(&format!("{name}.key"), &made.signing_key.serialize_pem());
+        }
+        let bea = "LUBDUB__LISTEN__PUBLIC__TLS__CERTIFICATE__BEA";
+        lubdub
+            .variable(&format!("{bea}__CERT"), "bea.pem")
+            .variable(&format!("{bea}__KEY"), "bea.key")
+    };
+    let expected = [
+        "certificate zoe of public: zoe.example, until 4096-01-01T00:00:00Z",
+        "certificate ann of public: a.example, b.example, *.c.example and 1 more, until \
+         4096-01-01T00:00:00Z",
+        "certificate bea of public: bea.example, until 4096-01-01T00:00:00Z",
+    ];
+    let told = |summary: &str| -> Vec<_> {
+        let lines = summary.lines();
+        lines
+            .filter(|line| line.starts_with("certificate "))
+            .map(str::to_owned)
+            .collect()
+    };
+    let args = ["check", "--config", "lubdub.toml"];
+    assert_eq!(told(&lubdub("tls_order").run(&args).expect_ok()), expected);
 
+    // What is in effect is in the same order.
+    let args = ["config", "effective", "--config", "lubdub.toml"];
+    let effective = lubdub("tls_order").run(&args).expect_ok();
+    let args = ["check", "--config", "effective.toml"];
+    let again = Lubdub::new("tls_order_again").file("effective.toml", &effective);
+    let expected = lubdub("tls_order").run(&["check", "--config", "lubdub.toml"]);
+    assert_eq!(
+        told(&again.run(&args).expect_ok()),
+        told(&expected.expect_ok())
+    );
+}
+
+#[test]
+fn a_certificate_that_is_never_shown_is_warned_of() {
+    let warnings = |names: &[&str]| {
+        let table = |name| {
+            format!(
+                "[listen.public.tls.certificate.{name}]\ncert = \"{name}.pem\"\nkey = \"{name}.key\"\n"
+            )
+        };
+        let file = [MINIMAL_FILE.to_owned(), table("main"), table("more")].concat();
+        let mut lubdub = Lubdub::new("tls_unused").file("lubdub.toml", &file);
+        let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
+        let main = vec!["a.example".to_owned(), "b.example".to_owned()];
+        for (name, hosts) in [("main", main), ("more", names)] {
+            let made = rcgen::generate_simple_self_signed(hosts).expect("names");
+            lubdub = lubdub
+                .file(&format!("{name}.pem"), &made.cert.pem())
+                .file(&format!("{name}.key"), &made.signing_key.serialize_pem());
+        }
+        let outcome = lubdub.run(&["check", "--config", "lubdub.toml"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stderr
+    };
+    assert_eq!(warnings(&["b.example", "c.example"]), "");
+    for (names, expected) in [
+        (
+            &["b.example"][..],
+            "certificates before it have all of its names",
+        ),
+        (&["127.0.0.1"], "it has no host name in its subjectAltName"),
+    ] {
+        let told = warnings(names);
+        assert!(
+            told.contains("listen.public.tls.certificate.more.cert = \"more.pem\"")
+                && told.contains(expected)
+                && told.contains("lubdub explain certificate-unused"),
+            "{told}"
+        );
+    }
+}
+
+/// Every one is read, not only up to the first that is wrong.
+#[test]
+fn each_certificate_that_cannot_be_used_is_named() {
+    let ((cert, _), (_, other)) = (certificate(), certificate());
+    let mistakes = Lubdub::new("tls_two")
+        .file("lubdub.toml", TLS)
+        .file("cert.pem", &cert)
+        .file("key.pem", &other)
+        .variable("LUBDUB__LISTEN__PUBLIC__TLS__CERTIFICATE__OTHER__CERT", "o")
+        .run(&["check", "--config", "lubdub.toml"])
+        .expect_mistakes();
+    assert_eq!(mistakes.len(), 3, "{mistakes:#?}");
+    assert!(
+        mistakes[0].starts_with("listen.public.tls.certificate.main.key")
+            && mistakes[1].starts_with("listen.public.tls.certificate.other.cert = \"o\"")
+            && mistakes[2] == "listen.public.tls.certificate.other.key: must be set",
+        "{mistakes:#?}"
+    );
+}
+
+#[test]
+fn a_listener_with_tls_has_a_certificate() {
     let mistakes = Lubdub::new("tls_none")
         .file(
             "lubdub.toml",
@@ -117,6 +226,46 @@ fn a_listener_with_tls_takes_one_certificate() {
         ["listen.public.tls (lubdub.toml): has no certificate: set \
              listen.public.tls.certificate.NAME.cert and its key"]
     );
+}
+
+/// Clients refuse them, and nobody was told before.
+#[test]
+fn a_certificate_that_has_expired_or_soon_will_is_warned_of() {
+    let now = std::time::SystemTime::now();
+    let (from, to) = (|days: u32| now - days * DAY, |days: u32| now + days * DAY);
+    for (not_before, not_after, expected) in [
+        (from(90), now - DAY, Some("expired on 20")),
+        (to(1), to(90), Some("is not valid before 20")),
+        (from(76), to(13) + DAY / 2, Some("in 13d")),
+        (from(60), to(30), None),
+        // What lives for six days has two left for two thirds of them.
+        (from(3), to(3), None),
+        (from(5), to(1) + DAY / 2, Some("in 1d")),
+    ] {
+        let mut params =
+            rcgen::CertificateParams::new(["chat.example".to_owned()]).expect("a name");
+        (params.not_before, params.not_after) = (not_before.into(), not_after.into());
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&key).expect("a certificate");
+        let outcome = Lubdub::new("tls_dates")
+            .file("lubdub.toml", &TLS.replace("ca = \"cert.pem\"\n", ""))
+            .file("cert.pem", &cert.pem())
+            .file("key.pem", &key.serialize_pem())
+            .run(&["check", "--config", "lubdub.toml"]);
+        assert_eq!(outcome.code, Some(0));
+        match expected {
+            Some(expected) => assert!(
+                outcome.stderr.contains(expected)
+                    && outcome.stderr.contains(
+                        "listen.public.tls.certificate.main.cert = \"cert.pem\" (lubdub.toml): "
+                    )
+                    && outcome.stderr.contains("lubdub explain certificate-expiry"),
+                "{}",
+                outcome.stderr
+            ),
+            None => assert_eq!(outcome.stderr, ""),
+        }
+    }
 }
 
 /// They began in the working directory, wherever the file was that named them.

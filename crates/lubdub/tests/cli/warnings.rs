@@ -1,6 +1,8 @@
 //! `lubdub check` as a lint.
 
-use super::program::{CONFIGURATION, Lubdub, MINIMAL_FILE, MINIMUM, check};
+use serde_json::Value;
+
+use super::program::{CONFIGURATION, Lubdub, MINIMAL_FILE, MINIMUM, Outcome, check};
 
 const FILE: &str = "[keepalive.client]\ninterval = \"60s\"\n[timeouts]\nwrite_stall = \"off\"\n";
 
@@ -81,12 +83,7 @@ fn run_logs_what_check_warns_of() {
     // It ends at once, for somebody else is there.
     let outcome = doubtful("run_warnings").run(&args);
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
-    let logged: Vec<serde_json::Value> = outcome
-        .stderr
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &serde_json::Value| line["level"] == "warn")
-        .collect();
+    let logged = logged(&outcome, |line| line["level"] == "warn");
     let told: Vec<_> = WARNINGS.lines().skip(1).map(str::trim).collect();
     assert_eq!(logged.len(), 2, "{}", outcome.stderr);
     for (line, told) in logged.iter().zip(told.chunks(2)) {
@@ -96,6 +93,32 @@ fn run_logs_what_check_warns_of() {
         assert_eq!(told[1], format!("see: {}", text("see")));
         assert!(told[1].ends_with(text("warning")), "{line}");
     }
+}
+
+#[test]
+fn run_logs_what_its_flags_replace() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let args = ["--config", "lubdub.toml", "--listen", &address];
+    let args = [&args[..], &["--log-format", "json"]].concat();
+    // It ends at once, for somebody else is there.
+    let outcome = doubtful("run_replaces").run(&args);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let logged = logged(&outcome, |line| {
+        line["msg"] == "a flag replaces what is set elsewhere"
+    });
+    let [line] = &logged[..] else {
+        panic!("{}", outcome.stderr)
+    };
+    assert_eq!(line["flag"], "--listen");
+    assert_eq!(line["replaced"], "listen.public (lubdub.toml)");
+}
+
+/// Those of the lines that were logged.
+fn logged(outcome: &Outcome, which: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let lines = outcome.stderr.lines();
+    let lines = lines.filter_map(|line| serde_json::from_str(line).ok());
+    lines.filter(which).collect()
 }
 
 #[test]

@@ -18,9 +18,13 @@ use scrape::{Labels, Scrape, labels};
 const LISTENERS: [&str; 2] = ["public", "internal"];
 const ROUTES: [&str; 2] = ["chat", "feed"];
 const UPSTREAMS: [&str; 1] = ["backend"];
+const CERTIFICATES: [&str; 2] = ["main", "old"];
 
 fn metrics() -> Metrics {
-    with_names(&LISTENERS, &ROUTES).expect("the names differ")
+    let metrics = with_names(&LISTENERS, &ROUTES).expect("the names differ");
+    let certificates = LISTENERS.map(|listener| CERTIFICATES.map(|name| (listener, name)));
+    let _ = metrics.set_certificates(&certificates.concat());
+    metrics
 }
 
 fn with_names(listeners: &[&str], routes: &[&str]) -> Result<Metrics, InvalidNames> {
@@ -281,6 +285,23 @@ fn draining_is_said_and_unsaid() {
 }
 
 #[test]
+fn a_certificate_has_its_expiry_by_listener_and_name() {
+    let metrics = metrics();
+    let certificates = [("public", "main"), ("public", "old"), ("internal", "main")];
+    let expiries = metrics.set_certificates(&certificates);
+    let dates = [1_900_000_000.0, 4_102_444_800.0, 1.0];
+    for (expiry, date) in expiries.iter().zip(dates) {
+        expiry.set(date);
+    }
+    let scrape = Scrape::of(&metrics);
+    for ((listener, certificate), date) in certificates.into_iter().zip(dates) {
+        let labels = [("listener", listener), ("certificate", certificate)];
+        let name = "lubdub_tls_certificate_expiry_timestamp_seconds";
+        assert_eq!(scrape.get(name, &labels), date);
+    }
+}
+
+#[test]
 fn an_observation_survives_upkeep_and_is_counted_once() {
     let metrics = metrics();
     let rtt = &metrics.route("chat").unwrap().upstream.ping_rtt;
@@ -413,6 +434,7 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
             Label::Version | Label::Revision => Vec::new(),
             Label::Listener => LISTENERS.to_vec(),
             Label::Upstream => UPSTREAMS.to_vec(),
+            Label::Certificate => CERTIFICATES.to_vec(),
             Label::Route if metric.has(Label::Outcome) || metric.has(Label::Class) => {
                 [&ROUTES[..], &[NO_ROUTE]].concat()
             }

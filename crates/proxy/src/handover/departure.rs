@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_metrics::{Handover, Way};
@@ -19,9 +20,9 @@ use super::message::{
 use super::pairs::{Pairs, Standing};
 use super::predecessor::{Batch, Predecessor};
 use super::{HandoverError, Stage};
+use crate::drain::Selection;
 use crate::front::gates::Gate;
 use crate::proxy::Proxy;
-use crate::registry::Order;
 
 /// What a successor is offered besides pairs.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Departed {
     predecessor: Predecessor<Standing>,
     pairs: Pairs,
     counted: Counted,
+    /// The successor ends.
+    is_told_to_end: bool,
     /// The process that goes on.
     pub successor: u32,
     /// So many pairs have moved.
@@ -55,7 +58,7 @@ pub struct Departed {
 pub enum Lingered {
     /// Nothing is left.
     Done,
-    /// Its time is over, and something is.
+    /// Its time is over, or the successor ends, and something is left.
     TimeUp,
 }
 
@@ -69,6 +72,9 @@ impl Proxy {
         let began = Instant::now();
         let shared = self.shared();
         let _only_one = shared.changing.begin()?;
+        if let Some(drain) = shared.drains.stands_in_the_way() {
+            return Err(HandoverError::Draining(drain));
+        }
         let link = Link::new(offer.stream)?;
         let successor = offer.successor.and_then(Pid::from_raw);
         let (mut predecessor, hello, version) = Predecessor::greet(link, successor).await?;
@@ -121,6 +127,7 @@ impl Proxy {
             predecessor,
             pairs,
             counted,
+            is_told_to_end: false,
             successor: hello.pid,
             moved,
             kept,
@@ -230,6 +237,9 @@ impl Departed {
                 () = &mut time_up => return Lingered::TimeUp,
                 heard = self.predecessor.hear(), if !is_alone => {
                     is_alone = !self.on_heard(heard, proxy);
+                    if self.is_told_to_end {
+                        return Lingered::TimeUp;
+                    }
                 }
                 _ = look.tick(), if !is_alone => {
                     is_alone = !self.give_late(proxy).await;
@@ -269,12 +279,38 @@ impl Departed {
         self.has_successor(said)
     }
 
-    fn on_heard(&self, heard: Result<FromSuccessor, HandoverError>, proxy: &Proxy) -> bool {
+    fn on_asked(&mut self, ask: Ask, proxy: &Proxy) {
+        let shared = proxy.shared();
+        match ask {
+            Ask::Drain {
+                route,
+                upstream,
+                listener,
+                older_than_ms,
+                spread_ms,
+            } => {
+                let selection = Selection {
+                    route: route.map(Arc::from),
+                    upstream: upstream.map(Arc::from),
+                    listener: listener.map(Arc::from),
+                    older_than: older_than_ms.map(Duration::from_millis),
+                };
+                let mut terms = shared.generation.load().general.drain;
+                terms.spread = Duration::from_millis(spread_ms);
+                if let Err(error) = shared.drains.start(selection, terms) {
+                    warn!(reason = %error, "the successor asks for a drain that cannot be");
+                }
+            }
+            // There may be none, if it came late.
+            Ask::CallOffDrain => drop(shared.drains.call_off()),
+            Ask::End => self.is_told_to_end = true,
+        }
+    }
+
+    fn on_heard(&mut self, heard: Result<FromSuccessor, HandoverError>, proxy: &Proxy) -> bool {
         match heard {
             Ok(FromSuccessor::Ask(ask)) => {
-                match ask {
-                    Ask::Drain => proxy.shared().registry.order_all(Order::Drain),
-                }
+                self.on_asked(ask, proxy);
                 true
             }
             Ok(_) => true,

@@ -54,6 +54,9 @@ pub enum HandoverError {
     /// There is one at a time.
     #[error("a hand-over is under way already")]
     UnderWay,
+    /// A drain is under way, or stands.
+    #[error("drain {0} is under way, or stands; call it off first, or wait for its end")]
+    Draining(u64),
     /// More sockets than one message carries.
     #[error(
         "{0} listening sockets and connections to earlier processes are more than can be handed over"

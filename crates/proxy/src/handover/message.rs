@@ -136,8 +136,18 @@ pub(crate) struct Counter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
-    /// Say farewell to its pairs.
-    Drain,
+    /// Say farewell to all of its pairs, or to some.
+    Drain {
+        route: Option<String>,
+        upstream: Option<String>,
+        listener: Option<String>,
+        older_than_ms: Option<u64>,
+        spread_ms: u64,
+    },
+    /// Call that off.
+    CallOffDrain,
+    /// End, as by SIGTERM.
+    End,
 }
 
 // === impl FromPredecessor ===

@@ -102,7 +102,7 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
-    if shared.draining.is_cancelled() {
+    if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
     let admitted = shared.admission.upgrade(route, connection.peer.ip());
@@ -267,8 +267,7 @@ impl Engaged {
         let shared = &connection.shared;
         let identity = Identity {
             listener: Arc::clone(&connection.entrance.listener.name),
-            route: Arc::clone(&route.name),
-            upstream_name: Arc::clone(&route.upstream.settings.name),
+            names: Arc::clone(&route.names),
             client: connection.peer,
             upstream: self.upstream,
             request: handshake.asker.told(),
@@ -276,10 +275,14 @@ impl Engaged {
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);
         debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
-        // Whoever came while the drain was being ordered hears of it here.
+        // Whoever came while a drain was being ordered hears of it here.
+        let now = shared.generation.load();
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.draining.is_cancelled() {
+        } else if shared.is_draining()
+            || now.ends_pairs_of(&route)
+            || now.ends_pairs_to(&route.upstream)
+        {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];
@@ -299,7 +302,6 @@ impl Engaged {
             live_terms: Arc::clone(&route.live_terms),
             metrics,
             registration,
-            drain_spread: route.general.drain.spread,
             handshake: took,
             entropy: Entropy::from_bytes(entropy),
             chance: f64::from(u32::from_ne_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0),

@@ -82,7 +82,7 @@ pub(crate) async fn answer(
         }
     };
     let shared = &connection.shared;
-    if shared.draining.is_cancelled() || shared.leaving.is_cancelled() {
+    if shared.is_draining() || shared.leaving.is_cancelled() {
         return Ok(and_close(response));
     }
     Ok(response)

@@ -11,6 +11,7 @@ use super::end::{End, Ending};
 use super::link::Look;
 use super::outlet::{CloseSlot, PingSlot, Watched};
 use super::{Pumped, Splice, fate, millis, tally};
+use crate::registry::Order;
 
 /// The pair's own deadlines, beside those of the heartbeat and the outlets.
 #[derive(Debug)]
@@ -18,8 +19,6 @@ pub(super) struct Deadlines {
     /// When data last came in, or the pair opened.
     pub(super) data: Instant,
     pub(super) lifetime: Option<Instant>,
-    /// When an ordered drain says farewell.
-    pub(super) drain: Option<Instant>,
     /// When the first Close or FIN was passed on: the endpoints' closing handshake is under way.
     pub(super) closing: Option<Instant>,
 }
@@ -101,14 +100,11 @@ impl Splice {
         while let Some(output) = self.heart.poll_output(now) {
             self.on_heartbeat(output, now);
         }
-        if self.deadlines.drain.is_some_and(|at| at <= now) {
-            self.deadlines.drain = None;
-            if self.is_open() {
-                self.end(Cause::Drain, None, now);
-            }
-        }
+        // Endpoints that are closing already need no farewell of lubdub's.
         if self.is_open() {
-            if self.deadlines.lifetime.is_some_and(|at| at <= now) {
+            if self.registration.entry().ordered() == Order::Drain {
+                self.end(Cause::Drain, None, now);
+            } else if self.deadlines.lifetime.is_some_and(|at| at <= now) {
                 self.end(Cause::Lifetime, None, now);
             } else if self.data_idle_deadline().is_some_and(|at| at <= now) {
                 self.end(Cause::DataIdle, None, now);
@@ -169,7 +165,6 @@ impl Splice {
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let mut next = self.heart.poll_timeout();
         let mut consider = |at: Option<Instant>| next = next.into_iter().chain(at).min();
-        consider(self.deadlines.drain);
         consider(self.closing_deadline());
         consider(self.tally.deadline());
         if self.is_open() {

@@ -53,7 +53,7 @@ impl Splice {
         info!(
             pair = entry.id.0,
             listener = &*entry.listener,
-            route = &*entry.route,
+            route = &*entry.names.route,
             client = %entry.client,
             upstream_address = %entry.upstream,
             request = entry.request.as_deref(),

@@ -94,8 +94,7 @@ impl Pair {
         let upgrade = admission.upgrade(&route, nobody.ip()).unwrap();
         let identity = Identity {
             listener: "main".into(),
-            route: "main".into(),
-            upstream_name: "main".into(),
+            names: Arc::clone(&route.names),
             client: nobody,
             upstream: nobody,
             request: None,
@@ -116,7 +115,6 @@ impl Pair {
             terms,
             metrics: of_pair,
             registration,
-            drain_spread: Duration::ZERO,
             handshake: Duration::ZERO,
             entropy: Entropy::from_bytes([7; Entropy::LEN]),
             chance: 0.5,

@@ -101,18 +101,17 @@ impl Upstream {
 
     async fn connect_any(&self, limit: Duration) -> Result<(Leg, SocketAddr), ConnectError> {
         let until = Instant::now() + limit;
-        let addresses = self.resolve(limit).await?;
-        if let Some(own) = addresses
-            .iter()
-            .find(|address| self.own.contains(**address))
-        {
-            return Err(ConnectError::Own(*own));
+        let last = last_try(limit);
+        let addresses = self.resolve(last).await?;
+        for &address in &*addresses {
+            if self.is_own(address, last).await? {
+                return Err(ConnectError::Own(address));
+            }
         }
         connect_first(&self.settings, &addresses, until, limit).await
     }
 
-    async fn resolve(&self, limit: Duration) -> Result<Arc<[SocketAddr]>, ConnectError> {
-        let last = last_try(limit);
+    async fn resolve(&self, last: Instant) -> Result<Arc<[SocketAddr]>, ConnectError> {
         loop {
             match self.lookup.addresses().await {
                 Ok(addresses) => return Ok(addresses),
@@ -121,6 +120,17 @@ impl Upstream {
                     let host = Arc::clone(&self.settings.host);
                     return Err(ConnectError::Resolve(host, error));
                 }
+            }
+        }
+    }
+
+    /// Whether `address` leads back to lubdub. Waits for a descriptor if there is none to find out with.
+    async fn is_own(&self, address: SocketAddr, last: Instant) -> Result<bool, ConnectError> {
+        loop {
+            match self.own.contains(address) {
+                Ok(is_own) => return Ok(is_own),
+                Err(_) if Instant::now() < last => sleep(STARVED).await,
+                Err(error) => return Err(ConnectError::Connect(address, error)),
             }
         }
     }

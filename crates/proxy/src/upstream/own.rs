@@ -1,6 +1,7 @@
 //! The addresses at which this process itself listens. A connection of lubdub's to one of them comes
 //! back to it, and takes descriptors until there are none.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{PoisonError, RwLock};
 
@@ -25,40 +26,62 @@ impl OwnAddresses {
         }
     }
 
-    /// Whether a connection to `address` would come back.
-    pub(super) fn contains(&self, address: SocketAddr) -> bool {
-        let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        own.iter().any(|own| is_at(*own, address))
+    /// Whether a connection to `address` would come back. An error if there is no descriptor to find out with.
+    pub(super) fn contains(&self, address: SocketAddr) -> io::Result<bool> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for own in &*all {
+            if is_at(*own, address)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
 /// Whether who listens at `own` is reached at `address`.
-fn is_at(own: SocketAddr, address: SocketAddr) -> bool {
+fn is_at(own: SocketAddr, address: SocketAddr) -> io::Result<bool> {
     if own.port() != address.port() {
-        return false;
+        return Ok(false);
     }
     let (own, ip) = (own.ip().to_canonical(), address.ip().to_canonical());
     if own.is_unspecified() {
         // [::] takes IPv4 as well.
-        return (own.is_ipv6() || ip.is_ipv4()) && is_of_this_host(ip);
+        return Ok((own.is_ipv6() || ip.is_ipv4()) && is_of_this_host(ip)?);
     }
-    own == ip || (ip.is_unspecified() && own.is_loopback())
+    Ok(own == ip || (ip.is_unspecified() && own.is_loopback()))
 }
 
-/// Whether this host has the address: then it can be bound. Who cannot ask, for want of a descriptor, say,
-/// has to take it for granted.
-fn is_of_this_host(ip: IpAddr) -> bool {
-    ip.is_unspecified()
-        || ip.is_loopback()
-        || match UdpSocket::bind((ip, 0)) {
-            Ok(_) => true,
-            Err(error) => is_starvation(&error),
-        }
+/// Whether this host has the address: then it can be bound.
+fn is_of_this_host(ip: IpAddr) -> io::Result<bool> {
+    if ip.is_unspecified() || ip.is_loopback() {
+        return Ok(true);
+    }
+    could_be_bound(UdpSocket::bind((ip, 0)))
+}
+
+fn could_be_bound(bound: io::Result<UdpSocket>) -> io::Result<bool> {
+    match bound {
+        Ok(_) => Ok(true),
+        Err(error) if is_starvation(&error) => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
+
+    /// Without a descriptor to find out with, every address was another host's, and lubdub connected to itself.
+    #[test]
+    fn who_has_no_descriptor_to_find_out_with_does_not_guess() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(could_be_bound(Err(errno.into())).is_err(), "{errno:?}");
+        }
+        assert!(!could_be_bound(Err(Errno::ADDRNOTAVAIL.into())).unwrap());
+        assert!(could_be_bound(UdpSocket::bind(("127.0.0.1", 0))).unwrap());
+    }
 
     #[test]
     fn an_address_is_lubdubs_own_however_it_is_written() {
@@ -80,7 +103,7 @@ mod tests {
             let all = OwnAddresses::default();
             all.add(own.parse().unwrap());
             assert_eq!(
-                all.contains(address.parse().unwrap()),
+                all.contains(address.parse().unwrap()).unwrap(),
                 expected,
                 "{address} of {own}"
             );

@@ -1,18 +1,23 @@
 //! How a client connects.
 
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpSocket;
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{Connect, TlsConnector};
 use tokio_util::either::Either;
 
 use super::{Peer, Role};
 use crate::http::Request;
-use crate::{PATIENCE, certs};
+use crate::{PATIENCE, certs, eventually};
 
 /// A client that is about to connect.
 #[derive(Debug, Clone)]
@@ -21,7 +26,11 @@ pub struct Dial {
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
     tls: Option<Arc<ClientConfig>>,
+    name: &'static str,
 }
+
+/// A client in the middle of its TLS handshake: it was shown a certificate, and has not looked.
+pub struct HalfWay(Connect<TcpStream>);
 
 impl Dial {
     /// To this address.
@@ -32,6 +41,7 @@ impl Dial {
             receive_buffer: None,
             send_buffer: None,
             tls: None,
+            name: certs::NAME,
         }
     }
 
@@ -52,6 +62,12 @@ impl Dial {
             tls: Some(config),
             ..self
         }
+    }
+
+    /// With TLS it asks for this name.
+    #[must_use]
+    pub fn asking_for(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// Connects and, with TLS, shakes hands.
@@ -76,11 +92,38 @@ impl Dial {
         client
     }
 
+    /// Connects, says hello over TLS, and waits for the answer.
+    ///
+    /// # Panics
+    /// If there is none in time, or this is to be without TLS.
+    pub async fn half_way(self) -> HalfWay {
+        let tcp = self.tcp().await.expect("lubdub listens");
+        let ear = SockRef::from(&tcp).try_clone();
+        let ear = std::net::TcpStream::from(ear.expect("a descriptor can be duplicated"));
+        let config = self.tls.as_ref().expect("a client with TLS");
+        let mut connect = TlsConnector::from(Arc::clone(config)).connect(self.name(), tcp);
+        // The hello; who polled on would take the answer.
+        let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut connect).poll(cx))).await;
+        assert!(polled.is_pending(), "a handshake takes two");
+        eventually("lubdub answers the hello", || ear.peek(&mut [0]).is_ok()).await;
+        HalfWay(connect)
+    }
+
     /// Connects, unless there is nobody.
     ///
     /// # Errors
     /// If the connection is refused, or its TLS handshake fails.
-    pub async fn open(self) -> std::io::Result<Peer> {
+    pub async fn open(self) -> io::Result<Peer> {
+        let tcp = self.tcp().await?;
+        let name = self.name();
+        let Some(config) = self.tls else {
+            return Ok(Peer::new(Role::Client, Either::Left(tcp)));
+        };
+        let tls = TlsConnector::from(config).connect(name, tcp).await?;
+        Ok(Peer::new(Role::Client, Either::Right(tls.into())))
+    }
+
+    async fn tcp(&self) -> io::Result<TcpStream> {
         let socket = match self.to {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -93,11 +136,24 @@ impl Dial {
         }
         let tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;
-        let Some(config) = self.tls else {
-            return Ok(Peer::new(Role::Client, Either::Left(tcp)));
-        };
-        let name = ServerName::try_from(certs::NAME).expect("the name is one of DNS");
-        let tls = TlsConnector::from(config).connect(name, tcp).await?;
-        Ok(Peer::new(Role::Client, Either::Right(tls.into())))
+        Ok(tcp)
+    }
+
+    fn name(&self) -> ServerName<'static> {
+        ServerName::try_from(self.name).expect("the name is one of DNS")
+    }
+}
+
+impl HalfWay {
+    /// The other half.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub async fn finish(self) -> Peer {
+        let connected = timeout(PATIENCE, self.0)
+            .await
+            .expect("a handshake in time");
+        let tls = connected.unwrap_or_else(|error| panic!("the handshake fails: {error}"));
+        Peer::new(Role::Client, Either::Right(tls.into()))
     }
 }

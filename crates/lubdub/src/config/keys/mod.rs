@@ -24,6 +24,7 @@ pub(crate) const NAME: &str = "NAME";
 /// All tables, in the order in which they are shown.
 pub(crate) static SECTIONS: [&Section; 18] = [
     &traffic::LISTEN,
+    &traffic::TLS,
     &traffic::CERTIFICATE,
     &traffic::UPSTREAM,
     &traffic::UPSTREAM_LIMITS,
@@ -295,7 +296,7 @@ mod tests {
             children(&["log"]),
             ["format", "level", "request", "refusals"]
         );
-        assert_eq!(children(&["listen", "x", "tls"]), ["certificate"]);
+        assert_eq!(children(&["listen", "x", "tls"]), ["watch", "certificate"]);
     }
 
     #[test]

@@ -24,11 +24,34 @@ pub(super) static LISTEN: Section = Section {
     )],
 };
 
+/// `listen.NAME.tls`
+pub(super) static TLS: Section = Section {
+    path: "listen.NAME.tls",
+    about: "TLS toward clients. It needs a certificate at least.",
+    example: Example::Commented,
+    applies: Applies::AtOnce,
+    keys: &[Key::new(
+        "watch",
+        Kind::DurationOrOff,
+        Preset::text("10s"),
+        "how often the files of the certificates are looked at",
+    )
+    .more(
+        "What is new is taken at the second look that finds it, and new connections are shown it. Files \
+         that cannot be used change nothing; the log says why. `\"off\"`: they are read at the \
+         start and by a reload only.",
+    )],
+};
+
 /// `listen.NAME.tls.certificate.NAME`
 pub(super) static CERTIFICATE: Section = Section {
     path: "listen.NAME.tls.certificate.NAME",
-    about: "A certificate makes the listener speak TLS, and nothing but TLS. For now a listener \
-            takes exactly one.",
+    about: "A certificate makes the listener speak TLS, and nothing but TLS. Any number, each with a \
+            name of its own, which is the metric label `certificate`.\n\nA client is shown the one \
+            that has the name that it asks for (SNI), or else one that has it with a wildcard, or \
+            else the first. The names are those of the certificate's subjectAltName. The first is \
+            the first in the file; certificates that only variables or flags name come after those \
+            of the file, by their names.",
     example: Example::Commented,
     applies: Applies::NewConnections,
     keys: &[

@@ -3,6 +3,7 @@
 //! A rule looks at a configuration that has no mistake. Each has a section of its name in
 //! docs/topics/checks.md, and is silent about the defaults.
 
+mod certificates;
 mod ends;
 mod heartbeat;
 mod process;
@@ -26,7 +27,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 15] = [
+static RULES: [Rule; 17] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -39,6 +40,8 @@ static RULES: [Rule; 15] = [
     rule("drain-short", ends::drain_short),
     rule("upstream-unused", process::upstream_unused),
     rule("limit-unreachable", process::limit_unreachable),
+    rule("certificate-expiry", certificates::certificate_expiry),
+    rule("certificate-unused", certificates::certificate_unused),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),
     rule("variable-unread", process::variable_unread),

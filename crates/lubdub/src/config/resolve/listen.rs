@@ -1,25 +1,28 @@
 //! Listeners and their certificates.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lubdub_proxy::settings::Listener;
-use lubdub_proxy::tls;
+use lubdub_proxy::tls::{self, Certificate, Certificates};
 use rustls::ServerConfig;
 
+use super::super::certificate::{CertificateFiles, CertificateSettings, Digest, Fault, Part};
 use super::super::error::Mistakes;
+use super::super::leaf::Leaf;
 use super::super::tree::Table;
 use super::super::{pem, raw, read};
 use super::address::Addresses;
-use super::{load, require, set, table_set_at};
+use super::{load, require, set, take};
 
-/// All listeners, at least one.
+/// All listeners, at least one, and their certificates.
 pub(super) fn resolve(
     tree: &Table,
     raw: &BTreeMap<String, raw::Listen>,
     addresses: &Addresses<'_>,
     mistakes: &mut Mistakes,
-) -> Option<Vec<Listener>> {
+) -> Option<(Vec<Listener>, Vec<CertificateSettings>)> {
     if raw.is_empty() {
         mistakes.about(
             "listen",
@@ -27,11 +30,13 @@ pub(super) fn resolve(
         );
         return None;
     }
+    let mut certificates = Vec::new();
     let listeners: Vec<_> = raw
         .iter()
-        .map(|(name, listen)| listener(tree, name, listen, addresses, mistakes))
+        .map(|(name, listen)| listener(tree, name, listen, addresses, &mut certificates, mistakes))
         .collect();
-    listeners.into_iter().collect()
+    let listeners = listeners.into_iter().collect::<Option<_>>()?;
+    Some((listeners, certificates))
 }
 
 fn listener(
@@ -39,17 +44,17 @@ fn listener(
     name: &str,
     raw: &raw::Listen,
     addresses: &Addresses<'_>,
+    certificates: &mut Vec<CertificateSettings>,
     mistakes: &mut Mistakes,
 ) -> Option<Listener> {
-    let key = format!("listen.{name}");
     let address = require(
         &raw.address,
-        &format!("{key}.address"),
+        &format!("listen.{name}.address"),
         read::address,
         mistakes,
     );
     let tls = match &raw.tls {
-        Some(tls) => server_config(tree, &format!("{key}.tls"), tls, mistakes).map(Some),
+        Some(tls) => server_config(tree, name, tls, certificates, mistakes).map(Some),
         None => Some(None),
     };
     let address = address?;
@@ -61,57 +66,97 @@ fn listener(
     })
 }
 
+/// TLS with the certificates that are below `key`, which are added to `certificates`.
 fn server_config(
     tree: &Table,
-    key: &str,
+    listener: &str,
     raw: &raw::Tls,
+    certificates: &mut Vec<CertificateSettings>,
     mistakes: &mut Mistakes,
 ) -> Option<Arc<ServerConfig>> {
-    let certificate_key = |name: &str| format!("{key}.certificate.{name}");
-    let mut certificates = raw.certificate.iter();
-    let Some((name, certificate)) = certificates.next() else {
-        let wrong = format!("has no certificate: set {key}.certificate.NAME.cert and its key");
-        mistakes.wrong_at(key, tree.mentioned_by(key), wrong);
+    let key = format!("listen.{listener}.tls");
+    let watch = take(&raw.watch, read::duration_or_off, mistakes);
+    let below = format!("{key}.certificate");
+    let Some(tables) = tree.at(&below).filter(|_| !raw.certificate.is_empty()) else {
+        let wrong = format!("has no certificate: set {below}.NAME.cert and its key");
+        mistakes.wrong_at(&key, tree.mentioned_by(&key), wrong);
         return None;
     };
-    let key = certificate_key(name);
-    if let Some((other, _)) = certificates.next() {
-        let other = certificate_key(other);
-        let wrong = format!(
-            "a listener takes one certificate, and there is {}",
-            table_set_at(tree, &key)
-        );
-        mistakes.wrong_at(&other, tree.mentioned_by(&other), wrong);
-        return None;
-    }
-    with_certificate(&key, certificate, mistakes)
+    // All of them, so that every mistake is found.
+    let read: Vec<_> = tables
+        .tables()
+        .into_iter()
+        .map(|(name, _)| {
+            let read = certificate(&format!("{below}.{name}"), &raw.certificate[name], mistakes);
+            read.map(|read| (name, read))
+        })
+        .collect();
+    let read = read.into_iter().collect::<Option<Vec<_>>>()?;
+    let watch = watch?;
+    let (all, files): (Vec<_>, Vec<_>) = read
+        .into_iter()
+        .map(|(name, (certificate, files, seen))| (certificate, (name, files, seen)))
+        .unzip();
+    let all = Certificates::new(all);
+    let settings = files
+        .into_iter()
+        .enumerate()
+        .map(|(place, (name, files, seen))| CertificateSettings {
+            listener: listener.into(),
+            name: name.into(),
+            files,
+            seen,
+            certificates: Arc::clone(&all),
+            place,
+            watch,
+        });
+    certificates.extend(settings);
+    Some(tls::server_config(all))
 }
 
-/// TLS with the certificate that is at `key`.
-fn with_certificate(
+/// A file that must be named, with what names it.
+fn path<'a>(
+    leaf: &'a Option<Leaf>,
+    key: &str,
+    mistakes: &mut Mistakes,
+) -> Option<(&'a Leaf, PathBuf)> {
+    let leaf = set(leaf, key, mistakes)?;
+    load(leaf, |path| Ok(path.to_owned()), mistakes).map(|path| (leaf, path))
+}
+
+/// The certificate that is at `key`, and where it is from.
+fn certificate(
     key: &str,
     raw: &raw::Certificate,
     mistakes: &mut Mistakes,
-) -> Option<Arc<ServerConfig>> {
-    let chain = set(&raw.cert, &format!("{key}.cert"), mistakes)
-        .and_then(|leaf| load(leaf, pem::certificates, mistakes));
-    let private_key = set(&raw.key, &format!("{key}.key"), mistakes)
-        .and_then(|leaf| load(leaf, pem::private_key, mistakes));
-
-    tls::server_config(chain?, private_key?)
-        .map_err(|error| {
-            // The enum is open, and its other variants speak for themselves.
-            #[allow(clippy::wildcard_enum_match_arm)]
-            let (leaf, wrong) = match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    (&raw.key, format!("does not belong to {key}.cert"))
-                }
-                rustls::Error::InvalidCertificate(error) => (&raw.cert, pem::unusable(&error).0),
-                error => (&raw.key, format!("cannot be used: {error}")),
+) -> Option<(Certificate, CertificateFiles, Digest)> {
+    let cert = path(&raw.cert, &format!("{key}.cert"), mistakes);
+    let private = path(&raw.key, &format!("{key}.key"), mistakes);
+    let (Some((cert, cert_path)), Some((private, key_path))) = (&cert, &private) else {
+        // The one that is there may be wrong as well.
+        if let Some((leaf, _)) = cert {
+            load(leaf, pem::certificates, mistakes);
+        }
+        if let Some((leaf, _)) = private {
+            load(leaf, pem::private_key, mistakes);
+        }
+        return None;
+    };
+    let files = CertificateFiles {
+        table: key.to_owned(),
+        cert: cert_path.clone(),
+        key: key_path.clone(),
+    };
+    let contents = files.read();
+    let seen = contents.digest();
+    let read = contents.certificate().map_err(|faults| {
+        for Fault { part, wrong } in faults {
+            let leaf = match part {
+                Part::Cert => cert,
+                Part::Key => private,
             };
-            if let Some(leaf) = leaf {
-                mistakes.wrong(leaf, wrong);
-            }
-        })
-        .ok()
+            mistakes.wrong(leaf, wrong.0);
+        }
+    });
+    read.ok().map(|certificate| (certificate, files, seen))
 }

@@ -17,10 +17,12 @@ use std::sync::Arc;
 
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 
+use super::certificate::CertificateSettings;
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
+use super::token::Token;
 use super::tree::Table;
 use super::{AdminSettings, HandoverSettings, LogSettings, file, read, url};
 use address::Addresses;
@@ -35,6 +37,8 @@ pub(crate) struct Resolved {
     pub log: LogSettings,
     /// To the hand-over.
     pub handover: HandoverSettings,
+    /// The certificates of the listeners.
+    pub certificates: Vec<CertificateSettings>,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -65,8 +69,9 @@ pub(crate) fn resolve(
     circle::refuse(raw, &addresses, mistakes);
 
     base_terms?;
+    let (listeners, certificates) = listeners?;
     let settings = Settings {
-        listeners: listeners?,
+        listeners,
         routes: routes?.into_iter().map(Arc::new).collect(),
         timeouts: timeouts?,
         limits: limits?,
@@ -80,6 +85,7 @@ pub(crate) fn resolve(
         admin: admin?,
         log: log?,
         handover: handover?,
+        certificates,
     })
 }
 
@@ -102,6 +108,12 @@ fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
 /// then noted.
 pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<SocketAddr>> {
     process::admin_address(&raw.admin, mistakes)
+}
+
+/// What opens the admin listener, the inner `None` for nothing. `None` if that is wrong, which is then
+/// noted.
+pub(crate) fn admin_token(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<Token>> {
+    process::admin_token(&raw.admin, mistakes)
 }
 
 /// Reads a value that is there because it has a default.

@@ -17,10 +17,7 @@ pub(super) fn admin(
     mistakes: &mut Mistakes,
 ) -> Option<Option<AdminSettings>> {
     let address = admin_address(raw, mistakes);
-    let token = match &raw.token_file {
-        Some(leaf) => load(leaf, Token::from_file, mistakes).map(Some),
-        None => Some(None),
-    };
+    let token = admin_token(raw, mistakes);
     let hosts = take(&raw.hosts, read::hosts, mistakes);
     let (address, token, hosts) = (address?, token?, hosts?);
     Some(address.map(|address| AdminSettings {
@@ -56,6 +53,14 @@ pub(super) fn handover(raw: &raw::Handover, mistakes: &mut Mistakes) -> Option<H
         socket: socket?,
         linger: linger?,
     })
+}
+
+/// Only what opens it.
+pub(super) fn admin_token(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<Token>> {
+    match &raw.token_file {
+        Some(leaf) => load(leaf, Token::from_file, mistakes).map(Some),
+        None => Some(None),
+    }
 }
 
 /// What is logged and how.

@@ -84,7 +84,16 @@ fn defaults_and_examples_are_values_that_their_keys_take() {
         } else {
             place.key.preset.literal().scalar().to_string()
         };
-        with(&[(&key, &value)]).unwrap_or_else(|error| panic!("{key} = {value}: {error}"));
+        let Err(mistakes) = with(&[(&key, &value)]) else {
+            continue;
+        };
+        // TLS needs a certificate besides, which is made of files.
+        let is_tls = place.path.starts_with(&["listen", NAME, "tls"]);
+        let mistakes = mistakes.to_string();
+        assert!(
+            is_tls && !mistakes.contains(&format!("{key} = ")),
+            "{key} = {value}: {mistakes}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration as a whole: from sources to settings.
 
 mod budgets;
+mod changes;
 mod declaration;
 mod names;
 mod warnings;
@@ -9,13 +10,18 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lubdub_proxy::settings::{FrontTimeouts, Logging, RequestDetail, Terms};
+use lubdub_proxy::tls::Moment;
 
 use super::*;
 
 const MACHINE: Machine = Machine {
     files: 20_000,
     cores: std::num::NonZeroUsize::MIN,
+    now: NOW,
 };
+
+/// In January 2027.
+const NOW: Moment = Moment::from_timestamp(1_800_000_000);
 
 /// Pairs that it carries beside a listener and an upstream with a name.
 const CARRIED: usize = 9947;

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use lubdub_proxy::tls;
+use lubdub_proxy::tls::{Certificate, Certificates, server_config};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
@@ -24,7 +24,8 @@ impl Backend {
         let key = KeyPair::generate().expect("a key");
         let made = params.self_signed(&key).expect("a certificate");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let config = tls::server_config(vec![made.der().clone()], key).expect("a TLS server");
+        let certificate = Certificate::new(vec![made.der().clone()], key).expect("they fit");
+        let config = server_config(Certificates::new(vec![certificate]));
         let port = backend::start_tls(Manner::Right, config).port();
         Self {
             url: format!("wss://localhost:{port}/"),

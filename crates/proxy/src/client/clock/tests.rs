@@ -5,6 +5,9 @@ use tokio::time::{advance, sleep};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(10);
+/// So many seconds are longer than anything in here lasts.
+const LONG: u32 = 1000;
 const TIMEOUTS: FrontTimeouts = FrontTimeouts {
     first_byte: Duration::from_secs(10),
     request_head: Duration::from_secs(10),
@@ -37,14 +40,14 @@ async fn empty_lines_do_not_stop_the_clock() {
         }
         let began = Instant::now();
         let lines = async {
-            loop {
+            for _ in 0..LONG {
                 clock.on_read(b"\r\n");
                 sleep(SECOND).await;
             }
         };
         let expired = tokio::select! {
             expired = clock.watch(&TIMEOUTS) => expired,
-            () = lines => unreachable!(),
+            () = lines => panic!("they stop the clock"),
         };
         assert_eq!(expired, Expired::Head);
         assert_eq!(began.elapsed(), TIMEOUTS.request_head);
@@ -71,24 +74,51 @@ async fn a_drain_waits_for_heads_and_not_for_empty_lines() {
     assert!(!is_at_rest().await);
 }
 
+/// A bound that was reached while the process stood still was excused each time that it was looked at.
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_stutters_still_ends_what_is_overdue() {
     let clock = Arc::new(Clock::new());
     clock.on_read(b"GET");
     let began = Instant::now();
-    let stutter = async {
-        loop {
-            advance(SECOND).await;
-            sleep(SECOND / 4).await;
-        }
-    };
     let expired = tokio::select! {
         expired = clock.watch(&TIMEOUTS) => expired,
-        () = stutter => unreachable!(),
+        () = stutter() => panic!("it is excused for ever"),
     };
     assert_eq!(expired, Expired::Head);
     let overdue = began.elapsed() - TIMEOUTS.request_head;
     assert!(overdue < 5 * SECOND, "ended {overdue:?} late");
+
+    clock.start();
+    let began = Instant::now();
+    tokio::select! {
+        () = clock.silence(Some(IDLE)) => {}
+        () = stutter() => panic!("it is excused for ever"),
+    }
+    let overdue = began.elapsed() - IDLE;
+    assert!(overdue < 5 * SECOND, "ended {overdue:?} late");
+}
+
+async fn stutter() {
+    for _ in 0..LONG {
+        advance(SECOND).await;
+        sleep(2 * SECOND / 5).await;
+    }
+}
+
+/// An upstream whose answer had come while the process stood still had not answered in time.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_came_during_a_stall_is_no_silence() {
+    let clock = Clock::new();
+    let story = async {
+        advance(IDLE + SECOND).await;
+        sleep(SECOND / 10).await;
+        clock.on_write();
+        sleep(SECOND).await;
+    };
+    tokio::select! {
+        () = clock.silence(Some(IDLE)) => panic!("it is not silent"),
+        () = story => {}
+    }
 }
 
 /// What came while the second chance was slept through was not looked for.

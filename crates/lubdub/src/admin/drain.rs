@@ -1,0 +1,235 @@
+//! Drains as they are asked for, and as they are told of. Durations go in as in the configuration
+//! ("5m"), and come out in seconds.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use lubdub_proxy::{Control, DrainError, Progress, Selection, Stage};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{self, Answer};
+use super::body::{self, BadBody};
+use super::routing::wrong;
+use crate::config::{parse_duration, same_name};
+
+/// The body of a request, before its fields are read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    route: Option<Value>,
+    upstream: Option<Value>,
+    listener: Option<Value>,
+    older_than: Option<Value>,
+    spread: Option<Value>,
+    cancel: Option<Value>,
+}
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Order {
+    Begin {
+        selection: Selection,
+        spread: Option<Duration>,
+    },
+    CallOff,
+}
+
+/// Does what the body says.
+pub(super) fn order(proxy: &Control, body: &[u8]) -> Answer {
+    let names = proxy.names();
+    let known = |key: &str, name: String| {
+        let known = match key {
+            "route" => &names.routes,
+            "upstream" => &names.upstreams,
+            _ => &names.listeners,
+        };
+        find(key, &name, known)
+    };
+    let done = match read(body, known) {
+        Ok(Order::Begin { selection, spread }) => proxy.drain(selection, spread),
+        Ok(Order::CallOff) => proxy.call_off_drain(),
+        Err(error) => return wrong(&error),
+    };
+    match done {
+        Ok(progress) => answer::json(&tell(&progress)),
+        Err(
+            error @ (DrainError::UnderWay(_)
+            | DrainError::Whole(_)
+            | DrainError::Ending
+            | DrainError::Nothing),
+        ) => answer::text(StatusCode::CONFLICT, format!("{error}\n")),
+    }
+}
+
+/// The latest drain, and whether lubdub as a whole is drained.
+pub(super) fn describe(proxy: &Control) -> Value {
+    json!({
+        "draining": proxy.is_drained(),
+        "drain": proxy.latest_drain().as_ref().map(tell),
+    })
+}
+
+fn read(
+    body: &[u8],
+    known: impl Fn(&str, String) -> Result<Arc<str>, BadBody>,
+) -> Result<Order, BadBody> {
+    let raw: Raw = body::parse(body)?;
+    let is_cancelled = body::flag("cancel", raw.cancel)?;
+    let name = |key, value| -> Result<_, BadBody> {
+        let name = body::text(key, value)?;
+        name.map(|name| known(key, name)).transpose()
+    };
+    let selection = Selection {
+        route: name("route", raw.route)?,
+        upstream: name("upstream", raw.upstream)?,
+        listener: name("listener", raw.listener)?,
+        older_than: duration("older_than", raw.older_than)?,
+    };
+    let spread = duration("spread", raw.spread)?;
+    if !is_cancelled {
+        return Ok(Order::Begin { selection, spread });
+    }
+    if !selection.is_whole() || spread.is_some() {
+        let reason = "stands alone: there is one drain at a time, and this calls it off";
+        return Err(BadBody::field("cancel", reason));
+    }
+    Ok(Order::CallOff)
+}
+
+/// The name as it is written in the configuration.
+fn find(key: &str, name: &str, known: &BTreeSet<Arc<str>>) -> Result<Arc<str>, BadBody> {
+    let found = known.iter().find(|known| same_name(known, name));
+    found.map(Arc::clone).ok_or_else(|| {
+        let known: Vec<_> = known.iter().map(|known| &**known).collect();
+        let reason = format_args!("there is no {name:?}; there is: {}", known.join(", "));
+        BadBody::field(key, reason)
+    })
+}
+
+fn duration(key: &str, value: Option<Value>) -> Result<Option<Duration>, BadBody> {
+    let text = body::text(key, value)?;
+    let read = |text: String| parse_duration(&text).map_err(|error| BadBody::field(key, error));
+    text.map(read).transpose()
+}
+
+fn tell(progress: &Progress) -> Value {
+    let selection = &progress.selection;
+    json!({
+        "id": progress.id,
+        "state": match progress.stage {
+            Stage::Waiting => "waiting",
+            Stage::Running => "running",
+            Stage::Done => "done",
+            Stage::CalledOff => "cancelled",
+        },
+        "whole": selection.is_whole(),
+        "route": selection.route.as_deref(),
+        "upstream": selection.upstream.as_deref(),
+        "listener": selection.listener.as_deref(),
+        "older_than_seconds": selection.older_than.map(|age| age.as_secs_f64()),
+        "spread_seconds": progress.spread.as_secs_f64(),
+        "matched": progress.matched,
+        "told": progress.told,
+        "remaining": progress.remaining,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Order, BadBody> {
+        let names = BTreeSet::from(["chat-v2", "main"].map(Arc::from));
+        super::read(body.as_bytes(), |key, name| find(key, &name, &names))
+    }
+
+    fn refused(body: &str) -> String {
+        let error = read(body).unwrap_err();
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        error.to_string()
+    }
+
+    #[test]
+    fn nothing_said_is_everybody() {
+        let everybody = |spread| Order::Begin {
+            selection: Selection::default(),
+            spread,
+        };
+        assert_eq!(read("{}"), Ok(everybody(None)));
+        assert_eq!(
+            read(r#"{"cancel": false, "route": null}"#),
+            Ok(everybody(None))
+        );
+        let spread = Some(Duration::from_secs(300));
+        assert_eq!(read(r#"{"spread": "5m"}"#), Ok(everybody(spread)));
+        assert_eq!(
+            read(r#"{"spread": "0s"}"#),
+            Ok(everybody(Some(Duration::ZERO)))
+        );
+    }
+
+    #[test]
+    fn names_are_compared_as_in_the_configuration() {
+        let selection = Selection {
+            route: Some("chat-v2".into()),
+            older_than: Some(Duration::from_secs(7200)),
+            ..Selection::default()
+        };
+        let order = read(r#"{"route": "CHAT_V2", "older_than": "2h"}"#);
+        assert_eq!(
+            order,
+            Ok(Order::Begin {
+                selection,
+                spread: None
+            })
+        );
+    }
+
+    #[test]
+    fn cancel_stands_alone() {
+        assert_eq!(read(r#"{"cancel": true}"#), Ok(Order::CallOff));
+        for with in [
+            r#""route": "main""#,
+            r#""spread": "1s""#,
+            r#""older_than": "1s""#,
+        ] {
+            let reason = refused(&format!(r#"{{"cancel": true, {with}}}"#));
+            assert!(reason.starts_with("cancel: "), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, begins, has) in [
+            ("", "there is no body", "{}"),
+            ("[]", "the body must be", "object"),
+            (
+                "[null, null, null, null, null, null]",
+                "the body must be",
+                "object",
+            ),
+            ("{", "the body: ", "EOF"),
+            (r#"{"rout": "main"}"#, "the body: ", "`rout`"),
+            (
+                r#"{"route": "main", "route": "chat-v2"}"#,
+                "the body: ",
+                "duplicate field `route`",
+            ),
+            (r#"{"route": 5}"#, "route: ", "not 5"),
+            (r#"{"listener": "other"}"#, "listener: ", "chat-v2, main"),
+            (r#"{"upstream": ["main"]}"#, "upstream: ", "text"),
+            (r#"{"older_than": "2"}"#, "older_than: ", "unit"),
+            (r#"{"spread": 5}"#, "spread: ", "text"),
+            (r#"{"cancel": "yes"}"#, "cancel: ", "true or false"),
+        ] {
+            let reason = refused(body);
+            assert!(
+                reason.starts_with(begins) && reason.contains(has),
+                "{body}: {reason}"
+            );
+        }
+    }
+}

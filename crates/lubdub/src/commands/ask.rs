@@ -1,0 +1,239 @@
+//! A question to the admin listener of a lubdub that runs: what the commands that talk to one share.
+
+use std::convert::identity;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
+use clap::Args;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::answer;
+use super::target::Target;
+use crate::config::{self, Security, Sources, Token, Wrong, parse_duration};
+
+/// Which lubdub is asked, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "The lubdub that is asked")]
+pub(crate) struct Asking {
+    /// Its admin listener, such as 10.0.0.7:9901, instead of the configured one
+    #[arg(long, value_name = "ADDR", value_parser = listener)]
+    admin: Option<Target>,
+
+    /// Read the token from this file instead of the configured admin.token_file
+    #[arg(long, value_name = "PATH")]
+    token_file: Option<PathBuf>,
+
+    /// For each answer
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    timeout: Duration,
+}
+
+/// The admin listener of a lubdub that runs.
+#[derive(Debug)]
+pub(super) struct Admin {
+    target: Target,
+    token: Option<Token>,
+    timeout: Duration,
+}
+
+/// Reads where an admin listener is: a URL, or only what stands behind `http://`.
+///
+/// # Errors
+/// If it is no URL that an admin listener can have.
+pub(super) fn listener(text: &str) -> Result<Target, Wrong> {
+    let target = match text.contains("://") {
+        true => Target::parse(text)?,
+        false => Target::parse(&format!("http://{text}"))?,
+    };
+    if target.server.security == Security::Tls {
+        return Err(Wrong::new(
+            "must begin with http://: the admin listener speaks plain HTTP",
+        ));
+    }
+    Ok(target)
+}
+
+/// The admin listener of the configuration; `flag` names another one.
+pub(super) fn configured(sources: &Sources, flag: &str) -> anyhow::Result<Target> {
+    let address = config::admin_address(sources)?.with_context(|| {
+        format!("the admin listener is off (admin.address); name another one with {flag}")
+    })?;
+    ensure!(
+        address.port() != 0,
+        "the port of the admin listener is the kernel's choice (admin.address); name it with {flag}"
+    );
+    Ok(listener(&reachable(address).to_string())?)
+}
+
+/// Where a listener can be reached from this machine: one on every address is on loopback as well.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+/// Runs a command that asks.
+pub(super) fn block_on<T>(asking: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answered = runtime.block_on(asking);
+    // A name may still be looked up, and nobody waits for it.
+    runtime.shutdown_background();
+    answered
+}
+
+/// Sends a request to where `target` says.
+pub(super) async fn send(
+    target: &Target,
+    mut request: Request<Full<Bytes>>,
+) -> anyhow::Result<Response<Incoming>> {
+    let server = &target.server;
+    let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Whatever ends the connection is told by the request.
+    tokio::spawn(connection);
+    *request.uri_mut() = target.path.as_str().parse()?;
+    request
+        .headers_mut()
+        .insert(HOST, target.authority().parse()?);
+    Ok(sender.send_request(request).await?)
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// The longest answer that is read.
+    const MOST: usize = 64 * 1024 * 1024;
+
+    /// The one that `asking` names, or else the one that `sources` configure.
+    pub(super) fn find(asking: &Asking, sources: &Sources) -> anyhow::Result<Self> {
+        let target = match &asking.admin {
+            Some(target) => target.clone(),
+            None => configured(sources, "--admin")?,
+        };
+        let token = match &asking.token_file {
+            Some(path) => {
+                let token = Token::from_file(path).map_err(|Wrong(wrong)| {
+                    anyhow::anyhow!("--token-file {}: {wrong}", path.display())
+                })?;
+                Some(token)
+            }
+            // Whatever is asked may not be what is configured here.
+            None if asking.admin.is_some() => config::admin_token(sources).unwrap_or_default(),
+            None => config::admin_token(sources)
+                .context("the token cannot be had (name another file with --token-file)")?,
+        };
+        let timeout = asking.timeout;
+        Ok(Self {
+            target,
+            token,
+            timeout,
+        })
+    }
+
+    /// What is to be known at `path`.
+    pub(super) async fn get(&self, path: &'static str) -> anyhow::Result<Value> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    /// What comes of it if `path` is asked for a change.
+    pub(super) async fn post(&self, path: &'static str, body: &Value) -> anyhow::Result<Value> {
+        self.ask(Method::POST, path, body.to_string().into()).await
+    }
+
+    async fn ask(&self, method: Method, path: &'static str, body: Bytes) -> anyhow::Result<Value> {
+        let mut request = Request::builder().method(method.clone());
+        if method == Method::POST {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.bearer());
+        }
+        let request = request.body(Full::new(body))?;
+        let mut target = self.target.clone();
+        target.path = PathAndQuery::from_static(path);
+        let answered = tokio::time::timeout(self.timeout, self.answered(&target, request)).await;
+        answered
+            .ok()
+            .with_context(|| format!("no answer within {}", config::written(self.timeout)))
+            .and_then(identity)
+            .with_context(|| format!("http://{}{path}", target.authority()))
+    }
+
+    async fn answered(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Value> {
+        let answer = send(target, request)
+            .await
+            .context("is lubdub running there? (admin.address, --admin)")?;
+        match answer.status() {
+            StatusCode::OK => {
+                let body = http_body_util::Limited::new(answer.into_body(), Self::MOST);
+                let body = body.collect().await.map_err(anyhow::Error::from_boxed)?;
+                serde_json::from_slice(&body.to_bytes()).context("the answer is no JSON")
+            }
+            StatusCode::UNAUTHORIZED => {
+                let said = answer::in_a_line(answer).await;
+                match &self.token {
+                    Some(_) => bail!("{said}; the token that was presented is not this lubdub's"),
+                    None => {
+                        bail!("{said}; name its file with --token-file, or in the configuration")
+                    }
+                }
+            }
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                let said = answer::in_a_line(answer).await;
+                bail!("{said}; this is no lubdub, or one of another version")
+            }
+            _ => bail!("{}", answer::in_a_line(answer).await),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_is_asked_on_loopback() {
+        for (configured, asked) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+            ("[::1]:1", "[::1]:1"),
+        ] {
+            assert_eq!(reachable(configured.parse().unwrap()).to_string(), asked);
+        }
+    }
+
+    #[test]
+    fn a_listener_is_a_url_or_the_rest_of_one() {
+        for text in [
+            "127.0.0.1:9901",
+            "http://127.0.0.1:9901",
+            "http://127.0.0.1:9901/",
+        ] {
+            assert_eq!(listener(text).unwrap().authority(), "127.0.0.1:9901");
+        }
+        let Wrong(wrong) = listener("https://127.0.0.1:9901").unwrap_err();
+        assert!(wrong.contains("http://"), "{wrong}");
+    }
+}

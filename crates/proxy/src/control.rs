@@ -1,0 +1,110 @@
+//! What an operator may do to a running proxy, or ask of it, from outside.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::drain::{DrainError, Progress, Selection};
+use crate::handover::Ask;
+use crate::registry::Registry;
+use crate::shared::Shared;
+
+/// A running proxy, as an operator holds it.
+#[derive(Debug, Clone)]
+pub struct Control(Arc<Shared>);
+
+/// The names by which parts of a proxy can be chosen: those in its settings, and those of live pairs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // said above
+pub struct Names {
+    pub listeners: BTreeSet<Arc<str>>,
+    pub routes: BTreeSet<Arc<str>>,
+    pub upstreams: BTreeSet<Arc<str>>,
+}
+
+impl Control {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// The live pairs.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.0.registry
+    }
+
+    /// The names that there are.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        let mut names = Names::default();
+        let generation = self.0.generation.load();
+        names.listeners.extend(generation.listeners.iter().cloned());
+        let of_pairs = self.0.registry.pairs();
+        for pair in &of_pairs {
+            names.listeners.insert(Arc::clone(&pair.listener));
+        }
+        let of_routes = generation.routes.iter().map(|route| &route.names);
+        for of_route in of_routes.chain(of_pairs.iter().map(|pair| &pair.names)) {
+            names.routes.insert(Arc::clone(&of_route.route));
+            names.upstreams.insert(Arc::clone(&of_route.upstream));
+        }
+        names
+    }
+
+    /// Begins a drain: says farewell to the pairs that it is about, evenly over `spread`
+    /// (`drain.spread` if not said). A whole one refuses new pairs from then on, after `drain.delay`,
+    /// and until it is called off. It runs on the runtime of who calls.
+    ///
+    /// # Errors
+    /// If there is one already.
+    pub fn drain(
+        &self,
+        selection: Selection,
+        spread: Option<Duration>,
+    ) -> Result<Progress, DrainError> {
+        let shared = &self.0;
+        if shared.changing.is_under_way() || shared.leaving.is_cancelled() {
+            return Err(DrainError::HandingOver);
+        }
+        let mut terms = shared.generation.load().general.drain;
+        terms.spread = spread.unwrap_or(terms.spread);
+        let text = |name: &Option<Arc<str>>| name.as_deref().map(str::to_owned);
+        let ask = Ask::Drain {
+            route: text(&selection.route),
+            upstream: text(&selection.upstream),
+            listener: text(&selection.listener),
+            older_than_ms: selection.older_than.map(millis),
+            spread_ms: millis(terms.spread),
+        };
+        let progress = shared.drains.start(selection, terms)?;
+        // Pairs that linger in earlier processes are meant as well.
+        shared.lingerers.ask(&ask);
+        Ok(progress)
+    }
+
+    /// Calls a drain off: who was not told yet goes on.
+    ///
+    /// # Errors
+    /// If there is none, or it belongs to the end of the process.
+    pub fn call_off_drain(&self) -> Result<Progress, DrainError> {
+        let progress = self.0.drains.call_off()?;
+        self.0.lingerers.ask(&Ask::CallOffDrain);
+        Ok(progress)
+    }
+
+    /// What is known of the latest drain.
+    #[must_use]
+    pub fn latest_drain(&self) -> Option<Progress> {
+        self.0.drains.progress()
+    }
+
+    /// Whether all of it is drained, or about to be: it is not ready for anybody new.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.0.drains.is_whole()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,176 @@
+//! One certificate with its chain and its key: for whom it is, and from when to when (RFC 5280).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::error::X509Error;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
+
+use super::provider;
+
+/// A certificate that clients can be shown.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    key: Arc<CertifiedKey>,
+    names: Arc<[String]>,
+    not_before: Moment,
+    not_after: Moment,
+}
+
+/// A moment of the calendar, to the second. It is shown as in RFC 3339, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(i64);
+
+/// Why a certificate and a key cannot be shown to clients.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// The key belongs to another certificate, or one of the two is of a kind that is not supported.
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+    /// There is no certificate.
+    #[error("there is no certificate")]
+    Empty,
+    /// The certificate is not one by X.509.
+    #[error("the certificate cannot be read: {0}")]
+    Malformed(X509Error),
+}
+
+// === impl Certificate ===
+
+impl Certificate {
+    /// The first of `chain`, which is for `key`; the others are those between it and an authority.
+    ///
+    /// # Errors
+    /// If the two do not belong together, or one of them cannot be used.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, Unusable> {
+        let first = chain.first().ok_or(Unusable::Empty)?.clone();
+        // Before its dates are read: rustls has the better words for what is no certificate.
+        let key = CertifiedKey::from_der(chain, key, &provider())?;
+        let malformed = |error: x509_parser::nom::Err<X509Error>| match error {
+            x509_parser::nom::Err::Error(error) | x509_parser::nom::Err::Failure(error) => {
+                Unusable::Malformed(error)
+            }
+            x509_parser::nom::Err::Incomplete(_) => Unusable::Malformed(X509Error::Generic),
+        };
+        let (_, parsed) = X509Certificate::from_der(&first).map_err(malformed)?;
+        let names = dns_names(&parsed).map_err(Unusable::Malformed)?;
+        let validity = parsed.validity();
+        Ok(Self {
+            key: Arc::new(key),
+            names: names.into(),
+            not_before: Moment(validity.not_before.timestamp()),
+            not_after: Moment(validity.not_after.timestamp()),
+        })
+    }
+
+    /// The host names that it is for, in lower case: those of its subjectAltName, for a common name
+    /// does not count (RFC 9525 2). `*.` stands for one label in front.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The first moment at which it is valid.
+    #[must_use]
+    pub fn not_before(&self) -> Moment {
+        self.not_before
+    }
+
+    /// The last one.
+    #[must_use]
+    pub fn not_after(&self) -> Moment {
+        self.not_after
+    }
+
+    /// What rustls shows and signs with.
+    pub(super) fn key(&self) -> &Arc<CertifiedKey> {
+        &self.key
+    }
+}
+
+/// The names of hosts in a certificate's subjectAltName.
+fn dns_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, X509Error> {
+    let Some(names) = certificate.subject_alternative_name()? else {
+        return Ok(Vec::new());
+    };
+    let mut hosts = Vec::new();
+    for name in &names.value.general_names {
+        // Nobody asks by SNI for an address or anything else (RFC 6066 3).
+        if let GeneralName::DNSName(name) = name {
+            hosts.push(name.to_ascii_lowercase());
+        }
+    }
+    Ok(hosts)
+}
+
+// === impl Moment ===
+
+impl Moment {
+    /// So many seconds after the beginning of 1970 in UTC.
+    #[must_use]
+    pub const fn from_timestamp(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the beginning of 1970 in UTC.
+    #[must_use]
+    pub const fn timestamp(self) -> i64 {
+        self.0
+    }
+}
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Self {
+        let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs());
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self(seconds(after).unwrap_or(i64::MAX)),
+            Err(before) => Self(seconds(before.duration()).map_or(i64::MIN, |before| -before)),
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is beyond the calendar is told as a number.
+        let Ok(time) = ASN1Time::from_timestamp(self.0) else {
+            return write!(f, "{}", self.0);
+        };
+        let time = time.to_datetime();
+        let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+        let (hour, minute, second) = time.to_hms();
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_shown_as_in_rfc_3339() {
+        let shown = |seconds| Moment(seconds).to_string();
+        assert_eq!(shown(0), "1970-01-01T00:00:00Z");
+        assert_eq!(shown(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(shown(4_102_444_800), "2100-01-01T00:00:00Z");
+        assert_eq!(shown(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn the_clock_becomes_a_moment() {
+        let second = std::time::Duration::from_secs(1);
+        assert_eq!(Moment::from(UNIX_EPOCH + 7 * second), Moment(7));
+        assert_eq!(Moment::from(UNIX_EPOCH - second), Moment(-1));
+    }
+}

@@ -1,0 +1,110 @@
+//! Listeners that come and go.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use lubdub_proxy::settings::{Listener, Settings};
+use lubdub_proxy::{Proxy, StartError};
+use lubdub_testkit::peer::{Dial, Upstream};
+use lubdub_testkit::proxy::ProxyBox;
+
+/// A port that was free just now.
+fn free() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a port");
+    listener.local_addr().expect("it is bound")
+}
+
+fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Settings {
+    let mut settings = ProxyBox::new().settings(upstream.address());
+    let listener = |&(name, address): &(&str, SocketAddr)| Listener {
+        name: name.into(),
+        address,
+        v6_only: false,
+        tls: None,
+    };
+    settings.listeners = listeners.iter().map(listener).collect();
+    settings
+}
+
+#[tokio::test]
+async fn a_listener_that_goes_leaves_its_pairs_and_one_that_comes_has_its_own() {
+    let upstreams = Upstream::listen();
+    let (old, new) = (free(), free());
+    let proxy = ProxyBox::new().start(&upstreams);
+    proxy.reload(with_listeners(&upstreams, &[("old", old)]));
+    let open =
+        async |address| tokio::join!(Dial::to(address).websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = open(old).await;
+    proxy.reload(with_listeners(&upstreams, &[("new", new)]));
+    lubdub_testkit::eventually("the old listener is closed", || {
+        std::net::TcpStream::connect(old).is_err()
+    })
+    .await;
+    let (_client, _upstream) = open(new).await;
+    client.send_text("still here").await;
+    upstream.expect_text("still here").await;
+    for name in ["old", "new"] {
+        proxy
+            .expect_metric("pairs", &[("listener", name)], 1.0)
+            .await;
+    }
+}
+
+/// One that only gets another name keeps its socket: nobody who connects meanwhile is refused.
+#[tokio::test]
+async fn a_listener_with_another_name_stays_open() {
+    let upstreams = Upstream::listen();
+    let address = free();
+    let proxy = ProxyBox::new().start(&upstreams);
+    proxy.reload(with_listeners(&upstreams, &[("first", address)]));
+    for name in ["second", "third"] {
+        // In the accept queue, or already with a worker.
+        let early = Dial::to(address).connect().await;
+        proxy.reload(with_listeners(&upstreams, &[(name, address)]));
+        drop(early);
+        let (_client, _upstream) =
+            tokio::join!(Dial::to(address).websocket(), upstreams.accept_websocket());
+        proxy
+            .expect_metric("pairs", &[("listener", name)], 1.0)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_leaves_all_as_it_was() {
+    let (old, new) = (Upstream::listen(), Upstream::listen());
+    let proxy = Proxy::start(ProxyBox::new().settings(old.address()), &metrics()).unwrap();
+    let [(_, address)] = proxy.addresses()[..] else {
+        panic!("there is one listener");
+    };
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut next = with_listeners(&new, &[("other", taken.local_addr().unwrap())]);
+    next.listeners.insert(0, next.listeners[0].clone());
+    next.listeners[0].name = "free".into();
+    next.listeners[0].address = free();
+    let could_be = next.listeners[0].address;
+    assert!(matches!(
+        proxy.try_reload(&next),
+        Err(StartError::Bind { .. })
+    ));
+    assert!(matches!(proxy.reload(next), Err(StartError::Bind { .. })));
+    assert_eq!(proxy.generation(), 1);
+    assert!(
+        std::net::TcpStream::connect(could_be).is_err(),
+        "what was bound before the mistake was found is closed again"
+    );
+    // The old listener leads to the old upstream.
+    let (_client, _upstream) = tokio::join!(Dial::to(address).websocket(), old.accept_websocket());
+}
+
+fn metrics() -> std::sync::Arc<lubdub_metrics::Metrics> {
+    let names = lubdub_metrics::Names {
+        listeners: &["main"],
+        routes: &["main"],
+        upstreams: &["main"],
+    };
+    let build = lubdub_metrics::BuildInfo {
+        version: "0",
+        revision: "test",
+    };
+    std::sync::Arc::new(lubdub_metrics::Metrics::new(build, names).expect("one of each name"))
+}

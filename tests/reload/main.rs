@@ -1,0 +1,11 @@
+//! A reload: the next generation takes effect whole, and no live pair ends by it.
+
+mod heartbeat;
+mod limits;
+mod listeners;
+mod routes;
+
+use std::time::Duration;
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(300);
