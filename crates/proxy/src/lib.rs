@@ -13,6 +13,7 @@ mod control;
 mod drain;
 mod entrance;
 mod front;
+mod frozen;
 mod generation;
 pub mod handover;
 mod http;

@@ -307,9 +307,6 @@ impl Running {
             answering: None,
             ready: Arc::default(),
             draining: AtomicBool::new(false),
-            certificates,
-            admin: address,
-            ready,
             certificates: Arc::new(certificates),
         })
     }
