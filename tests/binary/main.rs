@@ -3,6 +3,7 @@
 mod changes;
 mod drains;
 mod log;
+mod reloads;
 
 use std::fs;
 use std::path::Path;

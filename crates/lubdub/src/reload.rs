@@ -7,6 +7,7 @@ use lubdub_metrics::{Metrics, Reload};
 use lubdub_proxy::{Proxy, StartError};
 use tracing::{error, info};
 
+use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
 use crate::logging::LogDial;
@@ -18,6 +19,8 @@ pub(crate) struct Reloader {
     proxy: Arc<Proxy>,
     metrics: Arc<Metrics>,
     certificates: Arc<Watch>,
+    /// Who may ask the admin listener, if there is one.
+    access: Option<Arc<SharedAccess>>,
     log: LogDial,
     /// What is in effect.
     config: Mutex<Config>,
@@ -72,6 +75,7 @@ impl Reloader {
         proxy: Arc<Proxy>,
         metrics: Arc<Metrics>,
         certificates: Arc<Watch>,
+        access: Option<Arc<SharedAccess>>,
         log: LogDial,
     ) -> Self {
         metrics.configured(SystemTime::now());
@@ -80,6 +84,7 @@ impl Reloader {
             proxy,
             metrics,
             certificates,
+            access,
             log,
             config: Mutex::new(config),
         }
@@ -148,6 +153,9 @@ impl Reloader {
                 report.generation = self.proxy.reload(next.settings.clone())?;
                 self.certificates.follow(next.certificates.clone());
                 self.log.turn(next.log);
+                if let (Some(access), Some(settings)) = (&self.access, &next.admin) {
+                    access.set(settings);
+                }
                 *config = next;
             }
         }

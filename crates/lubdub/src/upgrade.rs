@@ -79,6 +79,10 @@ enum Refused {
     UnderWay,
     #[error("lubdub is draining")]
     Draining,
+    #[error(
+        "another process has taken over from this one, which only ends what could not be moved; ask that one"
+    )]
+    Lingering,
 }
 
 /// How long it may take until it is known how a process ended that said nothing more.
@@ -91,7 +95,6 @@ impl Upgrader {
     ///
     /// # Errors
     /// Why all is as it was.
-    #[allow(dead_code, reason = "POST /api/v1/upgrade calls it")]
     pub(crate) async fn upgrade(&self, only_check: bool) -> Result<Upgraded, String> {
         let (answer, answered) = oneshot::channel();
         let asked = Asked { only_check, answer };
@@ -171,6 +174,11 @@ impl Wanted {
     /// Says that it cannot be now: another upgrade is under way.
     pub(crate) fn refuse_while_under_way(self) {
         self.refuse(&Refused::UnderWay);
+    }
+
+    /// Says that another process has to be asked.
+    pub(crate) fn refuse_while_lingering(self) {
+        self.refuse(&Refused::Lingering);
     }
 
     /// Says that it cannot be any more.

@@ -11,7 +11,7 @@ use lubdub_proxy::registry::PairId;
 use super::access::{Denied, Needs};
 use super::answer::{Answer, answer, json, text, with};
 use super::body::BadBody;
-use super::{State, body, change, drain, pairs};
+use super::{State, body, change, drain, pairs, reload, upgrade};
 
 /// What the path of a single pair begins with; its number follows.
 const PAIR: &str = "/api/v1/pairs/";
@@ -25,6 +25,8 @@ enum Resource {
     Pairs,
     Pair,
     Drain,
+    Reload,
+    Upgrade,
 }
 
 /// What is asked of it.
@@ -46,6 +48,8 @@ impl Resource {
             "/readyz" => Self::Ready,
             "/api/v1/pairs" => Self::Pairs,
             "/api/v1/drain" => Self::Drain,
+            "/api/v1/reload" => Self::Reload,
+            "/api/v1/upgrade" => Self::Upgrade,
             path if path.starts_with(PAIR) => Self::Pair,
             _ => return None,
         })
@@ -56,12 +60,13 @@ impl Resource {
         match self {
             Self::Metrics | Self::Live | Self::Ready | Self::Pairs | Self::Pair => "GET, HEAD",
             Self::Drain => "GET, HEAD, POST",
+            Self::Reload | Self::Upgrade => "POST",
         }
     }
 
     fn asked(self, method: &Method) -> Option<Asked> {
         match *method {
-            Method::GET | Method::HEAD => Some(Asked::Read),
+            Method::GET | Method::HEAD if self.methods().contains("GET") => Some(Asked::Read),
             Method::POST if self.methods().contains("POST") => Some(Asked::Change),
             _ => None,
         }
@@ -69,7 +74,17 @@ impl Resource {
 
     /// What a change of it takes.
     fn needs(self) -> Needs {
-        Needs::LoopbackOrToken
+        match self {
+            // A program is started.
+            Self::Upgrade => Needs::Token,
+            Self::Metrics
+            | Self::Live
+            | Self::Ready
+            | Self::Pairs
+            | Self::Pair
+            | Self::Drain
+            | Self::Reload => Needs::LoopbackOrToken,
+        }
     }
 }
 
@@ -82,7 +97,7 @@ impl State {
     {
         let Some(resource) = Resource::find(request.uri().path()) else {
             // Who may not ask does not learn what there is.
-            return match self.access.check(peer, request.headers()) {
+            return match self.access.load().check(peer, request.headers()) {
                 Ok(_) => text(StatusCode::NOT_FOUND, "not found\n"),
                 Err(denied) => refusal(denied),
             };
@@ -93,12 +108,14 @@ impl State {
                 Resource::Live => text(StatusCode::OK, "alive\n"),
                 Resource::Ready if self.is_ready() => text(StatusCode::OK, "ready\n"),
                 Resource::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-                Resource::Pairs | Resource::Pair | Resource::Drain => {
-                    match self.access.check(peer, request.headers()) {
-                        Ok(_) => self.guarded(resource, &request),
-                        Err(denied) => refusal(denied),
-                    }
-                }
+                Resource::Pairs
+                | Resource::Pair
+                | Resource::Drain
+                | Resource::Reload
+                | Resource::Upgrade => match self.access.load().check(peer, request.headers()) {
+                    Ok(_) => self.guarded(resource, &request),
+                    Err(denied) => refusal(denied),
+                },
             },
             Some(Asked::Change) => self.change(resource, peer, request).await,
             None => {
@@ -133,8 +150,12 @@ impl State {
                 }
             }
             Resource::Drain => json(&drain::describe(&self.proxy)),
-            Resource::Metrics | Resource::Live | Resource::Ready => {
-                unreachable!("these are for everybody")
+            Resource::Metrics
+            | Resource::Live
+            | Resource::Ready
+            | Resource::Reload
+            | Resource::Upgrade => {
+                unreachable!("these are for everybody, or only changed")
             }
         }
     }
@@ -151,7 +172,11 @@ impl State {
             self.gate.tell_refused(&path, peer, status, reason);
             text(status, format!("{reason}\n"))
         };
-        let proof = match self.access.check_change(peer, headers, resource.needs()) {
+        let proof = match self
+            .access
+            .load()
+            .check_change(peer, headers, resource.needs())
+        {
             Ok(proof) => proof,
             Err(denied) => {
                 let reason = denied.to_string();
@@ -171,7 +196,7 @@ impl State {
             };
         }
         let answer = match body::read(request.into_body()).await {
-            Ok(bytes) => self.changed(resource, &bytes),
+            Ok(bytes) => self.changed(resource, &bytes).await,
             Err(error) => wrong(&error),
         };
         self.gate.tell(&path, peer, proof, answer.status());
@@ -179,9 +204,20 @@ impl State {
     }
 
     /// Changes what was asked.
-    fn changed(&self, resource: Resource, body: &[u8]) -> Answer {
+    async fn changed(&self, resource: Resource, body: &[u8]) -> Answer {
         match resource {
+            Resource::Reload => match &self.reloader {
+                Some(reloader) => reload::order(reloader, body).await,
+                None => text(
+                    StatusCode::CONFLICT,
+                    "there is no configuration to reload\n",
+                ),
+            },
             Resource::Drain => drain::order(&self.proxy, body),
+            Resource::Upgrade => match &self.upgrader {
+                Some(upgrader) => upgrade::order(upgrader, body).await,
+                None => text(StatusCode::CONFLICT, "there is no program to start again\n"),
+            },
             Resource::Metrics
             | Resource::Live
             | Resource::Ready

@@ -39,6 +39,14 @@ pub(crate) struct Asking {
     timeout: Duration,
 }
 
+impl Asking {
+    /// Waits at least so long for each answer.
+    pub(super) fn at_least(self, timeout: Duration) -> Self {
+        let timeout = self.timeout.max(timeout);
+        Self { timeout, ..self }
+    }
+}
+
 /// The admin listener of a lubdub that runs.
 #[derive(Debug)]
 pub(super) struct Admin {
@@ -185,7 +193,8 @@ impl Admin {
             .await
             .context("is lubdub running there? (admin.address, --admin)")?;
         match answer.status() {
-            StatusCode::OK => {
+            // What was refused says why in the same form.
+            StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => {
                 let body = http_body_util::Limited::new(answer.into_body(), Self::MOST);
                 let body = body.collect().await.map_err(anyhow::Error::from_boxed)?;
                 serde_json::from_slice(&body.to_bytes()).context("the answer is no JSON")
