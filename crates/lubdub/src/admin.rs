@@ -10,7 +10,6 @@
 //! | `/api/v1/drain` | GET | the latest drain | see [`access`] |
 //! | `/api/v1/drain` | POST | begins a drain, or calls it off | see [`change`] |
 //! | `/api/v1/reload` | POST | reads the configuration again | see [`change`] |
-//!
 //! | `/api/v1/upgrade` | POST | has the next program take over | who has the token |
 //!
 //! HEAD is answered wherever GET is. It runs on the main thread's runtime, not on the workers':
