@@ -1,15 +1,17 @@
 //! Socket activation (sd_listen_fds(3)): listening sockets that whoever started lubdub has bound, and
 //! keeps. So clients wait while lubdub is started again, and are not refused.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use listenfd::ListenFd;
-use lubdub_proxy::Sockets;
+use lubdub_proxy::NotListening;
+use lubdub_proxy::handover::Sockets;
 use lubdub_proxy::settings::Listener;
 use tracing::{info, warn};
 
-use crate::config::{AdminSettings, same_name};
+use crate::config::{Config, same_name};
 
 /// The sockets that were passed.
 #[derive(Debug, Default)]
@@ -79,37 +81,39 @@ impl Activation {
         Ok(Self(sockets))
     }
 
-    /// The sockets of these listeners: by name, or else by address.
-    pub(crate) fn for_listeners(&mut self, listeners: &[Listener]) -> Sockets {
-        let mut sockets = Sockets::new();
+    /// The sockets of what `config` has: by name, or else by address. Tells of what nobody takes: its
+    /// clients would wait for ever.
+    ///
+    /// # Errors
+    /// If one does not listen.
+    pub(crate) fn sockets(mut self, config: &Config) -> Result<Sockets, NotListening> {
+        let sockets = Sockets::default();
+        let listeners = &config.settings.listeners;
+        let mut found = BTreeSet::new();
         // All names first, so that an address cannot take what a name asks for.
         for by_name in [true, false] {
-            for listener in listeners {
-                let name = &listener.name;
-                if sockets.contains_key(name) {
+            for Listener { name, address, .. } in listeners {
+                if found.contains(name) {
                     continue;
                 }
-                let found = match by_name {
+                let passed = match by_name {
                     true => self.take_if(|passed| same_name(&passed.name, name)),
-                    false => self.take_if(|passed| passed.address == listener.address),
+                    false => self.take_if(|passed| passed.address == *address),
                 };
-                if let Some(passed) = found {
-                    sockets.insert(name.clone(), passed.socket);
+                if let Some(passed) = passed {
+                    sockets.listeners.lend(Some(name), passed.socket.into())?;
+                    found.insert(name);
                 }
             }
         }
-        sockets
-    }
-
-    /// The admin listener's.
-    pub(crate) fn for_admin(&mut self, settings: &AdminSettings) -> Option<TcpListener> {
-        self.take_if(|passed| same_name(&passed.name, ADMIN))
-            .or_else(|| self.take_if(|passed| passed.address == settings.address))
-            .map(|passed| passed.socket)
-    }
-
-    /// Tells of what nobody has taken: its clients would wait for ever.
-    pub(crate) fn tell_of_the_rest(self) {
+        if let Some(admin) = &config.admin {
+            let passed = self
+                .take_if(|passed| same_name(&passed.name, ADMIN))
+                .or_else(|| self.take_if(|passed| passed.address == admin.address));
+            if let Some(passed) = passed {
+                sockets.admin.lend(Some(ADMIN), passed.socket.into())?;
+            }
+        }
         for passed in self.0 {
             warn!(
                 name = passed.name,
@@ -117,6 +121,7 @@ impl Activation {
                 "a socket that was passed belongs to no listener"
             );
         }
+        Ok(sockets)
     }
 
     fn take_if(&mut self, wanted: impl Fn(&Passed) -> bool) -> Option<Passed> {

@@ -10,6 +10,7 @@
 //! | `/api/v1/drain` | GET | the latest drain | see [`access`] |
 //! | `/api/v1/drain` | POST | begins a drain, or calls it off | see [`change`] |
 //! | `/api/v1/reload` | POST | reads the configuration again | see [`change`] |
+//! | `/api/v1/upgrade` | POST | has the next program take over | who has the token |
 //!
 //! HEAD is answered wherever GET is. It runs on the main thread's runtime, not on the workers':
 //! a scrape of many series must not delay pairs.
@@ -25,6 +26,7 @@ mod rate;
 mod reader;
 mod reload;
 mod routing;
+mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -34,8 +36,9 @@ use lubdub_proxy::Control;
 
 pub(crate) use self::access::SharedAccess;
 use self::change::Gate;
-pub(crate) use self::listener::Admin;
+pub(crate) use self::listener::{Admin, listen};
 use crate::reload::Reloader;
+use crate::upgrade::Upgrader;
 
 /// What the answers are made from.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(crate) struct State {
     access: Arc<SharedAccess>,
     /// `None` where there is no configuration to read again.
     reloader: Option<Arc<Reloader>>,
+    /// `None` where there is no program to start again.
+    upgrader: Option<Upgrader>,
     gate: Gate,
 }
 
@@ -60,6 +65,7 @@ impl State {
         proxy: Control,
         ready: Arc<Readiness>,
         reloader: Option<Arc<Reloader>>,
+        upgrader: Option<Upgrader>,
     ) -> Self {
         Self {
             metrics,
@@ -67,6 +73,7 @@ impl State {
             ready,
             access,
             reloader,
+            upgrader,
             gate: Gate::default(),
         }
     }

@@ -15,6 +15,7 @@ use crate::commands::manual::Page;
 use crate::commands::probe::Probe;
 use crate::commands::reload::Reload;
 use crate::commands::target::Target;
+use crate::commands::upgrade::Upgrade;
 use crate::config::{self, FileSource, FlagValue, Origin, Sources, parse_duration};
 use crate::version;
 
@@ -65,7 +66,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
     /// Run the proxy (the default)
-    Run,
+    Run {
+        /// Take the place of the lubdub that listens at handover.socket, without ending a pair
+        #[arg(long)]
+        take_over: bool,
+    },
     /// Show what lubdub does, with a backend and clients of its own, two of which freeze
     Demo {
         /// End after this time, such as 20s, instead of with Ctrl-C
@@ -102,6 +107,8 @@ pub(crate) enum Command {
     /// Have a running lubdub read its configuration again, as SIGHUP does
     #[command(after_help = RELOAD_HELP)]
     Reload(Reload),
+    /// Have a running lubdub replaced by the program on disk, as SIGUSR2 does; no pair ends
+    Upgrade(Upgrade),
     /// Say more about a warning of `check`, and what to do about it
     Explain {
         /// Its name; all of them, in a line each, without one

@@ -30,10 +30,10 @@ use self::guest::Guest;
 use self::narrator::{Ear, Narrator};
 use self::page::Page;
 use self::stage::{Manner, Person, Speaker, Stage};
-use crate::activation::Activation;
 use crate::commands::run::Running;
 use crate::config::{self, Config, FlagValue, Machine, Sources};
 use crate::logging;
+use lubdub_proxy::handover::Sockets;
 
 /// How often a side is pinged, and how long it has for a sign of life after that.
 const INTERVAL: &str = "800ms";
@@ -90,10 +90,12 @@ async fn play(narrator: &Arc<Narrator>, lasting: Option<Duration>) -> anyhow::Re
     let backend = Backend::bind(Arc::clone(&stage)).await?;
     let echo = backend.local_addr()?;
     tokio::spawn(backend.serve());
-    let running = Running::start(configuration(echo)?, Activation::default(), None)?;
+    let running = Running::start(configuration(echo)?, None, Sockets::default())?;
     let addresses = running.proxy.addresses();
     let (_, proxy) = addresses.first().context("the proxy does not listen")?;
-    let admin = running.admin.context("the admin listener is off")?;
+    let admin = running
+        .admin_address()
+        .context("the admin listener is off")?;
     narrator.write(&programme(*proxy, echo, admin, lasting));
 
     for person in Person::ALL {

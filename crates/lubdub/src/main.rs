@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod reload;
 mod service_manager;
+mod upgrade;
 mod version;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Options, Which};
 use commands::check::OnWarning;
 use config::{Config, Machine, Mistakes, Sources, Warnings};
+use upgrade::Start;
 
 /// Unlike the system's it gives back what a storm of handshakes has taken, and wastes less on what
 /// every pair keeps (docs/adr/0010).
@@ -57,8 +59,15 @@ fn main() -> ExitCode {
 /// Does what was asked.
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { command, options } = cli;
-    match command.unwrap_or(Command::Run) {
-        Command::Run => return commands::run::run(sources(options)),
+    match command.unwrap_or(Command::Run { take_over: false }) {
+        Command::Run { take_over } => {
+            let start = if take_over {
+                Start::TakeOver
+            } else {
+                Start::Alone
+            };
+            return commands::run::run(sources(options), start);
+        }
         Command::Demo { lasting } => demo::demo(lasting)?,
         Command::Check { deny_warnings } => {
             let on_warning = if deny_warnings {
@@ -83,6 +92,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             return commands::drain::drain(&drain, &sources);
         }
         Command::Reload(reload) => return commands::reload::reload(&reload, &sources(options)),
+        Command::Upgrade(upgrade) => commands::upgrade::upgrade(&upgrade, &sources(options))?,
         Command::Explain { warning } => output::print(&config::explanation(warning.as_deref()))?,
         Command::Completions { shell } => {
             output::print(&commands::completions::script(shell, Cli::command()))?;

@@ -12,6 +12,7 @@ use crate::certificates::Watch;
 use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
 use crate::logging::LogDial;
 use crate::service_manager::ServiceManager;
+use crate::upgrade::Upgrader;
 
 /// Reads the configuration again, from what it was read from at the start.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct Again {
     pub(crate) sources: Sources,
     pub(crate) log: LogDial,
     pub(crate) manager: Arc<ServiceManager>,
+    /// Has it upgraded, for what a reload cannot change.
+    pub(crate) upgrader: Upgrader,
 }
 
 /// What a reload has changed, or would change.
@@ -93,6 +96,7 @@ impl Reloader {
             sources,
             log,
             manager,
+            upgrader: _,
         } = again;
         Self {
             sources,

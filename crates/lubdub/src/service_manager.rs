@@ -109,7 +109,6 @@ impl ServiceManager {
     }
 
     /// The service is this process from now on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a hand-over calls it"))]
     pub(crate) fn main_pid(&self, pid: u32) {
         self.tell(&format!("MAINPID={pid}"));
     }

@@ -94,6 +94,10 @@ closed_enum! {
         Certificate = "certificate",
         /// In `lubdub_config_reloads_total`: how a reload ended.
         Reload = "outcome",
+        /// In `lubdub_handover_pairs_total`: into this process or out of it.
+        Way = "direction",
+        /// In `lubdub_handover_pairs_total`: what became of a pair.
+        Handover = "outcome",
     }
 }
 
@@ -295,6 +299,28 @@ closed_enum! {
     }
 }
 
+closed_enum! {
+    /// Which way a pair goes in a hand-over.
+    pub enum Way {
+        /// From the predecessor into this process.
+        In = "in",
+        /// Out of this process, to its successor.
+        Out = "out",
+    }
+}
+
+closed_enum! {
+    /// What became of a pair in a hand-over.
+    pub enum Handover {
+        /// It goes on in the successor.
+        Moved = "moved",
+        /// It goes on in the predecessor, which lingers for it.
+        Kept = "kept",
+        /// It was the successor's already, which could not go on with it.
+        Lost = "lost",
+    }
+}
+
 impl Label {
     /// Every value that the label can take; `None` if its values are given from outside: names
     /// from the configuration, or the build.
@@ -316,6 +342,8 @@ impl Label {
             Self::Direction => Some(Direction::VALUES),
             Self::Opcode => Some(OpcodeClass::VALUES),
             Self::Reload => Some(Reload::VALUES),
+            Self::Way => Some(Way::VALUES),
+            Self::Handover => Some(Handover::VALUES),
         }
     }
 }

@@ -12,7 +12,9 @@
 
 #![forbid(unsafe_code)]
 
+mod counts;
 mod handles;
+mod handovers;
 mod labels;
 mod names;
 mod process;
@@ -21,11 +23,15 @@ mod reference;
 mod reloads;
 mod table;
 
+pub use counts::Count;
 pub use handles::{
     BudgetMetrics, DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics,
     ProxyMetrics, RouteMetrics, SideMetrics, Unlogged, UpstreamMetrics,
 };
-pub use labels::{Cause, Class, Diagnosis, Label, OpcodeClass, Outcome, Pause, Reload, Value};
+pub use handovers::Handovers;
+pub use labels::{
+    Cause, Class, Diagnosis, Handover, Label, OpcodeClass, Outcome, Pause, Reload, Value, Way,
+};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use names::{InvalidNames, Names, NamesInUse};
 pub use process::PROCESS;

@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{
 };
 
 use crate::handles::{ListenerMetrics, ProxyMetrics, RouteMetrics, Unlogged, UpstreamMetrics};
+use crate::handovers::Handovers;
 use crate::labels::{Label, Reload};
 use crate::names::{InvalidNames, Known, Names, NamesInUse};
 use crate::process::{PROCESS, ProcessMetrics};
@@ -35,6 +36,7 @@ pub struct Metrics {
     proxy: Arc<ProxyMetrics>,
     draining: Gauge,
     reloads: Reloads,
+    handovers: Handovers,
     log_lines_dropped: Counter,
     refusals_not_logged: Unlogged,
     samplers: Samplers,
@@ -91,6 +93,7 @@ impl Metrics {
         let draining = scope.gauge(&table::DRAINING);
         let log_lines_dropped = scope.counter(&table::LOG_LINES_DROPPED);
         let refusals_not_logged = Unlogged::register(&scope);
+        let handovers = Handovers::register(&scope);
         let reloads = Reloads::register(&scope);
 
         Ok(Self {
@@ -101,6 +104,7 @@ impl Metrics {
             proxy,
             draining,
             reloads,
+            handovers,
             log_lines_dropped,
             refusals_not_logged,
             samplers: Samplers::default(),
@@ -204,6 +208,11 @@ impl Metrics {
         self.reloads.count(outcome, now);
     }
 
+    /// How hand-overs went.
+    pub fn handovers(&self) -> &Handovers {
+        &self.handovers
+    }
+
     /// Lines of the log that nobody will read.
     pub fn log_lines_dropped(&self) -> &Counter {
         &self.log_lines_dropped
@@ -221,17 +230,30 @@ impl Metrics {
     /// with the number of routes: nothing for a thread that has pairs to serve.
     #[must_use]
     pub fn render(&self) -> String {
-        self.process.collect(&self.recorder);
-        for sample in self.samplers.lock().iter() {
-            sample();
-        }
-        let text = self.handle.render();
+        let text = self.render_all();
         let known = self.known();
         if !known.has_absent() {
             return text;
         }
         let in_use = self.users.lock().as_ref().map(|names| names());
         known.without_absent(&text, &in_use.unwrap_or_default())
+    }
+
+    /// The same, with the names that are not configured any more.
+    pub(crate) fn render_all(&self) -> String {
+        self.process.collect(&self.recorder);
+        for sample in self.samplers.lock().iter() {
+            sample();
+        }
+        self.handle.render()
+    }
+
+    pub(crate) fn recorder(&self) -> &PrometheusRecorder {
+        &self.recorder
+    }
+
+    pub(crate) fn knows<T>(&self, ask: impl FnOnce(&Known) -> T) -> T {
+        ask(&self.known())
     }
 
     /// Moves the observations of histograms into their buckets.
@@ -323,7 +345,7 @@ impl<'a> Scope<'a> {
 }
 
 /// Required by the recorder's interface, and not looked at by this recorder.
-const METADATA: Metadata<'static> = Metadata::new("lubdub", Level::INFO, None);
+pub(crate) const METADATA: Metadata<'static> = Metadata::new("lubdub", Level::INFO, None);
 
 /// A recorder that knows the help text and the buckets of every declared metric.
 ///

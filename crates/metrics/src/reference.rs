@@ -36,12 +36,17 @@ fn write_page(page: &mut String) -> Result {
     write_values(page, "Label", Label::VALUES)?;
     for label in Label::ALL {
         if let Some(values) = label.values() {
-            let of = if label == Label::Reload {
-                " of reloads"
-            } else {
-                ""
+            let of = match label {
+                Label::Reload => " of reloads",
+                Label::Way | Label::Handover => " of hand-overs",
+                _ => "",
             };
-            writeln!(page, "\n### Values of `{label}`{of}\n")?;
+            writeln!(
+                page,
+                "
+### Values of `{label}`{of}
+"
+            )?;
             write_values(page, "Value", values)?;
         }
     }

@@ -283,6 +283,16 @@ table! {
         &[],
         "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
     );
+    HANDOVER_PAIRS = Metric::counter(
+        "lubdub_handover_pairs_total",
+        &[Label::Way, Label::Handover],
+        "Pairs in hand-overs from one process to the next, by what became of them.",
+    );
+    LINGERING_PAIRS = Metric::gauge(
+        "lubdub_lingering_pairs",
+        &[],
+        "Pairs that could not be handed over and go on in earlier processes; lubdub_pairs leaves them out.",
+    );
 }
 
 // === impl Metric ===

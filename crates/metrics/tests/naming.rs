@@ -69,6 +69,8 @@ fn rows_are_those_of_the_design_in_its_order() {
             "log_lines_dropped_total",
             "refusals_not_logged_total",
             "drain_remaining_pairs",
+            "handover_pairs_total",
+            "lingering_pairs",
         ]
     );
 }

@@ -140,6 +140,15 @@ impl Admission {
         })
     }
 
+    /// A place for a pair that another process let in: it counts, and is never refused.
+    pub(crate) fn adopt(&self, route: &RouteState, source: IpAddr) -> PairPermit {
+        PairPermit {
+            _process: self.pairs.take_beyond(),
+            _route: route.pairs.take_beyond(),
+            _source: self.sources.take_beyond(source).map(Box::new),
+        }
+    }
+
     /// Writes down what is used.
     pub(crate) fn sample(&self, metrics: &ProxyMetrics) {
         self.handshakes.sample(&metrics.handshakes);
@@ -175,10 +184,21 @@ impl Refusal {
 impl Sources {
     /// A place, if there is one; `None` where there is no limit.
     fn take(self: &Arc<Self>, source: IpAddr) -> Result<Option<SourcePermit>, Refusal> {
-        let most = self.most.load(Relaxed);
-        if most == usize::MAX {
-            return Ok(None);
+        match self.most.load(Relaxed) {
+            usize::MAX => Ok(None),
+            most => self.take_of(source, most).map(Some),
         }
+    }
+
+    /// A place, also where there is none; `None` where there is no limit.
+    fn take_beyond(self: &Arc<Self>, source: IpAddr) -> Option<SourcePermit> {
+        match self.most.load(Relaxed) {
+            usize::MAX => None,
+            _ => self.take_of(source, usize::MAX).ok(),
+        }
+    }
+
+    fn take_of(self: &Arc<Self>, source: IpAddr, most: usize) -> Result<SourcePermit, Refusal> {
         let source = network(source);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(source).or_default();
@@ -186,10 +206,10 @@ impl Sources {
             return Err(Refusal::Source);
         }
         *count += 1;
-        Ok(Some(SourcePermit {
+        Ok(SourcePermit {
             sources: Arc::clone(self),
             source,
-        }))
+        })
     }
 }
 

@@ -107,6 +107,14 @@ impl Budget {
         self.free.available_permits() > 0
     }
 
+    /// A place, also where there is none, for who was let in elsewhere. The next that come back make up
+    /// for it.
+    pub(crate) fn take_beyond(self: &Arc<Self>) -> Permit {
+        let any = usize::MAX / 4;
+        while !self.try_occupy_beyond(any) {}
+        Permit(Arc::clone(self))
+    }
+
     /// Waits for a place; those who wait are served in their order.
     pub(crate) async fn take(self: &Arc<Self>) -> Permit {
         if !self.try_occupy() {

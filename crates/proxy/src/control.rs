@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::drain::{DrainError, Progress, Selection};
+use crate::handover::Ask;
 use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::worker::Crew;
@@ -70,9 +71,24 @@ impl Control {
         selection: Selection,
         spread: Option<Duration>,
     ) -> Result<Progress, DrainError> {
-        let mut terms = self.shared.generation.load().general.drain;
+        let shared = &self.shared;
+        if shared.changing.is_under_way() || shared.leaving.is_cancelled() {
+            return Err(DrainError::HandingOver);
+        }
+        let mut terms = shared.generation.load().general.drain;
         terms.spread = spread.unwrap_or(terms.spread);
-        self.shared.drains.start(selection, terms)
+        let text = |name: &Option<Arc<str>>| name.as_deref().map(str::to_owned);
+        let ask = Ask::Drain {
+            route: text(&selection.route),
+            upstream: text(&selection.upstream),
+            listener: text(&selection.listener),
+            older_than_ms: selection.older_than.map(millis),
+            spread_ms: millis(terms.spread),
+        };
+        let progress = shared.drains.start(selection, terms)?;
+        // Pairs that linger in earlier processes are meant as well.
+        shared.lingerers.ask(&ask);
+        Ok(progress)
     }
 
     /// Calls a drain off: who was not told yet goes on.
@@ -80,7 +96,9 @@ impl Control {
     /// # Errors
     /// If there is none, or it belongs to the end of the process.
     pub fn call_off_drain(&self) -> Result<Progress, DrainError> {
-        self.shared.drains.call_off()
+        let progress = self.shared.drains.call_off()?;
+        self.shared.lingerers.ask(&Ask::CallOffDrain);
+        Ok(progress)
     }
 
     /// What is known of the latest drain.
@@ -94,4 +112,8 @@ impl Control {
     pub fn is_drained(&self) -> bool {
         self.shared.drains.is_whole()
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

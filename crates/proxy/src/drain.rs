@@ -90,6 +90,9 @@ pub enum DrainError {
     /// A whole one stands until it is called off.
     #[error("all of lubdub is drained already, by drain {0}; call it off first (cancel)")]
     Whole(u64),
+    /// Another process takes over.
+    #[error("lubdub is being handed over to a new process; ask that one")]
+    HandingOver,
     /// The process is about to end.
     #[error("lubdub was told to stop and is ending; that cannot be changed any more")]
     Ending,
@@ -121,6 +124,13 @@ impl Drains {
     /// Whether all of the proxy is drained, or about to be.
     pub(crate) fn is_whole(&self) -> bool {
         self.lock().as_ref().is_some_and(Course::stands)
+    }
+
+    /// The drain that is under way, or stands.
+    pub(crate) fn stands_in_the_way(&self) -> Option<u64> {
+        let latest = self.lock();
+        let course = latest.as_ref().filter(|course| course.make_way().is_err());
+        course.map(|course| course.id)
     }
 
     /// Begins a drain, on the runtime of who calls.

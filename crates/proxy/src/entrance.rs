@@ -24,6 +24,8 @@ pub(crate) struct Entrance {
 pub(crate) struct Place(Arc<Entrance>);
 
 impl Entrance {
+    const ANY: usize = usize::MAX / 4;
+
     /// A place, if there is one now.
     pub(crate) fn try_place(self: &Arc<Self>) -> Option<Place> {
         self.connections.try_occupy().then(|| self.occupied())
@@ -39,6 +41,12 @@ impl Entrance {
     pub(crate) fn try_place_beyond(self: &Arc<Self>, extra: usize) -> Option<Place> {
         let occupied = self.connections.try_occupy_beyond(extra);
         occupied.then(|| self.occupied())
+    }
+
+    /// A place, also where there is none, for who was let in elsewhere.
+    pub(crate) fn place_beyond(self: &Arc<Self>) -> Place {
+        while !self.connections.try_occupy_beyond(Self::ANY) {}
+        self.occupied()
     }
 
     fn occupied(self: &Arc<Self>) -> Place {

@@ -13,11 +13,12 @@ mod control;
 mod drain;
 mod entrance;
 mod front;
-#[allow(dead_code)] // What the hand-over calls.
 mod frozen;
 mod generation;
+pub mod handover;
 mod http;
 mod idle;
+mod inherited;
 mod leg;
 mod live_terms;
 mod patience;
@@ -39,5 +40,5 @@ mod worker;
 
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
-pub use front::listeners::Sockets;
+pub use inherited::{Given, Inherited, NotListening};
 pub use proxy::{Drained, Proxy, StartError};

@@ -15,8 +15,11 @@ use tracing::{info, warn};
 use crate::admission::Admission;
 use crate::control::Control;
 use crate::drain::Drains;
-use crate::front::listeners::{Listeners, Sockets};
+use crate::front::gates::{Gate, Gates};
+use crate::front::listeners::Listeners;
 use crate::generation::{General, Generation};
+use crate::handover::{Ask, Changing};
+use crate::inherited::Inherited;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
 use crate::registry::{Order, Registry};
@@ -24,14 +27,14 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::succession::{OwnedNames, Successor};
 use crate::upstream::{Common, OwnAddresses};
-use crate::worker::Workers;
+use crate::worker::{Crew, Workers};
 
 /// A running proxy. It serves until [`Proxy::drain`] has ended it.
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
     workers: Workers,
-    listeners: Listeners,
+    listeners: Arc<Listeners>,
     /// What upstreams share.
     common: Common,
     /// One reload at a time.
@@ -69,6 +72,9 @@ pub enum StartError {
     /// It ends, and begins nothing new.
     #[error("lubdub is draining")]
     Draining,
+    /// Another process takes over, or has.
+    #[error("lubdub is being handed over to a new process; reload that one")]
+    HandingOver,
 }
 
 /// How a drain went.
@@ -92,18 +98,18 @@ impl Proxy {
     /// # Errors
     /// If an address cannot be bound or a thread not be started; then nothing is left running.
     pub fn start(settings: Settings, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
-        Self::start_on(settings, metrics, Sockets::new())
+        Self::start_with(settings, metrics, Inherited::default())
     }
 
-    /// The same, with sockets for some of the listeners that somebody else has bound, and listens on as
-    /// well: these are not bound again, and what waits in their accept queues at the end is left there.
+    /// The same, with listening sockets that were given to this process: a listener that finds its own
+    /// among them is not bound anew. Those that no listener wants are closed.
     ///
     /// # Errors
     /// As for [`Proxy::start`].
-    pub fn start_on(
+    pub fn start_with(
         settings: Settings,
         metrics: &Arc<Metrics>,
-        sockets: Sockets,
+        inherited: Inherited,
     ) -> Result<Self, StartError> {
         let admission = Admission::new(&settings.limits);
         let common = Common {
@@ -127,6 +133,10 @@ impl Proxy {
             own: Arc::clone(&common.own),
             registry,
             drains: Arc::new(drains),
+            gates: Gates::default(),
+            changing: Changing::default(),
+            lingerers: Arc::default(),
+            leaving: CancellationToken::new(),
             draining: CancellationToken::new(),
             cutting: CancellationToken::new(),
             metrics: Arc::clone(metrics),
@@ -148,13 +158,14 @@ impl Proxy {
         let proxy = Self {
             shared,
             workers,
-            listeners: Listeners::on(sockets),
+            listeners: Arc::new(Listeners::new(inherited)),
             common,
             reloading: Mutex::default(),
             stop: CancellationToken::new(),
             tasks,
         };
         proxy.reload(settings)?;
+        proxy.listeners.close_what_nobody_wants();
         let (shared, stop) = (Arc::clone(&proxy.shared), proxy.stop.clone());
         let crew = proxy.workers.crew();
         crew.on_duty(0).runtime().spawn(async move {
@@ -185,6 +196,9 @@ impl Proxy {
         if shared.draining.is_cancelled() {
             return Err(StartError::Draining);
         }
+        if self.is_leaving() {
+            return Err(StartError::HandingOver);
+        }
         let next = Successor::build(settings, shared, &self.common, &self.listeners, crew)?;
         Ok(next.take_effect(shared, &self.listeners, crew))
     }
@@ -200,6 +214,9 @@ impl Proxy {
             .unwrap_or_else(PoisonError::into_inner);
         if self.shared.draining.is_cancelled() {
             return Err(StartError::Draining);
+        }
+        if self.is_leaving() {
+            return Err(StartError::HandingOver);
         }
         self.listeners.plan(&settings.listeners)?;
         OwnedNames::of(settings).with(|names| self.shared.metrics.try_admit(names))?;
@@ -242,6 +259,38 @@ impl Proxy {
         self.workers.tasks()
     }
 
+    /// Whether another process takes over, or has.
+    fn is_leaving(&self) -> bool {
+        self.shared.changing.is_under_way() || self.shared.leaving.is_cancelled()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn listeners(&self) -> &Arc<Listeners> {
+        &self.listeners
+    }
+
+    /// Who has the pairs.
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        self.workers.crew()
+    }
+
+    /// Leaves the listeners to another process, and waits until all that is left here has come to its own
+    /// end: pairs, and answers under way.
+    pub async fn stand_down(&self) {
+        self.shared.gates.set_gate(Gate::GivenUp);
+        self.shared.leaving.cancel();
+        self.everyone_gone().await;
+    }
+
+    /// Waits until no connection and no pair is left. Nobody may come in any more.
+    pub(crate) async fn everyone_gone(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// Ends the proxy: keeps accepting for `drain.delay`, then closes the listeners, says farewell
     /// to every pair over `drain.spread`, and cuts what is left after `drain.timeout`.
     ///
@@ -249,6 +298,8 @@ impl Proxy {
     pub async fn drain(&self) -> Drained {
         let terms = self.shared.generation.load().general.drain;
         self.shared.drains.begin_last(terms);
+        // Earlier processes that linger end with it.
+        self.shared.lingerers.ask(&Ask::End);
         info!(pairs = self.shared.registry.len(), "draining");
         sleep(terms.delay).await;
         // Whoever is still let in meets a proxy that drains, and is told so.

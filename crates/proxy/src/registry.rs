@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -186,7 +187,6 @@ impl Registry {
 
     /// A pair that has its number from another process; new ones are numbered above. `None` if it is
     /// here already.
-    #[allow(dead_code)] // What the hand-over calls.
     pub(crate) fn adopt(
         self: &Arc<Self>,
         id: PairId,
@@ -231,6 +231,26 @@ impl Registry {
         }
     }
 
+    /// Some pairs with numbers above this one, in their order.
+    pub(crate) fn behind(&self, id: PairId, most: usize) -> Vec<Arc<PairEntry>> {
+        let pairs = self.lock();
+        let behind = pairs.range((Bound::Excluded(id), Bound::Unbounded));
+        behind
+            .take(most)
+            .map(|(_, pair)| Arc::clone(pair))
+            .collect()
+    }
+
+    /// The highest number that a pair had.
+    pub(crate) fn last(&self) -> u64 {
+        self.next.load(Relaxed)
+    }
+
+    /// New pairs have numbers above this one.
+    pub(crate) fn number_from(&self, last: u64) {
+        self.next.fetch_max(last, Relaxed);
+    }
+
     /// Tells every live pair.
     pub(crate) fn order_all(&self, order: Order) {
         self.order_those(order, |_| true);
@@ -253,7 +273,6 @@ impl Registry {
 
     /// Asks these pairs to stand still and to give themselves up. Each answers once, whatever becomes of
     /// it; all answers go to who has asked last.
-    #[allow(dead_code)] // What the hand-over calls.
     pub(crate) fn freeze<'a>(
         &self,
         pairs: impl IntoIterator<Item = &'a Arc<PairEntry>>,
@@ -267,7 +286,6 @@ impl Registry {
     }
 
     /// Nobody waits for answers any more.
-    #[allow(dead_code)] // What the hand-over calls.
     pub(crate) fn forget_freezer(&self) {
         *self.freezer() = None;
     }

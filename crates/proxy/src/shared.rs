@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::drain::Drains;
+use crate::front::gates::Gates;
 use crate::generation::Generation;
+use crate::handover::{Changing, Lingerers};
 use crate::idle::IdleConnections;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
@@ -37,6 +39,15 @@ pub(crate) struct Shared {
     /// Where connections to upstreams must not lead.
     pub(crate) own: Arc<OwnAddresses>,
     pub(crate) registry: Arc<Registry>,
+    /// The listening sockets.
+    pub(crate) gates: Gates,
+    /// Whether a hand-over is under way.
+    pub(crate) changing: Changing,
+    /// Earlier processes that go on with what could not be handed over.
+    pub(crate) lingerers: Arc<Lingerers>,
+    /// Another process has the listeners: connections end with the exchange under way, unless that is
+    /// an upgrade.
+    pub(crate) leaving: CancellationToken,
     pub(crate) drains: Arc<Drains>,
     /// The last drain: no new pairs, and connections end with the exchange under way.
     pub(crate) draining: CancellationToken,
@@ -87,6 +98,8 @@ impl Shared {
     /// Writes down what is kept as plain numbers.
     pub(crate) fn sample(&self) {
         let metrics = self.metrics.proxy();
+        let lingering = u32::try_from(self.lingerers.pairs()).unwrap_or(u32::MAX);
+        self.metrics.handovers().lingering.set(lingering);
         self.admission.sample(metrics);
         let remaining = u32::try_from(self.drains.remaining()).unwrap_or(u32::MAX);
         metrics.drain_remaining_pairs.set(remaining);

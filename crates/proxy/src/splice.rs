@@ -39,7 +39,6 @@ use std::time::{Duration, Instant};
 use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
-#[allow(unused_imports)] // What the hand-over calls.
 pub(crate) use self::frozen::NewHome;
 use self::parcel::Parcel;
 use self::tally::Tally;

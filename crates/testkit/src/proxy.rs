@@ -13,7 +13,7 @@ use lubdub_proxy::settings::{
     Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
     Settings, Terms, Upstream as UpstreamSettings,
 };
-use lubdub_proxy::{Drained, Proxy, Sockets};
+use lubdub_proxy::{Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
@@ -168,12 +168,13 @@ impl ProxyBox {
             revision: "test",
         };
         let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
-        let mut sockets = Sockets::new();
+        let sockets = Inherited::default();
         if let Some(socket) = &self.socket {
             let socket = socket.try_clone().expect("there is a descriptor");
-            sockets.insert("main".into(), socket);
+            let lent = sockets.lend(Some("main"), socket.into());
+            lent.expect("it listens");
         }
-        let proxy = Proxy::start_on(self.settings(upstream), &metrics, sockets)
+        let proxy = Proxy::start_with(self.settings(upstream), &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
         let [(_, address)] = proxy.addresses()[..] else {
             unreachable!("there is one listener");

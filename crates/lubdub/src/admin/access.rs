@@ -38,6 +38,8 @@ pub(crate) enum Proof {
 pub(crate) enum Needs {
     /// The token where one is set, and loopback where none is.
     LoopbackOrToken,
+    /// The token, always.
+    Token,
 }
 
 /// Why somebody may not.
@@ -94,6 +96,7 @@ impl Access {
     ) -> Result<Proof, Denied> {
         let is_enough = match needs {
             Needs::LoopbackOrToken => self.token.is_none(),
+            Needs::Token => false,
         };
         match self.check(peer, headers)? {
             Proof::Loopback if !is_enough => Err(Denied::NoToken),

@@ -59,6 +59,7 @@ pub(super) fn order(proxy: &Control, body: &[u8]) -> Answer {
             error @ (DrainError::UnderWay(_)
             | DrainError::Whole(_)
             | DrainError::Ending
+            | DrainError::HandingOver
             | DrainError::Nothing),
         ) => answer::text(StatusCode::CONFLICT, format!("{error}\n")),
     }

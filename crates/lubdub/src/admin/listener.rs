@@ -3,16 +3,19 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener as StdTcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lubdub_proxy::{Given, Inherited};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use super::State;
@@ -39,33 +42,24 @@ const BACKLOG: i32 = 128;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Admin {
-    /// Binds it, unless there is a socket already.
-    pub(crate) fn bind(
-        settings: &AdminSettings,
-        passed: Option<std::net::TcpListener>,
-        state: State,
-    ) -> io::Result<Self> {
-        let listener = match passed {
-            Some(socket) => {
-                socket.set_nonblocking(true)?;
-                TcpListener::from_std(socket)?
-            }
-            None => listen(settings)?,
-        };
+    /// Answers at `listener`, which listens already.
+    pub(crate) fn new(listener: StdTcpListener, state: State) -> io::Result<Self> {
         Ok(Self {
-            listener,
+            listener: TcpListener::from_std(listener)?,
             state: Arc::new(state),
         })
     }
 
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    pub(crate) async fn serve(self) {
+    /// Answers until `closing` is dropped; then what is being answered comes to its end.
+    pub(crate) async fn serve(self, mut closing: watch::Receiver<()>) {
         let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
+        let mut all = JoinSet::new();
         loop {
-            let (stream, peer) = match self.listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = closing.changed() => break,
+            };
+            let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     debug!(%error, "admin listener cannot accept");
@@ -73,20 +67,28 @@ impl Admin {
                     continue;
                 }
             };
+            while all.try_join_next().is_some() {}
             connections.retain(|connection| !connection.is_finished());
             if connections.len() == CONNECTIONS
                 && let Some(oldest) = connections.pop_front()
             {
                 oldest.abort();
             }
-            let connection = tokio::spawn(converse(Arc::clone(&self.state), stream, peer));
-            connections.push_back(connection.abort_handle());
+            let connection = converse(Arc::clone(&self.state), stream, peer, closing.clone());
+            connections.push_back(all.spawn(connection));
         }
+        drop(self.listener);
+        while all.join_next().await.is_some() {}
     }
 }
 
-fn listen(settings: &AdminSettings) -> io::Result<TcpListener> {
+/// Listens where `settings` say; with the socket that was given to this process, if one was.
+pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<StdTcpListener> {
     let address = settings.address;
+    if let Some(Given { socket, .. }) = given.take("admin", address)? {
+        socket.set_nonblocking(true)?;
+        return Ok(socket);
+    }
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -98,19 +100,32 @@ fn listen(settings: &AdminSettings) -> io::Result<TcpListener> {
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
-async fn converse(state: Arc<State>, stream: TcpStream, peer: SocketAddr) {
+async fn converse(
+    state: Arc<State>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut closing: watch::Receiver<()>,
+) {
     let service = service_fn(|request| {
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(state.answer(peer, request).await) }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(Reader::new(stream, READ_TIMEOUT)), service)
-        .await;
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .serve_connection(TokioIo::new(Reader::new(stream, READ_TIMEOUT)), service)
+    );
+    let served = tokio::select! {
+        served = served.as_mut() => served,
+        _ = closing.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
     if let Err(error) = served {
         debug!(client = %peer, %error, "admin connection ended with an error");
     }

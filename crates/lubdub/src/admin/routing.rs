@@ -11,7 +11,7 @@ use lubdub_proxy::registry::PairId;
 use super::access::{Denied, Needs};
 use super::answer::{Answer, answer, json, text, with};
 use super::body::BadBody;
-use super::{State, body, change, drain, pairs, reload};
+use super::{State, body, change, drain, pairs, reload, upgrade};
 
 /// What the path of a single pair begins with; its number follows.
 const PAIR: &str = "/api/v1/pairs/";
@@ -26,6 +26,7 @@ enum Resource {
     Pair,
     Drain,
     Reload,
+    Upgrade,
 }
 
 /// What is asked of it.
@@ -48,6 +49,7 @@ impl Resource {
             "/api/v1/pairs" => Self::Pairs,
             "/api/v1/drain" => Self::Drain,
             "/api/v1/reload" => Self::Reload,
+            "/api/v1/upgrade" => Self::Upgrade,
             path if path.starts_with(PAIR) => Self::Pair,
             _ => return None,
         })
@@ -58,7 +60,7 @@ impl Resource {
         match self {
             Self::Metrics | Self::Live | Self::Ready | Self::Pairs | Self::Pair => "GET, HEAD",
             Self::Drain => "GET, HEAD, POST",
-            Self::Reload => "POST",
+            Self::Reload | Self::Upgrade => "POST",
         }
     }
 
@@ -72,7 +74,17 @@ impl Resource {
 
     /// What a change of it takes.
     fn needs(self) -> Needs {
-        Needs::LoopbackOrToken
+        match self {
+            // A program is started.
+            Self::Upgrade => Needs::Token,
+            Self::Metrics
+            | Self::Live
+            | Self::Ready
+            | Self::Pairs
+            | Self::Pair
+            | Self::Drain
+            | Self::Reload => Needs::LoopbackOrToken,
+        }
     }
 }
 
@@ -96,12 +108,14 @@ impl State {
                 Resource::Live => text(StatusCode::OK, "alive\n"),
                 Resource::Ready if self.is_ready() => text(StatusCode::OK, "ready\n"),
                 Resource::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-                Resource::Pairs | Resource::Pair | Resource::Drain | Resource::Reload => {
-                    match self.access.load().check(peer, request.headers()) {
-                        Ok(_) => self.guarded(resource, &request),
-                        Err(denied) => refusal(denied),
-                    }
-                }
+                Resource::Pairs
+                | Resource::Pair
+                | Resource::Drain
+                | Resource::Reload
+                | Resource::Upgrade => match self.access.load().check(peer, request.headers()) {
+                    Ok(_) => self.guarded(resource, &request),
+                    Err(denied) => refusal(denied),
+                },
             },
             Some(Asked::Change) => self.change(resource, peer, request).await,
             None => {
@@ -136,7 +150,11 @@ impl State {
                 }
             }
             Resource::Drain => json(&drain::describe(&self.proxy)),
-            Resource::Metrics | Resource::Live | Resource::Ready | Resource::Reload => {
+            Resource::Metrics
+            | Resource::Live
+            | Resource::Ready
+            | Resource::Reload
+            | Resource::Upgrade => {
                 unreachable!("these are for everybody, or only changed")
             }
         }
@@ -196,6 +214,10 @@ impl State {
                 ),
             },
             Resource::Drain => drain::order(&self.proxy, body),
+            Resource::Upgrade => match &self.upgrader {
+                Some(upgrader) => upgrade::order(upgrader, body).await,
+                None => text(StatusCode::CONFLICT, "there is no program to start again\n"),
+            },
             Resource::Metrics
             | Resource::Live
             | Resource::Ready

@@ -39,6 +39,14 @@ pub(crate) struct Asking {
     timeout: Duration,
 }
 
+impl Asking {
+    /// Waits at least so long for each answer.
+    pub(super) fn at_least(self, timeout: Duration) -> Self {
+        let timeout = self.timeout.max(timeout);
+        Self { timeout, ..self }
+    }
+}
+
 /// The admin listener of a lubdub that runs.
 #[derive(Debug)]
 pub(super) struct Admin {

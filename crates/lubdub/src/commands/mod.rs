@@ -10,6 +10,7 @@ pub(crate) mod probe;
 pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod target;
+pub(crate) mod upgrade;
 
 mod answer;
 mod ask;

@@ -1,49 +1,65 @@
-//! `lubdub run`: the proxy itself, from start to drain.
+//! `lubdub run`: the proxy itself, from its start to its end or to the process that takes its place.
 
-use std::collections::BTreeSet;
+mod ending;
+mod running;
+
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::Context as _;
-use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::{Drained, Proxy};
+use lubdub_proxy::handover::Departed;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use crate::activation::Activation;
-use crate::admin::{self, Admin, Readiness, SharedAccess};
-use crate::certificates::Watch;
+use self::ending::Ending;
+use self::running::Left;
+pub(crate) use self::running::Running;
+use crate::activation::{Activation, Unusable};
 use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Again, Purpose, Reloader};
 use crate::service_manager::ServiceManager;
-use crate::version;
+use crate::upgrade::{Others, Predecessor, Program, Socket, Start, Upgrades, Wanted};
 
-/// A proxy with all that belongs to it.
-pub(crate) struct Running {
-    pub(crate) proxy: Arc<Proxy>,
-    pub(crate) metrics: Arc<Metrics>,
-    /// Where the admin listener is, if there is one.
-    pub(crate) admin: Option<std::net::SocketAddr>,
-    ready: Arc<Readiness>,
-    reloader: Option<Arc<Reloader>>,
-    _certificates: Arc<Watch>,
+/// What the program begins with.
+struct Beginning {
+    sources: Sources,
+    config: Config,
+    program: Program,
+    /// Whose place it takes, if it does.
+    predecessor: Option<Predecessor>,
+    /// What was passed to it.
+    activation: Result<Activation, Unusable>,
 }
 
-/// Signals that end the program.
-struct Ending {
-    terminate: Signal,
-    interrupt: Signal,
+/// Why it serves no longer.
+enum Over {
+    /// It was told to stop.
+    Told,
+    /// Another process serves, and what could not go there stays.
+    HandedOver(Departed),
 }
-
-/// How often histogram samples are taken up; they pile up otherwise.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
-pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
-    let config = config::load(&sources, &Machine::probe())?;
+pub(crate) fn run(sources: Sources, start: Start) -> anyhow::Result<ExitCode> {
+    let program = Program::of_this_process();
+    let parent = Predecessor::that_started()?;
+    let config = match config::load(&sources, &Machine::probe()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            // It goes on, and can say why.
+            if let Some(parent) = parent {
+                parent.refuse(&mistakes.to_string());
+            }
+            return Err(mistakes.into());
+        }
+    };
+    let predecessor = match (parent, start) {
+        (Some(parent), _) => Some(parent),
+        (None, Start::TakeOver) => Some(Predecessor::that_listens(&config.handover)?),
+        (None, Start::Alone) => None,
+    };
     // Before there is another thread.
     let activation = Activation::from_environment();
     // To the end, which waits a little for who reads it.
@@ -54,10 +70,14 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
         info!(flag, replaced, "a flag replaces what is set elsewhere");
     }
     raise_file_limit();
-    let ran = activation
-        .map_err(anyhow::Error::from)
-        .and_then(|activation| run_logged(sources, config, activation, &log));
-    match ran {
+    let beginning = Beginning {
+        sources,
+        config,
+        program,
+        predecessor,
+        activation,
+    };
+    match run_logged(beginning, &log) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             error!(error = format!("{error:#}"), "lubdub cannot go on");
@@ -66,160 +86,137 @@ pub(crate) fn run(sources: Sources) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_logged(
-    sources: Sources,
-    config: Config,
-    activation: Activation,
-    log: &Log,
-) -> anyhow::Result<()> {
+fn run_logged(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(sources, config, activation, log))
+    runtime.block_on(serve(beginning, log))
 }
 
-async fn serve(
-    sources: Sources,
-    config: Config,
-    activation: Activation,
-    log: &Log,
-) -> anyhow::Result<()> {
+async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
+    let Beginning {
+        sources,
+        config,
+        program,
+        predecessor,
+        activation,
+    } = beginning;
+    let sockets = activation?.sockets(&config)?;
     // Before anything listens: a signal that comes early must not be lost.
     let mut ending = Ending::listen()?;
     let hangup = signal(SignalKind::hangup())?;
+    let mut upgrades = Upgrades::listen()?;
+    let handover = config.handover.clone();
     let manager = Arc::new(ServiceManager::from_environment());
     let again = Again {
         sources,
         log: log.dial(),
         manager: Arc::clone(&manager),
+        upgrader: upgrades.upgrader(),
     };
-    let running = Running::start(config, activation, Some(again))?;
+    let others = match predecessor {
+        Some(_) => Others::Replaced,
+        None => Others::Refused,
+    };
+    let (running, left) = match predecessor {
+        Some(it) => Running::take_over(config, again, it, &mut ending).await?,
+        None => (
+            Running::start(config, Some(again), sockets)?,
+            Left::Everything,
+        ),
+    };
     log.count_losses(&running.metrics);
+    match left {
+        Left::Everything => {}
+        Left::OwnPairs => return running.stand_down(&mut ending, &mut upgrades).await,
+        Left::Nothing => return running.end(&mut ending, &mut upgrades).await,
+    }
+    if let Some(path) = &handover.socket {
+        match Socket::bind(path, others) {
+            Ok(socket) => upgrades.listen_at(socket),
+            // There are pairs already, which are worth more.
+            Err(error) if others == Others::Replaced => {
+                let reason = format!("{error:#}");
+                warn!(reason, "no process can take over from outside");
+            }
+            Err(error) => return Err(error),
+        }
+    }
     if let Some(reloader) = running.reloader.clone() {
         tokio::spawn(reload_on(hangup, reloader));
     }
     manager.ready();
-    let proxy = running.proxy.control();
-    let service = async {
-        ending.wait().await;
+    let control = running.proxy.control();
+    let telling = async {
         tokio::select! {
-            drained = running.drain() => Ok(drained),
-            () = ending.wait() => Err(anyhow::anyhow!("ended at once by a second signal")),
+            never = manager.tell_of_pairs(&control) => match never {},
+            never = manager.tell_of_life(async || control.hear_workers().await) => match never {},
+        }
+    };
+    let mut telling = pin!(telling);
+    let over = tokio::select! {
+        over = until_over(&running, &program, &mut ending, &mut upgrades) => over?,
+        never = telling.as_mut() => match never {},
+    };
+    match over {
+        Over::HandedOver(departed) => {
+            manager.main_pid(departed.successor);
+            let limit = handover.linger;
+            running
+                .linger(departed, limit, &mut ending, &mut upgrades)
+                .await
+        }
+        Over::Told => tokio::select! {
+            ended = running.end(&mut ending, &mut upgrades) => ended,
             never = manager.tell_of_the_end() => match never {},
-        }
-    };
-    let drained = tokio::select! {
-        drained = service => drained?,
-        never = manager.tell_of_pairs(&proxy) => match never {},
-        never = manager.tell_of_life(async || proxy.hear_workers().await) => match never {},
-    };
-    if let Drained::Cut(pairs) = drained {
-        warn!(pairs, "pairs were cut");
-    }
-    info!("lubdub ends");
-    Ok(())
-}
-
-impl Running {
-    /// Starts the proxy and its admin listener. The configuration can be reloaded if `again` says how.
-    pub(crate) fn start(
-        config: Config,
-        mut activation: Activation,
-        again: Option<Again>,
-    ) -> anyhow::Result<Self> {
-        info!(
-            version = version::VERSION,
-            revision = version::REVISION,
-            "lubdub starts"
-        );
-        let settings = config.settings.clone();
-        let listeners: Vec<&str> = settings
-            .listeners
-            .iter()
-            .map(|listener| &*listener.name)
-            .collect();
-        let routes: Vec<&str> = settings.routes.iter().map(|route| &*route.name).collect();
-        let upstreams: BTreeSet<&str> = settings
-            .routes
-            .iter()
-            .map(|route| &*route.upstream.name)
-            .collect();
-        let upstreams: Vec<&str> = upstreams.into_iter().collect();
-        let build = BuildInfo {
-            version: version::VERSION,
-            revision: version::REVISION,
-        };
-        let names = Names {
-            listeners: &listeners,
-            routes: &routes,
-            upstreams: &upstreams,
-        };
-        let metrics = Arc::new(Metrics::new(build, names)?);
-        let workers = settings.workers;
-        let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
-            .context("cannot start the thread that watches certificates")?;
-        let sockets = activation.for_listeners(&settings.listeners);
-        let proxy = Arc::new(Proxy::start_on(settings, &metrics, sockets)?);
-        let certificates = Arc::new(certificates);
-        let admin = config.admin.clone();
-        let access = admin.as_ref().map(SharedAccess::new).map(Arc::new);
-        let reloader = again.map(|again| {
-            let (proxy, metrics) = (Arc::clone(&proxy), Arc::clone(&metrics));
-            let (certificates, access) = (Arc::clone(&certificates), access.clone());
-            let reloader = Reloader::new(again, config, proxy, metrics, certificates, access);
-            Arc::new(reloader)
-        });
-        let ready = Arc::<Readiness>::default();
-        let mut address = None;
-        if let (Some(settings), Some(access)) = (&admin, access) {
-            let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
-            let reloader = reloader.clone();
-            let state = admin::State::new(access, metrics, proxy.control(), ready, reloader);
-            let passed = activation.for_admin(settings);
-            let admin = Admin::bind(settings, passed, state)
-                .with_context(|| format!("admin cannot listen on {}", settings.address))?;
-            let bound = admin.local_addr()?;
-            address = Some(bound);
-            proxy.never_connect_to(bound);
-            info!(address = %bound, "admin listens");
-            tokio::spawn(admin.serve());
-        }
-        activation.tell_of_the_rest();
-        for (listener, address) in proxy.addresses() {
-            info!(%listener, %address, "listening");
-        }
-        info!(workers, "ready");
-        ready.set(true);
-        tokio::spawn(keep_up(Arc::clone(&metrics)));
-        Ok(Self {
-            proxy,
-            metrics,
-            admin: address,
-            ready,
-            reloader,
-            _certificates: certificates,
-        })
-    }
-
-    /// Ends the proxy.
-    pub(crate) async fn drain(&self) -> Drained {
-        self.ready.set(false);
-        self.proxy.drain().await
+            never = telling.as_mut() => match never {},
+        },
     }
 }
 
-impl Ending {
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+/// Serves, and makes the upgrades that are wanted.
+async fn until_over(
+    running: &Running,
+    program: &Program,
+    ending: &mut Ending,
+    upgrades: &mut Upgrades,
+) -> anyhow::Result<Over> {
+    loop {
+        let wanted = tokio::select! {
+            () = ending.wait() => return Ok(Over::Told),
+            wanted = upgrades.wanted() => wanted,
+        };
+        match carry_out(wanted, running, program, ending, upgrades).await? {
+            (Some(departed), true) => {
+                departed.stop_successor();
+                return Ok(Over::Told);
+            }
+            (Some(departed), false) => return Ok(Over::HandedOver(departed)),
+            (None, true) => return Ok(Over::Told),
+            (None, false) => {}
+        }
     }
+}
 
-    async fn wait(&mut self) {
+/// Has an upgrade made. Signals and others wait for its end. Says as well whether it was told to stop
+/// meanwhile.
+async fn carry_out(
+    wanted: Wanted,
+    running: &Running,
+    program: &Program,
+    ending: &mut Ending,
+    upgrades: &mut Upgrades,
+) -> anyhow::Result<(Option<Departed>, bool)> {
+    let mut upgrade = pin!(wanted.carry_out(running, program));
+    let mut told = false;
+    loop {
         tokio::select! {
-            _ = self.terminate.recv() => info!("told to stop by SIGTERM"),
-            _ = self.interrupt.recv() => info!("told to stop by SIGINT"),
+            departed = upgrade.as_mut() => return Ok((departed, told)),
+            () = ending.wait() => {
+                anyhow::ensure!(!told, "ended at once by a second signal");
+                told = true;
+            }
+            wanted = upgrades.wanted() => wanted.refuse_while_under_way(),
         }
     }
 }
@@ -231,14 +228,6 @@ async fn reload_on(mut hangup: Signal, reloader: Arc<Reloader>) {
         let reloader = Arc::clone(&reloader);
         // It has said what happened.
         let _ = spawn_blocking(move || reloader.reload(Purpose::Apply)).await;
-    }
-}
-
-async fn keep_up(metrics: Arc<Metrics>) {
-    let mut ticks = tokio::time::interval(UPKEEP);
-    loop {
-        ticks.tick().await;
-        metrics.upkeep();
     }
 }
 

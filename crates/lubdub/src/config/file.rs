@@ -15,18 +15,13 @@ use super::read;
 /// # Errors
 /// If it is none, or is relative and nothing is there: then the place is said where it was looked for.
 pub(super) fn path(leaf: &Leaf) -> Result<PathBuf, Wrong> {
-    let path = Path::new(read::text(&leaf.value)?);
-    if path.is_absolute() {
-        return Ok(path.to_owned());
+    let found = place(leaf)?;
+    if Path::new(read::text(&leaf.value)?).is_absolute() {
+        return Ok(found);
     }
-    let (found, begins) = match &leaf.origin {
-        Origin::File(file) => (
-            Path::new(file).with_file_name("").join(path),
-            "where the file is that names it",
-        ),
-        Origin::Default | Origin::Variable(_) | Origin::Flag(_) => {
-            (path.to_owned(), "in the working directory")
-        }
+    let begins = match &leaf.origin {
+        Origin::File(_) => "where the file is that names it",
+        Origin::Default | Origin::Variable(_) | Origin::Flag(_) => "in the working directory",
     };
     // What is there and cannot be looked at has a reason that is told when it is read.
     if found.try_exists().is_ok_and(|exists| !exists) {
@@ -36,6 +31,39 @@ pub(super) fn path(leaf: &Leaf) -> Result<PathBuf, Wrong> {
         )));
     }
     Ok(found)
+}
+
+/// The path that `leaf` names, whether something is there or not.
+///
+/// # Errors
+/// If it is none.
+pub(super) fn place(leaf: &Leaf) -> Result<PathBuf, Wrong> {
+    let path = Path::new(read::text(&leaf.value)?);
+    Ok(match &leaf.origin {
+        Origin::File(file) if path.is_relative() => Path::new(file).with_file_name("").join(path),
+        Origin::File(_) | Origin::Default | Origin::Variable(_) | Origin::Flag(_) => {
+            path.to_owned()
+        }
+    })
+}
+
+/// The path that `leaf` names for a unix socket.
+///
+/// # Errors
+/// If it is none, or longer than the kernel takes.
+pub(super) fn socket(leaf: &Leaf) -> Result<PathBuf, Wrong> {
+    /// `sun_path` of unix(7), with the zero at its end.
+    const MOST: usize = 107;
+    let path = place(leaf)?;
+    let len = path.as_os_str().len();
+    match len {
+        0 => Err(Wrong::new("must be a path, or \"off\"")),
+        _ if len > MOST => Err(Wrong(format!(
+            "is too long for a unix socket: {} has {len} bytes, and {MOST} are the most",
+            path.display()
+        ))),
+        _ => Ok(path),
+    }
 }
 
 /// Where `path` is, for messages.

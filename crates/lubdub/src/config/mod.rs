@@ -36,6 +36,8 @@ mod warning;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub admin: Option<AdminSettings>,
     /// What is logged and how.
     pub log: LogSettings,
+    /// How a new process takes over.
+    pub handover: HandoverSettings,
     /// The certificates of the listeners.
     pub certificates: Vec<CertificateSettings>,
     /// What will not do in practice.
@@ -93,6 +97,15 @@ pub(crate) struct AdminSettings {
     pub token: Option<Token>,
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.
     pub hosts: Vec<String>,
+}
+
+/// How a new process takes the place of this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HandoverSettings {
+    /// Where one from outside connects, if it can.
+    pub socket: Option<PathBuf>,
+    /// How long this one keeps what cannot be moved; `None`: to its end.
+    pub linger: Option<Duration>,
 }
 
 /// What is logged and how.
@@ -127,6 +140,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             settings: resolved.settings,
             admin: resolved.admin,
             log: resolved.log,
+            handover: resolved.handover,
             certificates: resolved.certificates,
             effective: tree,
         }),

@@ -55,6 +55,7 @@ table!(
         forwarded: Forwarded,
         admin: Admin,
         log: Log,
+        handover: Handover,
         runtime: Runtime,
     }
 );
@@ -192,6 +193,11 @@ table!(
         request: Option<Leaf>,
         refusals: Option<Leaf>,
     }
+);
+
+table!(
+    /// `handover`
+    Handover { socket: Option<Leaf>, linger: Option<Leaf> }
 );
 
 table!(

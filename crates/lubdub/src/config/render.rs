@@ -145,8 +145,18 @@ fn in_effect(leaf: &Leaf) -> Scalar {
             |_| leaf.value.clone(),
             |path| Scalar::Text(file::absolute(&path)),
         ),
+        Found::Key(key) if matches!(key.kind, Kind::SocketOrOff) && !is_off(&leaf.value) => {
+            file::place(leaf).map_or_else(
+                |_| leaf.value.clone(),
+                |path| Scalar::Text(file::absolute(&path)),
+            )
+        }
         Found::Key(_) | Found::Table | Found::Named | Found::Nothing => leaf.value.clone(),
     }
+}
+
+fn is_off(value: &Scalar) -> bool {
+    matches!(value, Scalar::Text(text) if text == "off")
 }
 
 /// Lines with comments behind them, all in one column.

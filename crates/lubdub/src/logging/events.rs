@@ -105,6 +105,56 @@ pub(crate) const EVENTS: &[Event] = &[
         &["listener", "certificate", "reason"],
         "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
     ),
+    warn(
+        "the upgrade has failed: lubdub goes on",
+        &["reason"],
+        "Every pair that had not moved yet goes on in this process, and connections are accepted here.",
+    ),
+    warn(
+        "a process that asks to take over is refused",
+        &["reason"],
+        "It connected to `handover.socket`, and may not.",
+    ),
+    warn(
+        "no process can take over from outside",
+        &["reason"],
+        "`handover.socket` cannot be listened at. Upgrades go on working.",
+    ),
+    warn(
+        "the hand-over broke off: the predecessor goes on, and this process ends with the pairs that it has",
+        &["predecessor", "reason"],
+        "The line of the new process; the old one says why in its own.",
+    ),
+    warn(
+        "the predecessor has died in the middle of the hand-over",
+        &["predecessor", "saved"],
+        "What had not moved yet is lost. `saved` pairs were on their way and go on here; this process serves.",
+    ),
+    warn(
+        "the successor of this process is lost; its own pairs go on",
+        &["successor", "reason"],
+        "What lingers here goes on to its end, and nobody counts it any more.",
+    ),
+    warn(
+        "the connection to an earlier process is lost; its pairs go on there",
+        &["predecessor", "reason"],
+        "What lingers there goes on to its end, and is not counted here any more.",
+    ),
+    warn(
+        "the successor asks for a drain that cannot be",
+        &["reason"],
+        "This process lingers. What it has goes on.",
+    ),
+    warn(
+        "a pair cannot go on",
+        &["pair", "error"],
+        "It was lost in a hand-over: the new process could not use its sockets.",
+    ),
+    warn(
+        "a listening socket was given to lubdub that no listener is configured for",
+        &["address"],
+        "It is closed.",
+    ),
     info(
         "lubdub starts",
         &["version", "revision"],
@@ -219,6 +269,56 @@ pub(crate) const EVENTS: &[Event] = &[
         "Somebody did not get what it asked for. At most `log.refusals` lines for each outcome; the next one says how many were left out.",
     ),
     info(
+        "told to upgrade by SIGUSR2",
+        &[],
+        "The program on disk is started, and takes over.",
+    ),
+    info(
+        "told to upgrade by an operator",
+        &[],
+        "The same by `lubdub upgrade` or `POST /api/v1/upgrade`; or only a check of the new program.",
+    ),
+    info(
+        "a new process asks to take over",
+        &["successor"],
+        "By `lubdub run --take-over`, at `handover.socket`.",
+    ),
+    info(
+        "hand-over begins",
+        &["successor", "version", "pairs"],
+        "The new process is there, and its configuration is good.",
+    ),
+    info(
+        "hand-over ends",
+        &["successor", "moved", "kept", "lasted_ms"],
+        "The new process serves. What could not move lingers here.",
+    ),
+    info(
+        "the successor is told to stop as well",
+        &["successor"],
+        "A signal to stop came in the middle of the hand-over.",
+    ),
+    info(
+        "lubdub lingers",
+        &["pairs", "successor"],
+        "This process ends with the last of these pairs, or after `handover.linger`.",
+    ),
+    info(
+        "taking over",
+        &["predecessor", "version", "listeners"],
+        "The line of the new process: it has the listening sockets.",
+    ),
+    info(
+        "taken over",
+        &["predecessor", "pairs", "refused", "lasted_ms"],
+        "The line of the new process: all has come that could.",
+    ),
+    info(
+        "an earlier process that lingered has ended",
+        &["predecessor", "pairs", "saved"],
+        "With so many pairs that were left, by what it said last.",
+    ),
+    info(
         "told to stop by SIGTERM",
         &[],
         "A second signal ends it at once.",
@@ -272,6 +372,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "pair opened",
         &["pair", "client", "route"],
         "A client has its 101.",
+    ),
+    debug(
+        "a pair stays",
+        &["pair", "reason"],
+        "It does not move in the hand-over.",
     ),
     debug(
         "ping written",

@@ -92,6 +92,10 @@ pub(crate) const FIELDS: &[Field] = &[
         "What to look at. After a lapse of a side that never answered a ping, that it never did.",
     ),
     number(
+        "kept",
+        "Pairs that stay with the old process in a hand-over.",
+    ),
+    number(
         "lapsed_after_ms",
         "For a lapse: how long the side had been silent.",
     ),
@@ -102,8 +106,10 @@ pub(crate) const FIELDS: &[Field] = &[
     number("late_ms", "How late the wake-up was."),
     number("lines", "How many lines are missing here."),
     text("listener", "The listener's configured name."),
+    number("listeners", "Listening sockets that came in a hand-over."),
     text("method", "The method of the request."),
     number("missed", "So many found no place."),
+    number("moved", "Pairs that moved in a hand-over."),
     text(
         "name",
         "Whose budget it is, where each upstream or route has its own; what whoever passed a socket calls it.",
@@ -133,8 +139,16 @@ pub(crate) const FIELDS: &[Field] = &[
     number("pairs", "How many pairs."),
     text("path", "What was asked for, at the admin listener."),
     number("places", "How many places it has."),
+    number(
+        "predecessor",
+        "The process id of the one whose place this process takes.",
+    ),
     text("reading", "`Paused` or `Resumed`."),
     text("reason", "Why, in words."),
+    number(
+        "refused",
+        "Pairs that the new process does not take; they stay with the old one.",
+    ),
     text("replaced", "What no longer counts."),
     text(
         "request",
@@ -146,6 +160,10 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     text("route", "The route's configured name."),
     number("rtt_us", "The round trip of this ping."),
+    number(
+        "saved",
+        "Pairs that were on their way when the old process died.",
+    ),
     text("see", "Where more is said."),
     text("setting", "The setting that it is about."),
     text("side", "`client` or `upstream`."),
@@ -155,6 +173,10 @@ pub(crate) const FIELDS: &[Field] = &[
     number(
         "status",
         "The status that the client got; left out if it got none.",
+    ),
+    number(
+        "successor",
+        "The process id of the one that takes the place of this process.",
     ),
     text("thread", "The name of the thread."),
     number("told", "How many pairs were told."),

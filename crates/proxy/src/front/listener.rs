@@ -15,12 +15,15 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::gates::Gate;
 use super::newcomer::{self, Newcomer};
 use crate::entrance::{Entrance, Place};
+use crate::inherited::{Given, Inherited};
 use crate::settings;
 use crate::shared::Shared;
 use crate::starvation::{STARVED, is_starvation};
@@ -29,7 +32,7 @@ use crate::worker::Crew;
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     address: SocketAddr,
     is_lent: bool,
 }
@@ -39,7 +42,7 @@ pub(crate) struct Bound {
 pub(crate) struct Acceptor {
     // Not the runtime's own listener: that would register each connection with the acceptor's
     // event queue, only to take it out again for the worker's.
-    socket: AsyncFd<TcpListener>,
+    socket: AsyncFd<Arc<TcpListener>>,
     /// What waits in its accept queue is not lost when it is closed here.
     is_lent: bool,
     /// The listener as it is now: a reload may change it.
@@ -52,7 +55,29 @@ impl Bound {
     /// there. The kernel caps it at `net.core.somaxconn`.
     const BACKLOG: i32 = 4096;
 
-    pub(crate) fn new(listener: &settings::Listener) -> io::Result<Self> {
+    /// The socket that was given to this process for it, or a new one.
+    pub(crate) fn new(listener: &settings::Listener, given: &Inherited) -> io::Result<Self> {
+        match given.take(&listener.name, listener.address)? {
+            Some(given) => Self::of(given),
+            None => Self::anew(listener),
+        }
+    }
+
+    fn of(given: Given) -> io::Result<Self> {
+        let Given { socket, is_lent } = given;
+        socket.set_nonblocking(true)?;
+        crate::socket::Socket::prepare(SockRef::from(&socket))?;
+        // On one that listens already this sets the backlog and nothing else.
+        SockRef::from(&socket).listen(Self::BACKLOG)?;
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket: Arc::new(socket),
+            address,
+            is_lent,
+        })
+    }
+
+    fn anew(listener: &settings::Listener) -> io::Result<Self> {
         let address = listener.address;
         let socket = Socket::new(
             Domain::for_address(address),
@@ -70,24 +95,9 @@ impl Bound {
         let socket = TcpListener::from(socket);
         let address = socket.local_addr()?;
         Ok(Self {
-            socket,
+            socket: Arc::new(socket),
             address,
             is_lent: false,
-        })
-    }
-
-    /// Takes a socket on which somebody else listens as well, and goes on to when lubdub has ended.
-    pub(crate) fn lent(socket: &TcpListener) -> io::Result<Self> {
-        let socket = socket.try_clone()?;
-        socket.set_nonblocking(true)?;
-        let listening = SockRef::from(&socket);
-        crate::socket::Socket::prepare(SockRef::from(&socket))?;
-        listening.listen(Self::BACKLOG)?;
-        let address = socket.local_addr()?;
-        Ok(Self {
-            socket,
-            address,
-            is_lent: true,
         })
     }
 
@@ -114,6 +124,9 @@ impl Acceptor {
     ) -> io::Result<Self> {
         let _within = runtime.enter();
         let is_lent = bound.is_lent;
+        let name = &entrance.load().listener.name;
+        let gates = &shared.gates;
+        gates.open(name, bound.address, is_lent, &bound.socket);
         #[expect(
             deprecated,
             reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
@@ -136,7 +149,12 @@ impl Acceptor {
     /// left to the next who accepts.
     pub(crate) async fn run(self, crew: Arc<Crew>, stop: CancellationToken) {
         let mut starved: Option<Instant> = None;
-        while let Some(accepted) = stop.run_until_cancelled(self.accept()).await {
+        let mut gate = self.shared.gates.gate();
+        while let Some(accepted) = stop.run_until_cancelled(self.accept_at(&mut gate)).await {
+            let Some(accepted) = accepted else {
+                // The socket is another process's, and who waits there as well.
+                return;
+            };
             match accepted {
                 Ok(newcomer) => self.hand_over(newcomer, &crew),
                 Err(error) if is_starvation(&error) => {
@@ -188,6 +206,22 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_starvation(&error) => tokio::time::sleep(STARVED).await,
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Waits for a connection while the gate is open; `None` when it was given up.
+    async fn accept_at(&self, gate: &mut watch::Receiver<Gate>) -> Option<io::Result<Newcomer>> {
+        loop {
+            let is_open = match *gate.borrow_and_update() {
+                Gate::Open => true,
+                Gate::Shut => false,
+                Gate::GivenUp => return None,
+            };
+            tokio::select! {
+                biased;
+                changed = gate.changed() => changed.ok()?,
+                accepted = self.accept(), if is_open => return Some(accepted),
             }
         }
     }

@@ -1,31 +1,29 @@
 //! The listeners that are open. They come and go with the generations; one whose address stays, stays open.
 
-use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use super::listener::{Acceptor, Bound};
 use crate::entrance::Entrance;
+use crate::inherited::Inherited;
 use crate::proxy::StartError;
 use crate::settings;
 use crate::shared::Shared;
 use crate::worker::Crew;
 
-/// Listening sockets that are there already, by the names of their listeners.
-pub type Sockets = BTreeMap<Arc<str>, TcpListener>;
-
 /// The listeners that are open.
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     open: Mutex<Vec<Open>>,
-    /// Sockets of somebody else's, for the listeners with these names.
-    lent: Sockets,
     /// Who accepts there.
     acceptors: TaskTracker,
+    /// What was given to this process.
+    inherited: Inherited,
 }
 
 /// A listener that is open.
@@ -69,10 +67,18 @@ enum Step {
 // === impl Listeners ===
 
 impl Listeners {
-    pub(crate) fn on(lent: Sockets) -> Self {
+    /// None yet; some may be among the sockets that were given to this process.
+    pub(crate) fn new(inherited: Inherited) -> Self {
         Self {
-            lent,
+            inherited,
             ..Self::default()
+        }
+    }
+
+    /// Closes the sockets that were given to this process and that no listener has taken.
+    pub(crate) fn close_what_nobody_wants(&self) {
+        for address in self.inherited.close() {
+            warn!(%address, "a listening socket was given to lubdub that no listener is configured for");
         }
     }
 
@@ -92,11 +98,9 @@ impl Listeners {
                 address: listener.address,
                 error,
             };
-            let bound = match self.lent.get(&listener.name) {
-                Some(socket) => Bound::lent(socket),
-                None => Bound::new(listener),
-            };
-            bound.map(Plan::Comes).map_err(wrong)
+            Bound::new(listener, &self.inherited)
+                .map(Plan::Comes)
+                .map_err(wrong)
         };
         wanted
             .iter()
@@ -185,6 +189,13 @@ impl Listeners {
             )
         };
         open.iter().map(named).collect()
+    }
+
+    /// The listener of this name as it is now.
+    pub(crate) fn entrance(&self, name: &str) -> Option<Arc<Entrance>> {
+        let open = self.open();
+        let entrances = open.iter().map(|open| open.entrance.load_full());
+        entrances.into_iter().find(|it| &*it.listener.name == name)
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {

@@ -171,7 +171,10 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
     let mut told = false;
     // A connection that has not said anything yet still gets its one answer.
     let mut drained = pin!(async {
-        shared.draining.cancelled().await;
+        tokio::select! {
+            () = shared.draining.cancelled() => {}
+            () = shared.leaving.cancelled() => {}
+        }
         clock.at_rest().await;
     });
     let mut gone = pin!(async {

@@ -81,7 +81,8 @@ pub(crate) async fn answer(
             plain::relay(&connection, &route, asker, request, exchange).await?
         }
     };
-    if connection.shared.is_draining() {
+    let shared = &connection.shared;
+    if shared.is_draining() || shared.leaving.is_cancelled() {
         return Ok(and_close(response));
     }
     Ok(response)

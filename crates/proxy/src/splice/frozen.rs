@@ -191,7 +191,6 @@ impl Splice {
     ///
     /// # Errors
     /// As `thaw`, but for what concerns the sockets.
-    #[allow(dead_code)] // What the hand-over calls.
     pub(crate) fn check(
         state: &PairState,
         terms: &Terms,
@@ -209,7 +208,6 @@ impl Splice {
     ///
     /// # Errors
     /// If no pair can have given this up, or the sockets cannot be used.
-    #[allow(dead_code)] // What the hand-over calls.
     pub(crate) fn thaw(
         state: PairState,
         sockets: PerSide<OwnedFd>,

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     UpstreamName,
     /// A file to read.
     File,
+    /// Where a unix socket is to be, or "off".
+    SocketOrOff,
     /// Any number of networks.
     Networks,
 }
@@ -63,7 +65,7 @@ impl Kind {
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
             Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::Networks => false,
+            Self::File | Self::SocketOrOff | Self::Networks => false,
         }
     }
 
@@ -94,6 +96,7 @@ impl Kind {
             Self::PathPrefix => "path",
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
+            Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
             Self::Networks => "list of networks",
         };
         words.to_owned()

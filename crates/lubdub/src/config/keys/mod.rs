@@ -22,7 +22,7 @@ pub(crate) use preset::{Literal, Preset};
 pub(crate) const NAME: &str = "NAME";
 
 /// All tables, in the order in which they are shown.
-pub(crate) static SECTIONS: [&Section; 18] = [
+pub(crate) static SECTIONS: [&Section; 19] = [
     &traffic::LISTEN,
     &traffic::TLS,
     &traffic::CERTIFICATE,
@@ -40,6 +40,7 @@ pub(crate) static SECTIONS: [&Section; 18] = [
     &traffic::FORWARDED,
     &process::ADMIN,
     &process::LOG,
+    &process::HANDOVER,
     &process::RUNTIME,
 ];
 

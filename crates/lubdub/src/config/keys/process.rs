@@ -75,6 +75,33 @@ pub(super) static LOG: Section = Section {
     ],
 };
 
+/// `handover`
+pub(super) static HANDOVER: Section = Section {
+    path: "handover",
+    about: "How a new process takes this one's place without ending a pair (`lubdub upgrade`, SIGUSR2).",
+    example: Example::Commented,
+    applies: Applies::Upgrade,
+    keys: &[
+        Key::new(
+            "socket",
+            Kind::SocketOrOff,
+            Preset::text("off"),
+            "a unix socket for `lubdub run --take-over`, or \"off\"",
+        )
+        .more(
+            "Only for a new process that is started from outside; an upgrade needs no socket. \
+             Who connects must have the same user id. Mode 0600.",
+        ),
+        Key::new(
+            "linger",
+            Kind::DurationOrOff,
+            Preset::text("off"),
+            "how long the old process keeps what cannot be moved; off: to its end",
+        )
+        .more("These are pairs with TLS on one of their sides, those that are ending, and those whose route is not there any more."),
+    ],
+};
+
 /// `runtime`
 pub(super) static RUNTIME: Section = Section {
     path: "runtime",

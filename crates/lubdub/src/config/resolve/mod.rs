@@ -24,7 +24,7 @@ use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
 use super::token::Token;
 use super::tree::Table;
-use super::{AdminSettings, LogSettings, file, read, url};
+use super::{AdminSettings, HandoverSettings, LogSettings, file, read, url};
 use address::Addresses;
 
 /// What a configuration says.
@@ -35,6 +35,8 @@ pub(crate) struct Resolved {
     pub admin: Option<AdminSettings>,
     /// To the log.
     pub log: LogSettings,
+    /// To the hand-over.
+    pub handover: HandoverSettings,
     /// The certificates of the listeners.
     pub certificates: Vec<CertificateSettings>,
 }
@@ -61,6 +63,7 @@ pub(crate) fn resolve(
     let drain = drain(&raw.drain, mistakes);
     let admin = process::admin(&raw.admin, &addresses, mistakes);
     let log = process::log(&raw.log, mistakes);
+    let handover = process::handover(&raw.handover, mistakes);
     let logging = process::logging(&raw.log, mistakes);
     addresses.refuse_overlaps(mistakes);
     circle::refuse(raw, &addresses, mistakes);
@@ -81,6 +84,7 @@ pub(crate) fn resolve(
         settings,
         admin: admin?,
         log: log?,
+        handover: handover?,
         certificates,
     })
 }

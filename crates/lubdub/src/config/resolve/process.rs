@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use lubdub_proxy::settings::Logging;
 
-use super::super::error::Mistakes;
+use super::super::error::{Mistakes, Wrong};
 use super::super::token::Token;
-use super::super::{AdminSettings, LogSettings, raw, read};
+use super::super::{AdminSettings, HandoverSettings, LogSettings, file, raw, read};
 use super::address::Addresses;
 use super::{load, take};
 
@@ -34,6 +34,25 @@ pub(super) fn admin_address(
     mistakes: &mut Mistakes,
 ) -> Option<Option<SocketAddr>> {
     take(&raw.address, read::address_or_off, mistakes)
+}
+
+/// The hand-over to the next process.
+pub(super) fn handover(raw: &raw::Handover, mistakes: &mut Mistakes) -> Option<HandoverSettings> {
+    let socket = match &raw.socket {
+        Some(leaf) => match read::text(&leaf.value) {
+            Ok("off") => Some(None),
+            _ => file::socket(leaf)
+                .map_err(|Wrong(wrong)| mistakes.wrong(leaf, wrong))
+                .ok()
+                .map(Some),
+        },
+        None => Some(None),
+    };
+    let linger = take(&raw.linger, read::duration_or_off, mistakes);
+    Some(HandoverSettings {
+        socket: socket?,
+        linger: linger?,
+    })
 }
 
 /// Only what opens it.

@@ -1,0 +1,287 @@
+//! Upgrades: another process takes the place of this one, and no pair ends.
+//!
+//! The next process is started by this one (SIGUSR2, or somebody asks for it), or from outside
+//! (`lubdub run --take-over`). How it goes on from there is [`lubdub_proxy::handover`].
+
+mod predecessor;
+mod program;
+mod socket;
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use lubdub_proxy::handover::{Departed, HandoverError, Offer};
+use tokio::process::Child;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+pub(crate) use predecessor::{Predecessor, Start};
+pub(crate) use program::Program;
+pub(crate) use socket::{Others, Socket};
+
+use crate::commands::run::Running;
+use crate::version;
+
+/// Whoever may have an upgrade made, and is told how it went.
+#[derive(Debug, Clone)]
+pub(crate) struct Upgrader(mpsc::Sender<Asked>);
+
+/// Waits for somebody to want an upgrade.
+#[derive(Debug)]
+pub(crate) struct Upgrades {
+    signal: Signal,
+    asked: mpsc::Receiver<Asked>,
+    upgrader: Upgrader,
+    socket: Option<Socket>,
+}
+
+/// Somebody wants an upgrade.
+#[derive(Debug)]
+pub(crate) enum Wanted {
+    /// By SIGUSR2.
+    Signal,
+    /// By an operator, who waits for the answer.
+    Asked(Asked),
+    /// By a process that is there already.
+    Outside(socket::Caller),
+}
+
+/// What an operator asks for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Whether the new program only has to check its configuration, and nothing is handed over.
+    only_check: bool,
+    answer: oneshot::Sender<Result<Upgraded, String>>,
+}
+
+/// How an upgrade went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Upgraded {
+    /// The process that goes on; none after a mere check.
+    pub successor: Option<u32>,
+    /// So many pairs have moved.
+    pub moved: u64,
+    /// So many stay with this process.
+    pub kept: u64,
+}
+
+/// Why there is no upgrade.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(
+        "lubdub is process 1 of its container, whose end would end the new process too; \
+         start a new container beside this one instead and drain this one (docs/topics/changes.md)"
+    )]
+    Init,
+    #[error("an upgrade is under way already")]
+    UnderWay,
+    #[error("lubdub is draining")]
+    Draining,
+    #[error(
+        "another process has taken over from this one, which only ends what could not be moved; ask that one"
+    )]
+    Lingering,
+}
+
+/// How long it may take until it is known how a process ended that said nothing more.
+const END: Duration = Duration::from_secs(2);
+
+// === impl Upgrader ===
+
+impl Upgrader {
+    /// Has lubdub upgraded, or only the new program's configuration checked.
+    ///
+    /// # Errors
+    /// Why all is as it was.
+    pub(crate) async fn upgrade(&self, only_check: bool) -> Result<Upgraded, String> {
+        let (answer, answered) = oneshot::channel();
+        let asked = Asked { only_check, answer };
+        let ending = || Refused::Draining.to_string();
+        self.0.send(asked).await.map_err(|_| ending())?;
+        answered.await.map_err(|_| ending())?
+    }
+}
+
+// === impl Upgrades ===
+
+impl Upgrades {
+    /// Listens for SIGUSR2 from now on.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let (asks, asked) = mpsc::channel(4);
+        Ok(Self {
+            signal: signal(SignalKind::user_defined2())?,
+            asked,
+            upgrader: Upgrader(asks),
+            socket: None,
+        })
+    }
+
+    /// Listens for processes from outside as well.
+    pub(crate) fn listen_at(&mut self, socket: Socket) {
+        self.socket = Some(socket);
+    }
+
+    /// For those who may have an upgrade made.
+    pub(crate) fn upgrader(&self) -> Upgrader {
+        self.upgrader.clone()
+    }
+
+    /// Waits until somebody wants one. It can be dropped and called again.
+    pub(crate) async fn wanted(&mut self) -> Wanted {
+        let outside = async {
+            match &self.socket {
+                Some(socket) => socket.caller().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.signal.recv() => {
+                info!("told to upgrade by SIGUSR2");
+                Wanted::Signal
+            }
+            Some(asked) = self.asked.recv() => {
+                info!("told to upgrade by an operator");
+                Wanted::Asked(asked)
+            }
+            caller = outside => {
+                info!(successor = caller.pid, "a new process asks to take over");
+                Wanted::Outside(caller)
+            }
+        }
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// Does it. What comes back is what is left to do for this process, if another one goes on.
+    pub(crate) async fn carry_out(self, running: &Running, program: &Program) -> Option<Departed> {
+        let result = match &self {
+            _ if running.is_draining() => Err(Refused::Draining.into()),
+            Self::Asked(asked) if asked.only_check => program.check().await.map(|()| None),
+            Self::Signal | Self::Asked(_) => start(running, program).await.map(Some),
+            Self::Outside(caller) => hand_over_to(running, caller).await.map(Some),
+        };
+        let result = result.map_err(|error| format!("{error:#}"));
+        if let Err(reason) = &result {
+            failed(reason);
+        }
+        self.answer(result)
+    }
+
+    /// Says that it cannot be now: another upgrade is under way.
+    pub(crate) fn refuse_while_under_way(self) {
+        self.refuse(&Refused::UnderWay);
+    }
+
+    /// Says that another process has to be asked.
+    pub(crate) fn refuse_while_lingering(self) {
+        self.refuse(&Refused::Lingering);
+    }
+
+    /// Says that it cannot be any more.
+    pub(crate) fn refuse_while_draining(self) {
+        self.refuse(&Refused::Draining);
+    }
+
+    fn refuse(self, refused: &Refused) {
+        let reason = refused.to_string();
+        failed(&reason);
+        self.answer(Err(reason));
+    }
+
+    fn answer(self, result: Result<Option<Departed>, String>) -> Option<Departed> {
+        match (self, &result) {
+            (Self::Asked(asked), _) => {
+                let told = result
+                    .as_ref()
+                    .map(|departed| Upgraded::of(departed.as_ref()));
+                // Who asked may have gone.
+                let _ = asked.answer.send(told.map_err(Clone::clone));
+            }
+            (Self::Outside(caller), Err(reason)) => caller.refuse(reason),
+            (Self::Signal | Self::Outside(_), _) => {}
+        }
+        result.ok().flatten()
+    }
+}
+
+fn failed(reason: &str) {
+    warn!(reason, "the upgrade has failed: lubdub goes on");
+}
+
+/// Starts the new program, and hands over to it.
+async fn start(running: &Running, program: &Program) -> anyhow::Result<Departed> {
+    if std::process::id() == 1 {
+        return Err(Refused::Init.into());
+    }
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut child = program.start(theirs.into())?;
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let error = match hand_over(running, ours, pid).await {
+        Ok(departed) => return Ok(departed),
+        Err(error) => error,
+    };
+    let ended = match timeout(END, child.wait()).await {
+        Ok(status) => Some(program::written(status?)),
+        Err(_) => None,
+    };
+    match (error, ended) {
+        (error, Some(ended)) if error.is_end() && !error.is_in_the_middle() => anyhow::bail!(
+            "the new program has ended with {ended} before it took over; its standard error says why"
+        ),
+        (error, Some(ended)) => anyhow::bail!("{error} (the new program has ended with {ended})"),
+        (error, None) => {
+            leave(child, &error);
+            Err(error.into())
+        }
+    }
+}
+
+/// A new process that has not ended by itself. If it has pairs already, it knows that it has to end with
+/// the last of them; else it is of no use.
+fn leave(mut child: Child, error: &HandoverError) {
+    if !error.is_in_the_middle() {
+        // If it has ended meanwhile, that is what was wanted.
+        let _ = child.start_kill();
+    }
+    // So that nothing of it stays behind.
+    tokio::spawn(async move { child.wait().await });
+}
+
+async fn hand_over_to(running: &Running, caller: &socket::Caller) -> anyhow::Result<Departed> {
+    // A process that is not seen from here is in another container, and is not ended by this one's end.
+    if std::process::id() == 1 && caller.pid != 0 {
+        return Err(Refused::Init.into());
+    }
+    let stream = caller.stream.try_clone()?;
+    Ok(hand_over(running, stream, Some(caller.pid).filter(|pid| *pid > 0)).await?)
+}
+
+async fn hand_over(
+    running: &Running,
+    stream: UnixStream,
+    successor: Option<i32>,
+) -> Result<Departed, HandoverError> {
+    let offer = Offer {
+        stream,
+        successor,
+        program: version::VERSION.to_owned(),
+        admin: running.admin_socket()?,
+    };
+    running.proxy.hand_over(offer).await
+}
+
+// === impl Upgraded ===
+
+impl Upgraded {
+    fn of(departed: Option<&Departed>) -> Self {
+        Self {
+            successor: departed.map(|it| it.successor),
+            moved: departed.map_or(0, |it| it.moved),
+            kept: departed.map_or(0, |it| it.kept),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The program that an upgrade starts: what stands now where this process was started from.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::{env, io};
+
+use tokio::process::{Child, Command};
+
+/// What tells a new process that its standard input is a predecessor; the value is the predecessor's pid.
+pub(super) const PREDECESSOR: &str = "LUBDUB_PREDECESSOR";
+
+/// How this process was started. Nobody can change it from outside later.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    path: Result<PathBuf, NoProgram>,
+    arguments: Vec<OsString>,
+}
+
+/// Why it is not known what to start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoProgram {
+    #[error("lubdub was started without a name of its program")]
+    Nameless,
+    #[error(
+        "the program was started as {0:?}, and nothing of that name was in PATH then; start lubdub by an absolute path"
+    )]
+    NotFound(OsString),
+}
+
+// === impl Program ===
+
+impl Program {
+    /// Of this process, as things are at its start: names in PATH are looked up now, and relative paths
+    /// begin here. Links are not resolved: a new version is often a new target of one.
+    pub(crate) fn of_this_process() -> Self {
+        let mut arguments = env::args_os();
+        let name = arguments.next().unwrap_or_default();
+        Self {
+            path: locate(&name, env::var_os("PATH").as_deref()),
+            arguments: arguments.collect(),
+        }
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// If it was not found when this process started.
+    pub(crate) fn path(&self) -> Result<&Path, NoProgram> {
+        self.path.as_deref().map_err(Clone::clone)
+    }
+
+    /// Starts it with this process's own arguments and environment, and `predecessor` as its standard
+    /// input.
+    pub(super) fn start(&self, predecessor: OwnedFd) -> anyhow::Result<Child> {
+        let pid = std::process::id().to_string();
+        let mut command = self.command()?;
+        command
+            .args(&self.arguments)
+            .env(PREDECESSOR, pid)
+            .stdin(Stdio::from(predecessor));
+        Ok(command.spawn().map_err(|error| self.cannot(&error))?)
+    }
+
+    /// Has it check the configuration that it would start with.
+    ///
+    /// # Errors
+    /// What it says against it, or that it cannot be asked.
+    pub(super) async fn check(&self) -> anyhow::Result<()> {
+        let mut command = self.command()?;
+        // It may stand anywhere among the arguments, and stands for `run` as well.
+        let is_run = |argument: &&OsString| *argument == "run" || *argument == "--take-over";
+        let arguments = self.arguments.iter().filter(|it| !is_run(it));
+        command.arg("check").args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        let child = command.spawn().map_err(|error| self.cannot(&error))?;
+        let ended = child.wait_with_output().await?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&ended.stderr);
+        anyhow::bail!(
+            "its check says no ({}): {}",
+            written(ended.status),
+            said.trim()
+        )
+    }
+
+    fn command(&self) -> Result<Command, NoProgram> {
+        let mut command = Command::new(self.path()?);
+        command.env_clear().envs(environment(env::vars_os()));
+        Ok(command)
+    }
+
+    fn cannot(&self, error: &io::Error) -> anyhow::Error {
+        let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+        anyhow::anyhow!("{path} cannot be started: {error}")
+    }
+}
+
+/// What the next process inherits: all but what was meant for this one alone.
+fn environment(
+    own: impl Iterator<Item = (OsString, OsString)>,
+) -> impl Iterator<Item = (OsString, OsString)> {
+    own.filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        name != "WATCHDOG_PID" && !name.starts_with("LISTEN_") && name != PREDECESSOR
+    })
+}
+
+/// How a process ended, for messages.
+pub(super) fn written(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) => format!("exit code {code}"),
+        // "signal: 9 (SIGKILL)"
+        None => status.to_string(),
+    }
+}
+
+/// The absolute path of what `name` names to a shell.
+fn locate(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, NoProgram> {
+    if name.is_empty() {
+        return Err(NoProgram::Nameless);
+    }
+    let not_found = || NoProgram::NotFound(name.to_owned());
+    if name.as_encoded_bytes().contains(&b'/') {
+        return std::path::absolute(name).map_err(|_| not_found());
+    }
+    let folders = path.map(env::split_paths).into_iter().flatten();
+    let mut found = folders.map(|folder| folder.join(name));
+    let found = found
+        .find(|file| is_executable(file))
+        .ok_or_else(not_found)?;
+    std::path::absolute(found).map_err(|_| not_found())
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata()
+        .is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_up_in_path_and_a_path_is_made_absolute() {
+        let path = Some(OsStr::new("/nowhere:/bin:/usr/bin"));
+        let shell = locate(OsStr::new("sh"), path).unwrap();
+        assert!(shell.is_absolute() && shell.ends_with("sh"), "{shell:?}");
+        assert_eq!(
+            locate(OsStr::new("/opt/lubdub"), None).unwrap(),
+            Path::new("/opt/lubdub")
+        );
+        let here = locate(OsStr::new("./lubdub"), None).unwrap();
+        assert_eq!(here, env::current_dir().unwrap().join("lubdub"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_to_be_so() {
+        let wrong = locate(OsStr::new("no-such-program"), Some(OsStr::new("/bin")));
+        assert_eq!(wrong, Err(NoProgram::NotFound("no-such-program".into())));
+        assert_eq!(locate(OsStr::new(""), None), Err(NoProgram::Nameless));
+    }
+
+    #[test]
+    fn what_was_meant_for_this_process_alone_is_not_inherited() {
+        let own = [
+            "PATH",
+            "WATCHDOG_PID",
+            "WATCHDOG_USEC",
+            "NOTIFY_SOCKET",
+            "LISTEN_PID",
+            "LISTEN_FDS",
+            "LISTEN_FDNAMES",
+            PREDECESSOR,
+            "LUBDUB__LOG__LEVEL",
+        ];
+        let own = own.map(|name| (name.into(), "1".into()));
+        let inherited: Vec<_> = environment(own.into_iter()).map(|(name, _)| name).collect();
+        assert_eq!(
+            inherited,
+            [
+                "PATH",
+                "WATCHDOG_USEC",
+                "NOTIFY_SOCKET",
+                "LUBDUB__LOG__LEVEL"
+            ]
+        );
+    }
+}

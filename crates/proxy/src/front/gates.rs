@@ -1,0 +1,107 @@
+//! The listening sockets of this process together: whether connections are accepted, and how another
+//! process gets the sockets.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{fmt, io};
+
+use tokio::sync::watch;
+
+/// The listening sockets. They are closed by those who accept on them.
+pub(crate) struct Gates {
+    gate: watch::Sender<Gate>,
+    open: Mutex<Vec<Listening>>,
+}
+
+#[derive(Debug)]
+struct Listening {
+    name: Arc<str>,
+    address: SocketAddr,
+    is_lent: bool,
+    socket: Weak<TcpListener>,
+}
+
+/// Whether connections are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    /// Another process accepts, and may yet fail.
+    Shut,
+    /// The sockets are another process's for good.
+    GivenUp,
+}
+
+/// A listening socket for another process.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) name: Arc<str>,
+    pub(crate) address: SocketAddr,
+    /// Somebody else keeps it as well.
+    pub(crate) is_lent: bool,
+    pub(crate) socket: OwnedFd,
+}
+
+// === impl Gates ===
+
+impl Gates {
+    /// One more listening socket.
+    pub(crate) fn open(
+        &self,
+        name: &Arc<str>,
+        address: SocketAddr,
+        is_lent: bool,
+        socket: &Arc<TcpListener>,
+    ) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|it| it.socket.strong_count() > 0);
+        open.push(Listening {
+            name: Arc::clone(name),
+            address,
+            is_lent,
+            socket: Arc::downgrade(socket),
+        });
+    }
+
+    pub(crate) fn gate(&self) -> watch::Receiver<Gate> {
+        self.gate.subscribe()
+    }
+
+    pub(crate) fn set_gate(&self, gate: Gate) {
+        self.gate.send_replace(gate);
+    }
+
+    /// The sockets that are open, as other descriptors of the same.
+    pub(crate) fn give(&self) -> io::Result<Vec<Given>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.iter().filter_map(|it| {
+            let socket = it.socket.upgrade()?;
+            Some((it, socket))
+        });
+        open.map(|(it, socket)| {
+            Ok(Given {
+                name: Arc::clone(&it.name),
+                address: it.address,
+                is_lent: it.is_lent,
+                socket: socket.as_fd().try_clone_to_owned()?,
+            })
+        })
+        .collect()
+    }
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            gate: watch::Sender::new(Gate::Open),
+            open: Mutex::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Gates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gate = *self.gate.borrow();
+        f.debug_tuple("Gates").field(&gate).finish()
+    }
+}

@@ -1,0 +1,5 @@
+//! The batches through every death, and the connection through every cut.
+
+mod deaths;
+mod drivers;
+mod link;

@@ -1,0 +1,185 @@
+//! Listening sockets that were given to this process: by the one whose place it takes, or by whoever
+//! started it. A listener that finds its own among them is not bound anew.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use socket2::{SockRef, Type};
+
+/// The sockets that nobody has taken yet.
+#[derive(Debug, Default)]
+pub struct Inherited(Mutex<Vec<Socket>>);
+
+#[derive(Debug)]
+struct Socket {
+    name: Option<String>,
+    address: SocketAddr,
+    listener: TcpListener,
+    /// Whoever gave it keeps it as well.
+    is_lent: bool,
+}
+
+/// A socket for a listener.
+#[derive(Debug)]
+pub struct Given {
+    /// It listens.
+    pub socket: TcpListener,
+    /// Whoever gave it keeps it as well, and it outlives this process: what waits in its accept queue is not
+    /// lost with it.
+    pub is_lent: bool,
+}
+
+/// Why a descriptor is no listener's.
+#[derive(Debug, thiserror::Error)]
+pub enum NotListening {
+    /// It is something else.
+    #[error("it is no listening TCP socket")]
+    Other,
+    /// The operating system does not tell.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+// === impl Inherited ===
+
+impl Inherited {
+    /// One more socket, with the name that it was given under, if it was. Whoever gives it gives it up.
+    ///
+    /// # Errors
+    /// If it is no listening TCP socket.
+    pub fn add(&self, name: Option<&str>, socket: OwnedFd) -> Result<SocketAddr, NotListening> {
+        self.push(name, socket, false)
+    }
+
+    /// One more socket, which its giver keeps as well: it can be taken again and again.
+    ///
+    /// # Errors
+    /// If it is no listening TCP socket.
+    pub fn lend(&self, name: Option<&str>, socket: OwnedFd) -> Result<SocketAddr, NotListening> {
+        self.push(name, socket, true)
+    }
+
+    fn push(
+        &self,
+        name: Option<&str>,
+        socket: OwnedFd,
+        is_lent: bool,
+    ) -> Result<SocketAddr, NotListening> {
+        let asked = SockRef::from(&socket);
+        let is_listening = asked.is_listener()? && asked.r#type()? == Type::STREAM;
+        let address = asked.local_addr()?.as_socket();
+        let (true, Some(address)) = (is_listening, address) else {
+            return Err(NotListening::Other);
+        };
+        self.lock().push(Socket {
+            name: name.map(str::to_owned),
+            address,
+            listener: TcpListener::from(socket),
+            is_lent,
+        });
+        Ok(address)
+    }
+
+    /// The socket for the listener of this name and address. The address counts; the name does where the
+    /// port is the kernel's choice, and for what is lent: its giver says whose it is.
+    ///
+    /// # Errors
+    /// If there is no descriptor for one that is lent.
+    pub fn take(&self, name: &str, address: SocketAddr) -> io::Result<Option<Given>> {
+        let mut sockets = self.lock();
+        let is_named_so = |it: &Socket| it.name.as_deref() == Some(name);
+        let is_it = |it: &Socket| match address.port() {
+            0 => it.address.ip() == address.ip() && is_named_so(it),
+            _ => it.address == address,
+        };
+        let by_name = sockets.iter().position(|it| it.is_lent && is_named_so(it));
+        let Some(place) = by_name.or_else(|| sockets.iter().position(is_it)) else {
+            return Ok(None);
+        };
+        Ok(Some(if sockets[place].is_lent {
+            Given {
+                socket: sockets[place].listener.try_clone()?,
+                is_lent: true,
+            }
+        } else {
+            Given {
+                socket: sockets.swap_remove(place).listener,
+                is_lent: false,
+            }
+        }))
+    }
+
+    /// Closes those that nobody has taken, and tells where they were. What is lent stays.
+    pub fn close(&self) -> Vec<SocketAddr> {
+        let mut sockets = self.lock();
+        let left = sockets.extract_if(.., |it| !it.is_lent);
+        left.map(|it| it.address).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Socket>> {
+        // Nothing that is done under the lock leaves it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener() -> (OwnedFd, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener.into(), address)
+    }
+
+    #[test]
+    fn a_socket_goes_to_the_listener_of_its_address_and_only_once() {
+        let inherited = Inherited::default();
+        let ((one, first), (other, second)) = (listener(), listener());
+        inherited.add(Some("public"), one).unwrap();
+        inherited.add(None, other).unwrap();
+        let taken = inherited.take("anything", first).unwrap().unwrap();
+        assert_eq!(taken.socket.local_addr().unwrap(), first);
+        assert!(inherited.take("anything", first).unwrap().is_none());
+        assert_eq!(inherited.close(), [second]);
+    }
+
+    #[test]
+    fn where_the_kernel_chose_the_port_the_name_counts() {
+        let inherited = Inherited::default();
+        let (one, address) = listener();
+        inherited.add(Some("public"), one).unwrap();
+        let any = "127.0.0.1:0".parse().unwrap();
+        assert!(inherited.take("private", any).unwrap().is_none());
+        let taken = inherited.take("public", any).unwrap().unwrap();
+        assert_eq!(taken.socket.local_addr().unwrap(), address);
+    }
+
+    /// A listener may go with a reload and come again with another.
+    #[test]
+    fn what_is_lent_can_be_taken_again_by_its_name() {
+        let inherited = Inherited::default();
+        let (one, address) = listener();
+        inherited.lend(Some("public"), one).unwrap();
+        let elsewhere = "127.0.0.1:9".parse().unwrap();
+        for _ in 0..2 {
+            let taken = inherited.take("public", elsewhere).unwrap().unwrap();
+            assert_eq!(taken.socket.local_addr().unwrap(), address);
+            assert!(taken.is_lent);
+            assert!(inherited.close().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_does_not_listen_is_refused() {
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let datagram = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let inherited = Inherited::default();
+        for wrong in [one.into(), datagram.into(), file.into()] {
+            assert!(inherited.add(None, wrong).is_err());
+        }
+    }
+}
