@@ -3,6 +3,7 @@
 mod changes;
 mod drains;
 mod log;
+mod reloads;
 mod service;
 
 use std::fs;

@@ -128,21 +128,47 @@ async fn without_a_pool_every_request_has_a_connection_of_its_own() {
 /// A name that had moved was asked at its old address for as long as there was always something to ask.
 #[tokio::test]
 async fn a_connection_is_kept_no_longer_than_its_age_however_busy_it_is() {
+    const AGE: Duration = ms(300);
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.pool_age = ms(300))
+        .with(|proxy| proxy.pool_age = AGE)
         .start(&upstreams);
     let (mut client, mut first) = ask_anew(&proxy, &upstreams, &Request::get("/")).await;
-    client.ask(&Request::get("/")).await;
-    answer(&mut first, OK).await;
-    client.expect_answer(200).await;
-    // It is the age of the connection that is waited for.
-    tokio::time::sleep(ms(300)).await;
-    client.ask(&Request::get("/")).await;
-    let mut second = upstreams.accept().await;
-    answer(&mut second, OK).await;
-    client.expect_answer(200).await;
     first.expect_end().await;
+
+    // One that is busy when it comes of age carries nothing of what is asked behind that.
+    let get = Request::get("/").encode();
+    client.send([get.clone(), get].concat()).await;
+    let mut second = upstreams.accept().await;
+    second.expect_head().await;
+    second.expect_silence(AGE).await;
+    second.send(OK).await;
+    client.expect_answer(200).await;
+    second.expect_end().await;
+    let mut third = upstreams.accept().await;
+    answer(&mut third, OK).await;
+    client.expect_answer(200).await;
+}
+
+/// A connection that was kept behind younger ones ended when it was next looked after those: up to 30 s too late.
+#[tokio::test]
+async fn a_connection_ends_at_its_age_though_younger_ones_are_kept_longer() {
+    const AGE: Duration = ms(1600);
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.pool_age = AGE)
+        .start(&upstreams);
+    let mut busy = proxy.dial().connect().await;
+    busy.ask(&Request::get("/")).await;
+    let mut older = upstreams.accept().await;
+    older.expect_head().await;
+    older.expect_silence(AGE / 2).await;
+    let (_client, mut younger) = ask_anew(&proxy, &upstreams, &Request::get("/")).await;
+    older.send(OK).await;
+    busy.expect_answer(200).await;
+    older.expect_end().await;
+    younger.expect_silence(AGE / 8).await;
+    younger.expect_end().await;
 }
 
 /// A kept connection that the backend closed as it was used: 502.

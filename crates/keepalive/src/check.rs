@@ -4,9 +4,12 @@
 //! `check`), and an ordinary test that replays the committed corpus. What the machine should
 //! decide is not checked here but in `tests/sim`, which knows what the peers are up to.
 
+mod twins;
+
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use self::twins::Twins;
 use crate::{
     Enforce, Entropy, Evidence, Heartbeat, Jitter, Mode, Output, PerSide, PingPayload, Policy,
     PongVerdict, Reading, Side,
@@ -26,7 +29,7 @@ pub fn heartbeat_ops(data: &[u8]) {
 
 /// The machine, and what a driver would know about it.
 struct Bench {
-    heart: Heartbeat,
+    heart: Twins,
     now: Instant,
     legs: PerSide<Leg>,
     phase: Phase,
@@ -66,8 +69,9 @@ impl Bench {
         };
         let entropy = Entropy::from_bytes([next()?; Entropy::LEN]);
         let now = epoch();
+        let make = || Heartbeat::new(policies, entropy, now);
         Some(Self {
-            heart: Heartbeat::new(policies, entropy, now),
+            heart: Twins::new(make, policies, now),
             now,
             legs: PerSide::default(),
             phase: Phase::Beating,
@@ -104,6 +108,9 @@ impl Bench {
                 self.now += stalled;
             }
             10 if how == 2 => self.heart.handle_late_wake_up(self.now),
+            10 if how < 64 => self.heart.freeze(self.now),
+            10 if how < 128 => self.heart.set_policy(policies_of(how), self.now),
+            10 if how < 160 => self.heart.freeze_and_change(policies_of(how), self.now),
             _ => self.wake(),
         }
         assert!(self.heart.heap_size() <= Heartbeat::HEAP_MAX);
@@ -123,6 +130,7 @@ impl Bench {
             assert_eq!(self.phase, Phase::Beating, "nothing follows an end");
             match output {
                 Output::SendPing { side, payload } => {
+                    assert!(self.heart.is_pinged(side), "pings are off");
                     let place = Place::None;
                     let owed = self.legs[side].owed.replace(Owed { payload, place });
                     assert!(owed.is_none(), "one ping at a time");
@@ -184,6 +192,15 @@ fn payload_of(how: u8) -> Vec<u8> {
         0 => Vec::new(),
         1 => vec![how; 125],
         tail => vec![how; usize::from(tail)],
+    }
+}
+
+/// Other policies, off among them.
+fn policies_of(how: u8) -> PerSide<Policy> {
+    let of = |how: u8| policy([how.wrapping_mul(37), how % 29, how]).unwrap_or_default();
+    PerSide {
+        client: of(how),
+        upstream: of(how / 3),
     }
 }
 

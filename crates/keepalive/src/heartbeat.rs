@@ -11,7 +11,7 @@ pub use self::state::{HeartbeatState, InvalidState};
 use crate::chance::Chance;
 use crate::entropy::Entropy;
 use crate::ledger::{Answer, Ledger};
-use crate::moment::{Moment, Span};
+use crate::moment::{Grid, Moment};
 use crate::payload::PingPayload;
 use crate::policy::Policy;
 use crate::pulse::{Expiry, Pulse};
@@ -20,7 +20,7 @@ use crate::side::{PerSide, Side};
 
 /// The heartbeat of a pair: when to ping which side, whose pong it was, who has lapsed.
 ///
-/// It does no I/O and reads no clock. Its methods fall into four groups.
+/// It does no I/O and reads no clock. Its methods fall into five groups.
 ///
 /// - **Input**, `handle_*(.., now)`: what happened, in the order in which it happened *in the
 ///   stream* of the side concerned. The machine learns from this order which pings stand before
@@ -29,6 +29,7 @@ use crate::side::{PerSide, Side};
 ///   has to be called next; calling it earlier does nothing, later is noticed (see below).
 /// - **Output**: [`poll_output`](Self::poll_output) says what to do, until it says `None`.
 /// - **Getters**, such as [`vitals`](Self::vitals).
+/// - **Change**: [`set_policy`](Self::set_policy), [`freeze`](Self::freeze), [`thaw`](Self::thaw).
 ///
 /// # Call order
 ///
@@ -66,8 +67,8 @@ pub struct Heartbeat {
     /// When something is due next: looked at with every message, and therefore kept.
     next: Moment,
     chance: Chance,
-    /// How far the origin of the grid lies before the pair's opening, if pings fall on one.
-    grid: Option<Span>,
+    /// On which the pings fall.
+    grid: Grid,
     stage: Stage,
     pulses: PerSide<Pulse>,
     /// Sides whose lapse would have been enforced, to be reported.
@@ -179,7 +180,7 @@ impl Heartbeat {
                 Pulse::new(policies[side], entropy.nonces[side], chance)
             }),
             chance,
-            grid: None,
+            grid: Grid::NONE,
             stage: Stage::Beating,
             observed: PerSide::default(),
         };
@@ -192,10 +193,9 @@ impl Heartbeat {
     /// a ping comes earlier than jitter allows.
     #[must_use]
     pub fn on_grid(mut self, origin: Instant) -> Self {
-        let phase = Span::between(origin, self.opened);
-        self.grid = Some(phase);
+        self.grid = Grid::since(origin, self.opened);
         for side in Side::BOTH {
-            self.pulses[side].align(phase);
+            self.pulses[side].align(self.grid);
         }
         self.reschedule();
         self
@@ -225,9 +225,7 @@ impl Heartbeat {
     pub fn handle_ping_written(&mut self, side: Side, now: Instant) -> Duration {
         let now = self.on_wake(now);
         let delay = self.pulses[side].written(now, self.chance);
-        if let Some(phase) = self.grid {
-            self.pulses[side].align(phase);
-        }
+        self.pulses[side].align(self.grid);
         self.reschedule();
         delay
     }
@@ -374,6 +372,12 @@ impl Heartbeat {
     #[must_use]
     pub fn heard_after(&self, side: Side) -> Duration {
         self.pulses[side].last_heard().since(Moment::OPENED)
+    }
+
+    /// Whether a ping to `side` was handed out and is not known to be written.
+    #[must_use]
+    pub fn owes_ping(&self, side: Side) -> bool {
+        self.pulses[side].owes_ping()
     }
 
     /// Own pings to `side` whose pong was matched.

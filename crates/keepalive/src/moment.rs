@@ -14,6 +14,11 @@ pub(crate) struct Moment(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Span(u64);
 
+/// Moments that pairs have in common: multiples of a step after an origin, which lies so many
+/// nanoseconds before the pair's opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Grid(u64);
+
 impl Moment {
     /// When the pair opened.
     pub(crate) const OPENED: Self = Self(0);
@@ -72,19 +77,22 @@ impl From<Span> for Duration {
     }
 }
 
-impl Span {
-    /// How far `instant` lies behind `origin`.
-    pub(crate) fn between(origin: Instant, instant: Instant) -> Self {
-        Self(nanos(instant.saturating_duration_since(origin)))
-    }
-}
+impl Grid {
+    /// Every moment is on it.
+    pub(crate) const NONE: Self = Self(u64::MAX);
 
-impl Moment {
-    /// The last moment until here that is a multiple of `step` after an origin that lies `phase`
-    /// before the pair's opening.
-    pub(crate) fn rounded_down(self, step: Span, phase: Span) -> Self {
-        let beyond = self.0.wrapping_add(phase.0).checked_rem(step.0);
-        Self(self.0.saturating_sub(beyond.unwrap_or_default()))
+    /// The one that begins at `origin`, for a pair that opened at `opened`.
+    pub(crate) fn since(origin: Instant, opened: Instant) -> Self {
+        Self(nanos(opened.saturating_duration_since(origin)))
+    }
+
+    /// The last moment until this one that is a multiple of `step` after the origin.
+    pub(crate) fn before(self, moment: Moment, step: Span) -> Moment {
+        if self == Self::NONE {
+            return moment;
+        }
+        let beyond = moment.0.wrapping_add(self.0).checked_rem(step.0);
+        Moment(moment.0.saturating_sub(beyond.unwrap_or_default()))
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) struct Nonce([u8; 8]);
 
 /// The application data of an own ping: a random nonce of its pair and side, then the ping's
 /// sequence number. The other endpoint never sees it, so it cannot make one that matches.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PingPayload([u8; Self::LEN]);
 
 // === impl Nonce ===

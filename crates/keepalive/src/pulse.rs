@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::state::PulseState;
 use crate::chance::Chance;
 use crate::ledger::{Answer, Ledger, Reply, Written};
-use crate::moment::{Moment, Span};
+use crate::moment::{Grid, Moment, Span};
 use crate::payload::{Nonce, PingPayload};
 use crate::policy::{Enforce, Evidence, Mode, Policy};
 use crate::rtt::Rtt;
@@ -141,6 +141,10 @@ impl Pulse {
 
     pub(crate) fn answered(&self) -> u64 {
         self.answered
+    }
+
+    pub(crate) fn owes_ping(&self) -> bool {
+        matches!(self.own, OwnPing::Owed(_))
     }
 
     pub(crate) fn heap_size(&self) -> usize {
@@ -275,13 +279,13 @@ impl Pulse {
     }
 
     /// Moves the next ping onto the grid, unless that would be earlier than jitter allows.
-    pub(crate) fn align(&mut self, phase: Span) {
+    pub(crate) fn align(&mut self, grid: Grid) {
         let Some(interval) = self.policy.interval() else {
             return;
         };
         let least = self.least(interval);
         let step = ((interval - least) / Self::STEPS).min(Self::COARSEST);
-        let aligned = (self.base + self.wait).rounded_down(step.into(), phase);
+        let aligned = grid.before(self.base + self.wait, step.into());
         if aligned >= self.base + least {
             self.wait = aligned.span_since(self.base);
         }

@@ -9,6 +9,7 @@
 //! | `/api/v1/pairs/{id}` | GET | one of them, or 404 | see [`access`] |
 //! | `/api/v1/drain` | GET | the latest drain | see [`access`] |
 //! | `/api/v1/drain` | POST | begins a drain, or calls it off | see [`change`] |
+//! | `/api/v1/reload` | POST | reads the configuration again | see [`change`] |
 //!
 //! HEAD is answered wherever GET is. It runs on the main thread's runtime, not on the workers':
 //! a scrape of many series must not delay pairs.
@@ -22,6 +23,7 @@ mod listener;
 mod pairs;
 mod rate;
 mod reader;
+mod reload;
 mod routing;
 
 use std::sync::Arc;
@@ -30,10 +32,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use lubdub_metrics::Metrics;
 use lubdub_proxy::Control;
 
-use self::access::Access;
+pub(crate) use self::access::SharedAccess;
 use self::change::Gate;
 pub(crate) use self::listener::Admin;
-use crate::config::AdminSettings;
+use crate::reload::Reloader;
 
 /// What the answers are made from.
 #[derive(Debug)]
@@ -41,7 +43,9 @@ pub(crate) struct State {
     metrics: Arc<Metrics>,
     proxy: Control,
     ready: Arc<Readiness>,
-    access: Access,
+    access: Arc<SharedAccess>,
+    /// `None` where there is no configuration to read again.
+    reloader: Option<Arc<Reloader>>,
     gate: Gate,
 }
 
@@ -51,16 +55,18 @@ pub(crate) struct Readiness(AtomicBool);
 
 impl State {
     pub(crate) fn new(
-        settings: &AdminSettings,
+        access: Arc<SharedAccess>,
         metrics: Arc<Metrics>,
         proxy: Control,
         ready: Arc<Readiness>,
+        reloader: Option<Arc<Reloader>>,
     ) -> Self {
         Self {
             metrics,
             proxy,
             ready,
-            access: Access::new(settings),
+            access,
+            reloader,
             gate: Gate::default(),
         }
     }

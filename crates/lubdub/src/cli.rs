@@ -13,6 +13,7 @@ use crate::commands::drain::Drain;
 use crate::commands::healthcheck;
 use crate::commands::manual::Page;
 use crate::commands::probe::Probe;
+use crate::commands::reload::Reload;
 use crate::commands::target::Target;
 use crate::config::{self, FileSource, FlagValue, Origin, Sources, parse_duration};
 use crate::version;
@@ -27,6 +28,11 @@ Two flags are a whole configuration; `lubdub config example` prints a file to be
   lubdub --listen 0.0.0.0:8080 --upstream ws://127.0.0.1:9000
 
 Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.";
+/// What `reload` adds to the exit codes.
+const RELOAD_HELP: &str = "\
+What is read is what that lubdub was started with: its file, its variables, its flags.
+
+Exit codes: 0 applied (with --dry-run: possible), 1 refused or no answer, 64 wrong usage.";
 /// What `probe` adds to the exit codes.
 const PROBE_EXIT: &str = "\
 If the last ping has no pong at the end of its --timeout, late ones are waited for, for as long again, but at
@@ -93,6 +99,9 @@ pub(crate) enum Command {
     /// Have a running lubdub say farewell to all of its pairs or to some, evenly over a time
     #[command(after_help = DRAIN_HELP)]
     Drain(Coherent<Drain>),
+    /// Have a running lubdub read its configuration again, as SIGHUP does
+    #[command(after_help = RELOAD_HELP)]
+    Reload(Reload),
     /// Say more about a warning of `check`, and what to do about it
     Explain {
         /// Its name; all of them, in a line each, without one

@@ -90,7 +90,7 @@ async fn play(narrator: &Arc<Narrator>, lasting: Option<Duration>) -> anyhow::Re
     let backend = Backend::bind(Arc::clone(&stage)).await?;
     let echo = backend.local_addr()?;
     tokio::spawn(backend.serve());
-    let running = Running::start(configuration(echo)?, Activation::default())?;
+    let running = Running::start(configuration(echo)?, Activation::default(), None)?;
     let addresses = running.proxy.addresses();
     let (_, proxy) = addresses.first().context("the proxy does not listen")?;
     let admin = running.admin.context("the admin listener is off")?;

@@ -82,6 +82,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             let sources = sources(options.without_upstream());
             return commands::drain::drain(&drain, &sources);
         }
+        Command::Reload(reload) => return commands::reload::reload(&reload, &sources(options)),
         Command::Explain { warning } => output::print(&config::explanation(warning.as_deref()))?,
         Command::Completions { shell } => {
             output::print(&commands::completions::script(shell, Cli::command()))?;

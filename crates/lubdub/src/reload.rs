@@ -7,20 +7,31 @@ use lubdub_metrics::{Metrics, Reload};
 use lubdub_proxy::{Proxy, StartError};
 use tracing::{error, info};
 
+use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
 use crate::logging::LogDial;
 use crate::service_manager::ServiceManager;
 
+/// What it takes to read the configuration again.
+#[derive(Debug)]
+pub(crate) struct Again {
+    /// What it was read from.
+    pub(crate) sources: Sources,
+    pub(crate) log: LogDial,
+    /// Who is told of it.
+    pub(crate) manager: Arc<ServiceManager>,
+}
+
 /// Reads the configuration again, from what it was read from at the start.
 #[derive(Debug)]
 pub(crate) struct Reloader {
-    sources: Sources,
+    again: Again,
     proxy: Arc<Proxy>,
     metrics: Arc<Metrics>,
     certificates: Arc<Watch>,
-    log: LogDial,
-    manager: Arc<ServiceManager>,
+    /// Who may ask the admin listener, if there is one.
+    access: Option<Arc<SharedAccess>>,
     /// What is in effect.
     config: Mutex<Config>,
 }
@@ -67,24 +78,22 @@ pub(crate) enum Refused {
 // === impl Reloader ===
 
 impl Reloader {
-    /// `config` was read from `sources`, and is in effect.
+    /// `config` was read from what `again` says, and is in effect.
     pub(crate) fn new(
-        sources: Sources,
+        again: Again,
         config: Config,
         proxy: Arc<Proxy>,
         metrics: Arc<Metrics>,
         certificates: Arc<Watch>,
-        log: LogDial,
-        manager: Arc<ServiceManager>,
+        access: Option<Arc<SharedAccess>>,
     ) -> Self {
         metrics.configured(SystemTime::now());
         Self {
-            sources,
+            again,
             proxy,
             metrics,
             certificates,
-            log,
-            manager,
+            access,
             config: Mutex::new(config),
         }
     }
@@ -98,11 +107,11 @@ impl Reloader {
         // One at a time: the next one is compared with what this one has put in effect.
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if purpose == Purpose::Apply {
-            self.manager.reloading();
+            self.again.manager.reloading();
         }
         let result = self.next(&mut config, purpose);
         if purpose == Purpose::Apply {
-            self.manager.ready();
+            self.again.manager.ready();
         }
         drop(config);
         if purpose == Purpose::Try {
@@ -125,7 +134,7 @@ impl Reloader {
     }
 
     fn next(&self, config: &mut Config, purpose: Purpose) -> Result<Report, Refused> {
-        let next = config::load(&self.sources, &Machine::probe())?;
+        let next = config::load(&self.again.sources, &Machine::probe())?;
         let changes = config.changes_to(&next);
         let mut mistakes = Mistakes::default();
         for change in changes.iter().filter(|it| it.applies == Applies::Upgrade) {
@@ -157,7 +166,10 @@ impl Reloader {
             Purpose::Apply => {
                 report.generation = self.proxy.reload(next.settings.clone())?;
                 self.certificates.follow(next.certificates.clone());
-                self.log.turn(next.log);
+                self.again.log.turn(next.log);
+                if let (Some(access), Some(settings)) = (&self.access, &next.admin) {
+                    access.set(settings);
+                }
                 *config = next;
             }
         }

@@ -229,6 +229,11 @@ impl PairMetrics {
     /// Counts a pair as opened, and as open until the guard is dropped.
     pub fn open(self: &Arc<Self>) -> OpenPair {
         self.pairs_opened.increment(1);
+        self.resume()
+    }
+
+    /// The same for a pair that another process has opened, and counted so.
+    pub fn resume(self: &Arc<Self>) -> OpenPair {
         self.pairs.increment(1);
         OpenPair(Arc::clone(self))
     }

@@ -13,6 +13,8 @@ mod control;
 mod drain;
 mod entrance;
 mod front;
+#[allow(dead_code)] // What the hand-over calls.
+mod frozen;
 mod generation;
 mod http;
 mod idle;

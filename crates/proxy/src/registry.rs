@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use lubdub_keepalive::{PerSide, Side, Vitals};
 use lubdub_metrics::NamesInUse;
 
+use crate::frozen::{Freezer, Frozen, Kept};
+
 /// The identity of a pair within one run of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PairId(pub u64);
@@ -22,6 +24,8 @@ pub struct Registry {
     pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
     next: AtomicU64,
     open: AtomicUsize,
+    /// Whom pairs answer that were asked to stand still.
+    freezer: Mutex<Option<Freezer>>,
 }
 
 /// One live pair, as it is seen from outside its task.
@@ -47,6 +51,8 @@ pub struct PairEntry {
     order: AtomicU8,
     /// A reload has changed the terms on which its route's pairs live.
     has_renewal: AtomicBool,
+    /// It was asked to stand still, and has not answered.
+    is_to_freeze: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -128,6 +134,7 @@ impl Registry {
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            freezer: Mutex::new(None),
         }
     }
 
@@ -173,6 +180,27 @@ impl Registry {
     }
 
     pub(crate) fn register(self: &Arc<Self>, identity: Identity, opened: Instant) -> Registration {
+        let id = PairId(self.next.fetch_add(1, Relaxed) + 1);
+        self.enter(id, identity, opened)
+    }
+
+    /// A pair that has its number from another process; new ones are numbered above. `None` if it is
+    /// here already.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn adopt(
+        self: &Arc<Self>,
+        id: PairId,
+        identity: Identity,
+        opened: Instant,
+    ) -> Option<Registration> {
+        self.next.fetch_max(id.0, Relaxed);
+        if self.pair(id).is_some() {
+            return None;
+        }
+        Some(self.enter(id, identity, opened))
+    }
+
+    fn enter(self: &Arc<Self>, id: PairId, identity: Identity, opened: Instant) -> Registration {
         let Identity {
             listener,
             names,
@@ -181,7 +209,7 @@ impl Registry {
             request,
         } = identity;
         let entry = Arc::new(PairEntry {
-            id: PairId(self.next.fetch_add(1, Relaxed) + 1),
+            id,
             listener,
             names,
             client,
@@ -192,6 +220,7 @@ impl Registry {
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
             order: AtomicU8::new(Order::None as u8),
             has_renewal: AtomicBool::new(false),
+            is_to_freeze: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
         self.lock().insert(entry.id, Arc::clone(&entry));
@@ -220,6 +249,31 @@ impl Registry {
             pair.has_renewal.store(true, Ordering::Release);
             pair.wake();
         }
+    }
+
+    /// Asks these pairs to stand still and to give themselves up. Each answers once, whatever becomes of
+    /// it; all answers go to who has asked last.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn freeze<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = &'a Arc<PairEntry>>,
+        freezer: Freezer,
+    ) {
+        *self.freezer() = Some(freezer);
+        for pair in pairs {
+            pair.is_to_freeze.store(true, Ordering::Release);
+            pair.wake();
+        }
+    }
+
+    /// Nobody waits for answers any more.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn forget_freezer(&self) {
+        *self.freezer() = None;
+    }
+
+    fn freezer(&self) -> MutexGuard<'_, Option<Freezer>> {
+        self.freezer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names that live pairs have.
@@ -337,8 +391,22 @@ impl Registration {
         &self.registry
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared_registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
     pub(crate) fn entry(&self) -> &PairEntry {
         &self.entry
+    }
+
+    /// Who has asked the pair to stand still; to be answered once.
+    pub(crate) fn take_freezer(&self) -> Option<Freezer> {
+        let asked = &self.entry.is_to_freeze;
+        if !asked.load(Relaxed) || !asked.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.registry.freezer().clone()
     }
 }
 
@@ -346,5 +414,11 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.entry.id);
         self.registry.open.fetch_sub(1, Relaxed);
+        if let Some(freezer) = self.take_freezer() {
+            let _ = freezer.send(Frozen {
+                pair: self.entry.id.0,
+                outcome: Err(Kept::Ended),
+            });
+        }
     }
 }

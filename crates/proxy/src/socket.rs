@@ -8,7 +8,8 @@ mod presence;
 mod queue;
 
 use std::io::{self, IoSlice, Read};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -90,6 +91,26 @@ impl Socket {
         }
     }
 
+    /// A connected socket that another process has prepared, and for which its kernel, which is ours,
+    /// has taken so many bytes.
+    pub(crate) fn resume(fd: OwnedFd, taken: u64) -> io::Result<Self> {
+        let tcp = StdStream::from(fd);
+        tcp.set_nonblocking(true)?;
+        Ok(Self {
+            taken,
+            ..Self::prepared(TcpStream::from_std(tcp)?)
+        })
+    }
+
+    /// The descriptor alone: out of the runtime's event queue, and not closed. To be
+    /// [unshared](Self::unshare) before.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        match self.tcp {
+            Tcp::Own(tcp) => Ok(tcp.into_std()?.into()),
+            Tcp::Shared(_) => Err(io::ErrorKind::ResourceBusy.into()),
+        }
+    }
+
     /// Bytes that the kernel has taken so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
@@ -152,13 +173,14 @@ impl Socket {
     }
 
     /// From now on for its reader and writer alone, if the [`Presence`] has gone: what is not shared is
-    /// smaller, and cheaper to read.
-    pub(crate) fn unshare(&mut self) {
+    /// smaller, and cheaper to read. Returns whether it is.
+    pub(crate) fn unshare(&mut self) -> bool {
         if let Tcp::Shared(shared) = &mut self.tcp
             && let Some(tcp) = shared.take()
         {
             self.tcp = Arc::try_unwrap(tcp).map_or_else(|tcp| Tcp::Shared(Some(tcp)), Tcp::Own);
         }
+        matches!(self.tcp, Tcp::Own(_))
     }
 
     fn tcp(&self) -> &TcpStream {

@@ -18,6 +18,7 @@ mod deadlines;
 mod end;
 mod farewell;
 mod fate;
+mod frozen;
 mod inject;
 mod link;
 mod obituary;
@@ -26,12 +27,11 @@ mod parcel;
 mod relay;
 mod scratch;
 mod tally;
+mod task;
 #[cfg(test)]
 mod tests;
 mod timer;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ use std::time::{Duration, Instant};
 use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
+#[allow(unused_imports)] // What the hand-over calls.
+pub(crate) use self::frozen::NewHome;
 use self::parcel::Parcel;
 use self::tally::Tally;
 use self::timer::Timer;
@@ -91,6 +93,8 @@ pub(crate) struct Splice {
     excused: Excused,
     early: Option<Box<PerSide<Bytes>>>,
     polled: bool,
+    /// No turn was had since it has given up what it knew, and gone on.
+    thawed: bool,
     concluded: bool,
     // Not as a duration, which takes four times the room.
     handshake_us: u32,
@@ -146,6 +150,7 @@ impl Splice {
             early: has_early.then(|| Box::new(early)),
             excused: Excused::default(),
             polled: false,
+            thawed: false,
             concluded: false,
             handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
             terms,
@@ -207,7 +212,7 @@ impl Splice {
         now: Instant,
         scratch: &mut [u8],
     ) -> Option<Pumped> {
-        if !self.timer.is_waiting(now) || !self.is_plain() {
+        if !self.timer.is_waiting(now) || !self.is_plain() || self.thawed {
             return None;
         }
         let mut pumped = Pumped::Idle;
@@ -235,9 +240,11 @@ impl Splice {
                 }
             }
         }
+        // What the runtime knows of a socket is as old as the stall, or nothing yet.
+        let ask_kernel = std::mem::take(&mut self.thawed) || stalled.is_some();
         let mut pumped = Pumped::Idle;
         for side in Side::BOTH {
-            self.set_ask_kernel(side, stalled.is_some());
+            self.set_ask_kernel(side, ask_kernel);
             if self.pump(cx, side, now, scratch) == Pumped::More {
                 pumped = Pumped::More;
             }
@@ -343,19 +350,6 @@ impl Splice {
                 self.relayed_frames(side),
             );
         }
-    }
-}
-
-impl Future for Splice {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        // Before the first look for orders, so that none is missed.
-        if !std::mem::replace(&mut this.polled, true) {
-            this.registration.entry().set_waker(cx.waker());
-        }
-        scratch::with_scratch(|scratch| this.wake(cx, clock(), scratch))
     }
 }
 

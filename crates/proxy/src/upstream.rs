@@ -134,15 +134,13 @@ impl Upstream {
             return None;
         }
         let addresses = self.lookup.recent(Self::RECENT);
-        let age = self.settings.pool_age;
-        self.pool.take(worker, addresses.as_deref(), age)
+        self.pool.take(worker, addresses.as_deref())
     }
 
     /// Keeps a connection for the next plain request of this worker, if it can carry one.
     pub(crate) fn keep(&self, worker: usize, carrier: Carrier) {
-        let is_young = carrier.opened.elapsed() < self.settings.pool_age;
         let can_go_on = !carrier.link.is_ending() && carrier.is_ready();
-        if self.settings.pool && is_young && can_go_on {
+        if self.settings.pool && can_go_on {
             self.pool.put(worker, carrier, self.settings.pool_age);
         }
     }

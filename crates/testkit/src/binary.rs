@@ -98,6 +98,20 @@ impl Binary {
         for setting in settings {
             command.args(["--set", setting]);
         }
+        Self::run(command).await
+    }
+
+    /// Starts it as this file says. The file may change, and lubdub be told to read it again.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_from(file: &Path) -> Self {
+        let mut command = Command::new(path());
+        command.args(["--log-format", "json", "--config"]).arg(file);
+        Self::run(command).await
+    }
+
+    async fn run(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -28,8 +28,8 @@ impl Heartbeat {
         for side in Side::BOTH {
             let pulse = &mut self.pulses[side];
             let moved = pulse.set_policy(policies[side], now, self.chance);
-            if let Some(phase) = self.grid.filter(|_| moved) {
-                pulse.align(phase);
+            if moved {
+                pulse.align(self.grid);
             }
         }
         self.reschedule();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Heartbeat, Stage};
 use crate::chance::Chance;
-use crate::moment::{Moment, Span};
+use crate::moment::{Grid, Moment};
 use crate::policy::Policy;
 use crate::pulse::{Pulse, PulseState};
 use crate::side::{PerSide, Side};
@@ -19,7 +19,7 @@ use crate::side::{PerSide, Side};
 pub struct HeartbeatState {
     woken: Moment,
     chance: Chance,
-    grid: Option<Span>,
+    grid: Grid,
     stage: Stage,
     pulses: PerSide<PulseState>,
     #[serde(default)]
@@ -69,8 +69,8 @@ impl Heartbeat {
         let (chance, grid) = (state.chance, state.grid);
         let thawed = |pulse, policy| {
             let (mut pulse, moved) = Pulse::thaw(pulse, policy, now, chance);
-            if let Some(phase) = grid.filter(|_| moved) {
-                pulse.align(phase);
+            if moved {
+                pulse.align(grid);
             }
             pulse
         };

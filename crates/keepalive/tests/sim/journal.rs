@@ -128,6 +128,14 @@ impl Journal {
 }
 
 impl Event {
+    /// The policy that holds from here on.
+    pub(crate) fn changed_to(&self) -> Option<&Policy> {
+        if let Self::Changed(policy) = self {
+            return Some(policy);
+        }
+        None
+    }
+
     fn kind(&self) -> (Discriminant<Self>, bool) {
         let is_life = matches!(self, Self::Heard { is_life: true, .. });
         (discriminant(self), is_life)

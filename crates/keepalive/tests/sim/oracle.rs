@@ -156,13 +156,9 @@ impl Oracle<'_> {
             Mode::Idle => written.max(heard),
         };
         let base = base.unwrap_or_default();
-        let changes = events[since..]
-            .iter()
-            .filter_map(|(at, event)| match event {
-                Event::Changed(policy) => Some((*at, policy)),
-                _ => None,
-            });
-        let Some((changed, _)) = changes.clone().last() else {
+        let changes = events[since..].iter();
+        let changes = changes.filter_map(|(at, event)| Some((*at, event.changed_to()?)));
+        let Some((changed, _)) = changes.clone().next_back() else {
             let least = least(policy)?.saturating_sub(Duration::from_nanos(1));
             return Some((base + least, base + interval));
         };
@@ -199,17 +195,14 @@ impl Oracle<'_> {
     /// The policy that held at entry `n`.
     fn in_force(&self, n: usize) -> &Policy {
         let mut before = self.journal.events()[..n].iter().rev();
-        let change = before.find_map(|(_, event)| match event {
-            Event::Changed(policy) => Some(policy),
-            _ => None,
-        });
+        let change = before.find_map(|(_, event)| event.changed_to());
         change.unwrap_or(self.policy)
     }
 
     /// The journal up to the last sign of life or given-up silence, and from there on.
     fn split_at_life(&self) -> (&[Entry], &[Entry]) {
         let events = self.journal.events();
-        let is_off = |event| matches!(event, Event::Changed(to) if to.interval().is_none());
+        let is_off = |event: Event| event.changed_to().is_some_and(|to| to.interval().is_none());
         let ends = |event| is_life(event) || event == Event::GivenUp || is_off(event);
         let at = events.iter().rposition(|(_, event)| ends(*event));
         events.split_at(at.map_or(0, |at| at + 1))

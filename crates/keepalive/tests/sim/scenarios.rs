@@ -1,5 +1,6 @@
 //! One world for each thing that the heartbeat promises.
 
+mod changes;
 mod deadlines;
 mod ends;
 mod pings;

@@ -5,7 +5,9 @@
 //! was loaded from, so a name that is not known to be ours is refused (DNS rebinding).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
 
@@ -17,6 +19,10 @@ pub(crate) struct Access {
     token: Option<Token>,
     hosts: Vec<String>,
 }
+
+/// Who may ask now: a reload may change it.
+#[derive(Debug)]
+pub(crate) struct SharedAccess(ArcSwap<Access>);
 
 /// What somebody may ask for because of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,20 @@ pub(crate) enum Denied {
     NoToken,
     #[error("Host must be an IP address, localhost, or one of admin.hosts")]
     Host,
+}
+
+impl SharedAccess {
+    pub(crate) fn new(settings: &AdminSettings) -> Self {
+        Self(ArcSwap::from_pointee(Access::new(settings)))
+    }
+
+    pub(crate) fn set(&self, settings: &AdminSettings) {
+        self.0.store(Arc::new(Access::new(settings)));
+    }
+
+    pub(super) fn load(&self) -> Guard<Arc<Access>> {
+        self.0.load()
+    }
 }
 
 impl Access {

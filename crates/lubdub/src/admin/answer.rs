@@ -15,8 +15,13 @@ pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
 
 /// An answer that a program reads.
 pub(super) fn json(value: &serde_json::Value) -> Answer {
+    json_of(StatusCode::OK, value)
+}
+
+/// The same with another status.
+pub(super) fn json_of(status: StatusCode, value: &serde_json::Value) -> Answer {
     let text = format!("{value}\n");
-    answer(StatusCode::OK, "application/json", text.into())
+    answer(status, "application/json", text.into())
 }
 
 /// An answer of a kind of its own.

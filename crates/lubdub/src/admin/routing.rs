@@ -11,7 +11,7 @@ use lubdub_proxy::registry::PairId;
 use super::access::{Denied, Needs};
 use super::answer::{Answer, answer, json, text, with};
 use super::body::BadBody;
-use super::{State, body, change, drain, pairs};
+use super::{State, body, change, drain, pairs, reload};
 
 /// What the path of a single pair begins with; its number follows.
 const PAIR: &str = "/api/v1/pairs/";
@@ -25,6 +25,7 @@ enum Resource {
     Pairs,
     Pair,
     Drain,
+    Reload,
 }
 
 /// What is asked of it.
@@ -46,6 +47,7 @@ impl Resource {
             "/readyz" => Self::Ready,
             "/api/v1/pairs" => Self::Pairs,
             "/api/v1/drain" => Self::Drain,
+            "/api/v1/reload" => Self::Reload,
             path if path.starts_with(PAIR) => Self::Pair,
             _ => return None,
         })
@@ -56,12 +58,13 @@ impl Resource {
         match self {
             Self::Metrics | Self::Live | Self::Ready | Self::Pairs | Self::Pair => "GET, HEAD",
             Self::Drain => "GET, HEAD, POST",
+            Self::Reload => "POST",
         }
     }
 
     fn asked(self, method: &Method) -> Option<Asked> {
         match *method {
-            Method::GET | Method::HEAD => Some(Asked::Read),
+            Method::GET | Method::HEAD if self.methods().contains("GET") => Some(Asked::Read),
             Method::POST if self.methods().contains("POST") => Some(Asked::Change),
             _ => None,
         }
@@ -82,7 +85,7 @@ impl State {
     {
         let Some(resource) = Resource::find(request.uri().path()) else {
             // Who may not ask does not learn what there is.
-            return match self.access.check(peer, request.headers()) {
+            return match self.access.load().check(peer, request.headers()) {
                 Ok(_) => text(StatusCode::NOT_FOUND, "not found\n"),
                 Err(denied) => refusal(denied),
             };
@@ -93,8 +96,8 @@ impl State {
                 Resource::Live => text(StatusCode::OK, "alive\n"),
                 Resource::Ready if self.is_ready() => text(StatusCode::OK, "ready\n"),
                 Resource::Ready => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-                Resource::Pairs | Resource::Pair | Resource::Drain => {
-                    match self.access.check(peer, request.headers()) {
+                Resource::Pairs | Resource::Pair | Resource::Drain | Resource::Reload => {
+                    match self.access.load().check(peer, request.headers()) {
                         Ok(_) => self.guarded(resource, &request),
                         Err(denied) => refusal(denied),
                     }
@@ -133,8 +136,8 @@ impl State {
                 }
             }
             Resource::Drain => json(&drain::describe(&self.proxy)),
-            Resource::Metrics | Resource::Live | Resource::Ready => {
-                unreachable!("these are for everybody")
+            Resource::Metrics | Resource::Live | Resource::Ready | Resource::Reload => {
+                unreachable!("these are for everybody, or only changed")
             }
         }
     }
@@ -151,7 +154,11 @@ impl State {
             self.gate.tell_refused(&path, peer, status, reason);
             text(status, format!("{reason}\n"))
         };
-        let proof = match self.access.check_change(peer, headers, resource.needs()) {
+        let proof = match self
+            .access
+            .load()
+            .check_change(peer, headers, resource.needs())
+        {
             Ok(proof) => proof,
             Err(denied) => {
                 let reason = denied.to_string();
@@ -171,7 +178,7 @@ impl State {
             };
         }
         let answer = match body::read(request.into_body()).await {
-            Ok(bytes) => self.changed(resource, &bytes),
+            Ok(bytes) => self.changed(resource, &bytes).await,
             Err(error) => wrong(&error),
         };
         self.gate.tell(&path, peer, proof, answer.status());
@@ -179,8 +186,15 @@ impl State {
     }
 
     /// Changes what was asked.
-    fn changed(&self, resource: Resource, body: &[u8]) -> Answer {
+    async fn changed(&self, resource: Resource, body: &[u8]) -> Answer {
         match resource {
+            Resource::Reload => match &self.reloader {
+                Some(reloader) => reload::order(reloader, body).await,
+                None => text(
+                    StatusCode::CONFLICT,
+                    "there is no configuration to reload\n",
+                ),
+            },
             Resource::Drain => drain::order(&self.proxy, body),
             Resource::Metrics
             | Resource::Live

@@ -185,7 +185,8 @@ impl Admin {
             .await
             .context("is lubdub running there? (admin.address, --admin)")?;
         match answer.status() {
-            StatusCode::OK => {
+            // What was refused says why in the same form.
+            StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => {
                 let body = http_body_util::Limited::new(answer.into_body(), Self::MOST);
                 let body = body.collect().await.map_err(anyhow::Error::from_boxed)?;
                 serde_json::from_slice(&body.to_bytes()).context("the answer is no JSON")

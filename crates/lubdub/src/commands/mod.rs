@@ -7,6 +7,7 @@ pub(crate) mod drain;
 pub(crate) mod healthcheck;
 pub(crate) mod manual;
 pub(crate) mod probe;
+pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod target;
 

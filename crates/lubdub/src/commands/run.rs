@@ -13,11 +13,11 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::activation::Activation;
-use crate::admin::{self, Admin, Readiness};
+use crate::admin::{self, Admin, Readiness, SharedAccess};
 use crate::certificates::Watch;
 use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
-use crate::reload::{Purpose, Reloader};
+use crate::reload::{Again, Purpose, Reloader};
 use crate::service_manager::ServiceManager;
 use crate::version;
 
@@ -28,7 +28,8 @@ pub(crate) struct Running {
     /// Where the admin listener is, if there is one.
     pub(crate) admin: Option<std::net::SocketAddr>,
     ready: Arc<Readiness>,
-    certificates: Arc<Watch>,
+    reloader: Option<Arc<Reloader>>,
+    _certificates: Arc<Watch>,
 }
 
 /// Signals that end the program.
@@ -87,21 +88,16 @@ async fn serve(
     let mut ending = Ending::listen()?;
     let hangup = signal(SignalKind::hangup())?;
     let manager = Arc::new(ServiceManager::from_environment());
-    let running = Running::start(config.clone(), activation)?;
-    log.count_losses(&running.metrics);
-    let (proxy, metrics) = (Arc::clone(&running.proxy), Arc::clone(&running.metrics));
-    let told = Arc::clone(&manager);
-    let certificates = Arc::clone(&running.certificates);
-    let reloader = Reloader::new(
+    let again = Again {
         sources,
-        config,
-        proxy,
-        metrics,
-        certificates,
-        log.dial(),
-        told,
-    );
-    tokio::spawn(reload_on(hangup, Arc::new(reloader)));
+        log: log.dial(),
+        manager: Arc::clone(&manager),
+    };
+    let running = Running::start(config, activation, Some(again))?;
+    log.count_losses(&running.metrics);
+    if let Some(reloader) = running.reloader.clone() {
+        tokio::spawn(reload_on(hangup, reloader));
+    }
     manager.ready();
     let proxy = running.proxy.control();
     let service = async {
@@ -125,14 +121,19 @@ async fn serve(
 }
 
 impl Running {
-    /// Starts the proxy and its admin listener.
-    pub(crate) fn start(config: Config, mut activation: Activation) -> anyhow::Result<Self> {
+    /// Starts the proxy and its admin listener, on sockets that were passed as far as there are some. The
+    /// configuration can be reloaded if `again` says how.
+    pub(crate) fn start(
+        config: Config,
+        mut activation: Activation,
+        again: Option<Again>,
+    ) -> anyhow::Result<Self> {
         info!(
             version = version::VERSION,
             revision = version::REVISION,
             "lubdub starts"
         );
-        let settings = config.settings;
+        let settings = config.settings.clone();
         let listeners: Vec<&str> = settings
             .listeners
             .iter()
@@ -156,15 +157,25 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers;
-        let certificates = Watch::start(config.certificates, Arc::clone(&metrics))
+        let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
             .context("cannot start the thread that watches certificates")?;
         let sockets = activation.for_listeners(&settings.listeners);
         let proxy = Arc::new(Proxy::start_on(settings, &metrics, sockets)?);
+        let certificates = Arc::new(certificates);
+        let admin = config.admin.clone();
+        let access = admin.as_ref().map(SharedAccess::new).map(Arc::new);
+        let reloader = again.map(|again| {
+            let (proxy, metrics) = (Arc::clone(&proxy), Arc::clone(&metrics));
+            let (certificates, access) = (Arc::clone(&certificates), access.clone());
+            let reloader = Reloader::new(again, config, proxy, metrics, certificates, access);
+            Arc::new(reloader)
+        });
         let ready = Arc::<Readiness>::default();
         let mut address = None;
-        if let Some(settings) = &config.admin {
+        if let (Some(settings), Some(access)) = (&admin, access) {
             let (metrics, ready) = (Arc::clone(&metrics), Arc::clone(&ready));
-            let state = admin::State::new(settings, metrics, proxy.control(), ready);
+            let reloader = reloader.clone();
+            let state = admin::State::new(access, metrics, proxy.control(), ready, reloader);
             let passed = activation.for_admin(settings);
             let admin = Admin::bind(settings, passed, state)
                 .with_context(|| format!("admin cannot listen on {}", settings.address))?;
@@ -186,7 +197,8 @@ impl Running {
             metrics,
             admin: address,
             ready,
-            certificates: Arc::new(certificates),
+            reloader,
+            _certificates: certificates,
         })
     }
 

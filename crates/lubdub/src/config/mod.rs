@@ -57,7 +57,7 @@ pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
 pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
-pub(crate) use warning::Warnings;
+pub(crate) use warning::{Warning, Warnings};
 
 use layers::Layers;
 use raw::Raw;

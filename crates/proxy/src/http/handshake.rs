@@ -313,7 +313,7 @@ impl Engaged {
             },
         });
         // A task of its own, so that nothing of the handshake stays with the pair.
-        connection.worker.spawn(splice);
+        connection.worker.spawn(splice.run());
     }
 }
 

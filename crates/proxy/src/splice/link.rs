@@ -3,6 +3,7 @@
 
 use lubdub_metrics::Diagnosis;
 
+use crate::frozen::{InvalidPair, PingMarkState};
 use crate::socket::{Arrival, Packets, Socket};
 
 /// The own ping that runs a side's clock, as it stands in the kernel's books.
@@ -47,6 +48,32 @@ impl PingMark {
             packets: socket.packets(),
             was_slow: false,
         }
+    }
+
+    pub(super) fn freeze(&self) -> PingMarkState {
+        PingMarkState {
+            end: self.end,
+            on_their_way: self.on_their_way,
+            delivered: self.packets.delivered,
+            gapped: self.packets.gapped,
+            was_slow: self.was_slow,
+        }
+    }
+
+    /// Goes on, when the kernel has taken so many bytes.
+    pub(super) fn thaw(state: PingMarkState, taken: u64) -> Result<Self, InvalidPair> {
+        if state.end > taken || u64::from(state.on_their_way) > state.end {
+            return Err(InvalidPair::Senseless("a ping in bytes to come"));
+        }
+        Ok(Self {
+            end: state.end,
+            on_their_way: state.on_their_way,
+            packets: Packets {
+                delivered: state.delivered,
+                gapped: state.gapped,
+            },
+            was_slow: state.was_slow,
+        })
     }
 
     /// Where in the stream the ping ends.

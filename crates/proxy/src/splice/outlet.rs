@@ -5,6 +5,7 @@
 //! scanner of the other side's stream to say.
 
 mod stall;
+mod state;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

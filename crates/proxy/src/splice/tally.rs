@@ -59,6 +59,12 @@ impl Tally {
 }
 
 impl Relayed {
+    /// So much was relayed elsewhere, and counted there.
+    pub(super) fn resume(&mut self, bytes: u64, frames: u64) {
+        (self.bytes, self.flushed_bytes) = (bytes, bytes);
+        self.flushed_frames = frames;
+    }
+
     /// All frames so far, `pending` of which the scanner still counts.
     pub(super) fn frames(&self, pending: u64) -> u64 {
         self.flushed_frames + pending - u64::from(self.swallowed_pongs)

@@ -5,12 +5,13 @@ mod clock;
 mod closing;
 mod data;
 mod dropped;
+mod frozen;
 mod parcels;
 mod stutter;
 
 use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream as StdStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
@@ -21,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::Admission;
-use crate::registry::{Identity, PairEntry, Registry};
+use crate::registry::{Identity, PairEntry, Registry, RouteNames};
 use crate::route;
 use crate::settings::{self, Limits};
 use crate::socket::Socket;
@@ -67,6 +68,41 @@ async fn connection() -> (Leg, StdStream) {
     (Leg::Plain(Socket::new(near.unwrap()).unwrap()), far)
 }
 
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+
+fn identity() -> Identity {
+    Identity {
+        listener: "main".into(),
+        names: Arc::new(RouteNames {
+            route: "main".into(),
+            upstream: "main".into(),
+        }),
+        client: NOBODY,
+        upstream: NOBODY,
+        request: None,
+    }
+}
+
+/// Those of a pair that is alone.
+fn places() -> Places {
+    let limits = Limits {
+        pairs: 1,
+        pairs_per_source: None,
+        handshakes: NonZeroUsize::MIN,
+        connections: NonZeroUsize::MIN,
+        head_bytes: 65_536,
+    };
+    let admission = Admission::new(&limits);
+    let route = route::testing::state(&settings::testing::route("main"));
+    let upgrade = admission.upgrade(&route, NOBODY.ip()).unwrap();
+    Places {
+        _pair: admission.pair(upgrade).unwrap(),
+        _client: None,
+        _upstream: admission.sockets.try_take().unwrap(),
+        _load: Load::default(),
+    }
+}
+
 impl Pair {
     async fn open(terms: Terms) -> Self {
         let names = Names {
@@ -80,26 +116,8 @@ impl Pair {
         };
         let metrics = Metrics::new(build, names).unwrap();
         let of_pair = metrics.listener("main").unwrap().route("main").unwrap();
-        let limits = Limits {
-            pairs: 1,
-            pairs_per_source: None,
-            handshakes: NonZeroUsize::MIN,
-            connections: NonZeroUsize::MIN,
-            head_bytes: 65_536,
-        };
-        let admission = Admission::new(&limits);
-        let route = route::testing::state(&settings::testing::route("main"));
         let now = clock();
-        let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
-        let upgrade = admission.upgrade(&route, nobody.ip()).unwrap();
-        let identity = Identity {
-            listener: "main".into(),
-            names: Arc::clone(&route.names),
-            client: nobody,
-            upstream: nobody,
-            request: None,
-        };
-        let registration = Arc::new(Registry::new(now)).register(identity, now);
+        let registration = Arc::new(Registry::new(now)).register(identity(), now);
         let (client, upstream) = tokio::join!(connection(), connection());
         let terms = Arc::new(terms);
         let splice = Splice::new(NewPair {
@@ -118,12 +136,7 @@ impl Pair {
             handshake: Duration::ZERO,
             entropy: Entropy::from_bytes([7; Entropy::LEN]),
             chance: 0.5,
-            places: Places {
-                _pair: admission.pair(upgrade).unwrap(),
-                _client: None,
-                _upstream: admission.sockets.try_take().unwrap(),
-                _load: Load::default(),
-            },
+            places: places(),
         });
         Self {
             splice,

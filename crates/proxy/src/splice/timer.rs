@@ -24,13 +24,20 @@ impl Timer {
         }
     }
 
+    /// Goes on with a wake-up that was armed elsewhere. The next [`arm`](Self::arm) arranges it.
+    pub(super) fn resume(armed: Option<Instant>, now: Instant) -> Self {
+        Self {
+            sleep: Box::pin(sleep_until(armed.unwrap_or(now).into())),
+            armed,
+        }
+    }
+
     /// Whether a wake-up is armed, and still to come at `now`.
     pub(super) fn is_waiting(&self, now: Instant) -> bool {
         self.armed.is_some_and(|armed| armed > now)
     }
 
     /// When the armed wake-up comes.
-    #[cfg(test)]
     pub(super) fn armed(&self) -> Option<Instant> {
         self.armed
     }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::carrier::Carrier;
@@ -21,13 +22,26 @@ pub(super) struct Pool {
 
 /// Those of one worker, the one that was used last at the back.
 #[derive(Debug, Default)]
-struct Shelf(Mutex<Shelved>);
+struct Shelf {
+    shelved: Mutex<Shelved>,
+    /// The next look is to come sooner than was said.
+    sooner: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Shelved {
-    carriers: VecDeque<(Instant, Carrier)>,
-    /// A task looks after those that nobody uses.
-    is_watched: bool,
+    carriers: VecDeque<OnShelf>,
+    /// When a task next looks which of them have to go; `None` if there is no such task.
+    next_look: Option<Instant>,
+}
+
+/// A connection that nobody uses at the moment.
+#[derive(Debug)]
+struct OnShelf {
+    since: Instant,
+    /// It is of no use from then on.
+    until: Instant,
+    carrier: Carrier,
 }
 
 /// All connections that are kept, whoever the upstream: those which have to go first.
@@ -55,18 +69,13 @@ impl Pool {
         Self { shelves }
     }
 
-    /// A connection that was kept by this worker for one of these addresses, and is young enough. Those
-    /// that are found to be of no use any more are closed.
-    pub(super) fn take(
-        &self,
-        worker: usize,
-        addresses: Option<&[SocketAddr]>,
-        age: Duration,
-    ) -> Option<Carrier> {
+    /// A connection that was kept by this worker for one of these addresses. Those that are found to be of no
+    /// use any more are closed.
+    pub(super) fn take(&self, worker: usize, addresses: Option<&[SocketAddr]>) -> Option<Carrier> {
         let mut shelved = self.shelf(worker).lock();
-        while let Some((_, carrier)) = shelved.carriers.pop_back() {
+        while let Some(OnShelf { carrier, .. }) = shelved.carriers.pop_back() {
             let is_there = addresses.is_none_or(|now| now.contains(&carrier.address));
-            if carrier.is_ready() && carrier.opened.elapsed() < age && is_there {
+            if carrier.is_ready() && is_there {
                 return Some(carrier);
             }
         }
@@ -75,14 +84,32 @@ impl Pool {
 
     /// Keeps a connection that can carry a request now, until it is of this age at the most.
     pub(super) fn put(&self, worker: usize, carrier: Carrier, age: Duration) {
+        let since = Instant::now();
+        let until = (since + KEPT).min(carrier.opened + age);
+        if until <= since {
+            // Else the next request could be quicker than the task that closes it.
+            return;
+        }
         let shelf = self.shelf(worker);
         let mut shelved = shelf.lock();
         if shelved.carriers.len() == MOST {
             shelved.carriers.pop_front();
         }
-        shelved.carriers.push_back((Instant::now(), carrier));
-        if !std::mem::replace(&mut shelved.is_watched, true) {
-            tokio::spawn(Shelf::watch(Arc::clone(shelf), age));
+        shelved.carriers.push_back(OnShelf {
+            since,
+            until,
+            carrier,
+        });
+        match shelved.next_look {
+            None => {
+                shelved.next_look = Some(until);
+                tokio::spawn(Shelf::watch(Arc::clone(shelf)));
+            }
+            Some(next) if until < next => {
+                shelved.next_look = Some(until);
+                shelf.sooner.notify_one();
+            }
+            Some(_) => {}
         }
     }
 
@@ -94,38 +121,36 @@ impl Pool {
 // === impl Shelf ===
 
 impl Shelf {
-    /// Closes what nobody has used for long, and what the upstream has closed, until there is nothing
+    /// Closes what has been kept for long enough, and what the upstream has closed, until there is nothing
     /// left.
-    async fn watch(shelf: Arc<Self>, age: Duration) {
+    async fn watch(shelf: Arc<Self>) {
         loop {
-            let first = {
+            let next = {
                 let mut shelved = shelf.lock();
                 let now = Instant::now();
-                let until =
-                    |since: Instant, carrier: &Carrier| (since + KEPT).min(carrier.opened + age);
-                shelved.carriers.retain(|(since, carrier)| {
-                    !carrier.is_closed() && now < until(*since, carrier)
-                });
-                let all = shelved.carriers.iter();
-                match all.map(|(since, carrier)| until(*since, carrier)).min() {
-                    Some(first) => first,
-                    None => {
-                        shelved.is_watched = false;
-                        return;
-                    }
-                }
+                shelved
+                    .carriers
+                    .retain(|kept| !kept.carrier.is_closed() && now < kept.until);
+                shelved.next_look = shelved.carriers.iter().map(|kept| kept.until).min();
+                shelved.next_look
             };
-            sleep_until(first).await;
+            let Some(next) = next else {
+                return;
+            };
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = shelf.sooner.notified() => {}
+            }
         }
     }
 
     fn oldest(&self) -> Option<Instant> {
         let shelved = self.lock();
-        shelved.carriers.front().map(|(since, _)| *since)
+        shelved.carriers.front().map(|kept| kept.since)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelved> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -144,8 +169,8 @@ impl Kept {
         };
         // Those that the upstream has closed have given their place back already.
         let mut shelved = shelf.lock();
-        while let Some((_, carrier)) = shelved.carriers.pop_front() {
-            if !carrier.is_closed() {
+        while let Some(kept) = shelved.carriers.pop_front() {
+            if !kept.carrier.is_closed() {
                 return true;
             }
         }

@@ -140,7 +140,11 @@ impl error::Error for InvalidState {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::{Event, Stop};
 
     fn thawed(place: PlaceState) -> Result<FrameScanner, InvalidState> {
         let state = ScannerState {
@@ -187,6 +191,47 @@ mod tests {
             PlaceState::CutOff,
         ] {
             assert!(thawed(place).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_state_can_be_logged_without_the_bytes_that_it_holds() {
+        let mut scanner = FrameScanner::new();
+        let _ = scanner.scan(b"\x8a\x09secret", Stop::Never);
+        let shown = format!("{:?}", scanner.freeze());
+        assert!(
+            shown.contains("held: 8") && !shown.contains("115"),
+            "{shown}"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn what_is_taken_goes_on(
+            bytes in vec(any::<u8>(), 0..160),
+            is_control in any::<bool>(),
+            input in vec(any::<u8>(), 0..400),
+        ) {
+            let place = if is_control {
+                PlaceState::Control { bytes }
+            } else {
+                PlaceState::Header { bytes }
+            };
+            if let Ok(mut scanner) = thawed(place) {
+                let mut rest = &input[..];
+                loop {
+                    let step = scanner.scan(rest, Stop::Never);
+                    rest = step.rest;
+                    if step.event == Event::Exhausted {
+                        break;
+                    }
+                }
+            }
         }
     }
 }

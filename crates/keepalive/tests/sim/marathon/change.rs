@@ -17,12 +17,19 @@ pub(crate) fn draw(
     until: Time,
     dice: &mut Dice,
 ) -> Vec<Change> {
-    if !dice.percent(40) {
+    if !dice.percent(60) {
         return Vec::new();
     }
-    let mut times: Vec<_> = (0..=dice.below(6))
-        .map(|_| dice.between(Time::ZERO, until))
-        .collect();
+    let mut times = Vec::new();
+    for _ in 0..=dice.below(12) {
+        let at = dice.between(Time::ZERO, until);
+        times.push(at);
+        if dice.percent(50) {
+            // Something is under way from the one before.
+            let timeout = first[dice.pick(&Side::BOTH)].timeout();
+            times.push(at + dice.share(timeout, 0, 150));
+        }
+    }
     times.sort();
     let mut policies = *first;
     let mut change = |at| {

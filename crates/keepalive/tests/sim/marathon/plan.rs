@@ -83,7 +83,7 @@ impl Plan {
         }
         script.proxy = ProxyScript {
             changes: std::mem::take(&mut script.proxy.changes),
-            freezes: own.pick(&[0, 0, 1, 10]),
+            freezes: own.pick(&[0, 0, 0, 1, 4]),
             ..trouble.proxy
         };
         for of in Side::BOTH {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::socket::{Arrival, Socket};
+use crate::frozen::{Anchor, ArrivalState, InvalidPair, WatchState};
+use crate::socket::{Arrival, Packets, Socket};
 
 /// Whether a side with bytes waiting takes any.
 #[derive(Debug)]
@@ -44,6 +45,44 @@ impl StallWatch {
             looked: now,
             excused: false,
         }
+    }
+
+    pub(super) fn freeze(&self, anchor: &Anchor) -> WatchState {
+        WatchState {
+            since: anchor.nanos(self.since),
+            looked: anchor.nanos(self.looked),
+            taken: self.taken,
+            arrived: self.arrived.map(|arrived| ArrivalState {
+                acknowledged: arrived.acknowledged,
+                delivered: arrived.packets.delivered,
+                gapped: arrived.packets.gapped,
+            }),
+            excused: self.excused,
+        }
+    }
+
+    /// Goes on, when the socket has taken so many bytes.
+    pub(super) fn thaw(
+        state: &WatchState,
+        taken: u64,
+        anchor: &Anchor,
+    ) -> Result<Self, InvalidPair> {
+        if state.taken > taken {
+            return Err(InvalidPair::Senseless("a watch over bytes to come"));
+        }
+        Ok(Self {
+            since: anchor.instant(state.since)?,
+            looked: anchor.instant(state.looked)?,
+            taken: state.taken,
+            arrived: state.arrived.map(|arrived| Arrival {
+                acknowledged: arrived.acknowledged,
+                packets: Packets {
+                    delivered: arrived.delivered,
+                    gapped: arrived.gapped,
+                },
+            }),
+            excused: state.excused,
+        })
     }
 
     /// Since when there was no progress.

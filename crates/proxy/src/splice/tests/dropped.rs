@@ -138,7 +138,7 @@ async fn a_pair_whose_task_is_aborted_has_its_line_and_its_count() {
         } = Pair::open(Terms::default()).await;
         splice.registration.entry().order(order);
         // Before it was polled even once, as when a runtime is dropped.
-        let task = tokio::spawn(splice);
+        let task = tokio::spawn(splice.run());
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
         check(&metrics, &lines, cause);

@@ -1,0 +1,384 @@
+//! A pair gives up all that it knows, and goes on from that: here or in another process.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use lubdub_keepalive::{Heartbeat, PerSide, Side};
+use lubdub_metrics::{Cause, OpenPair};
+use lubdub_wire::FrameScanner;
+use serde_bytes::ByteBuf;
+
+use super::deadlines::{Deadlines, Excused};
+use super::end::{End, Ending, Input};
+use super::fate::Fate;
+use super::link::PingMark;
+use super::outlet::{CloseSlot, Fin, Outlet};
+use super::tally::Tally;
+use super::timer::Timer;
+use super::{Places, Splice, clock};
+use crate::frozen::{
+    Anchor, EndState, Freezer, Frozen, FrozenPair, Held, InvalidPair, Kept, PairState, PingState,
+};
+use crate::leg::Leg;
+use crate::live_terms::LiveTerms;
+use crate::registry::{Order, Registration};
+use crate::settings::Terms;
+use crate::socket::Socket;
+use crate::worker::Worker;
+
+/// What the process that goes on has for a pair.
+pub(crate) struct NewHome {
+    /// Those of the pair's route by now.
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) live_terms: Arc<LiveTerms>,
+    /// It was opened, and counted so, elsewhere.
+    pub(crate) metrics: OpenPair,
+    pub(crate) registration: Registration,
+    pub(crate) places: Places,
+}
+
+/// What a pair has given up.
+pub(super) struct GivenUp {
+    pub(super) state: PairState,
+    pub(super) sockets: PerSide<OwnedFd>,
+}
+
+/// A pair without its sockets.
+struct Standing {
+    splice: Splice,
+    /// Bytes that the kernel took for each side.
+    taken: PerSide<u64>,
+}
+
+impl Splice {
+    /// Lets go of both sockets, between two turns.
+    pub(super) fn give_up(&mut self, anchor: &Anchor) -> Result<GivenUp, Kept> {
+        self.may_freeze()?;
+        let state = self.freeze(anchor);
+        let sockets = PerSide::from_fn(|side| self.ends[side].leg.take());
+        let fd = |leg: Option<Leg>| match leg {
+            Some(Leg::Plain(socket)) => socket.into_fd(),
+            Some(Leg::Tls(_)) | None => unreachable!("both legs are sockets, or it is kept"),
+        };
+        match (fd(sockets.client), fd(sockets.upstream)) {
+            (Ok(client), Ok(upstream)) => Ok(GivenUp {
+                state,
+                sockets: PerSide { client, upstream },
+            }),
+            _ => {
+                self.fate.by_lubdub(Cause::Internal);
+                for side in Side::BOTH {
+                    self.cut(side, Ending::Close);
+                }
+                Err(Kept::Ended)
+            }
+        }
+    }
+
+    /// It stands still from here on.
+    pub(super) fn freeze_into(self, freezer: &Freezer, given_up: GivenUp) {
+        let GivenUp { state, sockets } = given_up;
+        let pair = self.id();
+        let held = Box::new(Standing {
+            taken: PerSide::from_fn(|side| state.ends[side].taken),
+            splice: self,
+        });
+        let frozen = Box::new(FrozenPair::new(state, sockets, held));
+        // Who does not wait for it any more has lost it: its end is counted as it is dropped.
+        let _ = freezer.send(Frozen {
+            pair,
+            outcome: Ok(frozen),
+        });
+    }
+
+    /// It goes on, and says so.
+    pub(super) fn keep(&self, freezer: &Freezer, kept: Kept) {
+        let _ = freezer.send(Frozen {
+            pair: self.id(),
+            outcome: Err(kept),
+        });
+    }
+
+    /// Whether it can stand still here. A pair that is coming to its end is left to that: it does not
+    /// take long, and nobody is pinged any more.
+    fn may_freeze(&mut self) -> Result<(), Kept> {
+        let ordered = self.registration.entry().ordered() != Order::None;
+        if ordered || self.deadlines.closing.is_some() {
+            return Err(Kept::Ending);
+        }
+        for side in Side::BOTH {
+            let end = &mut self.ends[side];
+            match &mut end.leg {
+                None => return Err(Kept::Ending),
+                Some(Leg::Tls(_)) => return Err(Kept::Tls),
+                Some(Leg::Plain(socket)) => {
+                    if !socket.unshare() {
+                        return Err(Kept::Shared);
+                    }
+                }
+            }
+        }
+        let goes_on = |side: Side| {
+            let End {
+                input,
+                outlet,
+                said_close,
+                discarded,
+                ..
+            } = &self.ends[side];
+            *input == Input::Open
+                && matches!(outlet.close, CloseSlot::Empty)
+                && outlet.fin == Fin::No
+                && !outlet.is_broken()
+                && !said_close
+                && !discarded
+        };
+        if self.is_open() && Side::BOTH.into_iter().all(goes_on) {
+            Ok(())
+        } else {
+            Err(Kept::Ending)
+        }
+    }
+
+    /// All that it knows. What was counted so far is this process's, and is told to its counters.
+    pub(super) fn freeze(&mut self, anchor: &Anchor) -> PairState {
+        self.flush();
+        let entry = self.registration.entry();
+        let nanos = |at: Instant| anchor.nanos(at);
+        PairState {
+            version: PairState::VERSION,
+            id: entry.id.0,
+            listener: entry.listener.to_string(),
+            route: entry.names.route.to_string(),
+            upstream_name: entry.names.upstream.to_string(),
+            client: entry.client,
+            upstream: entry.upstream,
+            request: entry.request.as_deref().map(str::to_owned),
+            opened: nanos(entry.opened),
+            handshake_us: self.handshake_us,
+            heartbeat: self.heart.freeze(),
+            ends: PerSide::from_fn(|side| {
+                let end = &self.ends[side];
+                let socket = end.leg.as_ref().map(Leg::socket);
+                EndState {
+                    scanner: end.scanner.freeze(),
+                    outlet: end.outlet.freeze(anchor),
+                    taken: socket.map_or(0, Socket::taken),
+                    paused: end.paused,
+                    ping_mark: end.ping_mark.as_ref().map(PingMark::freeze),
+                    bytes: self.tally.from[side].bytes,
+                    frames: self.relayed_frames(side),
+                }
+            }),
+            early: self
+                .early
+                .as_deref()
+                .map(|early| PerSide::from_fn(|side| ByteBuf::from(early[side].to_vec()))),
+            data: nanos(self.deadlines.data),
+            data_excused: self.excused.data,
+            data_idle: self.terms.data_idle,
+            write_stall: self.terms.write_stall,
+            lifetime: self.deadlines.lifetime.map(nanos),
+            armed: self.timer.armed().map(nanos),
+        }
+    }
+
+    /// Whether a pair could go on from this, on these terms: [`thaw`](Self::thaw) would not refuse it. To be
+    /// asked before it is this process's.
+    ///
+    /// # Errors
+    /// As `thaw`, but for what concerns the sockets.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn check(
+        state: &PairState,
+        terms: &Terms,
+        anchor: &Anchor,
+    ) -> Result<(), InvalidPair> {
+        let opened = anchor.instant(state.opened)?;
+        Parts::thaw(state.clone(), terms, opened, anchor).map(|_| ())
+    }
+
+    /// Goes on with what a pair in another process gave up. The sockets are registered with the runtime
+    /// that this is called in; whether they can be read or written is not known.
+    ///
+    /// The terms may be others by now. Their keepalive values hold from the next ping on, as after a
+    /// reload; what else has changed ends no pair that was well.
+    ///
+    /// # Errors
+    /// If no pair can have given this up, or the sockets cannot be used.
+    #[allow(dead_code)] // What the hand-over calls.
+    pub(crate) fn thaw(
+        state: PairState,
+        sockets: PerSide<OwnedFd>,
+        home: NewHome,
+        anchor: &Anchor,
+    ) -> Result<Self, InvalidPair> {
+        let handshake_us = state.handshake_us;
+        let opened = home.registration.entry().opened;
+        let parts = Parts::thaw(state, &home.terms, opened, anchor)?;
+        let PerSide { client, upstream } = parts.ends;
+        let splice = Self {
+            ends: PerSide {
+                client: client.with(sockets.client)?,
+                upstream: upstream.with(sockets.upstream)?,
+            },
+            heart: parts.heart,
+            fate: Fate::default(),
+            tally: parts.tally,
+            timer: Timer::resume(parts.armed, clock()),
+            deadlines: parts.deadlines,
+            excused: parts.excused,
+            early: parts.early,
+            polled: false,
+            thawed: true,
+            concluded: false,
+            handshake_us,
+            terms: home.terms,
+            live_terms: home.live_terms,
+            metrics: home.metrics,
+            registration: home.registration,
+            _places: home.places,
+        };
+        splice.publish();
+        Ok(splice)
+    }
+}
+
+// === impl Parts ===
+
+/// All of a pair that was given up elsewhere, but for its sockets.
+struct Parts {
+    heart: Heartbeat,
+    ends: PerSide<EndParts>,
+    tally: Tally,
+    deadlines: Deadlines,
+    excused: Excused,
+    early: Option<Box<PerSide<Bytes>>>,
+    armed: Option<Instant>,
+}
+
+/// An end without its socket.
+struct EndParts {
+    scanner: FrameScanner,
+    outlet: Outlet,
+    ping_mark: Option<PingMark>,
+    paused: bool,
+    taken: u64,
+}
+
+impl Parts {
+    fn thaw(
+        state: PairState,
+        terms: &Terms,
+        opened: Instant,
+        anchor: &Anchor,
+    ) -> Result<Self, InvalidPair> {
+        let now = clock();
+        let instant = |nanos: Option<i64>| nanos.map(|at| anchor.instant(at)).transpose();
+        let heart = Heartbeat::thaw(state.heartbeat, terms.keepalive, opened, now)?;
+        let mut tally = Tally::default();
+        for side in Side::BOTH {
+            let end = &state.ends[side];
+            tally.from[side].resume(end.bytes, end.frames);
+            if heart.owes_ping(side) == matches!(end.outlet.ping, PingState::Empty) {
+                return Err(InvalidPair::Senseless("a ping that nobody sends"));
+            }
+        }
+        let is_watched_alike = state.write_stall == terms.write_stall;
+        let end = |end: EndState| {
+            Ok::<_, InvalidPair>(EndParts {
+                scanner: FrameScanner::thaw(&end.scanner, terms.frame_bytes)?,
+                outlet: Outlet::thaw(end.outlet, end.taken, is_watched_alike, anchor)?,
+                ping_mark: end
+                    .ping_mark
+                    .map(|mark| PingMark::thaw(mark, end.taken))
+                    .transpose()?,
+                paused: end.paused,
+                taken: end.taken,
+            })
+        };
+        let has_same_idle = state.data_idle == terms.data_idle;
+        Ok(Self {
+            heart,
+            ends: PerSide {
+                client: end(state.ends.client)?,
+                upstream: end(state.ends.upstream)?,
+            },
+            tally,
+            deadlines: Deadlines {
+                data: match has_same_idle {
+                    true => anchor.instant(state.data)?,
+                    false => now,
+                },
+                lifetime: instant(state.lifetime)?,
+                closing: None,
+            },
+            excused: Excused {
+                data: state.data_excused && has_same_idle,
+                closing: false,
+            },
+            early: state.early.map(|early| {
+                Box::new(PerSide {
+                    client: Bytes::from(early.client.into_vec()),
+                    upstream: Bytes::from(early.upstream.into_vec()),
+                })
+            }),
+            armed: instant(state.armed)?,
+        })
+    }
+}
+
+impl EndParts {
+    fn with(self, socket: OwnedFd) -> io::Result<End> {
+        Ok(End {
+            leg: Some(Leg::Plain(Socket::resume(socket, self.taken)?)),
+            scanner: self.scanner,
+            input: Input::Open,
+            outlet: self.outlet,
+            paused: self.paused,
+            said_close: false,
+            ping_mark: self.ping_mark,
+            discarded: false,
+        })
+    }
+}
+
+// === impl Standing ===
+
+impl Held for Standing {
+    fn thaw(self: Box<Self>, sockets: PerSide<OwnedFd>, on: &Worker) -> io::Result<()> {
+        let Self { splice, taken } = *self;
+        let _runtime = on.runtime().enter();
+        on.spawn(splice.resume(sockets, taken)?.run());
+        Ok(())
+    }
+
+    fn forget(mut self: Box<Self>) {
+        self.splice.concluded = true;
+    }
+}
+
+impl Splice {
+    /// Goes on with its own sockets.
+    fn resume(mut self, sockets: PerSide<OwnedFd>, taken: PerSide<u64>) -> io::Result<Self> {
+        let mut leg = |side: Side, fd| {
+            let socket = Socket::resume(fd, taken[side])?;
+            self.ends[side].leg = Some(Leg::Plain(socket));
+            io::Result::Ok(())
+        };
+        leg(Side::Client, sockets.client)?;
+        leg(Side::Upstream, sockets.upstream)?;
+        self.timer = Timer::resume(self.timer.armed(), clock());
+        (self.polled, self.thawed) = (false, true);
+        Ok(self)
+    }
+}
+
+impl std::fmt::Debug for Standing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Standing(#{})", self.splice.id())
+    }
+}
