@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::{eventually, ms};
 use tokio::time::{Instant, timeout};
 
 use crate::LONG;
@@ -260,6 +260,41 @@ async fn who_has_logged_in_and_is_idle_makes_room_for_who_is_not() {
     idle.expect_end().await;
     one.accept_websocket().await;
     next.expect_switch().await;
+}
+
+/// A dead connection of one upstream's was closed to make room, and a living one of another's was not.
+#[tokio::test]
+async fn where_one_upstreams_kept_connections_are_dead_anothers_make_room() {
+    let (one, two) = (Upstream::listen(), Upstream::listen());
+    let lubdub = Binary::start_with(&[
+        &format!("upstream.one.url=ws://{}", one.address()),
+        &format!("upstream.two.url=ws://{}", two.address()),
+        "route.one.upstream=one",
+        "route.two.path_prefix=/two",
+        "route.two.upstream=two",
+        "limits.connections=2",
+        "runtime.workers=1",
+    ])
+    .await;
+    let (mut first, mut second) = (lubdub.dial().connect().await, lubdub.dial().connect().await);
+    let mut kept = Vec::new();
+    for (client, path, upstreams) in [(&mut first, "/", &one), (&mut second, "/two", &two)] {
+        client.ask(&Request::get(path)).await;
+        let mut upstream = upstreams.accept().await;
+        upstream.expect_head().await;
+        upstream.send(OK).await;
+        client.expect_answer(200).await;
+        kept.push(upstream);
+    }
+    let descriptors = lubdub.descriptors();
+    drop(kept.remove(0));
+    eventually("lubdub has noticed", || lubdub.descriptors() < descriptors).await;
+    for client in [&mut first, &mut second] {
+        client.ask(&Request::upgrade("/")).await;
+        kept.push(one.accept_websocket().await);
+        client.expect_switch().await;
+    }
+    kept[0].expect_end().await;
 }
 
 /// What lubdub refused, and what broke off, was in no counter.

@@ -134,6 +134,42 @@ async fn a_drain_takes_few_at_a_time_beyond_the_places_that_there_are() {
     assert_eq!(drained, Drained::Clean);
 }
 
+/// Those who said nothing kept the few places that a drain gives beyond those that there are, and others
+/// waited for `first_byte` to be told.
+#[tokio::test]
+async fn who_says_nothing_goes_so_that_others_are_told_of_a_drain() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .terms(|terms| terms.answer = LONG)
+        .with(|proxy| {
+            proxy.limits.connections = NonZeroUsize::MIN;
+            proxy.timeouts.first_byte = LONG;
+            proxy.drain.timeout = LONG;
+        })
+        .start(&upstreams);
+    let mut slow = proxy.dial().connect().await;
+    slow.ask(&Request::upgrade("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    let mut silent = VecDeque::new();
+    for _ in 0..BEYOND {
+        silent.push_back(proxy.dial().connect().await);
+    }
+    let mut last = proxy.dial().connect().await;
+    last.ask(&Request::upgrade("/")).await;
+    let comers = async {
+        last.expect_answer(503).await;
+        silent.pop_front().expect("one of them").expect_end().await;
+        upstream
+            .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        slow.expect_answer(403).await;
+        drop((slow, last, silent));
+    };
+    let (drained, ()) = tokio::join!(proxy.drain(), comers);
+    assert_eq!(drained, Drained::Clean);
+}
+
 /// An answer whose head had left before the drain could not say that the connection would end, so
 /// the connection was kept until the drain timeout.
 #[tokio::test]

@@ -18,8 +18,15 @@ async fn held(lubdub: &Binary, upstreams: &Upstream, head: &str, way: Way) -> us
     let mut both = Vec::new();
     for _ in 0..EXCHANGES {
         let mut client = lubdub.dial().tiny().connect().await;
+        let mut kept = None;
+        if way == Way::UpOverKept {
+            kept = Some(keep(&mut client, upstreams).await);
+        }
         client.send(head).await;
-        let mut upstream = upstreams.accept().await;
+        let mut upstream = match kept {
+            Some(kept) => kept,
+            None => upstreams.accept().await,
+        };
         upstream.expect_head().await;
         match way {
             Way::Down => {
@@ -28,7 +35,7 @@ async fn held(lubdub: &Binary, upstreams: &Upstream, head: &str, way: Way) -> us
                 client.expect_head().await;
                 fill(&mut upstream).await;
             }
-            Way::Up => fill(&mut client).await,
+            Way::Up | Way::UpOverKept => fill(&mut client).await,
         }
         both.push((client, upstream));
     }
@@ -36,10 +43,22 @@ async fn held(lubdub: &Binary, upstreams: &Upstream, head: &str, way: Way) -> us
 }
 
 /// Which way a body goes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Down,
     Up,
+    /// Over a connection that was kept: only then a request may have to be sent once more.
+    UpOverKept,
+}
+
+/// The client asks for something small, so that a connection to the upstream is kept.
+async fn keep(client: &mut Peer, upstreams: &Upstream) -> Peer {
+    client.ask(&Request::get("/")).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.expect_answer(204).await;
+    upstream
 }
 
 /// Each piece of a body that was kept to be sent once more kept the whole buffer that it came in: an upload
@@ -49,13 +68,8 @@ async fn a_body_that_may_be_sent_once_more_keeps_no_buffers() {
     const PIECES: usize = 2000;
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &["runtime.workers=1"]).await;
-    // Only what goes over a connection that was kept may have to be sent once more.
     let mut client = lubdub.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
-    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
-    client.expect_answer(204).await;
+    let mut upstream = keep(&mut client, &upstreams).await;
     let before = lubdub.resident();
     client
         .ask(&Request::new("PUT", "/").field("Transfer-Encoding", "chunked"))
@@ -96,13 +110,14 @@ async fn an_upload_that_the_upstream_does_not_read_holds_little() {
     assert!(held <= MOST, "{held} bytes each");
 }
 
-/// The same of a method whose body may have to be sent once more.
+/// The same of one that may have to be sent once more: what was kept of its body took twice the room that it was to.
 #[tokio::test]
 async fn an_upload_that_may_be_sent_once_more_holds_little_as_well() {
     let upstreams = Upstream::tiny();
     let lubdub = Binary::start(&upstreams, &[]).await;
     let head = format!("PUT / HTTP/1.1\r\nHost: lubdub.example\r\nContent-Length: {BODY}\r\n\r\n");
-    let held = held(&lubdub, &upstreams, &head, Way::Up).await;
+    let held = held(&lubdub, &upstreams, &head, Way::UpOverKept).await;
     eprintln!("HELD {held}");
-    assert!(held <= MOST, "{held} bytes each");
+    // An unoptimised program takes some KiB more for each.
+    assert!(held <= MOST + 6 * 1024, "{held} bytes each");
 }

@@ -150,27 +150,6 @@ async fn a_connection_is_kept_no_longer_than_its_age_however_busy_it_is() {
     client.expect_answer(200).await;
 }
 
-/// A connection that was kept behind younger ones ended when it was next looked after those: up to 30 s too late.
-#[tokio::test]
-async fn a_connection_ends_at_its_age_though_younger_ones_are_kept_longer() {
-    const AGE: Duration = ms(1600);
-    let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new()
-        .with(|proxy| proxy.pool_age = AGE)
-        .start(&upstreams);
-    let mut busy = proxy.dial().connect().await;
-    busy.ask(&Request::get("/")).await;
-    let mut older = upstreams.accept().await;
-    older.expect_head().await;
-    older.expect_silence(AGE / 2).await;
-    let (_client, mut younger) = ask_anew(&proxy, &upstreams, &Request::get("/")).await;
-    older.send(OK).await;
-    busy.expect_answer(200).await;
-    older.expect_end().await;
-    younger.expect_silence(AGE / 8).await;
-    younger.expect_end().await;
-}
-
 /// A kept connection that the backend closed as it was used: 502.
 #[tokio::test]
 async fn a_request_over_a_connection_that_closes_as_it_is_used_is_sent_once_more() {
@@ -249,6 +228,24 @@ async fn a_request_that_expects_to_be_asked_for_its_body_is_not_sent_twice() {
         .field("Expect", "100-continue");
     client.ask(&upload).await;
     kept.expect_head().await;
+    drop(kept);
+    client.expect_answer(502).await;
+    upstreams.expect_nobody(ms(100)).await;
+}
+
+/// Of a body no more is kept than is little.
+#[tokio::test]
+async fn a_request_whose_body_is_long_is_not_sent_twice() {
+    const BODY: usize = 20_000;
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let (mut client, mut kept) = ask_anew(&proxy, &upstreams, &Request::get("/")).await;
+    client
+        .ask(&Request::new("PUT", "/").field("Content-Length", &BODY.to_string()))
+        .await;
+    client.send(vec![b'x'; BODY]).await;
+    kept.expect_head().await;
+    kept.expect_len(BODY).await;
     drop(kept);
     client.expect_answer(502).await;
     upstreams.expect_nobody(ms(100)).await;

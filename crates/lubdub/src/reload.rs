@@ -36,6 +36,15 @@ pub(crate) struct Reloader {
     config: Mutex<Config>,
 }
 
+/// What it takes to read the configuration again.
+#[derive(Debug)]
+pub(crate) struct Again {
+    /// What it was read from.
+    pub(crate) sources: Sources,
+    pub(crate) log: LogDial,
+    pub(crate) manager: Arc<ServiceManager>,
+}
+
 /// What a reload has changed, or would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
@@ -78,7 +87,11 @@ pub(crate) enum Refused {
 // === impl Reloader ===
 
 impl Reloader {
+<<<<<<< HEAD
     /// `config` was read from what `again` says, and is in effect.
+=======
+    /// `config` was read from the sources, and is in effect.
+>>>>>>> main
     pub(crate) fn new(
         again: Again,
         config: Config,
@@ -88,6 +101,11 @@ impl Reloader {
         access: Option<Arc<SharedAccess>>,
     ) -> Self {
         metrics.configured(SystemTime::now());
+        let Again {
+            sources,
+            log,
+            manager,
+        } = again;
         Self {
             again,
             proxy,

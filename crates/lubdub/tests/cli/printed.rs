@@ -11,6 +11,7 @@ address = "0.0.0.0:8080"
 url = "ws://127.0.0.1:9000"
 pool = true
 pool_age = "60s"
+on_removed = "keep"
 
 [upstream.chat.limits]
 waiting = "auto"
@@ -18,6 +19,7 @@ requests = "auto"
 
 [route.chat]
 path_prefix = "/"
+on_removed = "keep"
 upstream = "chat"
 
 [keepalive.client]
@@ -174,7 +176,7 @@ fn two_flags_replace_the_listeners_upstreams_and_routes_below() {
     for line in [
         "address = \"127.0.0.1:0\"  # --listen",
         "url = \"ws://127.0.0.1:9000\"  # --upstream",
-        "upstream = \"main\"  # default",
+        "upstream = \"main\"    # default",
         "level = \"debug\"    # lubdub.toml",
     ] {
         assert!(effective.contains(line), "{line}\n{effective}");

@@ -213,6 +213,12 @@ impl Source {
         };
         match piece {
             Some(piece) if kept.len() + piece.len() <= Self::MOST => {
+                let needed = kept.len() + piece.len();
+                if needed > kept.capacity() {
+                    // Twice as much, as a vector would take by itself, would be more than is kept at the most.
+                    let room = (2 * kept.capacity()).clamp(needed, Self::MOST);
+                    kept.reserve_exact(room - kept.len());
+                }
                 kept.extend_from_slice(piece);
                 *sent += piece.len();
             }

@@ -189,6 +189,37 @@ async fn a_hand_over_that_takes_long_is_a_stall_like_any_other() {
     assert!(!pair.splice.is_open(), "it has had all its time");
 }
 
+/// The backlog went with the first turn behind the hand-over, which was to say that the other side is read
+/// again: else its clock stands for ever.
+#[tokio::test(start_paused = true)]
+async fn a_side_that_was_not_read_has_to_answer_once_it_is() {
+    let mut pair = Pair::open(Terms {
+        write_stall: None,
+        ..pinged(Side::Client, 5 * SECOND, 2 * SECOND, Evidence::Any)
+    })
+    .await;
+    pair.back_up().await;
+    pair.hand_over(|state, _| assert!(state.ends.client.paused));
+    let mut quiet = 0;
+    while quiet < 10 {
+        quiet = match pair.heard(Side::Upstream).len() {
+            0 => quiet + 1,
+            _ => 0,
+        };
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        pair.wake(1024);
+    }
+    assert!(!pair.splice.ends.client.paused);
+    let silent = clock();
+    while pair.splice.is_open() {
+        assert!(clock() - silent < 10 * SECOND, "its clock stands");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        // The frame that it does not end is waited for by nobody.
+        let _ = pair.splice.wake(&mut cx, clock(), &mut [0; 1024]);
+    }
+}
+
 /// Frames of 1 KiB each, the `n`th filled with `n`: of a client, masked with zeros.
 fn frames(count: usize) -> Vec<u8> {
     (0..count)

@@ -1,7 +1,11 @@
 //! Pairs that are asked to stand still while they run, and what this process keeps of them.
 
 use lubdub_metrics::Cause;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use tokio::sync::mpsc;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -85,6 +89,26 @@ async fn a_pair_that_is_asked_to_stands_still_and_goes_on_here() {
     assert!(running.freeze().await.is_ok(), "and once more");
 }
 
+/// Its first turn had nothing to do but to relay, and left the sleep as it had come: nobody woke it for
+/// its pings.
+#[tokio::test]
+async fn a_pair_that_goes_on_is_woken_for_its_next_ping() {
+    const INTERVAL: Duration = Duration::from_millis(500);
+    let mut running =
+        Running::begin(pinged(Side::Client, INTERVAL, 60 * SECOND, Evidence::Any)).await;
+    // It has had a turn, and arranged to be woken.
+    running.relays(Side::Client, &masked(0x81, b"a")).await;
+    let frozen = running.freeze().await.expect("it can");
+    let workers = Workers::start(NonZeroUsize::MIN, &TaskTracker::new()).unwrap();
+    frozen.thaw(workers.crew().on_duty(0)).unwrap();
+    let mut far = running.far.client.try_clone().unwrap();
+    let mut ping = [0; 18];
+    let heard = tokio::task::spawn_blocking(move || far.read_exact(&mut ping).map(|()| ping));
+    let ping = heard.await.unwrap().expect("a ping within 10 s");
+    assert_eq!(ping[..2], [0x89, 16]);
+    assert_eq!(ping[2..], own_payload(0));
+}
+
 #[tokio::test]
 async fn a_pair_that_is_another_process_s_is_not_counted_as_ended() {
     let mut running = Running::begin(Terms::default()).await;
@@ -155,6 +179,52 @@ async fn a_pair_that_is_gone_before_it_is_asked_has_ended() {
     let running = Running::begin(Terms::default()).await;
     running.task.abort();
     assert_eq!(running.freeze().await.unwrap_err(), Kept::Ended);
+}
+
+#[tokio::test]
+async fn a_side_that_speaks_tls_stays_where_its_keys_are() {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+
+    let mut pair = Pair::open(Terms::default()).await;
+    let (near, far) = connection().await;
+    let Leg::Plain(near) = near else {
+        unreachable!("a connection is plain");
+    };
+    far.set_nonblocking(true).unwrap();
+    let far = TcpStream::from_std(far).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::from(Arc::new(client));
+    let (near, _far) = tokio::join!(
+        TlsAcceptor::from(Arc::new(server)).accept(near),
+        connector.connect(name, far)
+    );
+    let leg = Leg::Tls(Box::new(near.unwrap().into()));
+    pair.splice.ends.client.leg = Some(leg);
+    let kept = pair.splice.give_up(&Anchor::now()).err();
+    assert_eq!(kept, Some(Kept::Tls));
+    assert!(
+        pair.splice.ends.upstream.leg.is_some(),
+        "it has its sockets"
+    );
 }
 
 #[tokio::test(start_paused = true)]
