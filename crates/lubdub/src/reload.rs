@@ -13,25 +13,17 @@ use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings}
 use crate::logging::LogDial;
 use crate::service_manager::ServiceManager;
 
-/// What it takes to read the configuration again.
-#[derive(Debug)]
-pub(crate) struct Again {
-    /// What it was read from.
-    pub(crate) sources: Sources,
-    pub(crate) log: LogDial,
-    /// Who is told of it.
-    pub(crate) manager: Arc<ServiceManager>,
-}
-
 /// Reads the configuration again, from what it was read from at the start.
 #[derive(Debug)]
 pub(crate) struct Reloader {
-    again: Again,
+    sources: Sources,
     proxy: Arc<Proxy>,
     metrics: Arc<Metrics>,
     certificates: Arc<Watch>,
     /// Who may ask the admin listener, if there is one.
     access: Option<Arc<SharedAccess>>,
+    log: LogDial,
+    manager: Arc<ServiceManager>,
     /// What is in effect.
     config: Mutex<Config>,
 }
@@ -87,11 +79,7 @@ pub(crate) enum Refused {
 // === impl Reloader ===
 
 impl Reloader {
-<<<<<<< HEAD
-    /// `config` was read from what `again` says, and is in effect.
-=======
     /// `config` was read from the sources, and is in effect.
->>>>>>> main
     pub(crate) fn new(
         again: Again,
         config: Config,
@@ -107,11 +95,13 @@ impl Reloader {
             manager,
         } = again;
         Self {
-            again,
+            sources,
             proxy,
             metrics,
             certificates,
             access,
+            log,
+            manager,
             config: Mutex::new(config),
         }
     }
@@ -125,11 +115,11 @@ impl Reloader {
         // One at a time: the next one is compared with what this one has put in effect.
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         if purpose == Purpose::Apply {
-            self.again.manager.reloading();
+            self.manager.reloading();
         }
         let result = self.next(&mut config, purpose);
         if purpose == Purpose::Apply {
-            self.again.manager.ready();
+            self.manager.ready();
         }
         drop(config);
         if purpose == Purpose::Try {
@@ -152,7 +142,7 @@ impl Reloader {
     }
 
     fn next(&self, config: &mut Config, purpose: Purpose) -> Result<Report, Refused> {
-        let next = config::load(&self.again.sources, &Machine::probe())?;
+        let next = config::load(&self.sources, &Machine::probe())?;
         let changes = config.changes_to(&next);
         let mut mistakes = Mistakes::default();
         for change in changes.iter().filter(|it| it.applies == Applies::Upgrade) {
@@ -184,7 +174,7 @@ impl Reloader {
             Purpose::Apply => {
                 report.generation = self.proxy.reload(next.settings.clone())?;
                 self.certificates.follow(next.certificates.clone());
-                self.again.log.turn(next.log);
+                self.log.turn(next.log);
                 if let (Some(access), Some(settings)) = (&self.access, &next.admin) {
                     access.set(settings);
                 }

@@ -121,12 +121,7 @@ async fn serve(
 }
 
 impl Running {
-<<<<<<< HEAD
-    /// Starts the proxy and its admin listener, on sockets that were passed as far as there are some. The
-    /// configuration can be reloaded if `again` says how.
-=======
     /// Starts the proxy and its admin listener. The configuration can be reloaded if `again` says how.
->>>>>>> main
     pub(crate) fn start(
         config: Config,
         mut activation: Activation,
