@@ -277,7 +277,7 @@ async fn farewells_are_as_many_in_every_second() {
         } else {
             drain(&lubdub, json!({})).await;
         }
-        let mut seconds = vec![0; usize::try_from(spread).expect("few")];
+        let mut seconds = vec![0; spread];
         let last = seconds.len() - 1;
         while let Some(told) = ends.join_next().await {
             let at = (told.expect("everybody is told") - began).as_secs();
