@@ -13,6 +13,22 @@ use crate::pair;
 
 const DRAIN: &str = "/api/v1/drain";
 
+/// Waits until there are so many pairs: a client may have its 101 a moment before its pair is there.
+async fn expect_pairs(lubdub: &Binary, count: usize) {
+    let wait = async {
+        loop {
+            let (_, said) = lubdub.admin("/api/v1/pairs?limit=0").await;
+            let said: Value = serde_json::from_str(&said).expect("JSON");
+            if said["total"] == count {
+                return;
+            }
+            sleep(ms(10)).await;
+        }
+    };
+    let waited = timeout(PATIENCE, wait).await;
+    waited.unwrap_or_else(|_| panic!("there are not {count} pairs"));
+}
+
 /// Asks for a drain that is begun.
 async fn drain(lubdub: &Binary, order: Value) -> Value {
     let (status, said) = lubdub.change(DRAIN, &order.to_string()).await;
@@ -82,6 +98,7 @@ async fn one_route_is_drained_and_the_other_goes_on() {
         let lubdub = two_routes(&upstreams).await;
         let chat = pair_at(&lubdub, "/chat", &upstreams[0]).await;
         let mut feed = pair_at(&lubdub, "/feed", &upstreams[1]).await;
+        expect_pairs(&lubdub, 2).await;
         let begun = drain(&lubdub, choice).await;
         assert_eq!((&begun["id"], &begun["matched"]), (&1.into(), &1.into()));
         expect_farewell(chat).await;
@@ -107,6 +124,7 @@ async fn the_old_ones_are_drained_and_the_young_ones_go_on() {
     let old = pair(&lubdub, &upstreams).await;
     sleep(ms(1100)).await;
     let mut young = pair(&lubdub, &upstreams).await;
+    expect_pairs(&lubdub, 2).await;
     let begun = drain(&lubdub, json!({"older_than": "1s", "listener": "main"})).await;
     assert_eq!(begun["matched"], 1);
     expect_farewell(old).await;
@@ -118,6 +136,7 @@ async fn a_whole_drain_stands_until_it_is_called_off() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &[]).await;
     let there = pair(&lubdub, &upstreams).await;
+    expect_pairs(&lubdub, 1).await;
     drain(&lubdub, json!({})).await;
     assert_eq!(lubdub.admin("/readyz").await.0, 503);
     expect_farewell(there).await;
@@ -158,6 +177,7 @@ async fn a_drain_that_is_called_off_leaves_those_it_has_not_told() {
             drop(upstream);
         });
     }
+    expect_pairs(&lubdub, PAIRS).await;
     let begun = drain(&lubdub, json!({"route": "main", "spread": "2s"})).await;
     assert_eq!(begun["matched"], PAIRS);
     pairs.join_next().await.expect("pairs").expect("a Close");
@@ -194,6 +214,7 @@ async fn a_signal_takes_the_place_of_a_drain_and_cannot_be_called_off() {
     let upstreams = Upstream::listen();
     let mut lubdub = Binary::start(&upstreams, &["drain.delay=1s", "drain.spread=0s"]).await;
     let there = pair(&lubdub, &upstreams).await;
+    expect_pairs(&lubdub, 1).await;
     drain(&lubdub, json!({"route": "main", "spread": "1h"})).await;
     lubdub.signal(Signal::TERM);
     lubdub.expect_logged("draining").await;
@@ -249,13 +270,14 @@ async fn farewells_are_as_many_in_every_second() {
                 Instant::now()
             });
         }
+        expect_pairs(&lubdub, pairs).await;
         let began = Instant::now();
         if is_signal {
             lubdub.signal(Signal::TERM);
         } else {
             drain(&lubdub, json!({})).await;
         }
-        let mut seconds = vec![0; usize::try_from(spread).expect("few")];
+        let mut seconds = vec![0; spread];
         let last = seconds.len() - 1;
         while let Some(told) = ends.join_next().await {
             let at = (told.expect("everybody is told") - began).as_secs();
@@ -277,6 +299,7 @@ async fn the_command_drains_watches_and_calls_off() {
     assert_eq!((code, said.as_str()), (Some(0), "there was no drain yet\n"));
     let chat = pair_at(&lubdub, "/chat", &upstreams[0]).await;
     let mut feed = pair_at(&lubdub, "/feed", &upstreams[1]).await;
+    expect_pairs(&lubdub, 2).await;
     let args = [
         "drain",
         "--upstream",
