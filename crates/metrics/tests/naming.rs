@@ -54,7 +54,6 @@ fn rows_are_those_of_the_design_in_its_order() {
             "config_reloads_total",
             "config_last_reload_successful",
             "config_last_reload_success_timestamp_seconds",
-            "drain_remaining_pairs",
             "tls_certificate_expiry_timestamp_seconds",
             "connections",
             "connections_max",
