@@ -158,6 +158,12 @@ impl Client {
         })
     }
 
+    /// One message and its answer.
+    pub async fn talk_once(&mut self) -> Result<(), String> {
+        self.say(1).await?;
+        self.hear_all(1).await
+    }
+
     /// One message and its answer, and a closing handshake.
     pub async fn visit(mut self) -> Result<(), String> {
         self.say(0).await?;
@@ -360,36 +366,39 @@ impl Pauses {
 
 /// Clients that come and go all the time, while it lives.
 pub struct Visitors {
-    task: tokio::task::JoinHandle<()>,
+    tasks: JoinSet<()>,
     pub came: Arc<AtomicUsize>,
     wrong: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
 impl Visitors {
-    pub fn to(address: SocketAddr) -> Self {
+    pub fn to(address: SocketAddr, at_a_time: usize) -> Self {
         let came = Arc::<AtomicUsize>::default();
         let wrong = Arc::<std::sync::Mutex<Vec<String>>>::default();
-        let (counted, noted) = (Arc::clone(&came), Arc::clone(&wrong));
-        let task = tokio::spawn(async move {
-            loop {
-                let visit = async {
-                    let client = Client::connect(address, Kind::Idle).await;
-                    client.map_err(|error| error.to_string())?.visit().await
-                };
-                match timeout(PATIENCE, visit).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => noted.lock().unwrap().push(error),
-                    Err(_) => noted.lock().unwrap().push("no answer".to_owned()),
+        let mut tasks = JoinSet::new();
+        for _ in 0..at_a_time {
+            let (counted, noted) = (Arc::clone(&came), Arc::clone(&wrong));
+            tasks.spawn(async move {
+                loop {
+                    let visit = async {
+                        let client = Client::connect(address, Kind::Idle).await;
+                        client.map_err(|error| error.to_string())?.visit().await
+                    };
+                    match timeout(PATIENCE, visit).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => noted.lock().unwrap().push(error),
+                        Err(_) => noted.lock().unwrap().push("no answer".to_owned()),
+                    }
+                    counted.fetch_add(1, Relaxed);
                 }
-                counted.fetch_add(1, Relaxed);
-            }
-        });
-        Self { task, came, wrong }
+            });
+        }
+        Self { tasks, came, wrong }
     }
 
     /// How many came, and what went wrong for them.
-    pub fn stop(self) -> (usize, Vec<String>) {
-        self.task.abort();
+    pub fn stop(mut self) -> (usize, Vec<String>) {
+        self.tasks.abort_all();
         let wrong = std::mem::take(&mut *self.wrong.lock().unwrap());
         (self.came.load(Relaxed), wrong)
     }

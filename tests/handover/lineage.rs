@@ -19,6 +19,9 @@ use tokio::time::timeout;
 /// How long anything may take with thousands of pairs on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The line of an upgrade that came to nothing.
+pub const FAILED: &str = "the upgrade has failed: lubdub goes on";
+
 /// A lubdub, whichever process it is by now.
 pub struct Lineage {
     first: Child,
@@ -41,12 +44,27 @@ pub struct Upgraded {
 impl Lineage {
     /// Starts the first one, with these settings (`key=value`).
     pub async fn start(settings: &[String]) -> Self {
-        let mut command = Command::new(program());
-        command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
-        command.args(["--set", "admin.address=127.0.0.1:0"]);
-        for setting in settings {
-            command.args(["--set", setting]);
-        }
+        Self::start_program(&program(), settings).await
+    }
+
+    /// The same for a copy of the program.
+    pub async fn start_program(program: &Path, settings: &[String]) -> Self {
+        let mut arguments = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
+        arguments.extend(set(settings));
+        Self::launch(program, &arguments).await
+    }
+
+    /// Starts a program with these arguments besides those for the log and for operators.
+    pub async fn launch(program: &Path, arguments: &[String]) -> Self {
+        let own = ["--log-format", "json", "--set", "admin.address=127.0.0.1:0"];
+        let own = own.map(str::to_owned);
+        Self::launch_as_is(program, &[arguments, &own].concat()).await
+    }
+
+    /// Starts a program with these arguments.
+    pub async fn launch_as_is(program: &Path, arguments: &[String]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments);
         let mut first = command
             .env_clear()
             .stdin(Stdio::null())
@@ -141,6 +159,14 @@ impl Lineage {
         timeout(PATIENCE, look).await.expect("it starts a process")
     }
 
+    /// Has an upgrade tried that fails, and returns the reason.
+    pub async fn upgrade_in_vain(&self) -> String {
+        let failed = self.count(FAILED);
+        self.signal(Signal::USR2);
+        let line = self.nth(FAILED, failed).await;
+        line["reason"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// How many lines with this message there are.
     pub fn count(&self, message: &str) -> usize {
         let lines = self.lines.lock().unwrap();
@@ -181,6 +207,31 @@ impl Lineage {
     fn tail(&self) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
         lines.iter().rev().take(20).rev().cloned().collect()
+    }
+
+    /// Where the listener of this name is.
+    pub async fn listener(&self, name: &str) -> SocketAddr {
+        let mut n = 0;
+        loop {
+            let line = self.nth("listening", n).await;
+            if line["listener"] == name {
+                return address(&line);
+            }
+            n += 1;
+        }
+    }
+
+    /// Asks it for a change.
+    pub async fn post(&self, path: &str, body: &str) {
+        let mut client = Dial::to(self.admin).connect().await;
+        let request = Request::new("POST", path)
+            .without("host")
+            .field("Host", "localhost")
+            .field("Content-Type", "application/json")
+            .field("Content-Length", &body.len().to_string());
+        client.ask(&request).await;
+        client.send(body).await;
+        assert_eq!(client.expect_head().await.status(), 200, "{path} {body}");
     }
 
     /// What it answers operators.
@@ -235,8 +286,14 @@ fn address(line: &Value) -> SocketAddr {
     address.unwrap_or_else(|| panic!("no address in {line}"))
 }
 
+/// Settings as arguments.
+pub fn set(settings: &[String]) -> Vec<String> {
+    let pairs = settings.iter().map(|it| ["--set".to_owned(), it.clone()]);
+    pairs.flatten().collect()
+}
+
 /// Where the program is: two levels above the test that runs, which is in `deps`.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test.parent().and_then(Path::parent);
     let path = profile.expect("a test is in deps").join("lubdub");

@@ -7,6 +7,9 @@
 mod backend;
 mod crowd;
 mod lineage;
+mod mistakes;
+mod outside;
+mod stays;
 mod wire;
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,11 +20,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::backend::Backend;
 use crate::crowd::{Client, Crowd, Kind, Visitors};
-use crate::lineage::{Lineage, PATIENCE, is_alive, resident};
+use crate::lineage::{FAILED, Lineage, PATIENCE, is_alive, resident};
 
 const UPGRADES: usize = 10;
-/// The line of an upgrade that came to nothing.
-const FAILED: &str = "the upgrade has failed: lubdub goes on";
+/// The line of a process whose predecessor died.
+const ORPHANED: &str = "the predecessor has died in the middle of the hand-over";
+/// Clients that come and go at the same time.
+const VISITORS: usize = 4;
 /// How long pauses are measured in which there is no upgrade.
 const CALM: Duration = Duration::from_secs(3);
 
@@ -78,7 +83,7 @@ async fn no_pair_notices_an_upgrade() {
     sleep(CALM).await;
     let calm = crowd.pauses.measured(paces(&kinds)).await;
 
-    let visitors = Visitors::to(lubdub.address);
+    let visitors = Visitors::to(lubdub.address, VISITORS);
     let (mut pauses, mut longest, mut peak) = (Vec::new(), Duration::ZERO, 0);
     for n in 1..=UPGRADES {
         let before = lubdub.current();
@@ -229,5 +234,77 @@ async fn what_was_not_handed_over_outlives_the_new_process() {
     assert!(outcomes.is_empty(), "{outcomes:?}");
     println!(
         "the new process was killed {deaths} times, {in_the_middle} times in the middle of the pairs; {lost} pairs that it had already died with it, and no other"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_handed_over_or_frozen_outlives_the_old_process() {
+    let deaths = number("LUBDUB_HANDOVER_DEATHS", 6).div_ceil(5);
+    let count = pairs().min(1000);
+    let backend = Backend::start().await;
+    let (mut saved, mut moved, mut in_the_middle, mut whole) = (0, 0, 0, None);
+    let (mut died, mut n) = (0, 0);
+    while died < deaths {
+        n += 1;
+        let mut lubdub = Lineage::start(&settings(&backend)).await;
+        let mut crowd = Crowd::connect(lubdub.address, &[(Kind::Idle, count)]).await;
+        let whole = match whole {
+            Some(whole) => whole,
+            None => {
+                let began = Instant::now();
+                lubdub.upgrade().await;
+                *whole.insert(began.elapsed())
+            }
+        };
+        let old = lubdub.current();
+        let (taken, orphaned) = (lubdub.count("taken over"), lubdub.count(ORPHANED));
+        lubdub.signal(Signal::USR2);
+        let began = Instant::now();
+        let child = lubdub.child().await;
+        lubdub
+            .nth("taking over", lubdub.count("hand-over ends"))
+            .await;
+        sleep(moment(n, whole).saturating_sub(began.elapsed())).await;
+        let _ = kill_process(old, Signal::KILL);
+        let line = lubdub.either(&[("taken over", taken)]).await;
+        lubdub.set_current(child);
+        lubdub
+            .nth("ready", lubdub.count("ready").saturating_sub(1))
+            .await;
+        if lubdub.count(ORPHANED) == orphaned {
+            // It was over before.
+            continue;
+        }
+        died += 1;
+        let lives = usize::try_from(line["pairs"].as_u64().unwrap()).unwrap();
+        moved += lives;
+        in_the_middle += usize::from(lives > 0 && lives < count);
+        let orphan = lubdub.nth(ORPHANED, orphaned).await;
+        saved += orphan["saved"].as_u64().unwrap();
+        let gone = async {
+            let mut gone = 0;
+            while gone < count - lives {
+                gone += crowd.ended().len();
+                sleep(Duration::from_millis(1)).await;
+            }
+            gone
+        };
+        let gone = timeout(PATIENCE, gone).await;
+        assert_eq!(gone.ok(), Some(count - lives), "the rest is counted");
+        let open = timeout(PATIENCE, async {
+            while lubdub.scrape().await.sum("lubdub_pairs", &[]) != lives as f64 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        open.await.expect("what lives is counted");
+        let mut visitor = Client::connect(lubdub.address, Kind::Idle)
+            .await
+            .expect("a 101");
+        visitor.talk_once().await.expect("an answer");
+        let outcomes = crowd.finish().await;
+        assert!(outcomes.is_empty(), "{outcomes:?}");
+    }
+    println!(
+        "the old process was killed {deaths} times, {in_the_middle} times in the middle of the pairs; {moved} pairs went on in the new one, {saved} of them were frozen; the rest died with the old one"
     );
 }

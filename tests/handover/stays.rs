@@ -1,0 +1,130 @@
+//! What cannot be moved: the old process lingers for it.
+
+use lubdub_testkit::certs::Certs;
+use lubdub_testkit::peer::{Dial, Peer};
+use rustix::process::Signal;
+use tokio::time::{sleep, timeout};
+
+use crate::backend::Backend;
+use crate::crowd::{Crowd, Kind};
+use crate::lineage::{Lineage, PATIENCE, is_alive};
+use crate::settings;
+
+/// A message to the backend, which answers with a number of its own and the rest.
+fn message(number: u64) -> Vec<u8> {
+    crate::wire::frame(0x82, &number.to_be_bytes(), Some([1, 2, 3, 4]))
+}
+
+async fn talk(client: &mut Peer, number: u64) {
+    client.send(message(number)).await;
+    client
+        .expect_raw(&crate::wire::frame(0x82, &number.to_be_bytes(), None))
+        .await;
+}
+
+/// Two clients that go on as they should.
+async fn keep_answering(first: &mut Peer, second: &mut Peer) {
+    for client in [&mut *first, &mut *second] {
+        client.leave_pings();
+    }
+    loop {
+        for client in [&mut *first, &mut *second] {
+            client.answer_next_pings(1).await;
+        }
+    }
+}
+
+/// Waits until the sum of a metric is this.
+async fn comes_to(lubdub: &Lineage, metric: &str, labels: &[(&str, &str)], expected: f64) {
+    let look = async {
+        while lubdub.scrape().await.sum(metric, labels) != expected {
+            sleep(lubdub_testkit::ms(20)).await;
+        }
+    };
+    let in_time = timeout(PATIENCE, look).await.is_ok();
+    assert!(in_time, "{metric}{labels:?} does not come to {expected}");
+}
+
+#[tokio::test]
+async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
+    let backend = Backend::start().await;
+    let certs = Certs::generate();
+    let place = std::env::temp_dir().join(format!("lubdub-stays-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    let (cert, key) = (place.join("cert.pem"), place.join("key.pem"));
+    std::fs::write(&cert, certs.chain_pem()).unwrap();
+    std::fs::write(&key, certs.key_pem()).unwrap();
+    let secret = [
+        "listen.secret.address=127.0.0.1:0".to_owned(),
+        format!("listen.secret.tls.certificate.main.cert={}", cert.display()),
+        format!("listen.secret.tls.certificate.main.key={}", key.display()),
+    ];
+    let mut settings = [settings(&backend), secret.to_vec()].concat();
+    settings.retain(|it| !it.starts_with("keepalive.client"));
+    settings.extend(["interval=200ms", "timeout=2s"].map(|it| format!("keepalive.client.{it}")));
+    let mut lubdub = Lineage::launch(&crate::lineage::program(), &{
+        let mut arguments = vec![
+            "--set".to_owned(),
+            "listen.main.address=127.0.0.1:0".to_owned(),
+        ];
+        arguments.extend(crate::lineage::set(&settings));
+        arguments
+    })
+    .await;
+    let open = lubdub.listener("main").await;
+    let hidden = lubdub.listener("secret").await;
+    let dial = || Dial::to(hidden).tls(certs.connecting()).websocket();
+    let (mut first, mut second, mut third) = (dial().await, dial().await, dial().await);
+    for client in [&mut first, &mut second, &mut third] {
+        client.answer_pings();
+    }
+    let plain = Crowd::connect(open, &[(Kind::Idle, 1)]).await;
+
+    let old = lubdub.current();
+    let upgraded = lubdub.upgrade().await;
+    assert_eq!((upgraded.moved, upgraded.kept), (1, 3));
+    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 3.0).await;
+    comes_to(&lubdub, "lubdub_pairs", &[], 1.0).await;
+    talk(&mut first, 0).await;
+    // They are pinged, and lapse; it is counted where operators look.
+    first.leave_pings();
+    first.expect_ping().await;
+    first.answer_pings();
+    third.leave_pings();
+    let lapsed = [("cause", "client_lapsed")];
+    let told = async {
+        comes_to(&lubdub, "lubdub_pairs_closed_total", &lapsed, 1.0).await;
+        comes_to(&lubdub, "lubdub_lingering_pairs", &[], 2.0).await;
+    };
+    tokio::select! {
+        () = told => {}
+        () = keep_answering(&mut first, &mut second) => {}
+    }
+
+    // A later upgrade does not lose sight of them.
+    first.answer_pings();
+    second.answer_pings();
+    assert_eq!(lubdub.upgrade().await.moved, 1);
+    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 2.0).await;
+    talk(&mut first, 1).await;
+    talk(&mut second, 0).await;
+    drop(second);
+    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 1.0).await;
+
+    // A drain of the one that goes on is theirs as well.
+    assert!(is_alive(old));
+    lubdub
+        .post("/api/v1/drain", r#"{"listener": "secret"}"#)
+        .await;
+    first.expect_close(1012).await;
+    first.close(1012, "").await;
+    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 0.0).await;
+    lubdub
+        .nth("an earlier process that lingered has ended", 1)
+        .await;
+    let wrong = plain.finish().await;
+    assert!(wrong.is_empty(), "{wrong:?}");
+    lubdub.signal(Signal::TERM);
+    lubdub.nth("lubdub ends", 2).await;
+    let _ = std::fs::remove_dir_all(place);
+}
