@@ -9,6 +9,7 @@ mod crowd;
 mod lineage;
 mod mistakes;
 mod outside;
+mod reloads;
 mod stays;
 mod wire;
 
