@@ -96,6 +96,10 @@ level = "info"
 request = "path"
 refusals = "10/s"
 
+[handover]
+socket = "off"
+linger = "off"
+
 [runtime]
 workers = "auto"
 "#;

@@ -340,11 +340,12 @@ async fn an_answer_behind_a_frame_that_is_too_big_is_seen_while_lubdub_ends_the_
     assert_eq!(pair.splice.fate.cause(), Some(Cause::Drain));
 }
 
-/// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep that it boxes.
+/// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep that it boxes. (Where
+/// some test has tokio's threaded runtime, tokio's part of it is 32 bytes larger; the program has not.)
 #[test]
 fn an_idle_pair_stays_small_with_what_it_boxes() {
     let whole = size_of::<Splice>() + size_of::<PairEntry>() + size_of::<tokio::time::Sleep>();
-    assert!(whole <= 1_728, "{whole}");
+    assert!(whole <= 1_736, "{whole}");
 }
 
 /// Every idle pair costs this, and there may be ten thousand of them on a small machine. The
