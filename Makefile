@@ -11,7 +11,7 @@ FUZZ_TARGETS := header scanner_splits heartbeat_ops
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \
-	simulate leaks conformance-control interop abuse faults soak bench cost deploy-check clean
+	simulate leaks handover conformance-control interop abuse faults soak bench cost deploy-check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +71,11 @@ leaks: export LUBDUB_LEAK_PAIRS ?= 100000
 leaks: export LUBDUB_LEAK_ENDS ?= 100000
 leaks: build ## LUBDUB_LEAK_PAIRS pairs through the real binary, LUBDUB_LEAK_ENDS inside, ended in every way: what is left?
 	cargo test $(LOCKED) --package lubdub-tests --test leaks --test leaks_inside -- --nocapture
+
+handover: export LUBDUB_HANDOVER_PAIRS ?= 5000
+handover: export LUBDUB_HANDOVER_DEATHS ?= 100
+handover: ## LUBDUB_HANDOVER_PAIRS pairs through upgrades, reloads and LUBDUB_HANDOVER_DEATHS deaths in the middle (docs/topics/changes.md)
+	cargo build $(LOCKED) --release --package lubdub && cargo test $(LOCKED) --release --package lubdub-tests --test handover -- --nocapture --test-threads 1
 
 conformance-control: build ## The conformance kit against nginx and HAProxy, for comparison (docs/topics/transparency.md)
 	bash tests/conformance/control.sh

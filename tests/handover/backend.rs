@@ -11,20 +11,20 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use crate::wire::{self, Reader};
 
 /// What a client that reads nothing is sent.
-pub const FLOOD: usize = 400_000;
+pub(crate) const FLOOD: usize = 400_000;
 
 /// The answer to the example key of RFC 6455 1.3, which every client here uses.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A running backend.
-pub struct Backend {
-    pub address: SocketAddr,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
     /// What went wrong there.
-    pub wrong: Arc<AtomicUsize>,
+    pub(crate) wrong: Arc<AtomicUsize>,
 }
 
 impl Backend {
-    pub async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         // Little is on the way to who reads nothing; what is over it waits in lubdub.
         socket.set_send_buffer_size(16 << 10).unwrap();

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 
 use crate::backend::FLOOD;
 use crate::lineage::PATIENCE;
@@ -20,7 +20,7 @@ const MASK: [u8; 4] = [0x13, 0x57, 0x9b, 0xdf];
 
 /// What a client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Sends numbered messages, compressed or not, whole or in two fragments.
     Talks,
     /// Answers pings.
@@ -35,35 +35,31 @@ pub enum Kind {
 
 /// Whether the clients go on, or come to their end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     GoesOn,
     /// Each says one last thing, hears the answer to it, and is done.
     Last,
 }
 
 /// All clients.
-pub struct Crowd {
+pub(crate) struct Crowd {
     tasks: JoinSet<Outcome>,
     phase: watch::Sender<Phase>,
-    pub pauses: Arc<Pauses>,
+    pub(crate) pauses: Arc<Pauses>,
 }
 
-/// How it went for a client.
-#[derive(Debug)]
-pub struct Outcome {
-    pub kind: Kind,
-    pub wrong: Option<String>,
-}
+/// How it went for a client: what it is, and what went wrong.
+pub(crate) type Outcome = Result<(), String>;
 
 /// The longest times without an answer, by client.
 #[derive(Debug, Default)]
-pub struct Pauses {
+pub(crate) struct Pauses {
     longest: std::sync::Mutex<Vec<Duration>>,
     is_measured: AtomicBool,
 }
 
 /// A connection of a client.
-pub struct Client {
+pub(crate) struct Client {
     reader: Reader,
     writer: OwnedWriteHalf,
     said: u64,
@@ -72,7 +68,7 @@ pub struct Client {
 
 impl Crowd {
     /// Connects so many clients of each kind.
-    pub async fn connect(to: SocketAddr, kinds: &[(Kind, usize)]) -> Self {
+    pub(crate) async fn connect(to: SocketAddr, kinds: &[(Kind, usize)]) -> Self {
         let (phase, _) = watch::channel(Phase::GoesOn);
         let mut this = Self {
             tasks: JoinSet::new(),
@@ -91,38 +87,32 @@ impl Crowd {
     }
 
     /// One more client, which is connected already.
-    pub fn add(&mut self, kind: Kind, n: u64, client: Client) {
+    pub(crate) fn add(&mut self, kind: Kind, n: u64, client: Client) {
         let (phase, pauses) = (self.phase.subscribe(), Arc::clone(&self.pauses));
         self.tasks.spawn(async move {
             let lived = client.live(kind, n, phase, &pauses).await;
-            Outcome {
-                kind,
-                wrong: lived.err(),
-            }
+            lived.map_err(|wrong| format!("{kind:?}: {wrong}"))
         });
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tasks.len()
     }
 
     /// The ends of those that have come to one too early.
-    pub fn ended(&mut self) -> Vec<Outcome> {
+    pub(crate) fn ended(&mut self) -> Vec<Outcome> {
         std::iter::from_fn(|| self.tasks.try_join_next())
             .map(|it| it.expect("no client panics"))
             .collect()
     }
 
     /// Lets all say their last thing. Returns what went wrong.
-    pub async fn finish(mut self) -> Vec<Outcome> {
+    pub(crate) async fn finish(mut self) -> Vec<String> {
         self.phase.send_replace(Phase::Last);
         let mut wrong = Vec::new();
         let all = async {
             while let Some(outcome) = self.tasks.join_next().await {
-                let outcome = outcome.expect("no client panics");
-                if outcome.wrong.is_some() {
-                    wrong.push(outcome);
-                }
+                wrong.extend(outcome.expect("no client panics").err());
             }
         };
         let in_time = timeout(PATIENCE, all).await.is_ok();
@@ -132,7 +122,7 @@ impl Crowd {
 }
 
 impl Client {
-    pub async fn connect(to: SocketAddr, kind: Kind) -> std::io::Result<Self> {
+    pub(crate) async fn connect(to: SocketAddr, kind: Kind) -> std::io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         if kind == Kind::Deaf {
             socket.set_recv_buffer_size(4096)?;
@@ -159,13 +149,13 @@ impl Client {
     }
 
     /// One message and its answer.
-    pub async fn talk_once(&mut self) -> Result<(), String> {
+    pub(crate) async fn talk_once(&mut self) -> Result<(), String> {
         self.say(1).await?;
         self.hear_all(1).await
     }
 
     /// One message and its answer, and a closing handshake.
-    pub async fn visit(mut self) -> Result<(), String> {
+    pub(crate) async fn visit(mut self) -> Result<(), String> {
         self.say(0).await?;
         self.hear_all(0).await?;
         self.write(&wire::frame(0x88, &1000_u16.to_be_bytes(), Some(MASK)))
@@ -192,7 +182,11 @@ impl Client {
                 let bytes = wire::frame(0x82, &payload, Some(MASK));
                 // In the header of some for a while, in the payload of others. A pong can only come
                 // behind it, so that its bytes are all the life that there is.
-                let mut sent = if n % 2 == 0 { 1 } else { bytes.len() / 2 };
+                let mut sent = if n.is_multiple_of(2) {
+                    1
+                } else {
+                    bytes.len() / 2
+                };
                 self.write(&bytes[..sent]).await?;
                 let mut ticks = interval(Duration::from_secs(1));
                 loop {
@@ -290,7 +284,7 @@ impl Client {
     /// Sends the next message: some compressed, as far as anybody can see, some in two fragments.
     async fn say(&mut self, n: u64) -> Result<(), String> {
         let payload = [&self.said.to_be_bytes()[..], b"and some text behind it"].concat();
-        let rsv1 = if n % 2 == 0 { 0x40 } else { 0 };
+        let rsv1 = if n.is_multiple_of(2) { 0x40 } else { 0 };
         let bytes = wire::frame(0x81 | rsv1, &payload, Some(MASK));
         self.said += 1;
         self.write(&bytes).await
@@ -345,12 +339,12 @@ async fn the_last(phase: &mut watch::Receiver<Phase>) {
 }
 
 impl Pauses {
-    pub fn measure(&self) {
+    pub(crate) fn measure(&self) {
         self.is_measured.store(true, Relaxed);
     }
 
     /// The longest times without an answer since then, in their order; each client that paces has one.
-    pub async fn measured(&self, clients: usize) -> Vec<Duration> {
+    pub(crate) async fn measured(&self, clients: usize) -> Vec<Duration> {
         self.is_measured.store(false, Relaxed);
         let all = async {
             while self.longest.lock().unwrap().len() < clients {
@@ -365,14 +359,14 @@ impl Pauses {
 }
 
 /// Clients that come and go all the time, while it lives.
-pub struct Visitors {
+pub(crate) struct Visitors {
     tasks: JoinSet<()>,
-    pub came: Arc<AtomicUsize>,
+    pub(crate) came: Arc<AtomicUsize>,
     wrong: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
 impl Visitors {
-    pub fn to(address: SocketAddr, at_a_time: usize) -> Self {
+    pub(crate) fn to(address: SocketAddr, at_a_time: usize) -> Self {
         let came = Arc::<AtomicUsize>::default();
         let wrong = Arc::<std::sync::Mutex<Vec<String>>>::default();
         let mut tasks = JoinSet::new();
@@ -397,7 +391,7 @@ impl Visitors {
     }
 
     /// How many came, and what went wrong for them.
-    pub fn stop(mut self) -> (usize, Vec<String>) {
+    pub(crate) fn stop(mut self) -> (usize, Vec<String>) {
         self.tasks.abort_all();
         let wrong = std::mem::take(&mut *self.wrong.lock().unwrap());
         (self.came.load(Relaxed), wrong)

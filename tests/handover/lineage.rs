@@ -17,16 +17,16 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// How long anything may take with thousands of pairs on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The line of an upgrade that came to nothing.
-pub const FAILED: &str = "the upgrade has failed: lubdub goes on";
+pub(crate) const FAILED: &str = "the upgrade has failed: lubdub goes on";
 
 /// A lubdub, whichever process it is by now.
-pub struct Lineage {
+pub(crate) struct Lineage {
     first: Child,
     current: Pid,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     admin: SocketAddr,
     lines: Arc<Mutex<Vec<Value>>>,
     changed: watch::Receiver<()>,
@@ -34,35 +34,35 @@ pub struct Lineage {
 
 /// How an upgrade went.
 #[derive(Debug, Clone, Copy)]
-pub struct Upgraded {
-    pub moved: u64,
-    pub kept: u64,
+pub(crate) struct Upgraded {
+    pub(crate) moved: u64,
+    pub(crate) kept: u64,
     /// From the hello to the end.
-    pub lasted: Duration,
+    pub(crate) lasted: Duration,
 }
 
 impl Lineage {
     /// Starts the first one, with these settings (`key=value`).
-    pub async fn start(settings: &[String]) -> Self {
+    pub(crate) async fn start(settings: &[String]) -> Self {
         Self::start_program(&program(), settings).await
     }
 
     /// The same for a copy of the program.
-    pub async fn start_program(program: &Path, settings: &[String]) -> Self {
+    pub(crate) async fn start_program(program: &Path, settings: &[String]) -> Self {
         let mut arguments = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
         arguments.extend(set(settings));
         Self::launch(program, &arguments).await
     }
 
     /// Starts a program with these arguments besides those for the log and for operators.
-    pub async fn launch(program: &Path, arguments: &[String]) -> Self {
+    pub(crate) async fn launch(program: &Path, arguments: &[String]) -> Self {
         let own = ["--log-format", "json", "--set", "admin.address=127.0.0.1:0"];
         let own = own.map(str::to_owned);
         Self::launch_as_is(program, &[arguments, &own].concat()).await
     }
 
     /// Starts a program with these arguments.
-    pub async fn launch_as_is(program: &Path, arguments: &[String]) -> Self {
+    pub(crate) async fn launch_as_is(program: &Path, arguments: &[String]) -> Self {
         let mut command = Command::new(program);
         command.args(arguments);
         let mut first = command
@@ -107,7 +107,7 @@ impl Lineage {
     }
 
     /// Has it replaced by a process of the same program.
-    pub async fn upgrade(&mut self) -> Upgraded {
+    pub(crate) async fn upgrade(&mut self) -> Upgraded {
         let (ended, taken) = (self.count("hand-over ends"), self.count("taken over"));
         self.signal(Signal::USR2);
         self.nth("hand-over ends", ended).await;
@@ -116,7 +116,7 @@ impl Lineage {
     }
 
     /// How the latest one went; from now on its successor is the current one.
-    pub fn last_upgrade(&mut self) -> Upgraded {
+    pub(crate) fn last_upgrade(&mut self) -> Upgraded {
         let line = {
             let lines = self.lines.lock().unwrap();
             let line = lines.iter().rfind(|line| line["msg"] == "hand-over ends");
@@ -131,21 +131,21 @@ impl Lineage {
     }
 
     /// The process that is the one.
-    pub fn current(&self) -> Pid {
+    pub(crate) fn current(&self) -> Pid {
         self.current
     }
 
     /// Another process is the one from now on.
-    pub fn set_current(&mut self, pid: Pid) {
+    pub(crate) fn set_current(&mut self, pid: Pid) {
         self.current = pid;
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.current, signal).expect("the process is there and ours");
     }
 
     /// The process that the current one has started, as soon as there is one.
-    pub async fn child(&self) -> Pid {
+    pub(crate) async fn child(&self) -> Pid {
         let path = format!("/proc/{0}/task/{0}/children", self.current.as_raw_nonzero());
         let look = async {
             loop {
@@ -160,7 +160,7 @@ impl Lineage {
     }
 
     /// Has an upgrade tried that fails, and returns the reason.
-    pub async fn upgrade_in_vain(&self) -> String {
+    pub(crate) async fn upgrade_in_vain(&self) -> String {
         let failed = self.count(FAILED);
         self.signal(Signal::USR2);
         let line = self.nth(FAILED, failed).await;
@@ -168,18 +168,18 @@ impl Lineage {
     }
 
     /// How many lines with this message there are.
-    pub fn count(&self, message: &str) -> usize {
+    pub(crate) fn count(&self, message: &str) -> usize {
         let lines = self.lines.lock().unwrap();
         lines.iter().filter(|line| line["msg"] == message).count()
     }
 
     /// Waits for the line with this message that comes after so many others of it.
-    pub async fn nth(&self, message: &str, n: usize) -> Value {
+    pub(crate) async fn nth(&self, message: &str, n: usize) -> Value {
         self.either(&[(message, n)]).await
     }
 
     /// Waits for one of several lines.
-    pub async fn either(&self, messages: &[(&str, usize)]) -> Value {
+    pub(crate) async fn either(&self, messages: &[(&str, usize)]) -> Value {
         let mut changed = self.changed.clone();
         let found = async {
             loop {
@@ -210,7 +210,7 @@ impl Lineage {
     }
 
     /// Where the listener of this name is.
-    pub async fn listener(&self, name: &str) -> SocketAddr {
+    pub(crate) async fn listener(&self, name: &str) -> SocketAddr {
         let mut n = 0;
         loop {
             let line = self.nth("listening", n).await;
@@ -222,7 +222,7 @@ impl Lineage {
     }
 
     /// Asks it for a change.
-    pub async fn post(&self, path: &str, body: &str) {
+    pub(crate) async fn post(&self, path: &str, body: &str) {
         let mut client = Dial::to(self.admin).connect().await;
         let request = Request::new("POST", path)
             .without("host")
@@ -235,7 +235,7 @@ impl Lineage {
     }
 
     /// What it answers operators.
-    pub async fn admin(&self, path: &str) -> String {
+    pub(crate) async fn admin(&self, path: &str) -> String {
         let mut client = Dial::to(self.admin).connect().await;
         let request = Request::get(path).without("host");
         client.ask(&request.field("Host", "localhost")).await;
@@ -245,7 +245,7 @@ impl Lineage {
         String::from_utf8_lossy(&body).into_owned()
     }
 
-    pub async fn scrape(&self) -> Scrape {
+    pub(crate) async fn scrape(&self) -> Scrape {
         Scrape::parse(&self.admin("/metrics").await)
     }
 }
@@ -259,14 +259,14 @@ impl Drop for Lineage {
 }
 
 /// Whether a process is there and has not ended.
-pub fn is_alive(pid: Pid) -> bool {
+pub(crate) fn is_alive(pid: Pid) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     test_kill_process(pid).is_ok()
         && state.is_ok_and(|state| !state.rsplit(')').next().unwrap_or("").starts_with(" Z"))
 }
 
 /// Kilobytes of its own memory that are resident, 0 for one that has ended.
-pub fn resident(pid: Pid) -> u64 {
+pub(crate) fn resident(pid: Pid) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
     let status = status.unwrap_or_default();
     let line = status
@@ -287,13 +287,13 @@ fn address(line: &Value) -> SocketAddr {
 }
 
 /// Settings as arguments.
-pub fn set(settings: &[String]) -> Vec<String> {
+pub(crate) fn set(settings: &[String]) -> Vec<String> {
     let pairs = settings.iter().map(|it| ["--set".to_owned(), it.clone()]);
     pairs.flatten().collect()
 }
 
 /// Where the program is: two levels above the test that runs, which is in `deps`.
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test.parent().and_then(Path::parent);
     let path = profile.expect("a test is in deps").join("lubdub");

@@ -4,6 +4,13 @@
 //! `LUBDUB_HANDOVER_PAIRS` says how many pairs, `LUBDUB_HANDOVER_DEATHS` how often a process is killed in
 //! the middle of it (`make handover` takes 5,000 and 100).
 
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "what is missing on loopback ends the test; figures are for people"
+)]
+
 mod backend;
 mod crowd;
 mod lineage;
@@ -73,7 +80,7 @@ fn paces(kinds: &[(Kind, usize)]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_pair_notices_an_upgrade() {
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let mut lubdub = Lineage::start(&settings(&backend)).await;
     let kinds = kinds(pairs());
     let crowd = Crowd::connect(lubdub.address, &kinds).await;
@@ -150,7 +157,8 @@ async fn no_pair_notices_an_upgrade() {
     );
 
     pauses.sort_unstable();
-    let p99 = |all: &[Duration]| all[all.len() * 99 / 100 - usize::from(all.len() % 100 == 0)];
+    let p99 =
+        |all: &[Duration]| all[all.len() * 99 / 100 - usize::from(all.len().is_multiple_of(100))];
     println!(
         "an upgrade of {count} pairs takes up to {longest:?}; both processes have up to {peak} kB of their own"
     );
@@ -172,7 +180,7 @@ fn moment(n: usize, whole: Duration) -> Duration {
 async fn what_was_not_handed_over_outlives_the_new_process() {
     let deaths = number("LUBDUB_HANDOVER_DEATHS", 6);
     let count = pairs().min(1000);
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let mut lubdub = Lineage::start(&settings(&backend)).await;
     let mut crowd = Crowd::connect(lubdub.address, &[(Kind::Idle, count)]).await;
     let began = Instant::now();
@@ -242,7 +250,7 @@ async fn what_was_not_handed_over_outlives_the_new_process() {
 async fn what_was_handed_over_or_frozen_outlives_the_old_process() {
     let deaths = number("LUBDUB_HANDOVER_DEATHS", 6).div_ceil(5);
     let count = pairs().min(1000);
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let (mut saved, mut moved, mut in_the_middle, mut whole) = (0, 0, 0, None);
     let (mut died, mut n) = (0, 0);
     while died < deaths {

@@ -56,7 +56,7 @@ impl Drop for Place {
 async fn a_program_that_will_not_do_changes_nothing_and_the_reason_is_told() {
     let place = Place::new("program");
     let copy = place.program();
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let mut lubdub = Lineage::start_program(&copy, &settings(&backend)).await;
     let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
 
@@ -102,7 +102,7 @@ async fn a_program_that_will_not_do_changes_nothing_and_the_reason_is_told() {
 #[tokio::test]
 async fn a_configuration_that_is_wrong_by_now_is_named_in_the_reason() {
     let place = Place::new("configuration");
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let good = format!(
         "[listen.main]\naddress = \"127.0.0.1:0\"\n[upstream.main]\nurl = \"ws://{}\"\n",
         backend.address
@@ -143,7 +143,7 @@ async fn a_configuration_that_is_wrong_by_now_is_named_in_the_reason() {
 
 #[tokio::test]
 async fn a_second_upgrade_waits_for_nobody_and_a_signal_to_stop_waits_for_the_first() {
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let mut lubdub = Lineage::start(&settings(&backend)).await;
     let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
     let failed = lubdub.count(FAILED);
@@ -167,7 +167,7 @@ async fn a_second_upgrade_waits_for_nobody_and_a_signal_to_stop_waits_for_the_fi
 
 #[tokio::test]
 async fn nothing_is_upgraded_in_the_middle_of_a_drain() {
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let mut lubdub = Lineage::start(&settings(&backend)).await;
     let _client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
     lubdub
@@ -182,7 +182,7 @@ async fn nothing_is_upgraded_in_the_middle_of_a_drain() {
 async fn a_program_is_found_again_where_it_was_started_by_name() {
     let place = Place::new("path");
     place.program();
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let folder = place.0.display().to_string();
     let run = format!(
         "export PATH={folder}:/usr/bin:/bin; cd {folder} && exec lubdub --listen 127.0.0.1:0 \"$@\""

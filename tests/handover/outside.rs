@@ -34,7 +34,7 @@ impl Drop for Socket {
 #[tokio::test]
 async fn a_process_from_outside_takes_over_and_can_be_taken_over_from() {
     let socket = Socket::new("outside");
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let settings = [settings(&backend), vec![socket.setting()]].concat();
     let old = Lineage::start(&settings).await;
     let mut client = Client::connect(old.address, Kind::Idle).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_process_from_outside_takes_over_and_can_be_taken_over_from() {
 #[tokio::test]
 async fn who_speaks_something_else_there_changes_nothing() {
     let socket = Socket::new("strangers");
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     // What a process left that is no more.
     drop(std::os::unix::net::UnixListener::bind(&socket.0).unwrap());
     let settings = [settings(&backend), vec![socket.setting()]].concat();
@@ -101,7 +101,7 @@ async fn who_speaks_something_else_there_changes_nothing() {
 #[tokio::test]
 async fn a_socket_that_somebody_listens_at_is_left_to_them() {
     let socket = Socket::new("twice");
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let settings = [settings(&backend), vec![socket.setting()]].concat();
     let _first = Lineage::start(&settings).await;
     let second = std::process::Command::new(program())

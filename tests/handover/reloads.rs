@@ -46,7 +46,7 @@ impl Files {
     fn say(&self, n: usize) {
         let [first, second] = self.backends;
         let interval = [5, 4, 6][n % 3];
-        let (main, side) = if n % 2 == 0 {
+        let (main, side) = if n.is_multiple_of(2) {
             (first, second)
         } else {
             (second, first)
@@ -101,7 +101,7 @@ async fn talk(client: &mut Peer, number: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_pair_notices_a_reload() {
-    let (first, second) = (Backend::start().await, Backend::start().await);
+    let (first, second) = (Backend::start(), Backend::start());
     let files = Files::new([&first, &second]);
     let mut certs = Certs::generate();
     files.show(&certs);

@@ -47,7 +47,7 @@ async fn comes_to(lubdub: &Lineage, metric: &str, labels: &[(&str, &str)], expec
 
 #[tokio::test]
 async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
-    let backend = Backend::start().await;
+    let backend = Backend::start();
     let certs = Certs::generate();
     let place = std::env::temp_dir().join(format!("lubdub-stays-{}", std::process::id()));
     std::fs::create_dir_all(&place).unwrap();

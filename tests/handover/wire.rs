@@ -6,27 +6,27 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// A frame that came.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// FIN, RSV and opcode as they are on the wire.
-    pub first: u8,
-    pub payload: Vec<u8>,
+    pub(crate) first: u8,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// Reads frames. A call that is dropped loses nothing.
-pub struct Reader {
+pub(crate) struct Reader {
     half: OwnedReadHalf,
     buffer: Vec<u8>,
 }
 
 impl Reader {
-    pub fn new(half: OwnedReadHalf, early: Vec<u8>) -> Self {
+    pub(crate) fn new(half: OwnedReadHalf, early: Vec<u8>) -> Self {
         Self {
             half,
             buffer: early,
         }
     }
 
-    pub async fn frame(&mut self) -> std::io::Result<Frame> {
+    pub(crate) async fn frame(&mut self) -> std::io::Result<Frame> {
         loop {
             if let Some((frame, len)) = parse(&self.buffer) {
                 self.buffer.drain(..len);
@@ -75,7 +75,7 @@ fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
 }
 
 /// The bytes of a frame.
-pub fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     let masked = if mask.is_some() { 0x80 } else { 0 };
     let mut bytes = vec![first];
     match payload.len() {
@@ -99,12 +99,12 @@ pub fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     bytes
 }
 
-pub async fn write(half: &mut OwnedWriteHalf, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) async fn write(half: &mut OwnedWriteHalf, bytes: &[u8]) -> std::io::Result<()> {
     half.write_all(bytes).await
 }
 
 /// Reads up to the end of a head: the head, and what came behind it.
-pub async fn head(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+pub(crate) async fn head(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(end) = bytes.windows(4).position(|it| it == b"\r\n\r\n") {

@@ -151,8 +151,9 @@ impl Reloader {
         let mut mistakes = Mistakes::default();
         for change in changes.iter().filter(|it| it.applies == Applies::Upgrade) {
             let before = change.written_before();
-            let wrong =
-                format!("a reload cannot change it: it was {before}; start lubdub anew for it");
+            let wrong = format!(
+                "a reload cannot change it (it was {before}); an upgrade can: lubdub upgrade"
+            );
             match change.after {
                 Some(leaf) => mistakes.wrong(leaf, wrong),
                 None => mistakes.about(change.key(), wrong),

@@ -36,17 +36,13 @@ fn write_page(page: &mut String) -> Result {
     write_values(page, "Label", Label::VALUES)?;
     for label in Label::ALL {
         if let Some(values) = label.values() {
-            let of = match label {
-                Label::Reload => " of reloads",
-                Label::Way | Label::Handover => " of hand-overs",
+            let is_of_handovers = matches!(label, Label::Way | Label::Handover);
+            let of = match (label == Label::Reload, is_of_handovers) {
+                (true, _) => " of reloads",
+                (_, true) => " of hand-overs",
                 _ => "",
             };
-            writeln!(
-                page,
-                "
-### Values of `{label}`{of}
-"
-            )?;
+            writeln!(page, "\n### Values of `{label}`{of}\n")?;
             write_values(page, "Value", values)?;
         }
     }

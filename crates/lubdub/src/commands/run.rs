@@ -38,7 +38,7 @@ enum Over {
     /// It was told to stop.
     Told,
     /// Another process serves, and what could not go there stays.
-    HandedOver(Departed),
+    HandedOver(Box<Departed>),
 }
 
 /// Runs the proxy until it is told to stop.
@@ -163,7 +163,7 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
             manager.main_pid(departed.successor);
             let limit = handover.linger;
             running
-                .linger(departed, limit, &mut ending, &mut upgrades)
+                .linger(*departed, limit, &mut ending, &mut upgrades)
                 .await
         }
         Over::Told => tokio::select! {
@@ -191,7 +191,7 @@ async fn until_over(
                 departed.stop_successor();
                 return Ok(Over::Told);
             }
-            (Some(departed), false) => return Ok(Over::HandedOver(departed)),
+            (Some(departed), false) => return Ok(Over::HandedOver(Box::new(departed))),
             (None, true) => return Ok(Over::Told),
             (None, false) => {}
         }

@@ -61,7 +61,7 @@ impl Program {
             .args(&self.arguments)
             .env(PREDECESSOR, pid)
             .stdin(Stdio::from(predecessor));
-        Ok(command.spawn().map_err(|error| self.cannot(&error))?)
+        command.spawn().map_err(|error| self.cannot(&error))
     }
 
     /// Has it check the configuration that it would start with.
@@ -96,7 +96,8 @@ impl Program {
     }
 
     fn cannot(&self, error: &io::Error) -> anyhow::Error {
-        let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+        let path = self.path.as_deref().unwrap_or_else(|_| Path::new(""));
+        let path = path.display();
         anyhow::anyhow!("{path} cannot be started: {error}")
     }
 }

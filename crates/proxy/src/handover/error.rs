@@ -49,7 +49,7 @@ pub enum HandoverError {
         /// So many pairs are the successor's.
         moved: u64,
         /// Why.
-        reason: Box<HandoverError>,
+        reason: Box<Self>,
     },
     /// There is one at a time.
     #[error("a hand-over is under way already")]
@@ -82,7 +82,15 @@ impl HandoverError {
         match self {
             Self::Gone => true,
             Self::BrokenOff { reason, .. } => reason.is_end(),
-            _ => false,
+            Self::Refused(_)
+            | Self::Silent(_)
+            | Self::Version { .. }
+            | Self::UnderWay
+            | Self::Draining(_)
+            | Self::TooMany(_)
+            | Self::Descriptors
+            | Self::Senseless(_)
+            | Self::Io(_) => false,
         }
     }
 

@@ -115,7 +115,7 @@ impl Link {
         };
         let head = head.to_bytes();
         let first = self.stream.async_io(Interest::WRITABLE, || {
-            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(Link::DESCRIPTORS_MAX))];
+            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(Self::DESCRIPTORS_MAX))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !descriptors.is_empty()
                 && !control.push(SendAncillaryMessage::ScmRights(descriptors))
@@ -284,9 +284,10 @@ impl Head {
 
 impl From<io::Error> for LinkError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Gone,
-            _ => Self::Io(error),
+        let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        match gone.contains(&error.kind()) {
+            true => Self::Gone,
+            false => Self::Io(error),
         }
     }
 }

@@ -79,7 +79,10 @@ impl<T> Predecessor<T> {
         let hello = match hear(&mut link, Stage::Hello, Self::HELLO).await? {
             FromSuccessor::Hello(hello) => hello,
             FromSuccessor::Sorry { reason } => return Err(HandoverError::Refused(reason)),
-            other => return Err(unexpected(Stage::Hello, &other)),
+            other @ (FromSuccessor::Listening
+            | FromSuccessor::Ready { .. }
+            | FromSuccessor::Thanks
+            | FromSuccessor::Ask(_)) => return Err(unexpected(Stage::Hello, &other)),
         };
         let this = Self {
             link,
@@ -115,7 +118,10 @@ impl<T> Predecessor<T> {
         match hear(&mut self.link, Stage::Listeners, Self::LISTENING).await? {
             FromSuccessor::Listening => Ok(()),
             FromSuccessor::Sorry { reason } => Err(HandoverError::Refused(reason)),
-            other => Err(unexpected(Stage::Listeners, &other)),
+            other @ (FromSuccessor::Hello(_)
+            | FromSuccessor::Ready { .. }
+            | FromSuccessor::Thanks
+            | FromSuccessor::Ask(_)) => Err(unexpected(Stage::Listeners, &other)),
         }
     }
 
@@ -243,7 +249,10 @@ impl<T> Predecessor<T> {
         match hear(&mut self.link, Stage::End, Self::BATCH).await? {
             FromSuccessor::Thanks => Ok(()),
             FromSuccessor::Sorry { reason } => Err(HandoverError::Refused(reason)),
-            other => Err(unexpected(Stage::End, &other)),
+            other @ (FromSuccessor::Hello(_)
+            | FromSuccessor::Listening
+            | FromSuccessor::Ready { .. }
+            | FromSuccessor::Ask(_)) => Err(unexpected(Stage::End, &other)),
         }
     }
 

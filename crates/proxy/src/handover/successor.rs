@@ -66,7 +66,13 @@ impl<T> Successor<T> {
         let welcome = match decode(&packet.body)? {
             FromPredecessor::Welcome(welcome) => welcome,
             FromPredecessor::Sorry { reason } => return Err(HandoverError::Refused(reason)),
-            other => return Err(unexpected(Stage::Listeners, &other)),
+            other @ (FromPredecessor::Batch { .. }
+            | FromPredecessor::Go { .. }
+            | FromPredecessor::Keep { .. }
+            | FromPredecessor::End(_)
+            | FromPredecessor::Lingering(_)) => {
+                return Err(unexpected(Stage::Listeners, &other));
+            }
         };
         let admin = usize::from(welcome.admin.is_some());
         let named = welcome.listeners.len() + admin + welcome.lingering.len();

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A file with this text; it is gone with the guard.
-struct File(std::path::PathBuf);
+struct File(PathBuf);
 
 impl File {
     fn new(name: &str, text: &str) -> Self {

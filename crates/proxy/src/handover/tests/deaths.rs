@@ -95,26 +95,27 @@ impl World {
 
     fn possible(&self) -> Vec<Step> {
         let mut steps = Vec::new();
-        if let Some(predecessor) = &self.predecessor {
-            if !predecessor.is_alone {
-                if predecessor.giver.is_idle() && predecessor.batches < BATCHES.len() {
-                    steps.push(Step::Offer);
-                    if self.successor.is_some() {
-                        steps.push(Step::OfferHalf);
-                    }
+        if let Some(predecessor) = &self.predecessor
+            && !predecessor.is_alone
+        {
+            if predecessor.giver.is_idle() && predecessor.batches < BATCHES.len() {
+                steps.push(Step::Offer);
+                if self.successor.is_some() {
+                    steps.push(Step::OfferHalf);
                 }
-                if !predecessor.giver.is_idle() {
-                    steps.push(Step::Impatience);
-                }
-                if !self.up.is_empty() || self.successor.is_none() {
-                    steps.push(Step::Up);
-                }
+            }
+            if !predecessor.giver.is_idle() {
+                steps.push(Step::Impatience);
+            }
+            if !self.up.is_empty() || self.successor.is_none() {
+                steps.push(Step::Up);
             }
         }
-        if let Some(successor) = &self.successor {
-            if !successor.is_alone && (!self.down.is_empty() || self.predecessor.is_none()) {
-                steps.push(Step::Down);
-            }
+        if let Some(successor) = &self.successor
+            && !successor.is_alone
+            && (!self.down.is_empty() || self.predecessor.is_none())
+        {
+            steps.push(Step::Down);
         }
         // One death is enough: with two nothing is left to look at.
         if self.predecessor.is_some() && self.successor.is_some() {
