@@ -1,5 +1,7 @@
 //! New values of the heartbeat reach live pairs, each with its next ping.
 
+use std::sync::Arc;
+
 use lubdub_keepalive::Side;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
@@ -35,6 +37,22 @@ async fn a_side_that_is_dead_is_found_by_a_heartbeat_that_came_later() {
     let next = ProxyBox::new().ping(Side::Upstream, ms(20), ms(50));
     rig.proxy.reload(next.settings(rig.upstream.address()));
     rig.proxy.expect_ended("upstream_lapsed").await;
+}
+
+/// Pairs of a route that went and returned kept the heartbeat that they had when it went.
+#[tokio::test]
+async fn pairs_of_a_route_that_returns_have_its_new_heartbeat() {
+    let Rig {
+        proxy,
+        mut client,
+        upstream,
+    } = Rig::open(ProxyBox::new()).await;
+    let mut gone = ProxyBox::new().settings(upstream.address());
+    Arc::make_mut(&mut gone.routes[0]).name = "another".into();
+    proxy.reload(gone);
+    let next = ProxyBox::new().ping(Side::Client, ms(20), LONG);
+    proxy.reload(next.settings(upstream.address()));
+    client.answer_next_pings(2).await;
 }
 
 /// A pair whose handshake is under way takes the terms of its request, and the newest heartbeat.

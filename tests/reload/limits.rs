@@ -1,5 +1,7 @@
 //! Limits grow and shrink under those who are in: nobody has to go.
 
+use std::sync::Arc;
+
 use lubdub_proxy::settings::Settings;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
@@ -45,6 +47,27 @@ async fn the_limit_of_pairs_counts_those_that_are_open() {
 #[tokio::test]
 async fn the_limit_of_a_route_that_had_none_counts_those_that_are_open() {
     a_limit_comes_and_goes(|most| ProxyBox::new().with(|it| it.route_pairs = Some(most))).await;
+}
+
+/// A route that went and returned counted from 0: twice as many pairs as its limit could be open.
+#[tokio::test]
+async fn the_limit_of_a_route_that_returns_counts_those_that_are_open() {
+    let upstreams = Upstream::listen();
+    let limited = || {
+        let limited = ProxyBox::new().with(|it| it.route_pairs = Some(1));
+        limited.settings(upstreams.address())
+    };
+    let mut gone = ProxyBox::new().settings(upstreams.address());
+    Arc::make_mut(&mut gone.routes[0]).name = "another".into();
+    let proxy = ProxyBox::new().start(&upstreams);
+    proxy.reload(limited());
+    let mut first = open(&proxy, &upstreams).await;
+    proxy.expect_pairs(1).await;
+    proxy.reload(gone);
+    proxy.reload(limited());
+    is_refused(&proxy).await;
+    first.0.send_text("still here").await;
+    first.1.expect_text("still here").await;
 }
 
 #[tokio::test]

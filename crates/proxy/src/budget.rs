@@ -167,12 +167,17 @@ impl Budget {
     /// Gives a place back.
     pub(crate) fn give_back(&self) {
         self.taken.fetch_sub(1, Relaxed);
-        let owed = self
-            .owed
-            .fetch_update(Relaxed, Relaxed, |owed| owed.checked_sub(1));
-        if owed.is_err() {
+        if self.pay(1) == 0 {
             self.free.add_permits(1);
         }
+    }
+
+    /// So many places do not come back, as far as so many are owed. Returns how many were.
+    fn pay(&self, places: usize) -> usize {
+        // In one step: others give theirs back at the same time.
+        let less = |owed: usize| Some(owed.saturating_sub(places));
+        let owed = self.owed.fetch_update(Relaxed, Relaxed, less);
+        owed.map_or(0, |owed| owed.min(places))
     }
 
     // --- over time
@@ -188,8 +193,7 @@ impl Budget {
             self.owed.fetch_add(less - gone, Relaxed);
         } else {
             let more = total - before;
-            let kept = more.min(self.owed.load(Relaxed));
-            self.owed.fetch_sub(kept, Relaxed);
+            let kept = self.pay(more);
             self.free.add_permits(more - kept);
         }
     }
@@ -284,7 +288,9 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::Barrier;
     use std::task::Poll;
+    use std::thread;
 
     use super::testing::budget;
     use super::*;
@@ -336,6 +342,29 @@ mod tests {
         drop(held);
         let all: Vec<_> = (0..5).map_while(|_| budget.try_take()).collect();
         assert_eq!(all.len(), 3);
+    }
+
+    /// A place that came back in the middle of a reload made what is owed less than nothing: none came back
+    /// from then on, and the budget was used up for good.
+    #[test]
+    fn places_that_come_back_while_it_is_resized_are_not_lost() {
+        for _ in 0..2_000 {
+            let budget = budget(64);
+            let held: Vec<_> = (0..64).map(|_| budget.try_take().expect("room")).collect();
+            budget.resize(1);
+            let start = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    drop(held);
+                });
+                start.wait();
+                (2..=64).for_each(|total| budget.resize(total));
+            });
+            assert_eq!(counts(&budget), (0, 64));
+            let all: Vec<_> = (0..65).map_while(|_| budget.try_take()).collect();
+            assert_eq!(all.len(), 64);
+        }
     }
 
     #[test]

@@ -234,7 +234,9 @@ impl Drains {
         if let Some(delay) = self.delay(id) {
             sleep(delay).await;
             let mut latest = self.lock();
-            let Some(course) = latest.as_mut().filter(|course| course.id == id) else {
+            // It may have been called off just now.
+            let is_due = |course: &&mut Course| course.id == id && course.stage == Stage::Waiting;
+            let Some(course) = latest.as_mut().filter(is_due) else {
                 return;
             };
             // First, so that who comes in from now on is told, and the others are found.
@@ -246,7 +248,7 @@ impl Drains {
             sleep(Self::LOOK).await;
         }
         let mut latest = self.lock();
-        if let Some(course) = latest.as_mut().filter(|course| course.id == id) {
+        if let Some(course) = latest.as_mut().filter(|course| course.is_running(id)) {
             self.end(course, Stage::Done);
         }
     }
@@ -405,3 +407,6 @@ pub(crate) async fn say_farewells(registry: Arc<Registry>, pairs: Vec<PairId>, s
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use crate::route::{RouteState, RouteTable};
 use crate::settings::{Drain, Forwarded, FrontTimeouts, OnRemoved, RequestDetail, Settings};
 use crate::upstream::Upstream;
@@ -65,13 +63,6 @@ impl Generation {
     pub(crate) fn ends_pairs_to(&self, upstream: &Upstream) -> bool {
         let settings = &upstream.settings;
         settings.on_removed == OnRemoved::Drain && !self.upstreams.contains_key(&settings.name)
-    }
-
-    /// Looks whether exhaustions of its budgets are over.
-    pub(crate) fn settle(&self, now: Instant) {
-        self.routes.iter().for_each(|route| route.settle(now));
-        let upstreams = self.upstreams.values();
-        upstreams.for_each(|upstream| upstream.settle(now));
     }
 }
 

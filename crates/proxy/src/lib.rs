@@ -21,6 +21,7 @@ mod idle;
 mod inherited;
 mod leg;
 mod live_terms;
+mod namesakes;
 mod patience;
 mod pressure;
 mod proxy;

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use lubdub_metrics::{InvalidNames, Metrics};
@@ -20,6 +20,7 @@ use crate::front::listeners::Listeners;
 use crate::generation::{General, Generation};
 use crate::handover::{Ask, Changing};
 use crate::inherited::Inherited;
+use crate::namesakes::Namesakes;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
 use crate::registry::{Order, Registry};
@@ -125,6 +126,7 @@ impl Proxy {
             // Nothing is there before the first one.
             generation: ArcSwap::from_pointee(Generation::none(General::of(&settings))),
             doors: Mutex::default(),
+            namesakes: Namesakes::default(),
             pseudonym: Pseudonym::random(),
             refusals: Refusals::new(settings.logging.refusals, metrics),
             admission,
@@ -188,10 +190,7 @@ impl Proxy {
     /// If an address cannot be bound, there would be too many names, or the proxy drains. Then all is as it
     /// was.
     pub fn reload(&self, settings: Settings) -> Result<u64, StartError> {
-        let _one_at_a_time = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.one_at_a_time();
         let (shared, crew) = (&self.shared, self.workers.crew());
         if shared.draining.is_cancelled() {
             return Err(StartError::Draining);
@@ -208,10 +207,7 @@ impl Proxy {
     /// # Errors
     /// As those of a reload.
     pub fn try_reload(&self, settings: &Settings) -> Result<(), StartError> {
-        let _one_at_a_time = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.one_at_a_time();
         if self.shared.draining.is_cancelled() {
             return Err(StartError::Draining);
         }
@@ -259,6 +255,11 @@ impl Proxy {
         self.workers.tasks()
     }
 
+    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        let reloading = &self.reloading;
+        reloading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether another process takes over, or has.
     fn is_leaving(&self) -> bool {
         self.shared.changing.is_under_way() || self.shared.leaving.is_cancelled()
@@ -302,10 +303,14 @@ impl Proxy {
         self.shared.lingerers.ask(&Ask::End);
         info!(pairs = self.shared.registry.len(), "draining");
         sleep(terms.delay).await;
-        // Whoever is still let in meets a proxy that drains, and is told so.
-        self.shared.draining.cancel();
+        {
+            // A reload in the middle would open listeners that nobody closes.
+            let _no_reload = self.one_at_a_time();
+            // Whoever is still let in meets a proxy that drains, and is told so.
+            self.shared.draining.cancel();
+            self.listeners.close();
+        }
         self.stop.cancel();
-        self.listeners.close();
         self.tasks.close();
         let everyone = async {
             // Who has to be told ends later than those who tell.

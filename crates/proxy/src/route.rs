@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use lubdub_metrics::PairMetrics;
-use tokio::time::Instant;
 
-use crate::budget::{Budget, Subject};
+use crate::budget::Budget;
 use crate::generation::General;
 use crate::live_terms::LiveTerms;
+use crate::namesakes::OfRoute;
 use crate::registry::RouteNames;
 use crate::settings::{OnRemoved, Route, Terms};
 use crate::upstream::Upstream;
@@ -44,24 +44,14 @@ pub(crate) struct RouteState {
 }
 
 impl RouteState {
-    /// A route, which has the place of `previous` if there was one of its name.
+    /// A route, with what its name has.
     pub(crate) fn new(
         route: &Route,
-        previous: Option<&Self>,
+        of_name: OfRoute,
         general: &Arc<General>,
         upstream: Arc<Upstream>,
         metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
     ) -> Self {
-        let most_pairs = route.pairs.unwrap_or(usize::MAX);
-        let new_budget = || {
-            let subject = Subject {
-                key: "route.limits.pairs",
-                name: Some(Arc::clone(&route.name)),
-                effect: "further upgrades on this route are refused",
-            };
-            Budget::new(most_pairs, subject)
-        };
-        let new_terms = || Arc::new(LiveTerms::new(&route.terms));
         Self {
             name: Arc::clone(&route.name),
             names: Arc::new(RouteNames {
@@ -69,11 +59,11 @@ impl RouteState {
                 upstream: Arc::clone(&route.upstream.name),
             }),
             terms: Arc::clone(&route.terms),
-            live_terms: previous.map_or_else(new_terms, |it| Arc::clone(&it.live_terms)),
+            live_terms: of_name.live_terms,
             general: Arc::clone(general),
             upstream,
-            pairs: previous.map_or_else(new_budget, |it| Arc::clone(&it.pairs)),
-            most_pairs,
+            pairs: of_name.pairs,
+            most_pairs: route.pairs.unwrap_or(usize::MAX),
             on_removed: route.on_removed,
             metrics,
             host: route.host.clone(),
@@ -92,11 +82,6 @@ impl RouteState {
         let found = self.metrics.iter().find(|(name, _)| name == listener);
         let (_, metrics) = found.expect("every listener's requests are counted on every route");
         metrics
-    }
-
-    /// Looks whether an exhaustion of its budget is over.
-    pub(crate) fn settle(&self, now: Instant) {
-        self.pairs.settle(now);
     }
 
     fn takes(&self, host: &str, path: &str) -> bool {
@@ -177,7 +162,13 @@ pub(crate) mod testing {
             request_detail: RequestDetail::Off,
             drain: settings::testing::drain(),
         });
-        RouteState::new(route, None, &general, upstream, Box::default())
+        RouteState::new(
+            route,
+            OfRoute::new(route),
+            &general,
+            upstream,
+            Box::default(),
+        )
     }
 }
 

@@ -16,6 +16,7 @@ use crate::front::gates::Gates;
 use crate::generation::Generation;
 use crate::handover::{Changing, Lingerers};
 use crate::idle::IdleConnections;
+use crate::namesakes::Namesakes;
 use crate::pseudonym::Pseudonym;
 use crate::refusals::Refusals;
 use crate::registry::Registry;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) generation: ArcSwap<Generation>,
     /// Every name that a listener had in the life of this process.
     pub(crate) doors: Mutex<BTreeMap<Arc<str>, Door>>,
+    /// The same of routes and upstreams.
+    pub(crate) namesakes: Namesakes,
     /// The name of this process in `Via`.
     pub(crate) pseudonym: Pseudonym,
     pub(crate) refusals: Refusals,
@@ -103,9 +106,7 @@ impl Shared {
         self.admission.sample(metrics);
         let remaining = u32::try_from(self.drains.remaining()).unwrap_or(u32::MAX);
         metrics.drain_remaining_pairs.set(remaining);
-        for upstream in self.generation.load().upstreams.values() {
-            upstream.sample();
-        }
+        self.namesakes.sample();
         let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         for door in doors.values() {
             let open = u32::try_from(door.open.load(Relaxed)).unwrap_or(u32::MAX);
@@ -120,6 +121,6 @@ impl Shared {
     /// Looks whether exhaustions of budgets are over.
     pub(crate) fn settle(&self, now: Instant) {
         self.admission.settle(now);
-        self.generation.load().settle(now);
+        self.namesakes.settle(now);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::Guard;
-use lubdub_metrics::{Metrics, Names};
+use lubdub_metrics::Names;
 
 use crate::drain;
 use crate::entrance::Entrance;
@@ -56,8 +56,8 @@ impl Successor {
         let previous = Guard::into_inner(shared.generation.load());
         let general = Arc::new(General::of(&settings));
         let doors = doors(&settings.listeners, shared)?;
-        let upstreams = upstreams(&settings.routes, &previous, common, &shared.metrics)?;
-        let routes = routes(&settings.routes, &previous, &general, &upstreams, shared)?;
+        let upstreams = upstreams(&settings.routes, &previous, common, shared)?;
+        let routes = routes(&settings.routes, &general, &upstreams, shared)?;
         let entrances = settings.listeners.into_iter().zip(doors);
         let entrances = entrances.map(|(listener, door)| {
             Arc::new(Entrance {
@@ -165,7 +165,7 @@ fn upstreams(
     routes: &[Arc<settings::Route>],
     previous: &Generation,
     common: &Common,
-    metrics: &Metrics,
+    shared: &Shared,
 ) -> Result<Upstreams, StartError> {
     let mut upstreams = Upstreams::new();
     for settings in routes.iter().map(|route| &route.upstream) {
@@ -176,8 +176,10 @@ fn upstreams(
         let upstream = match previous.upstreams.get(name) {
             Some(previous) => previous.next(Arc::clone(settings), common),
             None => {
-                let of_upstream = metrics.upstream(name).ok_or_else(|| unregistered(name))?;
-                Upstream::new(Arc::clone(settings), of_upstream, common)
+                let metrics = || shared.metrics.upstream(name);
+                let of_name = shared.namesakes.upstream(settings, metrics);
+                let of_name = of_name.ok_or_else(|| unregistered(name))?;
+                Upstream::new(Arc::clone(settings), of_name, common)
             }
         };
         upstreams.insert(Arc::clone(name), Arc::new(upstream));
@@ -187,7 +189,6 @@ fn upstreams(
 
 fn routes(
     routes: &[Arc<settings::Route>],
-    previous: &Generation,
     general: &Arc<General>,
     upstreams: &Upstreams,
     shared: &Shared,
@@ -203,9 +204,9 @@ fn routes(
         let metrics = doors.iter().map(counted_on);
         let metrics = metrics.collect::<Result<_, StartError>>()?;
         let upstream = Arc::clone(&upstreams[&route.upstream.name]);
-        let previous = previous.route(&route.name).map(|route| &**route);
+        let of_name = shared.namesakes.route(route);
         Ok(Arc::new(RouteState::new(
-            route, previous, general, upstream, metrics,
+            route, of_name, general, upstream, metrics,
         )))
     };
     let states: Result<_, _> = routes.iter().map(state).collect();

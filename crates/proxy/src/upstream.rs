@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use hyper::client::conn::http1;
 use lubdub_metrics::UpstreamMetrics;
-use tokio::time::Instant;
 
 pub(crate) use self::carrier::{Body, Carrier, SendError};
 pub(crate) use self::connect::{ConnectError, Connected};
@@ -25,8 +24,9 @@ use self::lookup::Lookup;
 pub(crate) use self::own::OwnAddresses;
 pub(crate) use self::pool::Kept;
 use self::pool::Pool;
-use crate::budget::{Budget, Permit, Subject};
+use crate::budget::{Budget, Permit};
 use crate::idle::IdleConnections;
+use crate::namesakes::OfUpstream;
 use crate::settings;
 
 /// An upstream.
@@ -66,21 +66,13 @@ impl Upstream {
 
     pub(crate) fn new(
         settings: Arc<settings::Upstream>,
-        metrics: Arc<UpstreamMetrics>,
+        of_name: OfUpstream,
         common: &Common,
     ) -> Self {
-        let budget = |total, key| {
-            let subject = Subject {
-                key,
-                name: Some(Arc::clone(&settings.name)),
-                effect: "further ones to this upstream are refused",
-            };
-            Budget::new(total, subject)
-        };
         Self {
-            waiting: budget(settings.waiting, "upstream.limits.waiting"),
-            requests: budget(settings.requests, "upstream.limits.requests"),
-            metrics,
+            waiting: of_name.waiting,
+            requests: of_name.requests,
+            metrics: of_name.metrics,
             lookup: Lookup::new(&settings.host, settings.port),
             pool: Arc::new(Pool::new(common.workers, &common.kept)),
             sockets: Arc::clone(&common.sockets),
@@ -144,18 +136,6 @@ impl Upstream {
             self.pool.put(worker, carrier, self.settings.pool_age);
         }
     }
-
-    /// Writes down what is used of its budgets.
-    pub(crate) fn sample(&self) {
-        self.waiting.sample(&self.metrics.waiting);
-        self.requests.sample(&self.metrics.requests);
-    }
-
-    /// Looks whether an exhaustion of one of its budgets is over.
-    pub(crate) fn settle(&self, now: Instant) {
-        self.waiting.settle(now);
-        self.requests.settle(now);
-    }
 }
 
 /// How lubdub speaks HTTP with upstreams: with heads of up to `head_bytes`, or of as many as there may
@@ -202,6 +182,7 @@ pub(crate) mod testing {
             own: Arc::default(),
             workers: 1,
         };
-        Upstream::new(Arc::clone(settings), metrics, &common)
+        let of_name = OfUpstream::new(settings, metrics);
+        Upstream::new(Arc::clone(settings), of_name, &common)
     }
 }
