@@ -326,7 +326,15 @@ async fn a_reload_reads_certificates_at_once_and_is_refused_if_they_are_no_good(
     assert!(reason.contains("does not belong to"), "{line}");
     expect_alive(&mut pair(&lubdub, &upstreams, &old).await).await;
 
-    files.replace("main/key.pem", new.key_pem());
+    // Nobody asks for one that nobody would accept.
+    files.put("main", &Certs::until(SystemTime::now() - DAY));
+    lubdub.signal(Signal::HUP);
+    let line = lubdub.expect_logged_times(refused, 2).await;
+    let reason = line["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("the one in use stays"), "{line}");
+    expect_alive(&mut pair(&lubdub, &upstreams, &old).await).await;
+
+    files.put("main", &new);
     lubdub.signal(Signal::HUP);
     let line = lubdub.expect_logged(TAKEN).await;
     assert_eq!(line["certificate"], "main");

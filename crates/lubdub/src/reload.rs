@@ -1,15 +1,20 @@
 //! A reload: the configuration is read again while lubdub runs, and put in effect whole or not at all.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use lubdub_metrics::{Metrics, Reload};
+use lubdub_proxy::tls::Moment;
 use lubdub_proxy::{Proxy, StartError};
 use tracing::{error, info};
 
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
-use crate::config::{self, Applies, Config, Machine, Mistakes, Sources, Warnings};
+use crate::config::{
+    self, Applies, CertificateSettings, Config, Machine, Mistakes, Sources, Warnings,
+};
 use crate::logging::LogDial;
 use crate::service_manager::ServiceManager;
 use crate::upgrade::Upgrader;
@@ -27,7 +32,13 @@ pub(crate) struct Reloader {
     manager: Arc<ServiceManager>,
     /// What is in effect.
     config: Mutex<Config>,
+    /// Whether somebody reads it anew.
+    is_busy: AtomicBool,
 }
+
+/// Nobody else asks for a reload while this lives.
+#[derive(Debug)]
+pub(crate) struct Turn(Arc<Reloader>);
 
 /// What it takes to read the configuration again.
 #[derive(Debug)]
@@ -107,7 +118,14 @@ impl Reloader {
             log,
             manager,
             config: Mutex::new(config),
+            is_busy: AtomicBool::new(false),
         }
+    }
+
+    /// A turn, unless somebody has it: a file may be slow to read, and those who ask must not pile up.
+    pub(crate) fn try_turn(self: &Arc<Self>) -> Option<Turn> {
+        let was_busy = self.is_busy.swap(true, AcqRel);
+        (!was_busy).then(|| Turn(Arc::clone(self)))
     }
 
     /// Reads the configuration, and puts it in effect if nothing is wrong with it. Says what happened, also in
@@ -159,6 +177,7 @@ impl Reloader {
                 None => mistakes.about(change.key(), wrong),
             }
         }
+        refuse_out_of_date(&config.certificates, &next.certificates, &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes.into());
         }
@@ -190,6 +209,46 @@ impl Reloader {
     }
 }
 
+// === impl Turn ===
+
+impl Turn {
+    /// As [`Reloader::reload`].
+    pub(crate) fn reload(&self, purpose: Purpose) -> Result<Report, Refused> {
+        self.0.reload(purpose)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.is_busy.store(false, Release);
+    }
+}
+
+/// Notes certificates that are out of their time in place of ones that are not: nobody means that.
+fn refuse_out_of_date(
+    used: &[CertificateSettings],
+    next: &[CertificateSettings],
+    mistakes: &mut Mistakes,
+) {
+    let now = Moment::from(SystemTime::now());
+    let shown = |it: &CertificateSettings| it.certificates.get(it.place);
+    let is_good = |it: &CertificateSettings| {
+        let certificate = shown(it);
+        certificate.not_before() <= now && now <= certificate.not_after()
+    };
+    for next in next.iter().filter(|it| !is_good(it)) {
+        let is_same =
+            |it: &&CertificateSettings| it.listener == next.listener && it.name == next.name;
+        if used.iter().find(is_same).is_some_and(is_good) {
+            let certificate = shown(next);
+            let (from, to) = (certificate.not_before(), certificate.not_after());
+            let wrong = format!("is valid from {from} to {to} only; the one in use stays");
+            let key = format!("{}.cert = {:?}", next.files.table, next.files.cert);
+            mistakes.about(key, wrong);
+        }
+    }
+}
+
 /// Logs what a reload has done.
 fn tell(report: &Report) {
     for change in &report.changes {
@@ -216,6 +275,14 @@ impl Refused {
     pub(crate) fn reasons(&self) -> Vec<String> {
         match self {
             Self::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+            Self::Start(StartError::Bind {
+                listener,
+                address,
+                error,
+            }) => {
+                let key = format!("listen.{listener}.address");
+                vec![format!("{key} = \"{address}\": cannot be bound: {error}")]
+            }
             Self::Start(error) => vec![error.to_string()],
         }
     }

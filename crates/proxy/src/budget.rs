@@ -288,9 +288,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::sync::Barrier;
     use std::task::Poll;
-    use std::thread;
 
     use super::testing::budget;
     use super::*;
@@ -342,43 +340,6 @@ mod tests {
         drop(held);
         let all: Vec<_> = (0..5).map_while(|_| budget.try_take()).collect();
         assert_eq!(all.len(), 3);
-    }
-
-    /// A place that came back in the middle of a reload made what is owed less than nothing: none came back
-    /// from then on, and the budget was used up for good.
-    #[test]
-    fn places_that_come_back_while_it_is_resized_are_not_lost() {
-        for _ in 0..2_000 {
-            let budget = budget(64);
-            let held: Vec<_> = (0..64).map(|_| budget.try_take().expect("room")).collect();
-            budget.resize(1);
-            let start = Barrier::new(2);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    start.wait();
-                    drop(held);
-                });
-                start.wait();
-                (2..=64).for_each(|total| budget.resize(total));
-            });
-            assert_eq!(counts(&budget), (0, 64));
-            let all: Vec<_> = (0..65).map_while(|_| budget.try_take()).collect();
-            assert_eq!(all.len(), 64);
-        }
-    }
-
-    #[test]
-    fn who_is_taken_beyond_the_bound_is_made_up_for() {
-        let budget = budget(1);
-        assert!((0..3).all(|_| budget.try_occupy_beyond(2)));
-        assert_eq!(counts(&budget), (3, 1));
-        assert!(!budget.try_occupy_beyond(2), "no more than so many");
-        budget.give_back();
-        budget.give_back();
-        assert!(budget.try_take().is_none(), "the last place is taken");
-        budget.give_back();
-        assert_eq!(counts(&budget), (0, 1));
-        assert!(budget.try_take().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,8 @@ struct Socket {
     listener: TcpListener,
     /// Whoever gave it keeps it as well.
     is_lent: bool,
+    /// The configured address of the listener that its giver meant it for, once that has come.
+    meant_for: Option<SocketAddr>,
 }
 
 /// A socket for a listener.
@@ -78,12 +80,14 @@ impl Inherited {
             address,
             listener: TcpListener::from(socket),
             is_lent,
+            meant_for: None,
         });
         Ok(address)
     }
 
     /// The socket for the listener of this name and address. The address counts; the name does where the
-    /// port is the kernel's choice, and for what is lent: its giver says whose it is.
+    /// port is the kernel's choice, and for what is lent: its giver says whose it is. A listener that moves to
+    /// another address later is bound there.
     ///
     /// # Errors
     /// If there is no descriptor for one that is lent.
@@ -94,11 +98,16 @@ impl Inherited {
             0 => it.address.ip() == address.ip() && is_named_so(it),
             _ => it.address == address,
         };
-        let by_name = sockets.iter().position(|it| it.is_lent && is_named_so(it));
+        let is_meant = |it: &Socket| {
+            let is_first_or_same = it.meant_for.is_none_or(|wanted| wanted == address);
+            it.is_lent && is_named_so(it) && is_first_or_same
+        };
+        let by_name = sockets.iter().position(is_meant);
         let Some(place) = by_name.or_else(|| sockets.iter().position(is_it)) else {
             return Ok(None);
         };
         Ok(Some(if sockets[place].is_lent {
+            sockets[place].meant_for.get_or_insert(address);
             Given {
                 socket: sockets[place].listener.try_clone()?,
                 is_lent: true,
@@ -170,6 +179,9 @@ mod tests {
             assert!(taken.is_lent);
             assert!(inherited.close().is_empty());
         }
+        // A reload has moved the listener: it is not where the socket is any more.
+        let moved = "127.0.0.1:10".parse().unwrap();
+        assert!(inherited.take("public", moved).unwrap().is_none());
     }
 
     #[test]

@@ -26,8 +26,10 @@ pub(super) async fn order(reloader: &Arc<Reloader>, body: &[u8]) -> Answer {
         Ok(purpose) => purpose,
         Err(error) => return wrong(&error),
     };
-    let reloader = Arc::clone(reloader);
-    match spawn_blocking(move || reloader.reload(purpose)).await {
+    let Some(turn) = reloader.try_turn() else {
+        return answer::text(StatusCode::CONFLICT, "a reload is under way already\n");
+    };
+    match spawn_blocking(move || turn.reload(purpose)).await {
         Ok(Ok(report)) => answer::json(&tell(&report, purpose)),
         Ok(Err(refused)) => {
             answer::json_of(StatusCode::UNPROCESSABLE_ENTITY, &tell_refused(&refused))

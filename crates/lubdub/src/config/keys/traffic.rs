@@ -120,7 +120,8 @@ pub(super) static UPSTREAM: Section = Section {
             "keep | drain: its pairs, when a reload removes it",
         )
         .applies(Applies::AtOnce)
-        .more("With `drain` they are told farewell over `drain.spread`; with `keep` they go on to their own end."),
+        .more("With `drain` they are told farewell over `drain.spread`; with `keep` they go on to their own end. \
+             An upstream that no route leads to any more counts as removed."),
     ],
 };
 
