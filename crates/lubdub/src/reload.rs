@@ -283,6 +283,19 @@ impl Refused {
                 let key = format!("listen.{listener}.address");
                 vec![format!("{key} = \"{address}\": cannot be bound: {error}")]
             }
+            Self::Start(StartError::Overlap {
+                listener,
+                address,
+                open,
+                at,
+            }) => {
+                let key = format!("listen.{listener}.address");
+                let wrong = format!(
+                    "cannot be bound while lubdub still has {at} (listen.{open}): a reload opens what is new \
+                     before it closes what is old; use another port, or take listen.{open} away first"
+                );
+                vec![format!("{key} = \"{address}\": {wrong}")]
+            }
             Self::Start(error) => vec![error.to_string()],
         }
     }
