@@ -181,6 +181,8 @@ impl Reloader {
         if !mistakes.is_empty() {
             return Err(mistakes.into());
         }
+        let has_room = self.certificates.try_follow(&next.certificates);
+        has_room.map_err(StartError::Names)?;
         let changes = changes.iter().map(|change| Told {
             key: change.key().to_owned(),
             before: change.written_before(),
