@@ -96,6 +96,20 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
     let (_client, _upstream) = tokio::join!(Dial::to(address).websocket(), old.accept_websocket());
 }
 
+/// It was said that the address is in use, and not by whom: by lubdub itself.
+#[tokio::test]
+async fn an_address_that_overlaps_with_an_open_one_is_refused_with_its_name() {
+    let upstreams = Upstream::listen();
+    let port = free().port();
+    let at = |ip| with_listeners(&upstreams, &[("main", (ip, port).into())]);
+    let proxy = Proxy::start(at(Ipv4Addr::UNSPECIFIED), &metrics()).unwrap();
+    let refused = proxy.reload(at(Ipv4Addr::LOCALHOST)).unwrap_err();
+    let wrong = format!(
+        "listener \"main\" cannot listen on 127.0.0.1:{port} while listener \"main\" listens on 0.0.0.0:{port}"
+    );
+    assert_eq!(refused.to_string(), wrong);
+}
+
 fn metrics() -> std::sync::Arc<lubdub_metrics::Metrics> {
     let names = lubdub_metrics::Names {
         listeners: &["main"],

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::SystemTime;
 
-use lubdub_metrics::{Gauge, Metrics};
+use lubdub_metrics::{Gauge, InvalidNames, Metrics};
 use lubdub_proxy::tls::{Certificate, Moment};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -76,10 +76,20 @@ impl Watch {
         Ok(watch)
     }
 
+    /// Whether it could go on with these.
+    ///
+    /// # Errors
+    /// If there would be too many names.
+    pub(crate) fn try_follow(
+        &self,
+        certificates: &[CertificateSettings],
+    ) -> Result<(), InvalidNames> {
+        self.metrics.try_certificates(&names(certificates))
+    }
+
     /// The same for these `certificates`, which are in use from now on in place of those before.
     pub(crate) fn follow(&self, certificates: Vec<CertificateSettings>) {
-        let names = certificates.iter().map(|it| (&*it.listener, &*it.name));
-        let expiries = self.metrics.set_certificates(&names.collect::<Vec<_>>());
+        let expiries = self.metrics.set_certificates(&names(&certificates));
         let now = Instant::now();
         let watched = certificates.into_iter().zip(expiries);
         let watched = watched.map(|(settings, expiry)| {
@@ -98,6 +108,11 @@ impl Watch {
         // A thread that is no more has said why, by its panic.
         let _ = self.thread.send(watched.collect());
     }
+}
+
+fn names(certificates: &[CertificateSettings]) -> Vec<(&str, &str)> {
+    let names = certificates.iter().map(|it| (&*it.listener, &*it.name));
+    names.collect()
 }
 
 /// Looks at each certificate in its time, until nobody wants to know any more.

@@ -181,6 +181,8 @@ impl Reloader {
         if !mistakes.is_empty() {
             return Err(mistakes.into());
         }
+        let has_room = self.certificates.try_follow(&next.certificates);
+        has_room.map_err(StartError::Names)?;
         let changes = changes.iter().map(|change| Told {
             key: change.key().to_owned(),
             before: change.written_before(),
@@ -282,6 +284,19 @@ impl Refused {
             }) => {
                 let key = format!("listen.{listener}.address");
                 vec![format!("{key} = \"{address}\": cannot be bound: {error}")]
+            }
+            Self::Start(StartError::Overlap {
+                listener,
+                address,
+                open,
+                at,
+            }) => {
+                let key = format!("listen.{listener}.address");
+                let wrong = format!(
+                    "cannot be bound while lubdub still has {at} (listen.{open}): a reload opens what is new \
+                     before it closes what is old; use another port, or take listen.{open} away first"
+                );
+                vec![format!("{key} = \"{address}\": {wrong}")]
             }
             Self::Start(error) => vec![error.to_string()],
         }

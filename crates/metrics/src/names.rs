@@ -38,7 +38,8 @@ pub enum InvalidNames {
     ReservedRoute,
     /// Series are never removed, so that names that come and go must have an end.
     #[error(
-        "names of listeners, routes and upstreams would be {0} in the life of this process; {most} is the most",
+        "names of listeners, their certificates, routes and upstreams would be {0} in the life of this process; \
+         {most} is the most",
         most = Names::MOST
     )]
     TooMany(usize),
@@ -142,12 +143,31 @@ impl Known {
             routes: unknown(names.routes, |name| self.route(name).is_some()),
             upstreams: unknown(names.upstreams, |name| self.upstream(name).is_some()),
         };
-        let known = self.listeners.len() + self.routes.len() + self.upstreams.len();
         let new = missing.listeners.len() + missing.routes.len() + missing.upstreams.len();
-        if known + new > Names::MOST {
-            return Err(InvalidNames::TooMany(known + new));
-        }
+        self.have_room_for(new)?;
         Ok(missing)
+    }
+
+    /// Whether these certificates, each with its listener, may be known as well.
+    pub(crate) fn try_certificates(
+        &self,
+        certificates: &[(&str, &str)],
+    ) -> Result<(), InvalidNames> {
+        let is_new = |(listener, name): &&(&str, &str)| {
+            let certificate = ((*listener).to_owned(), (*name).to_owned());
+            !self.certificates.contains(&certificate)
+        };
+        self.have_room_for(certificates.iter().filter(is_new).count())
+    }
+
+    fn have_room_for(&self, new: usize) -> Result<(), InvalidNames> {
+        let of_listeners = self.listeners.len() + self.certificates.len();
+        let all = of_listeners + self.routes.len() + self.upstreams.len() + new;
+        // Those that are known already cost nothing.
+        if new > 0 && all > Names::MOST {
+            return Err(InvalidNames::TooMany(all));
+        }
+        Ok(())
     }
 
     /// These names are configured now, and no others.

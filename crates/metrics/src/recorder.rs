@@ -170,6 +170,14 @@ impl Metrics {
         &self.proxy
     }
 
+    /// Looks whether these certificates, each of a listener, may be known as well, and registers nothing.
+    ///
+    /// # Errors
+    /// If names would be too many in the life of this process.
+    pub fn try_certificates(&self, certificates: &[(&str, &str)]) -> Result<(), InvalidNames> {
+        self.known().try_certificates(certificates)
+    }
+
     /// These certificates, each of a listener, are configured now, and no others. Returns for each of them
     /// when it expires, in seconds since 1970: to be set before anybody looks.
     pub fn set_certificates(&self, certificates: &[(&str, &str)]) -> Vec<Gauge> {

@@ -130,6 +130,24 @@ fn names_have_an_end() {
     metrics.admit(names(&["in"], &["chat"], &["a"])).unwrap();
 }
 
+/// Each reload could bring certificates with other names, and their series stayed for good.
+#[test]
+fn names_of_certificates_have_an_end_too() {
+    let metrics = Metrics::new(BUILD, names(&["in"], &["chat"], &["a"])).unwrap();
+    let many: Vec<_> = (0..Names::MOST - 3).map(|n| format!("c{n}")).collect();
+    let many: Vec<_> = many.iter().map(|name| ("in", name.as_str())).collect();
+    metrics.try_certificates(&many).unwrap();
+    let _ = metrics.set_certificates(&many);
+    let too_many = Err(InvalidNames::TooMany(Names::MOST + 1));
+    assert_eq!(metrics.try_certificates(&[("out", "c0")]), too_many);
+    assert_eq!(
+        metrics.admit(names(&["in", "out"], &["chat"], &["a"])),
+        too_many
+    );
+    metrics.try_certificates(&many).unwrap();
+    metrics.admit(names(&["in"], &["chat"], &["a"])).unwrap();
+}
+
 #[test]
 fn reloads_are_counted_and_the_last_one_is_told() {
     let metrics = Metrics::new(BUILD, names(&[], &[], &[])).unwrap();

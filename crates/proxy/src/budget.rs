@@ -342,6 +342,20 @@ mod tests {
         assert_eq!(all.len(), 3);
     }
 
+    #[test]
+    fn who_is_taken_beyond_the_bound_is_made_up_for() {
+        let budget = budget(1);
+        assert!((0..3).all(|_| budget.try_occupy_beyond(2)));
+        assert_eq!(counts(&budget), (3, 1));
+        assert!(!budget.try_occupy_beyond(2), "no more than so many");
+        budget.give_back();
+        budget.give_back();
+        assert!(budget.try_take().is_none(), "the last place is taken");
+        budget.give_back();
+        assert_eq!(counts(&budget), (0, 1));
+        assert!(budget.try_take().is_some());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_exhaustion_is_over_when_nobody_was_turned_away_for_a_while() {
         let budget = budget(1);

@@ -61,6 +61,20 @@ pub enum StartError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// The address overlaps with one that a reload would close.
+    #[error(
+        "listener {listener:?} cannot listen on {address} while listener {open:?} listens on {at}"
+    )]
+    Overlap {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// Its configured address.
+        address: SocketAddr,
+        /// The name of the one that is open.
+        open: Arc<str>,
+        /// Where it listens.
+        at: SocketAddr,
+    },
     /// A worker thread or its runtime cannot be made.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),

@@ -1,5 +1,6 @@
 //! The listeners that are open. They come and go with the generations; one whose address stays, stays open.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -93,10 +94,22 @@ impl Listeners {
             if let Some(at) = stays {
                 return Ok(Plan::Stays(at));
             }
-            let wrong = |error| StartError::Bind {
-                listener: Arc::clone(&listener.name),
-                address: listener.address,
-                error,
+            let wrong = |error: io::Error| {
+                let mut there = open.iter();
+                let is_ours = |open: &&Open| open.address.port() == listener.address.port();
+                match there.find(is_ours) {
+                    Some(ours) if error.kind() == io::ErrorKind::AddrInUse => StartError::Overlap {
+                        listener: Arc::clone(&listener.name),
+                        address: listener.address,
+                        open: Arc::clone(&ours.entrance.load().listener.name),
+                        at: ours.address,
+                    },
+                    _ => StartError::Bind {
+                        listener: Arc::clone(&listener.name),
+                        address: listener.address,
+                        error,
+                    },
+                }
             };
             Bound::new(listener, &self.inherited)
                 .map(Plan::Comes)
