@@ -74,7 +74,7 @@ impl Metrics {
     /// Makes the recorder and registers every series for every listener and route.
     ///
     /// # Errors
-    /// If two names of a kind are the same, or a route has the reserved name [`NO_ROUTE`].
+    /// If two names of a kind are the same, or a route has the reserved name [`NO_ROUTE`](crate::NO_ROUTE).
     pub fn new(build: BuildInfo<'_>, names: Names<'_>) -> Result<Self, InvalidNames> {
         let recorder = recorder();
         let scope = Scope {
