@@ -93,17 +93,7 @@ impl Inherited {
     /// If there is no descriptor for one that is lent.
     pub fn take(&self, name: &str, address: SocketAddr) -> io::Result<Option<Given>> {
         let mut sockets = self.lock();
-        let is_named_so = |it: &Socket| it.name.as_deref() == Some(name);
-        let is_it = |it: &Socket| match address.port() {
-            0 => it.address.ip() == address.ip() && is_named_so(it),
-            _ => it.address == address,
-        };
-        let is_meant = |it: &Socket| {
-            let is_first_or_same = it.meant_for.is_none_or(|wanted| wanted == address);
-            it.is_lent && is_named_so(it) && is_first_or_same
-        };
-        let by_name = sockets.iter().position(is_meant);
-        let Some(place) = by_name.or_else(|| sockets.iter().position(is_it)) else {
+        let Some(place) = find(&sockets, name, address) else {
             return Ok(None);
         };
         Ok(Some(if sockets[place].is_lent {
@@ -120,6 +110,11 @@ impl Inherited {
         }))
     }
 
+    /// Whether [`take`](Self::take) would find one. Nothing is taken.
+    pub(crate) fn has(&self, name: &str, address: SocketAddr) -> bool {
+        find(&self.lock(), name, address).is_some()
+    }
+
     /// Closes those that nobody has taken, and tells where they were. What is lent stays.
     pub fn close(&self) -> Vec<SocketAddr> {
         let mut sockets = self.lock();
@@ -131,6 +126,21 @@ impl Inherited {
         // Nothing that is done under the lock leaves it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The place of the socket for the listener of this name and address.
+fn find(sockets: &[Socket], name: &str, address: SocketAddr) -> Option<usize> {
+    let is_named_so = |it: &Socket| it.name.as_deref() == Some(name);
+    let is_it = |it: &Socket| match address.port() {
+        0 => it.address.ip() == address.ip() && is_named_so(it),
+        _ => it.address == address,
+    };
+    let is_meant = |it: &Socket| {
+        let is_first_or_same = it.meant_for.is_none_or(|wanted| wanted == address);
+        it.is_lent && is_named_so(it) && is_first_or_same
+    };
+    let by_name = sockets.iter().position(is_meant);
+    by_name.or_else(|| sockets.iter().position(is_it))
 }
 
 #[cfg(test)]
