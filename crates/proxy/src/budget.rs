@@ -342,6 +342,32 @@ mod tests {
         assert_eq!(all.len(), 3);
     }
 
+    /// Two who gave their places back at the same moment paid one debt together: a place was lost for good, or came
+    /// twice.
+    #[test]
+    fn those_who_give_places_back_at_the_same_time_pay_one_debt_each() {
+        const HOLDERS: usize = 4;
+        const PLACES: usize = 50;
+        for _ in 0..200 {
+            let all = HOLDERS * PLACES;
+            let budget = budget(all);
+            assert!((0..all).all(|_| budget.try_occupy()));
+            budget.resize(all / 2);
+            let begin = std::sync::Barrier::new(HOLDERS);
+            std::thread::scope(|scope| {
+                for _ in 0..HOLDERS {
+                    scope.spawn(|| {
+                        begin.wait();
+                        (0..PLACES).for_each(|_| budget.give_back());
+                    });
+                }
+            });
+            assert_eq!(counts(&budget), (0, all / 2));
+            let again = (0..=all).take_while(|_| budget.try_occupy()).count();
+            assert_eq!(again, all / 2, "as many places as there are");
+        }
+    }
+
     #[test]
     fn who_is_taken_beyond_the_bound_is_made_up_for() {
         let budget = budget(1);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use lubdub_metrics::{InvalidNames, Metrics};
-use tokio::time::{Duration, Instant, interval, sleep, timeout};
+use tokio::time::{Duration, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -17,6 +17,7 @@ use crate::control::Control;
 use crate::drain::Drains;
 use crate::front::gates::{Gate, Gates};
 use crate::front::listeners::Listeners;
+use crate::frozen::Anchor;
 use crate::generation::{General, Generation};
 use crate::handover::{Ask, Change, Changing};
 use crate::inherited::Inherited;
@@ -132,11 +133,11 @@ impl Proxy {
             own: Arc::<OwnAddresses>::default(),
             workers: settings.workers.get(),
         };
-        let registry = Arc::new(Registry::new(Instant::now().into_std()));
+        let registry = Arc::new(Registry::new(Anchor::now().origin()));
         let drains = Drains::new(Arc::clone(&registry), Arc::clone(metrics));
         let shared = Arc::new(Shared {
             // Nothing is there before the first one.
-            generation: ArcSwap::from_pointee(Generation::none(General::of(&settings))),
+            generation: ArcSwap::from_pointee(Generation::none(General::of(&settings, 0))),
             doors: Mutex::default(),
             namesakes: Namesakes::default(),
             pseudonym: Pseudonym::random(),
