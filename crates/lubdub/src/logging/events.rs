@@ -366,6 +366,16 @@ pub(crate) const EVENTS: &[Event] = &[
         &["drain", "pairs", "told", "lasted_ms"],
         "By an operator, or because lubdub was told to stop. Who was not told goes on.",
     ),
+    info(
+        "pairs of what was removed are told farewell",
+        &["routes", "upstreams", "pairs", "spread_ms"],
+        "A reload has removed these routes and upstreams, which say `on_removed = \"drain\"`. So many pairs are told, over this time.",
+    ),
+    info(
+        "pairs of what was removed have ended",
+        &["routes", "upstreams", "pairs", "told", "lasted_ms"],
+        "All of them have; so many were told, and the others ended before.",
+    ),
     info("drained", &[], "Every pair and connection has ended."),
     info("lubdub ends", &[], "The last line before exit code 0."),
     debug(
