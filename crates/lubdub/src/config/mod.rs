@@ -24,6 +24,7 @@ mod origin;
 mod pem;
 mod raw;
 mod read;
+mod reading;
 mod reference;
 mod render;
 mod resolve;
