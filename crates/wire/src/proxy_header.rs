@@ -151,7 +151,7 @@ impl Relayed {
                 source,
                 destination,
             } => Self::between(source, destination),
-            other => other,
+            Self::Local | Self::Unknown | Self::Unix => self,
         };
         match version {
             ProxyVersion::V1 => v1::encode(said),
