@@ -22,6 +22,7 @@ mod misplaced;
 mod name;
 mod origin;
 mod pem;
+mod rate;
 mod raw;
 mod read;
 mod reference;
