@@ -6,6 +6,7 @@
 //! Each of these knows only what stands below it: `proxy`, then `front`, `http`, `splice` and
 //! `client`, `shared`, and under that what is shared.
 
+mod address;
 mod admission;
 mod budget;
 mod client;
@@ -39,6 +40,7 @@ pub mod tls;
 mod upstream;
 mod worker;
 
+pub use address::{Address, NotAnAddress, Peer};
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Given, Inherited, NotListening};

@@ -4,7 +4,6 @@
 //! the proxy itself reads neither files nor the environment. Settings are immutable: a pair keeps
 //! the [`Arc`]s that it started with as its snapshot.
 
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
+
+use crate::address::Address;
 
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
@@ -39,8 +40,8 @@ pub struct Settings {
 pub struct Listener {
     /// Its configured name: the metric label `listener`.
     pub name: Arc<str>,
-    /// The address to bind; port 0 lets the kernel choose.
-    pub address: SocketAddr,
+    /// Where it listens; port 0 lets the kernel choose.
+    pub address: Address,
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
     /// TLS toward clients, if this listener speaks it.

@@ -201,7 +201,7 @@ impl Newcomers {
             listener: Arc::clone(&entrance.listener.name),
             names: Arc::clone(&route.names),
             client: state.client,
-            upstream: state.upstream,
+            upstream: state.upstream.clone(),
             request: state.request.clone().map(String::into_boxed_str),
         };
         let id = PairId(state.id);

@@ -5,7 +5,6 @@
 //! that a 101 really is one before it stops looking at the connection as HTTP.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +25,7 @@ use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
 use super::upgrade::{self, BadSwitch};
+use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
 use crate::client::clock::Exchange;
@@ -71,14 +71,14 @@ enum Failed {
 struct Answered {
     response: Response<Incoming>,
     turn: Turn,
-    upstream: SocketAddr,
+    upstream: Address,
 }
 
 /// A pair whose client has still to take its 101.
 pub(super) struct Engaged {
     response: Response<()>,
     leg: OnUpgrade,
-    upstream: SocketAddr,
+    upstream: Address,
     handshake: Handshake,
     pair: PairPermit,
 }

@@ -77,8 +77,8 @@ fn identity() -> Identity {
             route: "main".into(),
             upstream: "main".into(),
         }),
-        client: NOBODY,
-        upstream: NOBODY,
+        client: NOBODY.into(),
+        upstream: NOBODY.into(),
         request: None,
     }
 }
@@ -94,7 +94,7 @@ fn places() -> Places {
     };
     let admission = Admission::new(&limits);
     let route = route::testing::state(&settings::testing::route("main"));
-    let upgrade = admission.upgrade(&route, NOBODY.ip()).unwrap();
+    let upgrade = admission.upgrade(&route, Some(NOBODY.ip())).unwrap();
     Places {
         _pair: admission.pair(upgrade).unwrap(),
         _client: None,

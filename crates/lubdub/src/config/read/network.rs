@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
+use lubdub_proxy::Address;
 
 use super::super::error::Wrong;
 use super::super::leaf::Scalar;
@@ -13,10 +14,11 @@ use super::{Read, list, or_off, text};
 const MAPPED: u8 = 96;
 
 /// An IP address and a port.
-pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
+pub(crate) fn address(value: &Scalar) -> Read<Address> {
     text(value)
         .ok()
-        .and_then(|text| text.parse().ok())
+        .and_then(|text| text.parse::<SocketAddr>().ok())
+        .map(Address::Ip)
         .ok_or_else(|| {
             Wrong::new(
                 "must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"",
@@ -25,7 +27,7 @@ pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
 }
 
 /// An IP address and a port, or "off".
-pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<SocketAddr>> {
+pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<Address>> {
     or_off(value, address)
 }
 
