@@ -218,6 +218,7 @@ pub(crate) const EVENTS: &[Event] = &[
             "listener",
             "route",
             "client",
+            "peer",
             "upstream_address",
             "request",
             "cause",
@@ -257,6 +258,7 @@ pub(crate) const EVENTS: &[Event] = &[
         &[
             "outcome",
             "client",
+            "peer",
             "listener",
             "route",
             "upstream",
