@@ -9,6 +9,7 @@
 mod address;
 mod admission;
 mod budget;
+mod caller;
 mod client;
 mod control;
 mod drain;
@@ -37,10 +38,12 @@ mod splice;
 mod starvation;
 mod succession;
 pub mod tls;
+mod trust;
 mod upstream;
 mod worker;
 
 pub use address::{Address, NotAnAddress, Peer};
+pub use caller::{Caller, ClientAddress};
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Given, Inherited, NotListening};

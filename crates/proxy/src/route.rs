@@ -156,7 +156,7 @@ pub(crate) mod testing {
     //! Routes for unit tests.
 
     use super::*;
-    use crate::settings::{self, Forwarded, FrontTimeouts, RequestDetail};
+    use crate::settings::{self, Forwarded, FrontTimeouts, RequestDetail, Trust};
     use crate::upstream;
 
     /// A route that nobody counts.
@@ -168,8 +168,9 @@ pub(crate) mod testing {
             head_bytes: 65_536,
             forwarded: Forwarded {
                 style: settings::ForwardedStyle::Off,
-                trust: Vec::new(),
+                trust: Trust::default(),
                 via: false,
+                request_id: false,
             },
             request_detail: RequestDetail::Off,
             drain: settings::testing::drain(),

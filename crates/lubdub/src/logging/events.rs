@@ -223,6 +223,7 @@ pub(crate) const EVENTS: &[Event] = &[
             "listener",
             "route",
             "client",
+            "peer",
             "upstream_address",
             "request",
             "cause",
@@ -262,6 +263,7 @@ pub(crate) const EVENTS: &[Event] = &[
         &[
             "outcome",
             "client",
+            "peer",
             "listener",
             "route",
             "upstream",

@@ -14,7 +14,7 @@ use super::error::Wrong;
 use super::leaf::Scalar;
 use super::{duration, rate, size};
 
-pub(crate) use network::{address, address_or_off, host, hosts, networks, path_prefix};
+pub(crate) use network::{address, address_or_off, host, hosts, path_prefix, trust};
 
 /// What reading a value gives.
 type Read<T> = Result<T, Wrong>;
