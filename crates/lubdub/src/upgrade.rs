@@ -6,12 +6,12 @@
 mod predecessor;
 mod program;
 mod socket;
+mod starter;
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use lubdub_proxy::handover::{Departed, HandoverError, Offer};
-use tokio::process::Child;
+use lubdub_proxy::handover::{Departed, HandoverError, Offer, Who};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -19,7 +19,9 @@ use tracing::{info, warn};
 
 pub(crate) use predecessor::{Predecessor, Start};
 pub(crate) use program::Program;
+use program::Started;
 pub(crate) use socket::{Others, Socket};
+pub(crate) use starter::be_starter;
 
 use crate::commands::run::Running;
 use crate::version;
@@ -156,6 +158,17 @@ impl Upgrades {
 // === impl Wanted ===
 
 impl Wanted {
+    /// Whether another process takes the place of this one, if all goes well.
+    pub(crate) fn replaces(&self) -> bool {
+        !matches!(
+            self,
+            Self::Asked(Asked {
+                only_check: true,
+                ..
+            })
+        )
+    }
+
     /// Does it. What comes back is what is left to do for this process, if another one goes on.
     pub(crate) async fn carry_out(self, running: &Running, program: &Program) -> Option<Departed> {
         let result = match &self {
@@ -219,9 +232,11 @@ async fn start(running: &Running, program: &Program) -> anyhow::Result<Departed>
     }
     let (ours, theirs) = UnixStream::pair()?;
     let mut child = program.start(theirs.into())?;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-    let error = match hand_over(running, ours, pid).await {
-        Ok(departed) => return Ok(departed),
+    let error = match hand_over(running, ours, Who::Own).await {
+        Ok(departed) => {
+            child.let_go().await;
+            return Ok(departed);
+        }
         Err(error) => error,
     };
     let ended = match timeout(END, child.wait()).await {
@@ -242,10 +257,9 @@ async fn start(running: &Running, program: &Program) -> anyhow::Result<Departed>
 
 /// A new process that has not ended by itself. If it has pairs already, it knows that it has to end with
 /// the last of them; else it is of no use.
-fn leave(mut child: Child, error: &HandoverError) {
+fn leave(mut child: Started, error: &HandoverError) {
     if !error.is_in_the_middle() {
-        // If it has ended meanwhile, that is what was wanted.
-        let _ = child.start_kill();
+        child.kill();
     }
     // So that nothing of it stays behind.
     tokio::spawn(async move { child.wait().await });
@@ -257,13 +271,14 @@ async fn hand_over_to(running: &Running, caller: &socket::Caller) -> anyhow::Res
         return Err(Refused::Init.into());
     }
     let stream = caller.stream.try_clone()?;
-    Ok(hand_over(running, stream, Some(caller.pid).filter(|pid| *pid > 0)).await?)
+    let who = Who::Other(Some(caller.pid).filter(|pid| *pid > 0));
+    Ok(hand_over(running, stream, who).await?)
 }
 
 async fn hand_over(
     running: &Running,
     stream: UnixStream,
-    successor: Option<i32>,
+    successor: Who,
 ) -> Result<Departed, HandoverError> {
     let offer = Offer {
         stream,

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::{env, io};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
+
+use super::starter::{self, STARTER};
 
 /// What tells a new process that its standard input is a predecessor; the value is the predecessor's pid.
 pub(super) const PREDECESSOR: &str = "LUBDUB_PREDECESSOR";
@@ -17,6 +20,23 @@ pub(super) const PREDECESSOR: &str = "LUBDUB_PREDECESSOR";
 pub(crate) struct Program {
     path: Result<PathBuf, NoProgram>,
     arguments: Vec<OsString>,
+}
+
+/// The program, as it was started to take over.
+#[derive(Debug)]
+pub(super) struct Started {
+    /// The new process, or the one that has started it.
+    child: Child,
+    by: By,
+}
+
+/// Whose child a new process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Of this process.
+    This,
+    /// Of a [starter](super::starter).
+    Starter,
 }
 
 /// Why it is not known what to start.
@@ -54,14 +74,28 @@ impl Program {
 
     /// Starts it with this process's own arguments and environment, and `predecessor` as its standard
     /// input.
-    pub(super) fn start(&self, predecessor: OwnedFd) -> anyhow::Result<Child> {
+    pub(super) fn start(&self, predecessor: OwnedFd) -> anyhow::Result<Started> {
         let pid = std::process::id().to_string();
-        let mut command = self.command()?;
+        let by = match starter::is_needed() {
+            true => By::Starter,
+            false => By::This,
+        };
+        let mut command = match by {
+            By::This => self.command(self.path()?),
+            By::Starter => {
+                let mut command = self.command(Path::new(starter::PROGRAM));
+                command.arg0(starter::NAME).arg(self.path()?);
+                // What it starts is of the same group, and can be ended with it.
+                command.env(STARTER, &pid).process_group(0);
+                command
+            }
+        };
         command
             .args(&self.arguments)
             .env(PREDECESSOR, pid)
             .stdin(Stdio::from(predecessor));
-        command.spawn().map_err(|error| self.cannot(&error))
+        let child = command.spawn().map_err(|error| self.cannot(&error))?;
+        Ok(Started { child, by })
     }
 
     /// Has it check the configuration that it would start with.
@@ -69,7 +103,7 @@ impl Program {
     /// # Errors
     /// What it says against it, or that it cannot be asked.
     pub(super) async fn check(&self) -> anyhow::Result<()> {
-        let mut command = self.command()?;
+        let mut command = self.command(self.path()?);
         // It may stand anywhere among the arguments, and stands for `run` as well.
         let is_run = |argument: &&OsString| *argument == "run" || *argument == "--take-over";
         let arguments = self.arguments.iter().filter(|it| !is_run(it));
@@ -89,16 +123,50 @@ impl Program {
         )
     }
 
-    fn command(&self) -> Result<Command, NoProgram> {
-        let mut command = Command::new(self.path()?);
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().envs(environment(env::vars_os()));
-        Ok(command)
+        command
     }
 
     fn cannot(&self, error: &io::Error) -> anyhow::Error {
         let path = self.path.as_deref().unwrap_or_else(|_| Path::new(""));
-        let path = path.display();
-        anyhow::anyhow!("{path} cannot be started: {error}")
+        anyhow::anyhow!(cannot_start(path, error))
+    }
+}
+
+/// That a program cannot be started, for people.
+pub(super) fn cannot_start(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be started: {error}", path.display())
+}
+
+// === impl Started ===
+
+impl Started {
+    /// It has taken over. If it is to be a child of the service manager's, it is one from here on.
+    pub(super) async fn let_go(mut self) {
+        if self.by == By::Starter {
+            // Not the group. If it has ended already, that is what was wanted.
+            let _ = self.child.start_kill();
+            let _ = self.child.wait().await;
+        }
+    }
+
+    /// Ends it.
+    pub(super) fn kill(&mut self) {
+        // If it has ended meanwhile, that is what was wanted.
+        if self.by == By::Starter
+            && let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok())
+            && let Some(group) = Pid::from_raw(pid)
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.start_kill();
+    }
+
+    /// Waits for its end.
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
     }
 }
 
@@ -108,7 +176,10 @@ fn environment(
 ) -> impl Iterator<Item = (OsString, OsString)> {
     own.filter(|(name, _)| {
         let name = name.to_string_lossy();
-        name != "WATCHDOG_PID" && !name.starts_with("LISTEN_") && name != PREDECESSOR
+        name != "WATCHDOG_PID"
+            && !name.starts_with("LISTEN_")
+            && name != PREDECESSOR
+            && name != STARTER
     })
 }
 
@@ -178,6 +249,7 @@ mod tests {
             "LISTEN_FDS",
             "LISTEN_FDNAMES",
             PREDECESSOR,
+            STARTER,
             "LUBDUB__LOG__LEVEL",
         ];
         let own = own.map(|name| (name.into(), "1".into()));
