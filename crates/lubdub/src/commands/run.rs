@@ -20,7 +20,7 @@ use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Again, Purpose, Reloader};
 use crate::service_manager::{Remark, ServiceManager};
-use crate::upgrade::{Others, Predecessor, Program, Socket, Start, Upgrades, Wanted};
+use crate::upgrade::{Others, Outcome, Predecessor, Program, Socket, Start, Upgrades, Wanted};
 
 /// What the program begins with.
 struct Beginning {
@@ -198,20 +198,27 @@ async fn until_over(
             () = ending.wait() => return Ok(Over::Told),
             wanted = upgrades.wanted() => wanted,
         };
-        let replaces = wanted.replaces();
+        let by_signal = matches!(wanted, Wanted::Signal(_));
+        let replaces = wanted.replaces(program);
         if replaces {
             manager.reloading();
         }
         match carry_out(wanted, running, program, ending, upgrades).await? {
-            (Some(departed), and_then) => {
-                return Ok(Over::HandedOver(Box::new(departed), and_then));
+            (Outcome::Departed(departed), and_then) => {
+                return Ok(Over::HandedOver(departed, and_then));
             }
-            (None, AndThen::Stop) => return Ok(Over::Told),
-            (None, AndThen::Serve) if replaces => {
+            (_, AndThen::Stop) => return Ok(Over::Told),
+            (Outcome::Failed, AndThen::Serve) if replaces => {
                 manager.remark(Remark::UpgradeFailed);
                 manager.ready();
             }
-            (None, AndThen::Serve) => {}
+            // Who asks by a request does the one after the other.
+            (Outcome::NotNeeded, AndThen::Serve) if by_signal => {
+                if let Some(reloader) = running.reloader.clone() {
+                    tokio::spawn(reload(reloader));
+                }
+            }
+            (Outcome::Failed | Outcome::NotNeeded | Outcome::Checked, AndThen::Serve) => {}
         }
     }
 }
@@ -223,12 +230,12 @@ async fn carry_out(
     program: &Program,
     ending: &mut Ending,
     upgrades: &mut Upgrades,
-) -> anyhow::Result<(Option<Departed>, AndThen)> {
+) -> anyhow::Result<(Outcome, AndThen)> {
     let mut upgrade = pin!(wanted.carry_out(running, program));
     let mut and_then = AndThen::Serve;
     loop {
         tokio::select! {
-            departed = upgrade.as_mut() => return Ok((departed, and_then)),
+            outcome = upgrade.as_mut() => return Ok((outcome, and_then)),
             () = ending.wait() => {
                 anyhow::ensure!(and_then == AndThen::Serve, "ended at once by a second signal");
                 and_then = AndThen::Stop;
@@ -242,10 +249,13 @@ async fn carry_out(
 async fn reload_on(mut hangup: Signal, reloader: Arc<Reloader>) {
     while hangup.recv().await.is_some() {
         info!("told to reload by SIGHUP");
-        let reloader = Arc::clone(&reloader);
-        // It has said what happened.
-        let _ = spawn_blocking(move || reloader.reload(Purpose::Apply)).await;
+        reload(Arc::clone(&reloader)).await;
     }
+}
+
+async fn reload(reloader: Arc<Reloader>) {
+    // It has said what happened.
+    let _ = spawn_blocking(move || reloader.reload(Purpose::Apply)).await;
 }
 
 /// Every pair is two descriptors, so the soft limit is of no use below the hard one.

@@ -24,8 +24,6 @@ use super::program::{PREDECESSOR, cannot_start};
 
 /// What tells a process that it is one; the value is the pid of the process that wants it.
 pub(super) const STARTER: &str = "LUBDUB_STARTER";
-/// What it is a process of: the program that runs, whatever stands in its place on disk by now.
-pub(super) const PROGRAM: &str = "/proc/self/exe";
 /// What it is called.
 pub(super) const NAME: &str = "lubdub-starter";
 
