@@ -216,7 +216,7 @@ impl Newcomers {
             metrics: route.metrics(&entrance.listener.name).resume(),
             registration,
             places: Places {
-                _pair: admission.adopt(&route, state.client.ip()),
+                _pair: admission.adopt(&route, Some(state.client.ip())),
                 _client: Some(entrance.place_beyond()),
                 _upstream: admission.sockets.take_beyond(),
                 _load: worker.load(),

@@ -24,8 +24,9 @@ use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
-use super::service::tell_origin;
+use super::service::{Visitor, address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
+use crate::access::Denied;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
 use crate::client::clock::Exchange;
@@ -49,7 +50,7 @@ struct Handshake {
     reason: Option<Failed>,
 }
 
-/// Why the upstream's side of a handshake failed.
+/// Why a handshake failed, where more can be said than its outcome.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error("as many upgrades as it may have are under way")]
@@ -65,6 +66,9 @@ enum Failed {
     Nonsense(#[source] hyper::Error),
     #[error(transparent)]
     BadSwitch(#[from] BadSwitch),
+    /// The upstream was not asked.
+    #[error(transparent)]
+    Denied(Denied),
 }
 
 /// The upstream's answer.
@@ -88,7 +92,7 @@ pub(super) struct Engaged {
 pub(super) async fn upgrade(
     connection: &Arc<Connection>,
     route: &Arc<RouteState>,
-    asker: Asker,
+    visitor: Visitor,
     request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Engaged, Response<Answer>> {
@@ -96,16 +100,26 @@ pub(super) async fn upgrade(
     let mut handshake = Handshake {
         connection: Arc::clone(connection),
         route: Arc::clone(route),
-        asker,
+        asker: visitor.asker,
         began: Instant::now(),
         outcome: None,
         status: None,
         reason: None,
     };
+    // What costs nothing and keeps nothing goes first.
+    if let Err(denied) = route.access.admit(visitor.address) {
+        return Err(handshake.deny(denied));
+    }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    let admitted = shared.admission.upgrade(route, connection.peer.ip());
+    if let Err(refused) = shared.admission.ask(visitor.address) {
+        return Err(handshake.refuse(refused.outcome()));
+    }
+    if let Err(denied) = route.access.admit_page(request.headers()) {
+        return Err(handshake.deny(denied));
+    }
+    let admitted = shared.admission.upgrade(route, visitor.address);
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
@@ -171,6 +185,7 @@ async fn ask(
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
     tell_origin(connection, &route.general, &mut request);
+    address_to(&route.upstream.settings, request.headers_mut());
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
@@ -345,6 +360,12 @@ where
 }
 
 impl Handshake {
+    fn deny(mut self, denied: Denied) -> Response<Answer> {
+        let outcome = denied.outcome();
+        self.reason = Some(Failed::Denied(denied));
+        self.refuse(outcome)
+    }
+
     fn refuse(mut self, outcome: Outcome) -> Response<Answer> {
         let answer = refusal(outcome);
         self.outcome = Some(outcome);
@@ -376,6 +397,7 @@ impl Failed {
             Self::ClientGone => Outcome::ClientGone,
             Self::AnswerTimeout => Outcome::AnswerTimeout,
             Self::Nonsense(_) | Self::BadSwitch(_) => Outcome::BadAnswer,
+            Self::Denied(denied) => denied.outcome(),
         }
     }
 }

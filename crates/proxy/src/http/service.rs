@@ -1,10 +1,12 @@
 //! One request in, one decision out.
 
+use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -22,6 +24,15 @@ use super::{handshake, plain};
 use crate::client::{Connection, LINGER};
 use crate::generation::{General, Generation};
 use crate::route::RouteState;
+use crate::settings;
+
+/// Who asks for something.
+pub(super) struct Visitor {
+    /// As the log tells of it.
+    pub(super) asker: Asker,
+    /// From where, as limits and networks see it; `None` if that has no address.
+    pub(super) address: Option<IpAddr>,
+}
 
 /// Answers a request of a client. An error ends the connection.
 pub(crate) async fn answer(
@@ -54,9 +65,13 @@ pub(crate) async fn answer(
             return Ok(and_close(answer));
         }
     };
+    let visitor = Visitor {
+        asker,
+        address: client_ip(&connection),
+    };
     let response = match asked {
         Asked::WebSocket => {
-            match handshake::upgrade(&connection, &route, asker, request, exchange).await {
+            match handshake::upgrade(&connection, &route, visitor, request, exchange).await {
                 Ok(engaged) => return Ok(engaged.switch(client, &connection)),
                 Err(refused) => {
                     finish(&connection, client);
@@ -67,18 +82,22 @@ pub(crate) async fn answer(
         Asked::WebSocketWithBody => {
             finish(&connection, client);
             let metrics = route.metrics(&connection.entrance.listener.name);
-            let outcome = Outcome::BadRequest;
+            let denied = route.access.admit(visitor.address).err();
+            let (outcome, reason): (_, &dyn Display) = match &denied {
+                Some(denied) => (denied.outcome(), denied),
+                None => (Outcome::BadRequest, &"an upgrade with a body"),
+            };
             metrics.handshake(outcome).increment(1);
             let answer = refusal(outcome);
-            let (status, reason) = (Some(answer.status()), "an upgrade with a body");
-            asker.not_served(&connection, Some(&route), outcome, status, Some(&reason));
+            let (asker, status) = (&visitor.asker, Some(answer.status()));
+            asker.not_served(&connection, Some(&route), outcome, status, Some(reason));
             and_close(answer)
         }
         Asked::Plain => {
             if request.headers().contains_key(UPGRADE) {
                 finish(&connection, client);
             }
-            plain::relay(&connection, &route, asker, request, exchange).await?
+            plain::relay(&connection, &route, visitor, request, exchange).await?
         }
     };
     let shared = &connection.shared;
@@ -137,8 +156,13 @@ fn locate(
     };
     let route = generation.routes.find(host, path).ok_or(Outcome::NoRoute)?;
     let route = Arc::clone(route);
-    *request.uri_mut() = Uri::from(target);
+    *request.uri_mut() = Uri::from(route.target(target));
     Ok(route)
+}
+
+/// The address that limits and networks are about; `None` for who has none.
+fn client_ip(connection: &Connection) -> Option<IpAddr> {
+    Some(connection.peer.ip())
 }
 
 /// Whether this is what a Host field may hold: `uri-host [ ":" port ]`, or nothing (RFC 9110
@@ -160,6 +184,18 @@ fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
         }
         drop(kept);
     });
+}
+
+/// The Host field that the upstream gets.
+pub(super) fn address_to(upstream: &settings::Upstream, headers: &mut HeaderMap) {
+    if let Some(host) = &upstream.host_field {
+        headers.insert(HOST, host.clone());
+    } else if !headers.contains_key(HOST)
+        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
+        && let Ok(host) = HeaderValue::from_str(&upstream.authority())
+    {
+        headers.insert(HOST, host);
+    }
 }
 
 /// What goes to the upstream beside what the client said.

@@ -88,13 +88,14 @@ fn places() -> Places {
     let limits = Limits {
         pairs: 1,
         pairs_per_source: None,
+        handshake_rate: None,
         handshakes: NonZeroUsize::MIN,
         connections: NonZeroUsize::MIN,
         head_bytes: 65_536,
     };
     let admission = Admission::new(&limits);
     let route = route::testing::state(&settings::testing::route("main"));
-    let upgrade = admission.upgrade(&route, NOBODY.ip()).unwrap();
+    let upgrade = admission.upgrade(&route, Some(NOBODY.ip())).unwrap();
     Places {
         _pair: admission.pair(upgrade).unwrap(),
         _client: None,
