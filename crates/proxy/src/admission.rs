@@ -153,10 +153,7 @@ impl Admission {
             return Err(Refusal::Process);
         }
         Ok(UpgradePermit {
-            source: match source {
-                Some(source) => self.sources.take(source.into())?.map(Box::new),
-                None => None,
-            },
+            source: self.sources.take(source)?.map(Box::new),
             route: route.pairs.try_take().ok_or(Refusal::Route)?,
         })
     }
@@ -175,9 +172,7 @@ impl Admission {
         PairPermit {
             _process: self.pairs.take_beyond(),
             _route: route.pairs.take_beyond(),
-            _source: source
-                .and_then(|source| self.sources.take_beyond(source.into()))
-                .map(Box::new),
+            _source: self.sources.take_beyond(source).map(Box::new),
         }
     }
 
@@ -215,19 +210,19 @@ impl Refusal {
 // === impl Sources ===
 
 impl Sources {
-    /// A place, if there is one; `None` where there is no limit.
-    fn take(self: &Arc<Self>, source: Source) -> Result<Option<SourcePermit>, Refusal> {
-        match self.most.load(Relaxed) {
-            usize::MAX => Ok(None),
-            most => self.take_of(source, most).map(Some),
+    /// A place, if there is one; `None` where there is no limit. Who has no address is nobody's source.
+    fn take(self: &Arc<Self>, source: Option<IpAddr>) -> Result<Option<SourcePermit>, Refusal> {
+        match (source, self.most.load(Relaxed)) {
+            (None, _) | (_, usize::MAX) => Ok(None),
+            (Some(source), most) => self.take_of(source.into(), most).map(Some),
         }
     }
 
     /// A place, also where there is none; `None` where there is no limit.
-    fn take_beyond(self: &Arc<Self>, source: Source) -> Option<SourcePermit> {
-        match self.most.load(Relaxed) {
-            usize::MAX => None,
-            _ => self.take_of(source, usize::MAX).ok(),
+    fn take_beyond(self: &Arc<Self>, source: Option<IpAddr>) -> Option<SourcePermit> {
+        match (source, self.most.load(Relaxed)) {
+            (None, _) | (_, usize::MAX) => None,
+            (Some(source), _) => self.take_of(source.into(), usize::MAX).ok(),
         }
     }
 
@@ -304,6 +299,18 @@ mod tests {
             admission.sources.taken.lock().unwrap().is_empty(),
             "nothing is remembered of who left"
         );
+    }
+
+    /// All who come through a local proxy would be one.
+    #[test]
+    fn who_has_no_address_is_not_counted_by_source() {
+        let (admission, chat) = admission(9, Some(1), None);
+        let pair = || admission.pair(admission.upgrade(&chat, None)?);
+        let _several = [
+            pair().unwrap(),
+            pair().unwrap(),
+            admission.adopt(&chat, None),
+        ];
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! `client`, `shared`, and under that what is shared.
 
 mod access;
+mod address;
 mod admission;
 mod budget;
 mod client;
@@ -41,6 +42,7 @@ pub mod tls;
 mod upstream;
 mod worker;
 
+pub use address::{Address, NotAnAddress, Peer};
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Given, Inherited, NotListening};

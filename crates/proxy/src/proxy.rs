@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::address::Address;
 use crate::admission::Admission;
 use crate::control::Control;
 use crate::drain::Drains;
@@ -57,7 +57,7 @@ pub enum StartError {
         /// The listener's name.
         listener: Arc<str>,
         /// Its configured address.
-        address: SocketAddr,
+        address: Address,
         /// What the operating system said.
         error: io::Error,
     },
@@ -69,11 +69,11 @@ pub enum StartError {
         /// The listener's name.
         listener: Arc<str>,
         /// Its configured address.
-        address: SocketAddr,
+        address: Address,
         /// The name of the one that is open.
         open: Arc<str>,
         /// Where it listens.
-        at: SocketAddr,
+        at: Address,
     },
     /// A worker thread or its runtime cannot be made.
     #[error("cannot start a worker: {0}")]
@@ -240,13 +240,13 @@ impl Proxy {
     }
 
     /// Connections to upstreams must not lead to `address`, where this process listens as well.
-    pub fn never_connect_to(&self, address: SocketAddr) {
+    pub fn never_connect_to(&self, address: Address) {
         self.shared.own.add(address);
     }
 
     /// Each listener's name and the address that it got.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(Arc<str>, Address)> {
         self.listeners.addresses()
     }
 

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -15,6 +14,7 @@ use lubdub_metrics::{Metrics, Outcome, Unlogged};
 use tokio::time::Instant;
 use tracing::{Level, enabled, info};
 
+use crate::address::Peer;
 use crate::settings::RequestDetail;
 
 /// Who was not served, and why, as far as it is known.
@@ -83,7 +83,7 @@ impl Refusals {
     pub(crate) fn log<'a>(
         &self,
         outcome: Outcome,
-        client: SocketAddr,
+        client: Peer,
         refused: impl FnOnce() -> Refused<'a>,
     ) {
         let sampler = &self.samplers[outcome as usize];
@@ -172,7 +172,7 @@ impl RequestDetail {
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -183,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+    const CLIENT: Peer = Peer::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5000));
 
     /// The fields of events.
     #[derive(Clone, Default)]

@@ -1,7 +1,6 @@
 //! The live pairs: who they are, how alive each side is, and how to reach one from outside.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 use lubdub_keepalive::{PerSide, Side, Vitals};
 use lubdub_metrics::NamesInUse;
 
+use crate::address::{Address, Peer};
 use crate::frozen::{Freezer, Frozen, Kept};
 
 /// The identity of a pair within one run of the process.
@@ -38,10 +38,10 @@ pub struct PairEntry {
     pub listener: Arc<str>,
     /// The route that the request took, and where it leads.
     pub names: Arc<RouteNames>,
-    /// The client's address.
-    pub client: SocketAddr,
+    /// Where the client's connection comes from.
+    pub client: Peer,
     /// The upstream's address.
-    pub upstream: SocketAddr,
+    pub upstream: Address,
     /// What the log may tell of the request, if anything.
     pub request: Option<Box<str>>,
     /// When the 101 was relayed.
@@ -113,8 +113,8 @@ pub(crate) enum Order {
 pub(crate) struct Identity {
     pub(crate) listener: Arc<str>,
     pub(crate) names: Arc<RouteNames>,
-    pub(crate) client: SocketAddr,
-    pub(crate) upstream: SocketAddr,
+    pub(crate) client: Peer,
+    pub(crate) upstream: Address,
     pub(crate) request: Option<Box<str>>,
 }
 

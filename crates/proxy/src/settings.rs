@@ -4,7 +4,6 @@
 //! the proxy itself reads neither files nor the environment. Settings are immutable: a pair keeps
 //! the [`Arc`]s that it started with as its snapshot.
 
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
 
 pub use crate::access::{Access, InvalidOrigin, Networks, OriginMissing, OriginPattern, WebOrigin};
+use crate::address::Address;
 pub use crate::host::HostPattern;
 
 /// Everything that a proxy needs to run.
@@ -43,8 +43,8 @@ pub struct Settings {
 pub struct Listener {
     /// Its configured name: the metric label `listener`.
     pub name: Arc<str>,
-    /// The address to bind; port 0 lets the kernel choose.
-    pub address: SocketAddr,
+    /// Where it listens; port 0 lets the kernel choose.
+    pub address: Address,
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
     /// TLS toward clients, if this listener speaks it.

@@ -13,7 +13,7 @@ use lubdub_proxy::settings::{
     Access, Drain, Forwarded, ForwardedStyle, FrontTimeouts, HostPattern, Limits, Listener,
     Logging, OnRemoved, Route, Settings, Terms, Upstream as UpstreamSettings,
 };
-use lubdub_proxy::{Drained, Inherited, Proxy};
+use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
@@ -189,8 +189,9 @@ impl ProxyBox {
         }
         let proxy = Proxy::start_with(self.settings(upstream), &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
-        let [(_, address)] = proxy.addresses()[..] else {
-            unreachable!("there is one listener");
+        let addresses = proxy.addresses();
+        let [(_, Address::Ip(address))] = addresses[..] else {
+            unreachable!("there is one listener, with an IP address");
         };
         RunningProxy {
             address,
@@ -221,7 +222,7 @@ impl ProxyBox {
         Settings {
             listeners: vec![Listener {
                 name: "main".into(),
-                address: self.listen,
+                address: self.listen.into(),
                 v6_only: false,
                 tls: self.listener_tls,
             }],

@@ -2,7 +2,7 @@
 //! reference and the error messages.
 
 use lubdub_keepalive::{Enforce, Evidence, Mode};
-use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, RequestDetail};
+use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, OriginMissing, RequestDetail};
 use tracing::Level;
 
 use super::LogFormat;
@@ -56,6 +56,11 @@ choice!(ForwardedStyle {
 choice!(OnRemoved {
     "keep" => Self::Keep,
     "drain" => Self::Drain,
+});
+
+choice!(OriginMissing {
+    "allow" => Self::Allow,
+    "deny" => Self::Deny,
 });
 
 choice!(RequestDetail {

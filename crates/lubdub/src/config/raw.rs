@@ -80,6 +80,7 @@ table!(
     Upstream {
         url: Option<Leaf>,
         ca: Option<Leaf>,
+        host: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,
@@ -97,6 +98,11 @@ table!(
     Route {
         host: Option<Leaf>,
         path_prefix: Option<Leaf>,
+        strip_prefix: Option<Leaf>,
+        origins: Option<Leaf>,
+        origin_missing: Option<Leaf>,
+        allow: Option<Leaf>,
+        deny: Option<Leaf>,
         upstream: Option<Leaf>,
         on_removed: Option<Leaf>,
         boundary_wait: Option<Leaf>,
@@ -163,6 +169,7 @@ table!(
     Limits {
         pairs: Option<Leaf>,
         pairs_per_source: Option<Leaf>,
+        handshake_rate: Option<Leaf>,
         handshakes: Option<Leaf>,
         connections: Option<Leaf>,
         head_bytes: Option<Leaf>,

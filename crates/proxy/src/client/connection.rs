@@ -1,10 +1,10 @@
 //! What the requests of one connection share.
 
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::clock::Clock;
+use crate::address::Peer;
 use crate::budget::Permit;
 use crate::entrance::{Entrance, Place};
 use crate::idle::Keeps;
@@ -16,7 +16,7 @@ use crate::worker::{Load, Worker};
 /// What the requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) entrance: Arc<Entrance>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: Arc<Worker>,
@@ -47,7 +47,7 @@ struct State {
 
 impl Connection {
     pub(crate) fn new(
-        peer: SocketAddr,
+        peer: Peer,
         entrance: Arc<Entrance>,
         shared: Arc<Shared>,
         worker: Arc<Worker>,

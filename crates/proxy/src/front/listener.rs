@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 
 use super::gates::Gate;
 use super::newcomer::{self, Newcomer};
+use crate::address::{Address, Peer};
 use crate::entrance::{Entrance, Place};
 use crate::inherited::{Given, Inherited};
 use crate::settings;
@@ -33,7 +34,7 @@ use crate::worker::Crew;
 #[derive(Debug)]
 pub(crate) struct Bound {
     socket: Arc<TcpListener>,
-    address: SocketAddr,
+    address: Address,
     is_lent: bool,
 }
 
@@ -57,7 +58,7 @@ impl Bound {
 
     /// The socket that was given to this process for it, or a new one.
     pub(crate) fn new(listener: &settings::Listener, given: &Inherited) -> io::Result<Self> {
-        match given.take(&listener.name, listener.address)? {
+        match given.take(&listener.name, &listener.address)? {
             Some(given) => Self::of(given),
             None => Self::anew(listener),
         }
@@ -69,7 +70,7 @@ impl Bound {
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
         // On one that listens already this sets the backlog and nothing else.
         SockRef::from(&socket).listen(Self::BACKLOG)?;
-        let address = socket.local_addr()?;
+        let address = socket.local_addr()?.into();
         Ok(Self {
             socket: Arc::new(socket),
             address,
@@ -78,7 +79,7 @@ impl Bound {
     }
 
     fn anew(listener: &settings::Listener) -> io::Result<Self> {
-        let address = listener.address;
+        let address = (listener.address.ip()).ok_or(io::ErrorKind::Unsupported)?;
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM.nonblocking(),
@@ -93,7 +94,7 @@ impl Bound {
         socket.bind(&address.into())?;
         socket.listen(Self::BACKLOG)?;
         let socket = TcpListener::from(socket);
-        let address = socket.local_addr()?;
+        let address = socket.local_addr()?.into();
         Ok(Self {
             socket: Arc::new(socket),
             address,
@@ -102,8 +103,8 @@ impl Bound {
     }
 
     /// The address that it got.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 }
 
@@ -126,7 +127,7 @@ impl Acceptor {
         let is_lent = bound.is_lent;
         let name = &entrance.load().listener.name;
         let gates = &shared.gates;
-        gates.open(name, bound.address, is_lent, &bound.socket);
+        gates.open(name, bound.address.clone(), is_lent, &bound.socket);
         #[expect(
             deprecated,
             reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
@@ -309,10 +310,11 @@ impl Acceptor {
 }
 
 /// Takes a connection, which is non-blocking from the start.
-fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (socket, peer) = acceptfrom_with(listener, flags)?;
     // A peer that has gone already may have no address any more.
-    let peer = (peer.and_then(|peer| peer.try_into().ok())).ok_or(Errno::CONNABORTED)?;
-    Ok((socket.into(), peer))
+    let peer: Option<SocketAddr> = peer.and_then(|peer| peer.try_into().ok());
+    let peer = peer.ok_or(Errno::CONNABORTED)?;
+    Ok((socket.into(), peer.into()))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use crate::address::Peer;
 use crate::budget::Permit;
 use crate::client::clock::Expired;
 use crate::client::{Connection, Watched};
@@ -36,7 +37,7 @@ use crate::worker::{Load, Worker};
 pub(crate) struct Newcomer {
     /// Non-blocking, and prepared as the listener is.
     pub(crate) tcp: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// `None` for one that was taken out of the accept queue of a listener that closes.
     pub(crate) slot: Option<Permit>,
     pub(crate) place: Place,

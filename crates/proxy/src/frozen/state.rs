@@ -6,13 +6,14 @@
 //! of it, but for what is needed to see that it has changed.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use lubdub_keepalive::{HeartbeatState, PerSide, PingPayload};
 use lubdub_wire::ScannerState;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+
+use crate::address::{Address, Peer};
 
 /// All that a pair knows.
 ///
@@ -28,9 +29,9 @@ pub(crate) struct PairState {
     #[serde(default)]
     pub(crate) upstream_name: String,
     #[serde(with = "text")]
-    pub(crate) client: SocketAddr,
+    pub(crate) client: Peer,
     #[serde(with = "text")]
-    pub(crate) upstream: SocketAddr,
+    pub(crate) upstream: Address,
     pub(crate) request: Option<String>,
     pub(crate) opened: i64,
     pub(crate) handshake_us: u32,

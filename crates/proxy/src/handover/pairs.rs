@@ -201,7 +201,7 @@ impl Newcomers {
             listener: Arc::clone(&entrance.listener.name),
             names: Arc::clone(&route.names),
             client: state.client,
-            upstream: state.upstream,
+            upstream: state.upstream.clone(),
             request: state.request.clone().map(String::into_boxed_str),
         };
         let id = PairId(state.id);
@@ -216,7 +216,7 @@ impl Newcomers {
             metrics: route.metrics(&entrance.listener.name).resume(),
             registration,
             places: Places {
-                _pair: admission.adopt(&route, Some(state.client.ip())),
+                _pair: admission.adopt(&route, state.client.ip()),
                 _client: Some(entrance.place_beyond()),
                 _upstream: admission.sockets.take_beyond(),
                 _load: worker.load(),

@@ -1,9 +1,10 @@
 //! How the upstream is told who the client is: `X-Forwarded-*` and `Forwarded` (RFC 7239).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
+use crate::address::Peer;
 use crate::settings::{Forwarded, ForwardedStyle};
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -13,7 +14,7 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 /// What is known about the client's end of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) tls: bool,
     pub(super) host: &'a str,
 }
@@ -30,8 +31,10 @@ impl Forwarded {
         if !self.is_ours() {
             return;
         }
-        let peer = origin.peer.ip().to_canonical();
-        if !self.trust.iter().any(|network| network.contains(&peer)) {
+        let peer = origin.peer.ip().map(|ip| ip.to_canonical());
+        let is_trusted =
+            peer.is_some_and(|peer| self.trust.iter().any(|network| network.contains(&peer)));
+        if !is_trusted {
             for name in [
                 FORWARDED,
                 X_FORWARDED_FOR,
@@ -46,7 +49,10 @@ impl Forwarded {
             self.style,
             ForwardedStyle::XForwarded | ForwardedStyle::Both
         ) {
-            append(headers, X_FORWARDED_FOR, &peer.to_string());
+            // Who comes over a Unix socket has no address that could be told.
+            if let Some(peer) = peer {
+                append(headers, X_FORWARDED_FOR, &peer.to_string());
+            }
             // A trusted peer has seen the client's end of it; we have only seen the peer's.
             for (name, value) in [(X_FORWARDED_PROTO, proto), (X_FORWARDED_HOST, origin.host)] {
                 if value.is_empty() {
@@ -84,11 +90,12 @@ fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 }
 
 /// RFC 7239 6: "an IPv6 address is always enclosed in square brackets", and then it "MUST be
-/// quoted, since ":" is not a valid character in "token"".
-fn node(ip: IpAddr) -> String {
+/// quoted, since ":" is not a valid character in "token"". "unknown" is said of who has none (6.2).
+fn node(ip: Option<IpAddr>) -> String {
     match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+        None => "unknown".to_owned(),
+        Some(IpAddr::V4(ip)) => ip.to_string(),
+        Some(IpAddr::V6(ip)) => format!("\"[{ip}]\""),
     }
 }
 
@@ -187,6 +194,19 @@ mod tests {
             ["forwarded: for=\"[2001:db8::1]\";host=\"a.example:8443\";proto=https"]
         );
         assert_eq!(quoted("a\"b\\c"), "\"a\\\"b\\\\c\"");
+    }
+
+    #[test]
+    fn who_has_no_address_is_told_of_as_unknown() {
+        let came = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")];
+        assert_eq!(
+            told(ForwardedStyle::Both, &["0.0.0.0/0"], "unix", &came),
+            [
+                "forwarded: for=unknown;host=\"a.example:8443\";proto=https",
+                "x-forwarded-host: a.example:8443",
+                "x-forwarded-proto: https"
+            ]
+        );
     }
 
     #[test]

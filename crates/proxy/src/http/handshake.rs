@@ -5,7 +5,6 @@
 //! that a 101 really is one before it stops looking at the connection as HTTP.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,6 +26,7 @@ use super::refusal::{and_close, refusal};
 use super::service::{Visitor, address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
 use crate::access::Denied;
+use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
 use crate::client::clock::Exchange;
@@ -75,14 +75,14 @@ enum Failed {
 struct Answered {
     response: Response<Incoming>,
     turn: Turn,
-    upstream: SocketAddr,
+    upstream: Address,
 }
 
 /// A pair whose client has still to take its 101.
 pub(super) struct Engaged {
     response: Response<()>,
     leg: OnUpgrade,
-    upstream: SocketAddr,
+    upstream: Address,
     handshake: Handshake,
     pair: PairPermit,
 }

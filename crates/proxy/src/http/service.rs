@@ -162,7 +162,7 @@ fn locate(
 
 /// The address that limits and networks are about; `None` for who has none.
 fn client_ip(connection: &Connection) -> Option<IpAddr> {
-    Some(connection.peer.ip())
+    connection.peer.ip()
 }
 
 /// Whether this is what a Host field may hold: `uri-host [ ":" port ]`, or nothing (RFC 9110

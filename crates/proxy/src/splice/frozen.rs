@@ -155,7 +155,7 @@ impl Splice {
             route: entry.names.route.to_string(),
             upstream_name: entry.names.upstream.to_string(),
             client: entry.client,
-            upstream: entry.upstream,
+            upstream: entry.upstream.clone(),
             request: entry.request.as_deref().map(str::to_owned),
             opened: nanos(entry.opened),
             handshake_us: self.handshake_us,

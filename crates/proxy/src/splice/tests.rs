@@ -77,8 +77,8 @@ fn identity() -> Identity {
             route: "main".into(),
             upstream: "main".into(),
         }),
-        client: NOBODY,
-        upstream: NOBODY,
+        client: NOBODY.into(),
+        upstream: NOBODY.into(),
         request: None,
     }
 }

@@ -60,8 +60,8 @@ fn listener(
     let address = address?;
     Some(Listener {
         name: name.into(),
+        v6_only: addresses.v6_only(&address),
         address,
-        v6_only: addresses.v6_only(address),
         tls: tls?,
     })
 }

@@ -10,11 +10,12 @@ mod terms;
 mod upstream;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use lubdub_proxy::Address;
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 
 use super::certificate::CertificateSettings;
@@ -106,7 +107,7 @@ fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
 
 /// Where the admin listener is to be, the inner `None` for nowhere. `None` if that is wrong, which is
 /// then noted.
-pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<SocketAddr>> {
+pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<Address>> {
     process::admin_address(&raw.admin, mistakes)
 }
 

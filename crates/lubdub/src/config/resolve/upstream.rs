@@ -63,6 +63,7 @@ fn upstream(
             None
         }
     };
+    let host_field = take(&raw.host, read::host_or_keep, mistakes);
     let waiting = take(&raw.limits.waiting, read::count_or_auto, mistakes);
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
     let pool = take(&raw.pool, read::switch, mistakes);
@@ -95,6 +96,7 @@ fn upstream(
         host: url.host.into(),
         port: url.port,
         tls,
+        host_field: host_field?,
         waiting: match waiting? {
             Some(waiting) => waiting.get(),
             None => WAITING.min(share(limits?.pairs, 4)),
