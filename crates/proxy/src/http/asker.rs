@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::net::IpAddr;
 
 use http::header::HOST;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use lubdub_metrics::Outcome;
 
+use crate::address::Peer;
 use crate::client::Connection;
 use crate::refusals::Refused;
 use crate::route::RouteState;
@@ -18,18 +20,25 @@ pub(super) struct Asker {
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
+    caller: Peer,
     /// How much of it may be told.
     detail: RequestDetail,
 }
 
 impl Asker {
-    pub(super) fn of<B>(request: &Request<B>, detail: RequestDetail) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, caller: Peer, detail: RequestDetail) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             host: request.headers().get(HOST).cloned(),
+            caller,
             detail,
         }
+    }
+
+    /// The address that limits and networks are about; `None` for who has none.
+    pub(super) fn client_ip(&self) -> Option<IpAddr> {
+        self.caller.ip()
     }
 
     /// Host and path, as far as they may be told.

@@ -23,7 +23,7 @@ use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
-use super::service::{Visitor, address_to, tell_origin};
+use super::service::{address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
 use crate::access::Denied;
 use crate::address::Address;
@@ -92,7 +92,7 @@ pub(super) struct Engaged {
 pub(super) async fn upgrade(
     connection: &Arc<Connection>,
     route: &Arc<RouteState>,
-    visitor: Visitor,
+    asker: Asker,
     request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Engaged, Response<Answer>> {
@@ -100,26 +100,27 @@ pub(super) async fn upgrade(
     let mut handshake = Handshake {
         connection: Arc::clone(connection),
         route: Arc::clone(route),
-        asker: visitor.asker,
+        asker,
         began: Instant::now(),
         outcome: None,
         status: None,
         reason: None,
     };
+    let client_ip = handshake.asker.client_ip();
     // What costs nothing and keeps nothing goes first.
-    if let Err(denied) = route.access.admit(visitor.address) {
+    if let Err(denied) = route.access.admit(client_ip) {
         return Err(handshake.deny(denied));
     }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    if let Err(refused) = shared.admission.ask(visitor.address) {
+    if let Err(refused) = shared.admission.ask(client_ip) {
         return Err(handshake.refuse(refused.outcome()));
     }
     if let Err(denied) = route.access.admit_page(request.headers()) {
         return Err(handshake.deny(denied));
     }
-    let admitted = shared.admission.upgrade(route, visitor.address);
+    let admitted = shared.admission.upgrade(route, client_ip);
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),

@@ -14,10 +14,11 @@ use tokio::task::yield_now;
 
 use super::account::Account;
 use super::answer::{Answer, Relayed};
+use super::asker::Asker;
 use super::headers::{has_token, strip_answer, strip_connection_options};
 use super::login;
 use super::refusal::and_close;
-use super::service::{Visitor, address_to, tell_origin};
+use super::service::{address_to, tell_origin};
 use super::trailers::Withheld;
 use super::upload::{Keep, Rewind, Unwanted, upload};
 use crate::client::Connection;
@@ -56,12 +57,13 @@ struct Asked {
 pub(super) async fn relay(
     connection: &Arc<Connection>,
     route: &Arc<RouteState>,
-    visitor: Visitor,
+    asker: Asker,
     mut request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
-    let mut account = Account::open(connection, route, visitor.asker);
-    if let Err(denied) = route.access.admit(visitor.address) {
+    let admitted = route.access.admit(asker.client_ip());
+    let mut account = Account::open(connection, route, asker);
+    if let Err(denied) = admitted {
         return Ok(account.refuse(denied.outcome(), &denied));
     }
     let upstream = &route.upstream;

@@ -1,7 +1,6 @@
 //! One request in, one decision out.
 
 use std::fmt::Display;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
@@ -26,14 +25,6 @@ use crate::generation::{General, Generation};
 use crate::route::RouteState;
 use crate::settings;
 
-/// Who asks for something.
-pub(super) struct Visitor {
-    /// As the log tells of it.
-    pub(super) asker: Asker,
-    /// From where, as limits and networks see it; `None` if that has no address.
-    pub(super) address: Option<IpAddr>,
-}
-
 /// Answers a request of a client. An error ends the connection.
 pub(crate) async fn answer(
     connection: Arc<Connection>,
@@ -42,7 +33,7 @@ pub(crate) async fn answer(
     connection.release_slot();
     let exchange = connection.clock.begin();
     let generation = connection.shared.generation.load_full();
-    let asker = Asker::of(&request, generation.general.request_detail);
+    let asker = Asker::of(&request, connection.peer, generation.general.request_detail);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &generation, &mut request) {
@@ -65,13 +56,9 @@ pub(crate) async fn answer(
             return Ok(and_close(answer));
         }
     };
-    let visitor = Visitor {
-        asker,
-        address: client_ip(&connection),
-    };
     let response = match asked {
         Asked::WebSocket => {
-            match handshake::upgrade(&connection, &route, visitor, request, exchange).await {
+            match handshake::upgrade(&connection, &route, asker, request, exchange).await {
                 Ok(engaged) => return Ok(engaged.switch(client, &connection)),
                 Err(refused) => {
                     finish(&connection, client);
@@ -82,14 +69,14 @@ pub(crate) async fn answer(
         Asked::WebSocketWithBody => {
             finish(&connection, client);
             let metrics = route.metrics(&connection.entrance.listener.name);
-            let denied = route.access.admit(visitor.address).err();
+            let denied = route.access.admit(asker.client_ip()).err();
             let (outcome, reason): (_, &dyn Display) = match &denied {
                 Some(denied) => (denied.outcome(), denied),
                 None => (Outcome::BadRequest, &"an upgrade with a body"),
             };
             metrics.handshake(outcome).increment(1);
             let answer = refusal(outcome);
-            let (asker, status) = (&visitor.asker, Some(answer.status()));
+            let status = Some(answer.status());
             asker.not_served(&connection, Some(&route), outcome, status, Some(reason));
             and_close(answer)
         }
@@ -97,7 +84,7 @@ pub(crate) async fn answer(
             if request.headers().contains_key(UPGRADE) {
                 finish(&connection, client);
             }
-            plain::relay(&connection, &route, visitor, request, exchange).await?
+            plain::relay(&connection, &route, asker, request, exchange).await?
         }
     };
     let shared = &connection.shared;
@@ -158,11 +145,6 @@ fn locate(
     let route = Arc::clone(route);
     *request.uri_mut() = Uri::from(route.target(target));
     Ok(route)
-}
-
-/// The address that limits and networks are about; `None` for who has none.
-fn client_ip(connection: &Connection) -> Option<IpAddr> {
-    connection.peer.ip()
 }
 
 /// Whether this is what a Host field may hold: `uri-host [ ":" port ]`, or nothing (RFC 9110
