@@ -11,7 +11,8 @@ use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::registry::Registry;
 use lubdub_proxy::settings::{
     Access, Drain, Forwarded, ForwardedStyle, FrontTimeouts, HostPattern, Limits, Listener,
-    Logging, OnRemoved, Route, Settings, Terms, Upstream as UpstreamSettings,
+    Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
+    Upstream as UpstreamSettings,
 };
 use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
@@ -52,6 +53,10 @@ pub struct ProxyBox {
     pub listener_tls: Option<Arc<rustls::ServerConfig>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Whether its clients' connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// The PROXY header that the upstream is sent, if any.
+    pub proxy_out: Option<ProxyVersion>,
     /// Upgrades and connects that wait for the upstream at a time.
     pub waiting: usize,
     /// Plain requests that wait for the upstream at a time.
@@ -97,8 +102,9 @@ impl ProxyBox {
             },
             forwarded: Forwarded {
                 style: ForwardedStyle::default(),
-                trust: Vec::new(),
+                trust: Trust::default(),
                 via: false,
+                request_id: false,
             },
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             socket: None,
@@ -110,6 +116,8 @@ impl ProxyBox {
             route_pairs: None,
             listener_tls: None,
             upstream_tls: None,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_out: None,
             waiting: 1024,
             requests: 1024,
             pool: true,
@@ -213,6 +221,7 @@ impl ProxyBox {
             port: upstream.port(),
             tls: self.upstream_tls,
             host_field: (self.host_field).map(|host| host.parse().expect("a test's host is one")),
+            proxy_protocol: self.proxy_out,
             waiting: self.waiting,
             requests: self.requests,
             pool: self.pool,
@@ -225,6 +234,8 @@ impl ProxyBox {
                 address: self.listen.into(),
                 v6_only: false,
                 tls: self.listener_tls,
+                proxy_protocol: self.proxy_protocol,
+                trust: None,
             }],
             routes: vec![Arc::new(Route {
                 name: "main".into(),

@@ -62,7 +62,12 @@ table!(
 
 table!(
     /// `listen.NAME`
-    Listen { address: Option<Leaf>, tls: Option<Tls> }
+    Listen {
+        address: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
+        trust: Option<Leaf>,
+        tls: Option<Tls>,
+    }
 );
 
 table!(
@@ -81,6 +86,7 @@ table!(
         url: Option<Leaf>,
         ca: Option<Leaf>,
         host: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,
@@ -149,6 +155,7 @@ table!(
         first_byte: Option<Leaf>,
         request_head: Option<Leaf>,
         tls: Option<Leaf>,
+        proxy_header: Option<Leaf>,
         connect: Option<Leaf>,
         answer: Option<Leaf>,
         http_idle: Option<Leaf>,
@@ -184,7 +191,12 @@ table!(
 
 table!(
     /// `forwarded`
-    Forwarded { style: Option<Leaf>, trust: Option<Leaf>, via: Option<Leaf> }
+    Forwarded {
+        style: Option<Leaf>,
+        trust: Option<Leaf>,
+        via: Option<Leaf>,
+        request_id: Option<Leaf>,
+    }
 );
 
 table!(

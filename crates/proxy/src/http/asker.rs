@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::net::IpAddr;
 
 use http::header::HOST;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use lubdub_metrics::Outcome;
 
-use crate::address::Peer;
+use crate::caller::Caller;
 use crate::client::Connection;
 use crate::refusals::Refused;
 use crate::route::RouteState;
@@ -17,28 +16,28 @@ use crate::settings::RequestDetail;
 /// What is remembered of a request, should it come to nothing. Nothing of it is copied.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
+    caller: Caller,
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
-    caller: Peer,
     /// How much of it may be told.
     detail: RequestDetail,
 }
 
 impl Asker {
-    pub(super) fn of<B>(request: &Request<B>, caller: Peer, detail: RequestDetail) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, caller: Caller, detail: RequestDetail) -> Self {
         Self {
+            caller,
             method: request.method().clone(),
             uri: request.uri().clone(),
             host: request.headers().get(HOST).cloned(),
-            caller,
             detail,
         }
     }
 
-    /// The address that limits and networks are about; `None` for who has none.
-    pub(super) fn client_ip(&self) -> Option<IpAddr> {
-        self.caller.ip()
+    /// Who is asking.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Host and path, as far as they may be told.
@@ -68,6 +67,6 @@ impl Asker {
             reason,
         };
         let refusals = &connection.shared.refusals;
-        refusals.log(outcome, connection.peer, refused);
+        refusals.log(outcome, &self.caller, refused);
     }
 }

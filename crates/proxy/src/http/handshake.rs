@@ -29,6 +29,7 @@ use crate::access::Denied;
 use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
+use crate::caller::Caller;
 use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
 use crate::leg::Leg;
@@ -106,27 +107,27 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
-    let client_ip = handshake.asker.client_ip();
+    let caller = *handshake.asker.caller();
     // What costs nothing and keeps nothing goes first.
-    if let Err(denied) = route.access.admit(client_ip) {
+    if let Err(denied) = route.access.admit(caller.client_ip()) {
         return Err(handshake.deny(denied));
     }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    if let Err(refused) = shared.admission.ask(client_ip) {
+    if let Err(refused) = shared.admission.ask(caller.client_ip()) {
         return Err(handshake.refuse(refused.outcome()));
     }
     if let Err(denied) = route.access.admit_page(request.headers()) {
         return Err(handshake.deny(denied));
     }
-    let admitted = shared.admission.upgrade(route, client_ip);
+    let admitted = shared.admission.upgrade(route, caller.client_ip());
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
-    match ask(connection, route, request, &key).await {
+    match ask(connection, route, &caller, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
             let pair = match pair {
@@ -174,6 +175,7 @@ pub(super) async fn upgrade(
 async fn ask(
     connection: &Connection,
     route: &RouteState,
+    caller: &Caller,
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
@@ -185,7 +187,7 @@ async fn ask(
         UPGRADE,
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
-    tell_origin(connection, &route.general, &mut request);
+    tell_origin(connection, &route.general, caller, &mut request);
     address_to(&route.upstream.settings, request.headers_mut());
 
     // Held until there is an answer, of whatever kind.
@@ -265,7 +267,7 @@ impl Engaged {
         let (client, upstream) = match within(self.handshake.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
-                debug!(client = %connection.peer, %error, "client went before its 101");
+                debug!(client = %self.handshake.asker.caller().client, %error, "client went before its 101");
                 return;
             }
             Err(_) => return,
@@ -284,21 +286,17 @@ impl Engaged {
         let identity = Identity {
             listener: Arc::clone(&connection.entrance.listener.name),
             names: Arc::clone(&route.names),
-            client: connection.peer,
+            caller: *handshake.asker.caller(),
             upstream: self.upstream,
             request: handshake.asker.told(),
         };
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);
-        debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
+        debug!(pair = registration.entry().id.0, client = %handshake.asker.caller().client, route = %route.name, "pair opened");
         // Whoever came while a drain was being ordered hears of it here.
-        let now = shared.generation.load();
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.is_draining()
-            || now.ends_pairs_of(&route)
-            || now.ends_pairs_to(&route.upstream)
-        {
+        } else if shared.is_draining() || route.has_sent_pairs_away() {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];

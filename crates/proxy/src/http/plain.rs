@@ -21,6 +21,7 @@ use super::refusal::and_close;
 use super::service::{address_to, tell_origin};
 use super::trailers::Withheld;
 use super::upload::{Keep, Rewind, Unwanted, upload};
+use crate::caller::Caller;
 use crate::client::Connection;
 use crate::client::clock::Exchange;
 use crate::route::RouteState;
@@ -61,9 +62,9 @@ pub(super) async fn relay(
     mut request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
-    let admitted = route.access.admit(asker.client_ip());
+    let caller = *asker.caller();
     let mut account = Account::open(connection, route, asker);
-    if let Err(denied) = admitted {
+    if let Err(denied) = route.access.admit(caller.client_ip()) {
         return Ok(account.refuse(denied.outcome(), &denied));
     }
     let upstream = &route.upstream;
@@ -74,7 +75,7 @@ pub(super) async fn relay(
         let reason = "as many requests as it may have are unanswered";
         return Ok(account.refuse(Outcome::UpstreamBusy, &reason));
     };
-    let withheld = prepare(connection, route, &mut request);
+    let withheld = prepare(connection, route, &caller, &mut request);
     let asked = tokio::select! {
         biased;
         asked = ask(connection, route, request, withheld, &exchange) => asked,
@@ -142,6 +143,7 @@ fn is_cut_short(error: &hyper::Error) -> bool {
 fn prepare(
     connection: &Connection,
     route: &RouteState,
+    caller: &Caller,
     request: &mut Request<Incoming>,
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
@@ -153,7 +155,7 @@ fn prepare(
             .headers_mut()
             .insert(TE, HeaderValue::from_static("trailers"));
     }
-    tell_origin(connection, &route.general, request);
+    tell_origin(connection, &route.general, caller, request);
     address_to(&route.upstream.settings, request.headers_mut());
     // What the client speaks with lubdub is not what lubdub speaks with the upstream.
     *request.version_mut() = Version::HTTP_11;

@@ -20,6 +20,7 @@ use super::headers::token_count;
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
+use crate::caller::Caller;
 use crate::client::{Connection, LINGER};
 use crate::generation::{General, Generation};
 use crate::route::RouteState;
@@ -33,7 +34,9 @@ pub(crate) async fn answer(
     connection.release_slot();
     let exchange = connection.clock.begin();
     let generation = connection.shared.generation.load_full();
-    let asker = Asker::of(&request, connection.peer, generation.general.request_detail);
+    let general = &generation.general;
+    let caller = connection.caller_with(general, request.headers());
+    let asker = Asker::of(&request, caller, general.request_detail);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &generation, &mut request) {
@@ -69,7 +72,7 @@ pub(crate) async fn answer(
         Asked::WebSocketWithBody => {
             finish(&connection, client);
             let metrics = route.metrics(&connection.entrance.listener.name);
-            let denied = route.access.admit(asker.client_ip()).err();
+            let denied = route.access.admit(caller.client_ip()).err();
             let (outcome, reason): (_, &dyn Display) = match &denied {
                 Some(denied) => (denied.outcome(), denied),
                 None => (Outcome::BadRequest, &"an upgrade with a body"),
@@ -184,11 +187,14 @@ pub(super) fn address_to(upstream: &settings::Upstream, headers: &mut HeaderMap)
 pub(super) fn tell_origin(
     connection: &Connection,
     general: &General,
+    caller: &Caller,
     request: &mut Request<Incoming>,
 ) {
     let host = request.headers().get(HOST).cloned();
     let origin = Origin {
-        peer: connection.peer,
+        nearest: connection.nearest(),
+        is_trusted: connection.is_trusted(general),
+        client: caller.client,
         tls: connection.entrance.listener.tls.is_some(),
         host: host
             .as_ref()

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::Admission;
+use crate::caller::Caller;
 use crate::registry::{Identity, PairEntry, Registry, RouteNames};
 use crate::route;
 use crate::settings::{self, Limits};
@@ -77,7 +78,7 @@ fn identity() -> Identity {
             route: "main".into(),
             upstream: "main".into(),
         }),
-        client: NOBODY.into(),
+        caller: Caller::peer(NOBODY.into()),
         upstream: NOBODY.into(),
         request: None,
     }

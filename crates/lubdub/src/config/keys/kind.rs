@@ -53,6 +53,8 @@ pub(crate) enum Kind {
     Networks,
     /// Any number of origins of pages.
     Origins,
+    /// Any number of networks, and "unix".
+    Trust,
 }
 
 // === impl Kind ===
@@ -73,7 +75,8 @@ impl Kind {
             | Self::Hosts
             | Self::PathPrefix
             | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff | Self::Networks | Self::Origins => false,
+            Self::File | Self::SocketOrOff => false,
+            Self::Networks | Self::Origins | Self::Trust => false,
         }
     }
 
@@ -108,6 +111,7 @@ impl Kind {
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
             Self::Networks => "list of networks",
             Self::Origins => "list of origins",
+            Self::Trust => "list of networks, may have `\"unix\"`",
         };
         words.to_owned()
     }

@@ -16,7 +16,7 @@ use super::leaf::Scalar;
 use super::{duration, rate, size};
 
 pub(crate) use network::{
-    address, address_or_off, host_or_keep, host_pattern, hosts, networks, path_prefix,
+    address, address_or_off, host_or_keep, host_pattern, hosts, networks, path_prefix, trust,
 };
 pub(crate) use origin::origins;
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::HeaderValue;
 use ipnet::{IpNet, Ipv4Net};
 use lubdub_proxy::Address;
-use lubdub_proxy::settings::HostPattern;
+use lubdub_proxy::settings::{HostPattern, Trust};
 
 use super::super::error::Wrong;
 use super::super::leaf::Scalar;
@@ -113,17 +113,30 @@ fn whole_host(host: &str) -> Read<String> {
     ))
 }
 
-/// Any number of networks; an address is a network of one.
+/// Any number of networks.
 pub(crate) fn networks(value: &Scalar) -> Read<Vec<IpNet>> {
-    let network = |value: &Scalar| {
-        let text = text(value).ok()?;
-        let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(single).map(canonical)
-    };
-    list(value)
-        .iter()
-        .map(|value| network(value).ok_or_else(not_networks))
-        .collect()
+    let read = |value: &Scalar| network(value).ok_or_else(not_networks);
+    list(value).iter().map(read).collect()
+}
+
+/// Any number of networks, and "unix" for whoever has no address.
+pub(crate) fn trust(value: &Scalar) -> Read<Trust> {
+    let mut trust = Trust::default();
+    for value in &*list(value) {
+        match network(value) {
+            Some(network) => trust.networks.push(network),
+            None if text(value) == Ok("unix") => trust.unix = true,
+            None => return Err(not_trust()),
+        }
+    }
+    Ok(trust)
+}
+
+/// A network; an address is a network of one.
+fn network(value: &Scalar) -> Option<IpNet> {
+    let text = text(value).ok()?;
+    let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(single).map(canonical)
 }
 
 /// An IPv4 network that is written as one of IPv6 (RFC 4291 2.5.5.2), as what it is: peers with IPv4
@@ -166,6 +179,12 @@ fn not_networks() -> Wrong {
     Wrong::new("must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"]")
 }
 
+fn not_trust() -> Wrong {
+    Wrong::new(
+        "must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"], and perhaps \"unix\"",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,10 +197,24 @@ mod tests {
     fn lists_are_arrays_or_have_commas() {
         let expected = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         let array = Scalar::List(vec![t("10.0.0.0/8"), t("::1")]);
-        assert_eq!(networks(&array), Ok(expected.clone()));
-        assert_eq!(networks(&t("10.0.0.0/8, ::1")), Ok(expected));
-        assert_eq!(networks(&t("")), Ok(vec![]));
-        assert!(networks(&t("10.0.0.0/33")).is_err());
+        let expected = Trust {
+            networks: expected,
+            unix: false,
+        };
+        assert_eq!(trust(&array), Ok(expected.clone()));
+        assert_eq!(trust(&t("10.0.0.0/8, ::1")), Ok(expected.clone()));
+        let unix = true;
+        let also = trust(&t("10.0.0.0/8, unix, ::1"));
+        assert_eq!(also, Ok(Trust { unix, ..expected }));
+        assert_eq!(trust(&t("")), Ok(Trust::default()));
+        for wrong in ["10.0.0.0/33", "Unix", "localhost", "10.0.0.0/8 ::1"] {
+            assert!(trust(&t(wrong)).is_err(), "{wrong}");
+        }
+        let all = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        assert_eq!(networks(&array), Ok(all));
+        assert_eq!(networks(&t("")), Ok(Vec::new()));
+        // Who has no address is in no network, whatever that is called.
+        assert!(networks(&t("unix")).is_err());
         assert_eq!(
             hosts(&t("A,b.c")),
             Ok(vec!["a".to_owned(), "b.c".to_owned()])
@@ -192,7 +225,7 @@ mod tests {
     /// `::ffff:10.0.0.0/104` was taken, and never matched: peers are compared by their IPv4 address.
     #[test]
     fn an_ipv4_network_in_ipv6_is_one_of_ipv4() {
-        let network = |text: &str| networks(&t(text)).unwrap()[0].to_string();
+        let network = |text: &str| trust(&t(text)).unwrap().networks[0].to_string();
         assert_eq!(network("::ffff:10.0.0.0/104"), "10.0.0.0/8");
         assert_eq!(network("::ffff:0:0/96"), "0.0.0.0/0");
         assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1/32");
