@@ -78,3 +78,37 @@ async fn who_is_kept_out_has_a_line_that_says_why() {
     assert_eq!(line["reason"], "its address is in deny");
     assert_eq!(line["status"], 403);
 }
+
+/// Behind a proxy that is trusted the client's address counts, and not the proxy's; who is not trusted can
+/// say what it likes.
+#[tokio::test]
+async fn it_is_the_true_address_that_counts() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|it| {
+            it.access.deny = networks(&["203.0.113.0/24"]);
+            it.access.allow = networks(&["198.51.100.0/24", "203.0.113.0/24"]);
+            it.forwarded.trust.networks = vec!["127.0.0.1/32".parse().expect("a network")];
+        })
+        .start(&upstreams);
+    let upgrade = |client| Request::upgrade("/").field("X-Forwarded-For", client);
+    comes_in(proxy.dial(), &upgrade("198.51.100.7"), &upstreams).await;
+    comes_in(proxy.dial(), &upgrade("::ffff:198.51.100.7"), &upstreams).await;
+    for client in ["203.0.113.7", "192.0.2.7", "198.51.100.7, 203.0.113.7"] {
+        is_refused(proxy.dial(), &upgrade(client), 403).await;
+    }
+    // Two clients over one connection of the proxy's.
+    let mut between = proxy.dial().connect().await;
+    let request = Request::get("/").field("X-Forwarded-For", "203.0.113.7");
+    between.ask(&request).await;
+    between.expect_answer(403).await;
+    let request = Request::get("/").field("X-Forwarded-For", "198.51.100.7");
+    between.ask(&request).await;
+    let mut upstream = upstreams.accept().await;
+    upstream.expect_head().await;
+    upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    between.expect_answer(204).await;
+    // 127.0.0.2 is trusted by nobody.
+    let stranger = proxy.dial().from([127, 0, 0, 2]);
+    is_refused(stranger, &upgrade("198.51.100.7"), 403).await;
+}

@@ -81,6 +81,22 @@ async fn upgrades_count_whatever_becomes_of_them_and_nothing_else_does() {
     assert!(handshakes(&proxy, "origin") >= 1.0);
 }
 
+/// All come from one proxy, and are as many sources as they have addresses; of IPv6, networks.
+#[tokio::test]
+async fn a_source_is_the_true_address_and_of_ipv6_its_network() {
+    let upstreams = Upstream::listen();
+    let proxy = once_a_second()
+        .with(|it| it.forwarded.trust.networks = vec!["127.0.0.1/32".parse().expect("a network")])
+        .start(&upstreams);
+    let upgrade = |client: &str| Request::upgrade("/").field("X-Forwarded-For", client);
+    for client in ["192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8:0:1::1"] {
+        comes_in(proxy.dial(), &upgrade(client), &upstreams).await;
+    }
+    for client in ["192.0.2.1", "::ffff:192.0.2.2", "2001:db8::ffff:2"] {
+        until_limited(proxy.dial(), &upgrade(client), &upstreams).await;
+    }
+}
+
 #[tokio::test]
 async fn a_flood_of_one_source_is_counted_and_sampled_in_the_log() {
     let upstreams = Upstream::listen();
