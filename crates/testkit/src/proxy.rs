@@ -10,10 +10,10 @@ use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::registry::Registry;
 use lubdub_proxy::settings::{
-    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
-    Settings, Terms, Upstream as UpstreamSettings,
+    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved,
+    ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust, Upstream as UpstreamSettings,
 };
-use lubdub_proxy::{Drained, Inherited, Proxy};
+use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
@@ -44,6 +44,10 @@ pub struct ProxyBox {
     pub listener_tls: Option<Arc<rustls::ServerConfig>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Whether its clients' connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// The PROXY header that the upstream is sent, if any.
+    pub proxy_out: Option<ProxyVersion>,
     /// Upgrades and connects that wait for the upstream at a time.
     pub waiting: usize,
     /// Plain requests that wait for the upstream at a time.
@@ -88,8 +92,9 @@ impl ProxyBox {
             },
             forwarded: Forwarded {
                 style: ForwardedStyle::default(),
-                trust: Vec::new(),
+                trust: Trust::default(),
                 via: false,
+                request_id: false,
             },
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             socket: None,
@@ -97,6 +102,8 @@ impl ProxyBox {
             route_pairs: None,
             listener_tls: None,
             upstream_tls: None,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_out: None,
             waiting: 1024,
             requests: 1024,
             pool: true,
@@ -176,8 +183,9 @@ impl ProxyBox {
         }
         let proxy = Proxy::start_with(self.settings(upstream), &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
-        let [(_, address)] = proxy.addresses()[..] else {
-            unreachable!("there is one listener");
+        let addresses = proxy.addresses();
+        let [(_, Address::Ip(address))] = addresses[..] else {
+            unreachable!("there is one listener, with an IP address");
         };
         RunningProxy {
             address,
@@ -198,6 +206,7 @@ impl ProxyBox {
             host: host.into(),
             port: upstream.port(),
             tls: self.upstream_tls,
+            proxy_protocol: self.proxy_out,
             waiting: self.waiting,
             requests: self.requests,
             pool: self.pool,
@@ -207,9 +216,11 @@ impl ProxyBox {
         Settings {
             listeners: vec![Listener {
                 name: "main".into(),
-                address: self.listen,
+                address: self.listen.into(),
                 v6_only: false,
                 tls: self.listener_tls,
+                proxy_protocol: self.proxy_protocol,
+                trust: None,
             }],
             routes: vec![Arc::new(Route {
                 name: "main".into(),
