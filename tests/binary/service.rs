@@ -43,6 +43,7 @@ async fn the_service_manager_is_told_how_it_is() {
     client.expect_close(1012).await;
     upstream.expect_close(1001).await;
     // Nobody answers these, so that the drain goes on for a while: it is told more than once.
+    manager.expect("STATUS=1 pair left of a drain").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
     drop((client, upstream));

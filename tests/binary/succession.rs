@@ -127,6 +127,32 @@ async fn an_upgrade_that_fails_is_told_as_over() {
 }
 
 #[tokio::test]
+async fn a_reload_that_is_refused_is_told_as_over() {
+    let (mut manager, place) = (listen("refused"), Installed::new("refused"));
+    let upstreams = Upstream::listen();
+    let file = place.file("lubdub.toml", "");
+    let environment = [
+        manager.environment(),
+        ("LUBDUB_CONFIG", file.to_str().expect("text")),
+    ];
+    let settings = [&*url(&upstreams)];
+    let lubdub = Binary::start_as_service(&settings, &environment).await;
+    manager.expect("STATUS=0 pairs").await;
+    std::fs::write(&file, "[keepalive.client]\nintervall = \"5s\"\n").unwrap();
+    lubdub.signal(Signal::HUP);
+    let said = events(manager.expect("STATUS=").await);
+    let texts: Vec<_> = said.iter().map(|(_, text)| &**text).collect();
+    let [reloading, "READY=1", status] = &*texts else {
+        panic!("{texts:?}");
+    };
+    assert!(reloading.starts_with("RELOADING=1\n"), "{reloading}");
+    assert!(
+        status.starts_with("STATUS=0 pairs; the latest reload was refused"),
+        "{status}"
+    );
+}
+
+#[tokio::test]
 async fn a_signal_reloads_or_upgrades_if_the_program_is_another_one() {
     let (mut manager, place) = (listen("either"), Installed::new("either"));
     let upstreams = Upstream::listen();
