@@ -1,11 +1,13 @@
 //! A stand-in for the service manager: hears what a service tells it (sd_notify(3)), and from which process.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, UCred, recvmsg, sockopt};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
@@ -19,6 +21,8 @@ pub struct Manager {
     socket: UnixDatagram,
     path: PathBuf,
     main: Option<Pid>,
+    /// All who have spoken.
+    speakers: BTreeMap<i32, OwnedFd>,
 }
 
 /// What was said, and by whom.
@@ -39,8 +43,8 @@ impl Manager {
     /// If it cannot.
     #[must_use]
     pub fn listen(directory: &str, name: &str) -> Self {
-        let path = Path::new(directory).join(format!("{name}-notify"));
-        // Of a run before.
+        let path = Path::new(directory).join(format!("{name}-{}-notify", std::process::id()));
+        // Of another test before.
         let _ = std::fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).expect("a new socket");
         sockopt::set_socket_passcred(&socket, true).expect("it can be seen who speaks");
@@ -48,6 +52,7 @@ impl Manager {
             socket,
             path,
             main: None,
+            speakers: BTreeMap::new(),
         }
     }
 
@@ -84,6 +89,10 @@ impl Manager {
     pub async fn next(&mut self) -> Said {
         let said = timeout(PATIENCE, self.receive()).await;
         let said = said.expect("a message in time").expect("a message");
+        if let Ok(process) = pidfd_open(said.by, PidfdFlags::empty()) {
+            self.speakers
+                .insert(said.by.as_raw_nonzero().get(), process);
+        }
         let main = *self.main.get_or_insert(said.by);
         assert_eq!(
             said.by, main,
@@ -136,8 +145,9 @@ impl Manager {
 impl Drop for Manager {
     /// What has taken the place of the process that a test started is nobody's child.
     fn drop(&mut self) {
-        if let Some(main) = self.main {
-            let _ = kill_process(main, Signal::KILL);
+        for process in self.speakers.values() {
+            // It may have ended; no other one is meant then.
+            let _ = pidfd_send_signal(process, Signal::KILL);
         }
         let _ = std::fs::remove_file(&self.path);
     }

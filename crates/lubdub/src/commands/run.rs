@@ -168,7 +168,7 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
     };
     match over {
         Over::HandedOver(departed, and_then) => {
-            manager.main_pid(departed.successor);
+            manager.main_pid(departed.successor).await;
             if and_then == AndThen::Stop {
                 departed.stop_successor();
             }
