@@ -74,7 +74,7 @@ fn the_short_flag_names_the_file_wherever_it_stands() {
     ] {
         let args = [args, &["-c", "given.toml"]].concat();
         let outcome = Lubdub::new("short_flag")
-            .file("given.toml", "nonsense = 1\n")
+            .file("given.toml", "[admin]\naddress = \"nowhere\"\n")
             .run(&args);
         assert_eq!(outcome.code, CONFIGURATION, "{args:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains("given.toml"), "{}", outcome.stderr);
