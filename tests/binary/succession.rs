@@ -282,3 +282,18 @@ async fn upgrades_and_a_restart_under_socket_activation_refuse_nobody() {
     assert!(put_off <= 1, "{put_off} times put off");
     accepting.abort();
 }
+
+/// systemd takes the end of the process that it has started for the end of the service, and kills what is left.
+#[tokio::test]
+async fn a_service_that_cannot_name_its_next_process_is_not_upgraded() {
+    let upstreams = Upstream::listen();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let lubdub = Binary::start_on(&socket, "main", &[&url(&upstreams)]).await;
+    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    lubdub.signal(Signal::USR2);
+    let line = lubdub.expect_logged(FAILED).await;
+    let reason = line["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("Type=notify"), "{reason}");
+    client.send_text("hello").await;
+    upstream.expect_text("hello").await;
+}
