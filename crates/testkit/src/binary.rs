@@ -108,7 +108,8 @@ impl Binary {
         let socket = socket.try_clone().expect("there is a descriptor");
         // It is the third descriptor that is passed, to the process that is named: only a shell knows
         // which that will be.
-        let script = "exec 3<&0 0</dev/null; SYSTEMD_EXEC_PID=$$ LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        let script =
+            "exec 3<&0 0</dev/null; SYSTEMD_EXEC_PID=$$ LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "sh"]).arg(path());
         command.env_clear().envs(environment.iter().copied());

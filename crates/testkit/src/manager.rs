@@ -129,9 +129,11 @@ impl Manager {
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let mut parts = [IoSliceMut::new(&mut text)];
             let len = recvmsg(&self.socket, &mut parts, &mut control, RecvFlags::empty())?.bytes;
-            let by = control.drain().find_map(|message| match message {
-                RecvAncillaryMessage::ScmCredentials(UCred { pid, .. }) => Some(pid),
-                _ => None,
+            let by = control.drain().find_map(|message| {
+                let RecvAncillaryMessage::ScmCredentials(UCred { pid, .. }) = message else {
+                    return None;
+                };
+                Some(pid)
             });
             Ok(Said {
                 by: by.ok_or(io::ErrorKind::InvalidData)?,
