@@ -136,8 +136,8 @@ async fn a_process_that_is_told_to_stop_waits_for_the_one_that_lingers() {
     let backend = Backend::start();
     let certs = Certs::generate();
     let place = Installed::new("waits");
-    let cert = place.file("cert.pem", &certs.chain_pem());
-    let key = place.file("key.pem", &certs.key_pem());
+    let cert = place.file("cert.pem", certs.chain_pem());
+    let key = place.file("key.pem", certs.key_pem());
     let mut settings = settings(&backend);
     settings.extend([
         format!("listen.main.tls.certificate.main.cert={}", cert.display()),
