@@ -128,7 +128,9 @@ async fn a_second_upgrade_waits_for_nobody_and_a_signal_to_stop_waits_for_the_fi
 async fn nothing_is_upgraded_in_the_middle_of_a_drain() {
     let backend = Backend::start();
     let mut lubdub = Lineage::start(&settings(&backend)).await;
-    let _client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+    let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+    // It is a pair by then, and one that is drained.
+    client.talk_once().await.unwrap();
     lubdub
         .post("/api/v1/drain", r#"{"spread": "60s", "route": "main"}"#)
         .await;
