@@ -38,7 +38,7 @@ fn add_defaults(root: &mut Table) {
     }
 }
 
-/// Adds what listeners with TLS leave out. A listener without it stays so.
+/// Adds what listeners leave out. One without TLS stays so.
 fn add_to_listeners(root: &mut Table) {
     let Some(listeners) = root.table_mut("listen") else {
         return;
@@ -47,6 +47,13 @@ fn add_to_listeners(root: &mut Table) {
         let Tree::Table(listener) = listener else {
             continue;
         };
+        for place in keys::places() {
+            if let (["listen", NAME, last], Preset::Default(literal)) =
+                (&place.path[..], place.key.preset)
+            {
+                listener.imply(&format!("listen.{name}"), last, literal.scalar());
+            }
+        }
         let Some(Tree::Table(tls)) = listener.entries.get_mut("tls") else {
             continue;
         };

@@ -281,6 +281,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "The program on disk is started, and takes over.",
     ),
     info(
+        "told by SIGUSR1 to upgrade if the program on disk is another one, and else to reload",
+        &[],
+        "What it is to be is found out next.",
+    ),
+    info(
+        "the program on disk is the one that runs: there is nothing to upgrade to",
+        &[],
+        "After SIGUSR1, `lubdub reload --upgrade-if-new` or `only_if_new`. After the first two the configuration is read again.",
+    ),
+    info(
         "told to upgrade by an operator",
         &[],
         "The same by `lubdub upgrade` or `POST /api/v1/upgrade`; or only a check of the new program.",
