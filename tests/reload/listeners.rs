@@ -1,6 +1,7 @@
 //! Listeners that come and go.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use lubdub_proxy::settings::{Listener, Settings};
 use lubdub_proxy::{Address, Proxy, StartError};
@@ -95,6 +96,35 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
     );
     // The old listener leads to the old upstream.
     let (_client, _upstream) = tokio::join!(Dial::to(address).websocket(), old.accept_websocket());
+}
+
+/// It listened there for a moment. Whoever came in that moment believed to be connected, and was reset.
+#[tokio::test]
+async fn nobody_can_connect_to_what_is_only_tried() {
+    let upstreams = Upstream::listen();
+    let proxy = Proxy::start(ProxyBox::new().settings(upstreams.address()), &metrics()).unwrap();
+    let address = free();
+    let next = with_listeners(&upstreams, &[("main", address)]);
+    let is_over = AtomicBool::new(false);
+    let connected = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let attempts = (0..5_000).map(|_| TcpStream::connect(address));
+            let connected = attempts.filter(Result::is_ok).count();
+            is_over.store(true, Relaxed);
+            connected
+        });
+        while !is_over.load(Relaxed) {
+            proxy.try_reload(&next).unwrap();
+        }
+        client.join().unwrap()
+    });
+    assert_eq!(connected, 0);
+    // The same address is taken by somebody else, and that is found.
+    let _holder = TcpListener::bind(address).unwrap();
+    assert!(matches!(
+        proxy.try_reload(&next),
+        Err(StartError::Bind { .. })
+    ));
 }
 
 /// It was said that the address is in use, and not by whom: by lubdub itself.

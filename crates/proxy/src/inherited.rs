@@ -95,19 +95,7 @@ impl Inherited {
     /// If there is no descriptor for one that is lent.
     pub fn take(&self, name: &str, address: &Address) -> io::Result<Option<Given>> {
         let mut sockets = self.lock();
-        let is_named_so = |it: &Socket| it.name.as_deref() == Some(name);
-        let is_it = |it: &Socket| match (&it.address, address) {
-            (Address::Ip(there), Address::Ip(wanted)) if wanted.port() == 0 => {
-                there.ip() == wanted.ip() && is_named_so(it)
-            }
-            (there, wanted) => there == wanted,
-        };
-        let is_meant = |it: &Socket| {
-            let is_first_or_same = it.meant_for.as_ref().is_none_or(|wanted| wanted == address);
-            it.is_lent && is_named_so(it) && is_first_or_same
-        };
-        let by_name = sockets.iter().position(is_meant);
-        let Some(place) = by_name.or_else(|| sockets.iter().position(is_it)) else {
+        let Some(place) = find(&sockets, name, address) else {
             return Ok(None);
         };
         Ok(Some(if sockets[place].is_lent {
@@ -126,6 +114,11 @@ impl Inherited {
         }))
     }
 
+    /// Whether [`take`](Self::take) would find one. Nothing is taken.
+    pub(crate) fn has(&self, name: &str, address: &Address) -> bool {
+        find(&self.lock(), name, address).is_some()
+    }
+
     /// Closes those that nobody has taken, and tells where they were. What is lent stays.
     pub fn close(&self) -> Vec<Address> {
         let mut sockets = self.lock();
@@ -137,6 +130,23 @@ impl Inherited {
         // Nothing that is done under the lock leaves it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The place of the socket for the listener of this name and address.
+fn find(sockets: &[Socket], name: &str, address: &Address) -> Option<usize> {
+    let is_named_so = |it: &Socket| it.name.as_deref() == Some(name);
+    let is_it = |it: &Socket| match (&it.address, address) {
+        (Address::Ip(there), Address::Ip(wanted)) if wanted.port() == 0 => {
+            there.ip() == wanted.ip() && is_named_so(it)
+        }
+        (there, wanted) => there == wanted,
+    };
+    let is_meant = |it: &Socket| {
+        let is_first_or_same = it.meant_for.as_ref().is_none_or(|wanted| wanted == address);
+        it.is_lent && is_named_so(it) && is_first_or_same
+    };
+    let by_name = sockets.iter().position(is_meant);
+    by_name.or_else(|| sockets.iter().position(is_it))
 }
 
 #[cfg(test)]

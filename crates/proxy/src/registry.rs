@@ -22,7 +22,7 @@ pub struct PairId(pub u64);
 /// All live pairs.
 #[derive(Debug)]
 pub struct Registry {
-    started: Instant,
+    grid: Instant,
     pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
     next: AtomicU64,
     open: AtomicUsize,
@@ -138,10 +138,10 @@ pub(crate) struct Registration {
 // === impl Registry ===
 
 impl Registry {
-    /// An empty one.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// An empty one, whose pairs are pinged at moments that they have in common since `grid`.
+    pub(crate) fn new(grid: Instant) -> Self {
         Self {
-            started: now,
+            grid,
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -149,9 +149,9 @@ impl Registry {
         }
     }
 
-    /// When it was made, before every pair.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
+    /// Where the moments begin that pairs have in common.
+    pub(crate) fn grid(&self) -> Instant {
+        self.grid
     }
 
     /// How many pairs are open.

@@ -30,7 +30,8 @@ use crate::shared::Shared;
 use crate::starvation::{STARVED, is_starvation};
 use crate::worker::Crew;
 
-/// A bound socket.
+/// A bound socket. Unless it was given to this process, it does not listen yet: nobody connects to it before all of
+/// a generation is there.
 #[derive(Debug)]
 pub(crate) struct Bound {
     socket: Arc<TcpListener>,
@@ -68,14 +69,24 @@ impl Bound {
         let Given { socket, is_lent } = given;
         socket.set_nonblocking(true)?;
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
-        // On one that listens already this sets the backlog and nothing else.
-        SockRef::from(&socket).listen(Self::BACKLOG)?;
         let address = socket.local_addr()?.into();
         Ok(Self {
             socket: Arc::new(socket),
             address,
             is_lent,
         })
+    }
+
+    /// Whether there could be one. Nothing is taken of what was given to this process, and nobody can connect
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn could_be(listener: &settings::Listener, given: &Inherited) -> io::Result<()> {
+        if given.has(&listener.name, &listener.address) {
+            return Ok(());
+        }
+        Self::anew(listener).map(drop)
     }
 
     fn anew(listener: &settings::Listener) -> io::Result<Self> {
@@ -92,7 +103,6 @@ impl Bound {
         }
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
         socket.bind(&address.into())?;
-        socket.listen(Self::BACKLOG)?;
         let socket = TcpListener::from(socket);
         let address = socket.local_addr()?.into();
         Ok(Self {
@@ -100,6 +110,15 @@ impl Bound {
             address,
             is_lent: false,
         })
+    }
+
+    /// Has the kernel complete connections to it from now on. On one that listens already this sets the backlog
+    /// and nothing else.
+    ///
+    /// # Errors
+    /// If somebody else has begun to listen there since it was bound.
+    pub(crate) fn listen(&self) -> io::Result<()> {
+        SockRef::from(&*self.socket).listen(Self::BACKLOG)
     }
 
     /// The address that it got.

@@ -83,7 +83,7 @@ impl Listeners {
         }
     }
 
-    /// Binds those that are not open yet.
+    /// Binds those that are not open yet. Nobody can connect to them.
     ///
     /// # Errors
     /// If one cannot be bound; then all is as it was.
@@ -94,33 +94,32 @@ impl Listeners {
             if let Some(at) = stays {
                 return Ok(Plan::Stays(at));
             }
-            let wrong = |error: io::Error| {
-                let mut there = open.iter();
-                let port = |address: &Address| address.ip().map(|address| address.port());
-                let is_ours = |open: &&Open| port(&open.address) == port(&listener.address);
-                match there.find(is_ours) {
-                    Some(ours) if error.kind() == io::ErrorKind::AddrInUse => StartError::Overlap {
-                        listener: Arc::clone(&listener.name),
-                        address: listener.address.clone(),
-                        open: Arc::clone(&ours.entrance.load().listener.name),
-                        at: ours.address.clone(),
-                    },
-                    _ => StartError::Bind {
-                        listener: Arc::clone(&listener.name),
-                        address: listener.address.clone(),
-                        error,
-                    },
-                }
-            };
             Bound::new(listener, &self.inherited)
                 .map(Plan::Comes)
-                .map_err(wrong)
+                .map_err(|error| cannot_bind(&open, listener, error))
         };
         wanted
             .iter()
             .map(plan)
             .collect::<Result<_, _>>()
             .map(Planned)
+    }
+
+    /// Looks whether they could be bound, and takes none of the sockets that were given to this process. Whoever
+    /// connects meanwhile does not notice: only what listens is connected to.
+    ///
+    /// # Errors
+    /// As those of [`plan`](Self::plan).
+    pub(crate) fn try_plan(&self, wanted: &[settings::Listener]) -> Result<(), StartError> {
+        let open = self.open();
+        for listener in wanted {
+            if open.iter().any(|open| open.serves(listener)) {
+                continue;
+            }
+            Bound::could_be(listener, &self.inherited)
+                .map_err(|error| cannot_bind(&open, listener, error))?;
+        }
+        Ok(())
     }
 
     /// Has the workers wait for connections at those that are new; nobody is accepted yet.
@@ -138,6 +137,11 @@ impl Listeners {
                 Plan::Stays(at) => return Ok((Step::Stays(at), entrance)),
                 Plan::Comes(bound) => bound,
             };
+            bound.listen().map_err(|error| StartError::Bind {
+                listener: Arc::clone(&entrance.listener.name),
+                address: entrance.listener.address.clone(),
+                error,
+            })?;
             let open = Open {
                 wanted: Wanted::of(&entrance.listener),
                 address: bound.address().clone(),
@@ -214,6 +218,26 @@ impl Listeners {
 
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a listener cannot have its address: perhaps because one that is open still has it.
+fn cannot_bind(open: &[Open], listener: &settings::Listener, error: io::Error) -> StartError {
+    let mut there = open.iter();
+    let port = |address: &Address| address.ip().map(|address| address.port());
+    let is_ours = |open: &&Open| port(&open.address) == port(&listener.address);
+    match there.find(is_ours) {
+        Some(ours) if error.kind() == io::ErrorKind::AddrInUse => StartError::Overlap {
+            listener: Arc::clone(&listener.name),
+            address: listener.address.clone(),
+            open: Arc::clone(&ours.entrance.load().listener.name),
+            at: ours.address.clone(),
+        },
+        _ => StartError::Bind {
+            listener: Arc::clone(&listener.name),
+            address: listener.address.clone(),
+            error,
+        },
     }
 }
 

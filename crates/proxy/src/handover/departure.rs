@@ -71,10 +71,10 @@ impl Proxy {
     pub async fn hand_over(&self, offer: Offer) -> Result<Departed, HandoverError> {
         let began = Instant::now();
         let shared = self.shared();
-        let _only_one = shared.changing.begin()?;
-        if let Some(drain) = shared.drains.stands_in_the_way() {
-            return Err(HandoverError::Draining(drain));
-        }
+        let _only_one = shared.changing.begin(|| {
+            let drain = shared.drains.stands_in_the_way();
+            drain.map_or(Ok(()), |drain| Err(HandoverError::Draining(drain)))
+        })?;
         let link = Link::new(offer.stream)?;
         let successor = offer.successor.and_then(Pid::from_raw);
         let (mut predecessor, hello, version) = Predecessor::greet(link, successor).await?;

@@ -279,13 +279,9 @@ impl Engaged {
         let registration = shared.registry.register(identity, opened);
         debug!(pair = registration.entry().id.0, client = %handshake.asker.caller().client, route = %route.name, "pair opened");
         // Whoever came while a drain was being ordered hears of it here.
-        let now = shared.generation.load();
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.is_draining()
-            || now.ends_pairs_of(&route)
-            || now.ends_pairs_to(&route.upstream)
-        {
+        } else if shared.is_draining() || route.has_sent_pairs_away() {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];
