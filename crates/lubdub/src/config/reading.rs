@@ -164,7 +164,8 @@ fn read_as_it_comes(
         match file.read(&mut part) {
             Ok(0) => break,
             Ok(len) => text.extend_from_slice(&part[..len]),
-            Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
+            Err(error)
+                if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
             Err(error) => return Err(error),
         }
     }
@@ -228,7 +229,10 @@ mod tests {
         let mut writer = OpenOptions::new().write(true).open(&pipe.0).unwrap();
         writer.write_all(b"a part of it").unwrap();
         let error = read.join().unwrap().unwrap_err().to_string();
-        assert!(error.ends_with("no end has come from it for 50ms"), "{error}");
+        assert!(
+            error.ends_with("no end has come from it for 50ms"),
+            "{error}"
+        );
     }
 
     #[test]
