@@ -157,10 +157,10 @@ class Lubdub(Process):
     """lubdub in front of upstreams, given as name -> port; each answers what begins with /name.
 
     A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
-    `listen` and `upstream` are further lines of their tables.
+    `listen` and `upstream` are further lines of their tables, and `routes` of the route of that name.
     """
 
-    def __init__(self, name, upstreams, interval, extra="", listen="", upstream=""):
+    def __init__(self, name, upstreams, interval, extra="", listen="", upstream="", routes=None):
         config = [
             f'[listen.public]\naddress = "127.0.0.1:0"\n{listen}',
             '[admin]\naddress = "127.0.0.1:0"',
@@ -172,6 +172,7 @@ class Lubdub(Process):
             config.append(f'[upstream.{one}]\nurl = "ws://127.0.0.1:{port}"\n{upstream}')
             prefix = "/" if one == "all" else f"/{one}"
             config.append(f'[route.{one}]\npath_prefix = "{prefix}"\nupstream = "{one}"')
+            config.append((routes or {}).get(one, ""))
         config.append(extra)
         LOGS.mkdir(parents=True, exist_ok=True)
         path = LOGS / f"{name}.toml"

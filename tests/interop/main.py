@@ -16,6 +16,7 @@ SUITES = {
     "socketio": "socketio.suite",
     "balancers": "balancers.suite",
     "clients": "clients.suite",
+    "pages": "pages.suite",
     "autobahn": "autobahn_cases.suite",
 }
 

@@ -85,6 +85,7 @@ table!(
     Upstream {
         url: Option<Leaf>,
         ca: Option<Leaf>,
+        host: Option<Leaf>,
         proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
@@ -103,6 +104,11 @@ table!(
     Route {
         host: Option<Leaf>,
         path_prefix: Option<Leaf>,
+        strip_prefix: Option<Leaf>,
+        origins: Option<Leaf>,
+        origin_missing: Option<Leaf>,
+        allow: Option<Leaf>,
+        deny: Option<Leaf>,
         upstream: Option<Leaf>,
         on_removed: Option<Leaf>,
         boundary_wait: Option<Leaf>,
@@ -170,6 +176,7 @@ table!(
     Limits {
         pairs: Option<Leaf>,
         pairs_per_source: Option<Leaf>,
+        handshake_rate: Option<Leaf>,
         handshakes: Option<Leaf>,
         connections: Option<Leaf>,
         head_bytes: Option<Leaf>,

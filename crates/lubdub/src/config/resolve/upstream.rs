@@ -63,6 +63,7 @@ fn upstream(
             None
         }
     };
+    let host_field = take(&raw.host, read::host_or_keep, mistakes);
     let waiting = take(&raw.limits.waiting, read::count_or_auto, mistakes);
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
     let proxy_protocol: Option<Option<ProxyVersion>> =
@@ -97,6 +98,7 @@ fn upstream(
         host: url.host.into(),
         port: url.port,
         tls,
+        host_field: host_field?,
         proxy_protocol: proxy_protocol?,
         waiting: match waiting? {
             Some(waiting) => waiting.get(),
