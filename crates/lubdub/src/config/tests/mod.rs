@@ -2,6 +2,7 @@
 
 mod access;
 mod budgets;
+mod callers;
 mod changes;
 mod declaration;
 mod names;
