@@ -1,6 +1,7 @@
 //! A reload: the next generation takes effect whole, and no live pair ends by it.
 
 mod heartbeat;
+mod keys;
 mod limits;
 mod listeners;
 mod routes;
