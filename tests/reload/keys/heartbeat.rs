@@ -3,21 +3,21 @@
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::Peer;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::stage::{Place, Stage};
 use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
     "keepalive.client.interval" => interval,
-    "keepalive.client.timeout" => timeout,
+    "keepalive.client.timeout" => of_timeout,
     "keepalive.client.mode" => mode,
     "keepalive.client.evidence" => evidence,
     "keepalive.client.enforce" => enforce,
     "keepalive.client.jitter" => jitter,
     "keepalive.client.boundary_wait" => boundary_wait,
     "keepalive.upstream.interval" => interval,
-    "keepalive.upstream.timeout" => timeout,
+    "keepalive.upstream.timeout" => of_timeout,
     "keepalive.upstream.mode" => mode,
     "keepalive.upstream.evidence" => evidence,
     "keepalive.upstream.enforce" => enforce,
@@ -65,12 +65,20 @@ async fn interval(place: Place) {
     pinged.answer_next_pings(3).await;
 }
 
-/// Who answers nothing lapses.
-async fn timeout(place: Place) {
+/// Who answers no more lapses by the new timeout. A ping that is out has that with which it was sent.
+async fn of_timeout(place: Place) {
     let mut stage = pinging(place, "20ms", "5m", &[]).await;
     let (mut pinged, mut other) = ends(&stage, side(place)).await;
-    pinged.expect_ping().await;
-    stage.set(place, "50ms").await;
+    let answering = async {
+        loop {
+            pinged.answer_next_pings(1).await;
+        }
+    };
+    tokio::select! {
+        () = stage.set(place, "50ms") => {}
+        never = answering => never,
+    }
+    pinged.answer_next_pings(3).await;
     lapses(place, &stage, &mut other).await;
 }
 
@@ -168,20 +176,19 @@ async fn jitter(place: Place) {
     assert!(early >= 2, "of 20 pings {early} came early");
 }
 
-/// A ping waits for the end of a message, or takes the end of a frame.
+/// In the middle of a message a ping takes the end of a frame, or waits for that of the message.
 async fn boundary_wait(place: Place) {
-    at_a_boundary(place, side(place)).await;
+    let mut stage = pinging(place, "50ms", "off", &[]).await;
+    in_a_message(place, &mut stage, side(place)).await;
 }
 
 async fn boundary_wait_of_route(place: Place) {
-    let interval = "keepalive.client.interval";
-    let mut stage = place.stage_at("5m", &[(interval, "50ms")]).await;
+    let settings = [
+        ("keepalive.client.interval", "50ms"),
+        ("keepalive.client.timeout", "5m"),
+    ];
+    let mut stage = place.stage_at("off", &settings).await;
     in_a_message(place, &mut stage, "client").await;
-}
-
-async fn at_a_boundary(place: Place, side: &str) {
-    let mut stage = pinging(place, "50ms", "5m", &[]).await;
-    in_a_message(place, &mut stage, side).await;
 }
 
 async fn in_a_message(place: Place, stage: &mut Stage, side: &str) {
@@ -189,13 +196,21 @@ async fn in_a_message(place: Place, stage: &mut Stage, side: &str) {
     other.send_frame(&Frame::text("begins").open()).await;
     loop {
         let frame = pinged.expect_frame().await;
-        if frame.is_ping() {
-            pinged.pong(frame.payload).await;
-        } else {
-            break;
+        match frame.is_ping() {
+            true => pinged.pong(frame.payload).await,
+            false => break,
         }
     }
-    pinged.expect_silence(ms(200)).await;
-    stage.set(place, "off").await;
+    pinged.answer_next_pings(2).await;
+    stage.set(place, "5m").await;
+    // Some may have come meanwhile.
+    let mut came = 0;
+    while let Ok(payload) = timeout(ms(300), pinged.expect_ping()).await {
+        pinged.pong(payload).await;
+        came += 1;
+        assert!(came < 50, "it waits for no end");
+    }
+    other.send_frame(&Frame::continuation("ends")).await;
+    assert_eq!(pinged.expect_frame().await.payload, b"ends");
     pinged.expect_ping().await;
 }

@@ -69,7 +69,7 @@ async fn token_file(place: Place) {
 
 async fn hosts(place: Place) {
     let mut stage = place.stage(&[]).await;
-    let request = Request::get("/metrics")
+    let request = Request::get("/api/v1/pairs")
         .without("host")
         .field("Host", "lubdub.internal");
     let status = async |stage: &super::stage::Stage| {
@@ -85,7 +85,8 @@ async fn hosts(place: Place) {
 /// Lines of text are what the reader of objects cannot read.
 async fn format(place: Place) {
     let mut stage = place.stage_at("json", &[]).await;
-    assert!(stage.lubdub.logged().iter().all(serde_json::Value::is_object));
+    let logged = stage.lubdub.logged();
+    assert!(logged.iter().all(serde_json::Value::is_object), "{logged:?}");
     stage.set(place, "text").await;
     stage.lubdub.signal(rustix::process::Signal::HUP);
     let text = |stage: &super::stage::Stage| {
