@@ -75,7 +75,7 @@ async fn of_timeout(place: Place) {
         }
     };
     tokio::select! {
-        () = stage.set(place, "50ms") => {}
+        () = stage.set(place, "500ms") => {}
         never = answering => never,
     }
     pinged.answer_next_pings(3).await;
@@ -126,7 +126,6 @@ async fn evidence(place: Place) {
         other.expect_text("busy").await;
         sleep(ms(10)).await;
     }
-    stage.set(place, "pong").await;
     let talking = async {
         while talks.try_send_text("busy").await {
             sleep(ms(10)).await;
@@ -134,6 +133,7 @@ async fn evidence(place: Place) {
         std::future::pending::<()>().await;
     };
     let told = async {
+        stage.set(place, "pong").await;
         loop {
             let frame = other.expect_frame().await;
             if frame.payload != b"busy" && !frame.is_ping() {

@@ -114,7 +114,7 @@ async fn http_idle(place: Place) {
 
 /// A client that takes nothing, while the upstream says more and more.
 async fn write_stall(place: Place) {
-    let mut stage = place.stage_at("5m", &[]).await;
+    let mut stage = place.stage_at("5m", &[("timeouts.close", "100ms")]).await;
     stage.set(place, "200ms").await;
     let (_client, mut upstream) =
         tokio::join!(stage.dial().tiny().websocket(), stage.upstreams.accept_websocket());
