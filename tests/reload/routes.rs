@@ -164,9 +164,7 @@ async fn pairs_of_what_was_removed_are_counted_until_they_have_ended() {
     client.close(1000, "").await;
     upstream.expect_close(1000).await;
     upstream.close(1000, "").await;
-    proxy
-        .expect_metric("drain_remaining_pairs", &[], 0.0)
-        .await;
+    proxy.expect_metric("drain_remaining_pairs", &[], 0.0).await;
 }
 
 #[tokio::test]

@@ -32,7 +32,10 @@ async fn refused(place: Place) {
     assert_eq!((status, &said["outcome"]), (422, &"refused".into()));
     let mistake = said["mistakes"][0].as_str().expect("a mistake");
     assert!(mistake.starts_with(place.key), "{mistake}");
-    assert!(mistake.ends_with("an upgrade can: lubdub upgrade"), "{mistake}");
+    assert!(
+        mistake.ends_with("an upgrade can: lubdub upgrade"),
+        "{mistake}"
+    );
 }
 
 async fn token_file(place: Place) {
@@ -62,7 +65,10 @@ async fn token_file(place: Place) {
     assert_eq!(head.status(), 401, "the old one");
     let (head, _) = stage.lubdub.ask_admin(&reload("an0ther"), "{}").await;
     assert_eq!(head.status(), 200);
-    let line = stage.lubdub.expect_logged("the content of a file has changed").await;
+    let line = stage
+        .lubdub
+        .expect_logged("the content of a file has changed")
+        .await;
     assert_eq!(line["setting"], place.key);
     assert!(!format!("{:?}", stage.lubdub.logged()).contains("an0ther"));
 }
@@ -86,7 +92,10 @@ async fn hosts(place: Place) {
 async fn format(place: Place) {
     let mut stage = place.stage_at("json", &[]).await;
     let logged = stage.lubdub.logged();
-    assert!(logged.iter().all(serde_json::Value::is_object), "{logged:?}");
+    assert!(
+        logged.iter().all(serde_json::Value::is_object),
+        "{logged:?}"
+    );
     stage.set(place, "text").await;
     stage.lubdub.signal(rustix::process::Signal::HUP);
     let text = |stage: &super::stage::Stage| {
@@ -123,10 +132,14 @@ async fn request(place: Place) {
 }
 
 async fn refusals(place: Place) {
-    let mut stage = place.stage_at("10/s", &[("route.main.host", "other.example")]).await;
+    let mut stage = place
+        .stage_at("10/s", &[("route.main.host", "other.example")])
+        .await;
     stage.refused(404).await;
     stage.lubdub.expect_logged("not served").await;
     stage.set(place, "off").await;
     stage.refused(404).await;
-    stage.expect_metric("refusals_not_logged_total", &[], 1.0).await;
+    stage
+        .expect_metric("refusals_not_logged_total", &[], 1.0)
+        .await;
 }

@@ -260,9 +260,8 @@ fn text(value: &Value) -> String {
 /// Writes the file: what is no number, list or truth is text.
 fn write(file: &Path, settings: &BTreeMap<String, String>) {
     let line = |(key, value): (&String, &String)| {
-        let is_bare = value.starts_with('[')
-            || value.parse::<f64>().is_ok()
-            || value.parse::<bool>().is_ok();
+        let is_bare =
+            value.starts_with('[') || value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
         match is_bare {
             true => format!("{key} = {value}\n"),
             false => format!("{key} = {value:?}\n"),

@@ -35,8 +35,10 @@ async fn address(place: Place) {
     let next = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let next = next.expect("loopback has a port");
     stage.set(place, &next.to_string()).await;
-    let (_client, _upstream) =
-        tokio::join!(Dial::to(next).websocket(), stage.upstreams.accept_websocket());
+    let (_client, _upstream) = tokio::join!(
+        Dial::to(next).websocket(),
+        stage.upstreams.accept_websocket()
+    );
     let before = stage.lubdub.address();
     lubdub_testkit::eventually("the old one is closed", || {
         std::net::TcpStream::connect(before).is_err()
@@ -53,7 +55,12 @@ struct Files {
 
 impl Files {
     fn new(place: Place, name: &str, certs: &Certs) -> Self {
-        let path = |part: &str| place.file(&format!("{name}-{part}.pem")).display().to_string();
+        let path = |part: &str| {
+            place
+                .file(&format!("{name}-{part}.pem"))
+                .display()
+                .to_string()
+        };
         let files = Self {
             cert: path("cert"),
             key: path("key"),
@@ -79,7 +86,10 @@ async fn watch(place: Place) {
     let mut stage = place.stage_at("off", &settings).await;
     stage.set(place, "10ms").await;
     files.show(&new);
-    stage.lubdub.expect_logged("a new certificate is in use").await;
+    stage
+        .lubdub
+        .expect_logged("a new certificate is in use")
+        .await;
     shows(&stage, &new).await;
 }
 
@@ -106,11 +116,15 @@ async fn certificate(place: Place) {
         stage.upstreams.accept_websocket()
     );
     let mut early = (client, upstream);
-    stage.set_all(&[(CERT, &second.cert), (KEY, &second.key)]).await;
+    stage
+        .set_all(&[(CERT, &second.cert), (KEY, &second.key)])
+        .await;
     shows(&stage, &new).await;
     // The same files hold another pair.
     second.show(&newest);
-    stage.set_all(&[(CERT, &second.cert), (KEY, &second.key)]).await;
+    stage
+        .set_all(&[(CERT, &second.cert), (KEY, &second.key)])
+        .await;
     shows(&stage, &newest).await;
     // And nothing is told of what is known.
     stage.set_all(&[]).await;
@@ -143,14 +157,19 @@ async fn ca(place: Place) {
     let mut early = stage.pair().await;
     // What has nothing to do with it leaves it alone.
     let mut kept = ask_anew(&stage).await;
-    stage.set_all(&[("upstream.main.limits.waiting", "7")]).await;
+    stage
+        .set_all(&[("upstream.main.limits.waiting", "7")])
+        .await;
     let mut client = stage.ask(&Request::get("/")).await;
     answer(&mut kept).await;
     client.expect_answer(200).await;
     // Another file.
     stage.set(place, &wrong).await;
     let mut client = stage.ask(&Request::upgrade("/")).await;
-    tokio::join!(client.expect_answer(502), stage.upstreams.expect_no_handshake());
+    tokio::join!(
+        client.expect_answer(502),
+        stage.upstreams.expect_no_handshake()
+    );
     // Which holds something else.
     file("wrong.pem", &certs);
     stage.set(place, &wrong).await;
@@ -203,7 +222,11 @@ async fn on_removed(place: Place) {
         ),
         false => (
             vec!["upstream.main.url", "upstream.main.on_removed"],
-            [("upstream.next.url", &*url), ("route.main.upstream", "next")].to_vec(),
+            [
+                ("upstream.next.url", &*url),
+                ("route.main.upstream", "next"),
+            ]
+            .to_vec(),
         ),
     };
     let before = stage.lubdub.logged().len();
@@ -266,7 +289,10 @@ async fn told(stage: &Stage) -> lubdub_testkit::http::Head {
 
 async fn style(place: Place) {
     let mut stage = place.stage_at("x-forwarded", &[]).await;
-    assert_eq!(told(&stage).await.field("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(
+        told(&stage).await.field("x-forwarded-for"),
+        Some("127.0.0.1")
+    );
     stage.set(place, "forwarded").await;
     let head = told(&stage).await;
     assert!(head.field("forwarded").is_some(), "{head:?}");
@@ -274,7 +300,10 @@ async fn style(place: Place) {
 
 async fn trust(place: Place) {
     let mut stage = place.stage(&[]).await;
-    assert_eq!(told(&stage).await.field("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(
+        told(&stage).await.field("x-forwarded-for"),
+        Some("127.0.0.1")
+    );
     stage.set(place, "[\"127.0.0.0/8\"]").await;
     let head = told(&stage).await;
     let list = head.field("x-forwarded-for").expect("a list");

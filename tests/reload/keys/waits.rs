@@ -116,15 +116,19 @@ async fn http_idle(place: Place) {
 async fn write_stall(place: Place) {
     let mut stage = place.stage_at("5m", &[("timeouts.close", "100ms")]).await;
     stage.set(place, "200ms").await;
-    let (_client, mut upstream) =
-        tokio::join!(stage.dial().tiny().websocket(), stage.upstreams.accept_websocket());
+    let (_client, mut upstream) = tokio::join!(
+        stage.dial().tiny().websocket(),
+        stage.upstreams.accept_websocket()
+    );
     upstream.send_until_blocked(ms(100)).await;
     ends_as(&stage, "client_stalled").await;
 }
 
 async fn ends_as(stage: &Stage, cause: &str) {
     let of_cause = [("cause", cause)];
-    stage.expect_metric("pairs_closed_total", &of_cause, 1.0).await;
+    stage
+        .expect_metric("pairs_closed_total", &of_cause, 1.0)
+        .await;
 }
 
 /// The upstream never answers the client's Close.

@@ -44,6 +44,20 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     bounded(path, move |patience| read_here(&of_file, most, patience))?
 }
 
+/// The same of a regular file; `None` is for pipes and devices, which can be read once.
+///
+/// # Errors
+/// As those of [`read`].
+pub(crate) fn read_again(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let of_file = path.to_owned();
+    bounded(path, move |patience| {
+        let is_file = of_file.metadata()?.is_file();
+        is_file
+            .then(|| read_here(&of_file, most, patience))
+            .transpose()
+    })?
+}
+
 /// The same as text, of up to [`MOST`] bytes.
 ///
 /// # Errors
@@ -164,7 +178,8 @@ fn read_as_it_comes(
         match file.read(&mut part) {
             Ok(0) => break,
             Ok(len) => text.extend_from_slice(&part[..len]),
-            Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
+            Err(error)
+                if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {}
             Err(error) => return Err(error),
         }
     }
@@ -223,12 +238,16 @@ mod tests {
         writer.write_all(b"all of it").unwrap();
         drop(writer);
         assert_eq!(read.join().unwrap().unwrap(), b"all of it");
+        assert_eq!(read_again(&pipe.0, MOST).unwrap(), None);
         let path = pipe.0.clone();
         let read = thread::spawn(move || read_here(&path, MOST, SOON));
         let mut writer = OpenOptions::new().write(true).open(&pipe.0).unwrap();
         writer.write_all(b"a part of it").unwrap();
         let error = read.join().unwrap().unwrap_err().to_string();
-        assert!(error.ends_with("no end has come from it for 50ms"), "{error}");
+        assert!(
+            error.ends_with("no end has come from it for 50ms"),
+            "{error}"
+        );
     }
 
     #[test]

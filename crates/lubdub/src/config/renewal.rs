@@ -162,8 +162,8 @@ impl Rearranged {
             let in_both = these.iter().filter(|name| those.contains(name));
             in_both.cloned().collect()
         };
-        let is_same = before.first() == after.first()
-            && both(&before, &after) == both(&after, &before);
+        let is_same =
+            before.first() == after.first() && both(&before, &after) == both(&after, &before);
         if is_same {
             return None;
         }

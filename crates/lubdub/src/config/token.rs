@@ -15,8 +15,8 @@ pub(crate) struct Token(String);
 impl Token {
     /// Reads a token from a file, without the white space around it.
     pub(crate) fn from_file(path: &Path) -> Result<Self, Wrong> {
-        let text = reading::read_text(path)
-            .map_err(|error| Wrong(format!("cannot be read: {error}")))?;
+        let text =
+            reading::read_text(path).map_err(|error| Wrong(format!("cannot be read: {error}")))?;
         Self::try_new(&text)
     }
 

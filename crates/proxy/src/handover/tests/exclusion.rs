@@ -144,7 +144,10 @@ fn nothing_is_changed_while_it_is_handed_over() {
             thread::yield_now();
         }
         let next = settings(&[("first", any()), ("second", taken)]);
-        for refused in [proxy.reload(next.clone()).map(drop), proxy.try_reload(&next)] {
+        for refused in [
+            proxy.reload(next.clone()).map(drop),
+            proxy.try_reload(&next),
+        ] {
             assert!(matches!(refused, Err(StartError::HandingOver)));
         }
         let control: Control = proxy.control();
