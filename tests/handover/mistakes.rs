@@ -169,13 +169,43 @@ async fn a_second_upgrade_waits_for_nobody_and_a_signal_to_stop_waits_for_the_fi
 async fn nothing_is_upgraded_in_the_middle_of_a_drain() {
     let backend = Backend::start();
     let mut lubdub = Lineage::start(&settings(&backend)).await;
-    let _client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+    let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+    // It has its 101 a moment before its pair is there, which the drain is about.
+    client.talk_once().await.unwrap();
     lubdub
         .post("/api/v1/drain", r#"{"spread": "60s", "route": "main"}"#)
         .await;
     assert_in(&lubdub.upgrade_in_vain().await, &["drain 1 is under way"]);
     lubdub.post("/api/v1/drain", r#"{"cancel": true}"#).await;
     lubdub.upgrade().await;
+}
+
+#[tokio::test]
+async fn what_the_files_of_the_new_process_cannot_hold_stays_and_the_reason_is_told() {
+    let place = Place::new("files");
+    let copy = place.program();
+    let backend = Backend::start();
+    let mut lubdub = Lineage::start_program(&copy, &settings(&backend)).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+        client.talk_once().await.unwrap();
+        clients.push(client);
+    }
+    // 128 of them are for all that is no pair.
+    let script = format!(
+        "#!/bin/sh\nulimit -n 160\nexec {} \"$@\"\n",
+        program().display()
+    );
+    place.put(script.as_bytes(), 0o755);
+    let upgraded = lubdub.upgrade().await;
+    assert_eq!((upgraded.moved, upgraded.kept), (16, 4));
+    let told = "the file limit of the new process carries fewer pairs than there are; the others stay here";
+    let line = lubdub.nth(told, 0).await;
+    assert_eq!((&line["room"], &line["pairs"]), (&16.into(), &20.into()));
+    for client in &mut clients {
+        client.talk_once().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -159,6 +159,10 @@ pub(crate) const FIELDS: &[Field] = &[
         "revision",
         "The source revision that the program was built from.",
     ),
+    number(
+        "room",
+        "For how many pairs the limit of open files of a process has room.",
+    ),
     text("route", "The route's configured name."),
     text("routes", "The names of routes, with commas between them."),
     number("rtt_us", "The round trip of this ping."),
