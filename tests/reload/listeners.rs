@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use lubdub_proxy::settings::{Listener, Settings};
-use lubdub_proxy::{Proxy, StartError};
+use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
+use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
 
@@ -18,9 +18,11 @@ fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Sett
     let mut settings = ProxyBox::new().settings(upstream.address());
     let listener = |&(name, address): &(&str, SocketAddr)| Listener {
         name: name.into(),
-        address,
+        address: address.into(),
         v6_only: false,
         tls: None,
+        proxy_protocol: ProxyProtocol::Off,
+        trust: None,
     };
     settings.listeners = listeners.iter().map(listener).collect();
     settings
@@ -74,15 +76,16 @@ async fn a_listener_with_another_name_stays_open() {
 async fn an_address_that_is_taken_leaves_all_as_it_was() {
     let (old, new) = (Upstream::listen(), Upstream::listen());
     let proxy = Proxy::start(ProxyBox::new().settings(old.address()), &metrics()).unwrap();
-    let [(_, address)] = proxy.addresses()[..] else {
-        panic!("there is one listener");
+    let addresses = proxy.addresses();
+    let [(_, Address::Ip(address))] = addresses[..] else {
+        panic!("there is one listener, with an IP address");
     };
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut next = with_listeners(&new, &[("other", taken.local_addr().unwrap())]);
     next.listeners.insert(0, next.listeners[0].clone());
     next.listeners[0].name = "free".into();
-    next.listeners[0].address = free();
-    let could_be = next.listeners[0].address;
+    let could_be = free();
+    next.listeners[0].address = could_be.into();
     assert!(matches!(
         proxy.try_reload(&next),
         Err(StartError::Bind { .. })

@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -12,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::address::Address;
 use crate::admission::Admission;
 use crate::control::Control;
 use crate::drain::Drains;
@@ -56,7 +56,7 @@ pub enum StartError {
         /// The listener's name.
         listener: Arc<str>,
         /// Its configured address.
-        address: SocketAddr,
+        address: Address,
         /// What the operating system said.
         error: io::Error,
     },
@@ -68,11 +68,11 @@ pub enum StartError {
         /// The listener's name.
         listener: Arc<str>,
         /// Its configured address.
-        address: SocketAddr,
+        address: Address,
         /// The name of the one that is open.
         open: Arc<str>,
         /// Where it listens.
-        at: SocketAddr,
+        at: Address,
     },
     /// A worker thread or its runtime cannot be made.
     #[error("cannot start a worker: {0}")]
@@ -226,13 +226,13 @@ impl Proxy {
     }
 
     /// Connections to upstreams must not lead to `address`, where this process listens as well.
-    pub fn never_connect_to(&self, address: SocketAddr) {
+    pub fn never_connect_to(&self, address: Address) {
         self.shared.own.add(address);
     }
 
     /// Each listener's name and the address that it got.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(Arc<str>, Address)> {
         self.listeners.addresses()
     }
 
@@ -323,6 +323,8 @@ impl Proxy {
             let ends = async {
                 self.listeners.closed().await;
                 self.tasks.wait().await;
+                // What started this process may kill what is left of them at its end.
+                self.shared.lingerers.gone().await;
             };
             tokio::select! {
                 () = ends => {}
@@ -341,7 +343,8 @@ impl Proxy {
         self.shared.cutting.cancel();
         self.shared.registry.order_all(Order::Cut);
         // What is not a pair (a plain exchange, a handshake) ends with its worker.
-        let _ = timeout(Self::AFTER_CUT, self.tasks.wait()).await;
+        let ends = async { tokio::join!(self.tasks.wait(), self.shared.lingerers.gone()) };
+        let _ = timeout(Self::AFTER_CUT, ends).await;
         if left == 0 {
             Drained::Clean
         } else {

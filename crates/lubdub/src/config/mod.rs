@@ -23,6 +23,7 @@ mod misplaced;
 mod name;
 mod origin;
 mod pem;
+mod rate;
 mod raw;
 mod read;
 mod reading;
@@ -38,10 +39,10 @@ mod url;
 mod warning;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lubdub_proxy::Address;
 use lubdub_proxy::settings::Settings;
 use tracing::Level;
 
@@ -97,7 +98,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone)]
 pub(crate) struct AdminSettings {
     /// Where it listens; port 0 lets the kernel choose.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
     pub v6_only: bool,
     /// What opens it to others than loopback.
@@ -162,7 +163,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
 ///
 /// # Errors
 /// If this cannot be said.
-pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mistakes> {
+pub(crate) fn admin_address(sources: &Sources) -> Result<Option<Address>, Mistakes> {
     let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::admin_address(&raw, &mut mistakes).ok_or(mistakes)

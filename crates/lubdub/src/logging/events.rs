@@ -228,6 +228,7 @@ pub(crate) const EVENTS: &[Event] = &[
             "listener",
             "route",
             "client",
+            "peer",
             "upstream_address",
             "request",
             "cause",
@@ -267,6 +268,7 @@ pub(crate) const EVENTS: &[Event] = &[
         &[
             "outcome",
             "client",
+            "peer",
             "listener",
             "route",
             "upstream",
