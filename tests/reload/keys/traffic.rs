@@ -12,21 +12,31 @@ use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
     "listen.NAME.address" => address,
+    "listen.NAME.proxy_protocol" => proxy_protocol,
+    "listen.NAME.trust" => trust_of_listener,
     "listen.NAME.tls.watch" => watch,
     "listen.NAME.tls.certificate.NAME.cert" => certificate,
     "listen.NAME.tls.certificate.NAME.key" => certificate,
     "upstream.NAME.url" => url,
     "upstream.NAME.ca" => ca,
+    "upstream.NAME.host" => host_field,
+    "upstream.NAME.proxy_protocol" => proxy_header_to_upstream,
     "upstream.NAME.pool" => pool,
     "upstream.NAME.pool_age" => pool_age,
     "upstream.NAME.on_removed" => on_removed,
     "route.NAME.host" => host,
     "route.NAME.path_prefix" => path_prefix,
+    "route.NAME.strip_prefix" => strip_prefix,
+    "route.NAME.origins" => origins,
+    "route.NAME.origin_missing" => origin_missing,
+    "route.NAME.allow" => allow,
+    "route.NAME.deny" => deny,
     "route.NAME.upstream" => upstream,
     "route.NAME.on_removed" => on_removed,
     "forwarded.style" => style,
     "forwarded.trust" => trust,
     "forwarded.via" => via,
+    "forwarded.request_id" => request_id,
 };
 
 async fn address(place: Place) {
@@ -315,4 +325,103 @@ async fn via(place: Place) {
     assert_eq!(told(&stage).await.field("via"), None);
     stage.set(place, "true").await;
     assert!(told(&stage).await.field("via").is_some());
+}
+
+/// Who says nothing about the client is refused when it is required.
+async fn proxy_protocol(place: Place) {
+    let trust = ("listen.main.trust", "[\"127.0.0.0/8\"]");
+    let mut stage = place.stage_at("off", &[trust]).await;
+    let mut early = stage.pair().await;
+    stage.set(place, "required").await;
+    let mut client = stage.dial().connect().await;
+    client.send("PROXY TCP4 192.0.2.7 192.0.2.8 1 2\r\n").await;
+    client.ask(&Request::get("/")).await;
+    let mut upstream = stage.upstreams.accept().await;
+    let head = upstream.expect_head().await;
+    let list = head.field("x-forwarded-for").expect("a list");
+    assert!(list.contains("192.0.2.7"), "{list}");
+    talk(&mut early).await;
+}
+
+async fn trust_of_listener(place: Place) {
+    let mut stage = place.stage_at("[]", &[]).await;
+    assert_eq!(
+        told(&stage).await.field("x-forwarded-for"),
+        Some("127.0.0.1")
+    );
+    stage.set(place, "[\"127.0.0.0/8\"]").await;
+    let head = told(&stage).await;
+    assert_eq!(head.field("x-forwarded-for"), Some("192.0.2.1, 127.0.0.1"));
+}
+
+async fn host_field(place: Place) {
+    let mut stage = place.stage(&[]).await;
+    assert_eq!(told(&stage).await.field("host"), Some("lubdub.example"));
+    stage.set(place, "chat.internal").await;
+    assert_eq!(told(&stage).await.field("host"), Some("chat.internal"));
+}
+
+async fn proxy_header_to_upstream(place: Place) {
+    let mut stage = place.stage_at("off", &[]).await;
+    stage.set(place, "v1").await;
+    let _client = stage.ask(&Request::get("/")).await;
+    let mut upstream = stage.upstreams.accept().await;
+    upstream
+        .expect_bytes("PROXY TCP4 127.0.0.1 127.0.0.1 ")
+        .await;
+}
+
+async fn strip_prefix(place: Place) {
+    let mut stage = place.stage(&[("route.main.path_prefix", "/chat")]).await;
+    stage.set(place, "true").await;
+    let _client = stage.ask(&Request::get("/chat/room")).await;
+    let mut upstream = stage.upstreams.accept().await;
+    let head = upstream.expect_head().await;
+    assert_eq!(head.first_line, "GET /room HTTP/1.1");
+}
+
+/// An upgrade that a page asks for.
+async fn of_page(stage: &Stage, status: u16) {
+    let request = Request::upgrade("/").field("Origin", "https://evil.test");
+    stage.ask(&request).await.expect_answer(status).await;
+}
+
+async fn origins(place: Place) {
+    let mut stage = place.stage(&[]).await;
+    let mut early = stage.pair().await;
+    stage.set(place, "[\"https://example.com\"]").await;
+    of_page(&stage, 403).await;
+    talk(&mut early).await;
+}
+
+async fn origin_missing(place: Place) {
+    let origins = ("route.main.origins", "[\"https://example.com\"]");
+    let mut stage = place.stage_at("allow", &[origins]).await;
+    let mut early = stage.pair().await;
+    stage.set(place, "deny").await;
+    stage.refused(403).await;
+    talk(&mut early).await;
+}
+
+async fn allow(place: Place) {
+    keeps_out(place, "[\"192.0.2.0/24\"]").await;
+}
+
+async fn deny(place: Place) {
+    keeps_out(place, "[\"127.0.0.0/8\"]").await;
+}
+
+async fn keeps_out(place: Place, networks: &str) {
+    let mut stage = place.stage(&[]).await;
+    let mut early = stage.pair().await;
+    stage.set(place, networks).await;
+    stage.refused(403).await;
+    talk(&mut early).await;
+}
+
+async fn request_id(place: Place) {
+    let mut stage = place.stage_at("false", &[]).await;
+    assert_eq!(told(&stage).await.field("x-request-id"), None);
+    stage.set(place, "true").await;
+    assert!(told(&stage).await.field("x-request-id").is_some());
 }

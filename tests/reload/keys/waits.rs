@@ -13,6 +13,7 @@ pub(super) const TRIALS: Trials = trials! {
     "timeouts.first_byte" => first_byte,
     "timeouts.request_head" => request_head,
     "timeouts.tls" => tls,
+    "timeouts.proxy_header" => proxy_header,
     "timeouts.connect" => connect,
     "timeouts.answer" => answer,
     "timeouts.http_idle" => http_idle,
@@ -22,6 +23,7 @@ pub(super) const TRIALS: Trials = trials! {
     "timeouts.lifetime" => lifetime,
     "limits.pairs" => pairs,
     "limits.pairs_per_source" => pairs_per_source,
+    "limits.handshake_rate" => handshake_rate,
     "limits.handshakes" => handshakes,
     "limits.connections" => connections,
     "limits.head_bytes" => head_bytes,
@@ -251,4 +253,31 @@ async fn requests(place: Place) {
     late.expect_answer(503).await;
     super::stage::answer(&mut upstream).await;
     early.expect_answer(200).await;
+}
+
+async fn proxy_header(place: Place) {
+    let settings = [
+        ("listen.main.proxy_protocol", "required"),
+        ("listen.main.trust", "[\"127.0.0.0/8\"]"),
+    ];
+    let mut stage = place.stage_at("5m", &settings).await;
+    stage.set(place, "100ms").await;
+    let mut client = stage.dial().connect().await;
+    client.send("PROXY TCP4 192.0").await;
+    client.expect_end().await;
+}
+
+/// On a slow machine a second may pass between two.
+async fn handshake_rate(place: Place) {
+    let mut stage = place.stage_at("off", &[]).await;
+    let _early = stage.pair().await;
+    stage.set(place, "1/s").await;
+    for _ in 0..50 {
+        let mut client = stage.ask(&Request::upgrade("/")).await;
+        tokio::select! {
+            head = client.expect_head() => return assert_eq!(head.status(), 429),
+            _ = stage.upstreams.accept_websocket() => {}
+        }
+    }
+    panic!("no rate is kept");
 }

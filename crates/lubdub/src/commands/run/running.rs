@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::handover::{Arrival, Arrived, Departed, Lingered, Sockets};
+use lubdub_proxy::handover::{Arrival, Arrived, Departed, Sockets};
 use lubdub_proxy::{Address, Drained, Proxy};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
