@@ -140,6 +140,34 @@ async fn nothing_is_upgraded_in_the_middle_of_a_drain() {
 }
 
 #[tokio::test]
+async fn what_the_files_of_the_new_process_cannot_hold_stays_and_the_reason_is_told() {
+    let place = Installed::new("files");
+    let copy = place.program();
+    let backend = Backend::start();
+    let mut lubdub = Lineage::start_program(&copy, &settings(&backend)).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+        client.talk_once().await.unwrap();
+        clients.push(client);
+    }
+    // 128 of them are for all that is no pair.
+    let script = format!(
+        "#!/bin/sh\nulimit -n 160\nexec {} \"$@\"\n",
+        program().display()
+    );
+    place.put(script.as_bytes(), 0o755);
+    let upgraded = lubdub.upgrade().await;
+    assert_eq!((upgraded.moved, upgraded.kept), (16, 4));
+    let told = "the file limit of the new process carries fewer pairs than there are; the others stay here";
+    let line = lubdub.nth(told, 0).await;
+    assert_eq!((&line["room"], &line["pairs"]), (&16.into(), &20.into()));
+    for client in &mut clients {
+        client.talk_once().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_program_is_found_again_where_it_was_started_by_name() {
     let place = Installed::new("path");
     let _ = place.program();

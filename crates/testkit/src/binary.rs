@@ -138,6 +138,16 @@ impl Binary {
         Self::run(command).await
     }
 
+    /// The same with nothing but the file, which has to say that the log is JSON.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_from_alone(file: &Path) -> Self {
+        let mut command = Command::new(path());
+        command.arg("--config").arg(file);
+        Self::run(command).await
+    }
+
     async fn run(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::null())

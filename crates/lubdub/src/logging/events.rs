@@ -111,6 +111,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "Every pair that had not moved yet goes on in this process, and connections are accepted here.",
     ),
     warn(
+        "the file limit of the new process carries fewer pairs than there are; the others stay here",
+        &["successor", "room", "pairs"],
+        "It has room for so many. The others go on in this process, to their end.",
+    ),
+    warn(
         "a process that asks to take over is refused",
         &["reason"],
         "It connected to `handover.socket`, and may not.",
