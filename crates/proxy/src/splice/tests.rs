@@ -7,6 +7,7 @@ mod data;
 mod dropped;
 mod frozen;
 mod parcels;
+mod rate;
 mod stutter;
 
 use std::future::poll_fn;
