@@ -195,6 +195,18 @@ impl Pair {
         }
     }
 
+    /// This came behind the client's handshake.
+    fn come_early(&mut self, early: &[u8]) {
+        let inlet = |side: Side, waiting: &[u8]| {
+            let rate = self.splice.terms.rates.from(side);
+            Inlet::new(Bytes::copy_from_slice(waiting), rate, clock())
+        };
+        self.splice.inlets = Some(Box::new(PerSide {
+            client: inlet(Side::Client, early),
+            upstream: inlet(Side::Upstream, b""),
+        }));
+    }
+
     /// Sends so much to the upstream, which takes nothing, that lubdub reads the client no more.
     #[expect(clippy::disallowed_methods, reason = "the kernel's time, not tokio's")]
     async fn back_up(&mut self) {

@@ -55,14 +55,15 @@ struct Heard {
 }
 
 impl Heard {
-    /// No more in any time than the rate and a burst of a second.
-    fn assert_within(&self, rate: u64) {
+    /// No more in any time than the rate and a burst of a second, and some more that may be owed.
+    fn assert_within(&self, rate: u64, owed: usize) {
         for first in 0..self.pieces.len() {
             let mut sum = 0;
             for (at, some) in &self.pieces[first..] {
                 sum += some;
-                let window = at.duration_since(self.pieces[first].0);
-                let bound = rate as f64 * (window.as_secs_f64() + 1.0);
+                // The first piece may have come up to 10 ms before it was noted.
+                let window = at.duration_since(self.pieces[first].0) + 10 * MILLISECOND;
+                let bound = rate as f64 * (window.as_secs_f64() + 1.0) + owed as f64;
                 assert!(
                     sum as f64 <= bound,
                     "{sum} in {window:?}, at {rate} a second"
@@ -123,7 +124,7 @@ async fn bytes_come_as_a_second_brings_them_and_none_is_lost() {
         let sent = messages_of(side, 100, 45);
         pair.say(side, &sent);
         let mut heard = Heard::default();
-        pair.wake(1024);
+        pair.until(clock() + 2 * MILLISECOND).await;
         heard.bytes = pair.heard_so_far(side.other());
         assert_eq!(heard.bytes.len(), 1000, "the burst");
         assert!(pair.is_held(side) && !pair.is_held(side.other()));
@@ -187,7 +188,7 @@ async fn messages_come_one_by_one_when_the_burst_is_over() {
     let sent = messages_of(Side::Client, 50, 9);
     pair.say(Side::Client, &sent);
     let mut heard = Heard::default();
-    pair.wake(1024);
+    pair.until(clock() + 2 * MILLISECOND).await;
     heard.bytes = pair.heard_so_far(Side::Upstream);
     assert_eq!(heard.bytes.len(), 4 * one);
     for n in 5..=9 {
@@ -310,7 +311,7 @@ async fn a_dead_side_is_found_once_its_last_words_were_read() {
 async fn a_pair_that_is_held_does_not_spin() {
     for rate in [bytes(100), bytes(50_000), messages(1000)] {
         let mut pair = Pair::open(rated(Side::Client, rate)).await;
-        pair.say(Side::Client, &messages_of(Side::Client, 50, 5_000));
+        pair.say(Side::Client, &messages_of(Side::Client, 50, 2_000));
         pair.wake(1024);
         let mut wakes = 0;
         let end = clock() + SECOND;
@@ -345,12 +346,13 @@ async fn a_close_behind_what_waits_is_no_close_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_stream_comes_behind_what_waits() {
-    for rate in [bytes(100), messages(1)] {
+    // The end is seen when there could be one more message.
+    for (rate, waits) in [(bytes(100), 2 * SECOND), (messages(1), 3 * SECOND)] {
         let mut pair = Pair::open(rated(Side::Client, rate)).await;
         let sent = messages_of(Side::Client, 100, 3);
         pair.say(Side::Client, &sent);
         pair.far.client.shutdown(std::net::Shutdown::Write).unwrap();
-        pair.until(clock() + 1900 * MILLISECOND).await;
+        pair.until(clock() + waits - 100 * MILLISECOND).await;
         assert!(pair.splice.is_open());
         pair.until(clock() + 200 * MILLISECOND).await;
         assert_eq!(pair.splice.fate.cause(), Some(Cause::ClientEof));
@@ -398,14 +400,7 @@ async fn what_came_early_has_its_rate_and_leaves_nothing_behind_without_one() {
     let early = messages_of(Side::Client, 100, 5);
     for rate in [Rate::default(), bytes(100), messages(1)] {
         let mut pair = Pair::open(rated(Side::Client, rate)).await;
-        let inlet = |side: Side, waiting: &[u8]| {
-            let rate = pair.splice.terms.rates.from(side);
-            Inlet::new(Bytes::copy_from_slice(waiting), rate, clock())
-        };
-        pair.splice.inlets = Some(Box::new(PerSide {
-            client: inlet(Side::Client, &early),
-            upstream: inlet(Side::Upstream, b""),
-        }));
+        pair.come_early(&early);
         pair.until(clock() + 2 * MILLISECOND).await;
         if rate == Rate::default() {
             assert!(pair.heard_so_far(Side::Upstream) == early);
@@ -492,7 +487,8 @@ proptest! {
             }
             assert!(heard.bytes == sent, "{} of {} bytes", heard.bytes.len(), sent.len());
             if let Some(rate) = rate.bytes {
-                heard.assert_within(rate.get());
+                // A header is held back until it is whole, and may be owed then.
+                heard.assert_within(rate.get(), lubdub_wire::Header::MAX_LEN);
             }
             if let Some(rate) = rate.messages {
                 let mut at = 0;
@@ -502,7 +498,7 @@ proptest! {
                     counts.pieces.push((*when, begun(&heard.bytes[..at]) - before));
                 }
                 // One more may begin within another: it is owed.
-                counts.assert_within(u64::from(rate.get()) + 1);
+                counts.assert_within(rate.get().into(), 1);
             }
         });
     }
