@@ -4,6 +4,7 @@ mod budgets;
 mod changes;
 mod declaration;
 mod names;
+mod rates;
 mod warnings;
 
 use std::num::NonZeroU32;
