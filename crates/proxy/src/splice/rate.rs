@@ -47,6 +47,10 @@ impl Splice {
         if changed {
             let is_held = inlets[from].held_until().is_some();
             self.registration.entry().publish_held(from, is_held);
+            if !is_held {
+                // It could say nothing meanwhile: what waits for its data waits anew.
+                self.deadlines.data = self.deadlines.data.max(now);
+            }
         }
     }
 

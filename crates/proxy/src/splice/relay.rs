@@ -123,10 +123,8 @@ impl Splice {
                 self.flush_from(from);
                 self.ends[from].discarded = true;
             }
-            let stop = match self.wanted_boundary(to, now) {
-                Stop::Never => stop,
-                wanted => wanted,
-            };
+            let wanted = self.wanted_boundary(to, now);
+            let stop = if wanted == Stop::Never { stop } else { wanted };
             let step = self.ends[from].scanner.scan(rest, stop);
             let relayed = step.residue.len() + step.forward.len();
             if relayed > 0 && !self.ends[from].discarded && self.ends[to].outlet.accepts() {

@@ -309,9 +309,16 @@ async fn a_dead_side_is_found_once_its_last_words_were_read() {
 /// A side that always has something to say wakes its pair a hundred times a second and no more.
 #[tokio::test(start_paused = true)]
 async fn a_pair_that_is_held_does_not_spin() {
-    for rate in [bytes(100), bytes(50_000), messages(1000)] {
+    let ordinary = messages_of(Side::Client, 50, 2_000);
+    let never_ended = masked_control(0x01, b"begun").repeat(1000);
+    for (rate, sent) in [
+        (bytes(100), &ordinary),
+        (bytes(50_000), &ordinary),
+        (messages(1000), &ordinary),
+        (messages(2), &never_ended),
+    ] {
         let mut pair = Pair::open(rated(Side::Client, rate)).await;
-        pair.say(Side::Client, &messages_of(Side::Client, 50, 2_000));
+        pair.say(Side::Client, sent);
         pair.wake(1024);
         let mut wakes = 0;
         let end = clock() + SECOND;
@@ -329,16 +336,16 @@ async fn a_pair_that_is_held_does_not_spin() {
 /// A Close behind what has to wait passes when its turn comes, whatever `timeouts.close` is.
 #[tokio::test(start_paused = true)]
 async fn a_close_behind_what_waits_is_no_close_timeout() {
-    let mut terms = rated(Side::Client, bytes(100));
+    let mut terms = rated(Side::Client, messages(1));
     terms.close = 500 * MILLISECOND;
     let mut pair = Pair::open(terms).await;
     pair.say(Side::Client, &messages_of(Side::Client, 100, 4));
     pair.say(Side::Client, &masked_control(0x88, &1000_u16.to_be_bytes()));
     pair.say(Side::Upstream, &[0x88, 2, 3, 0xE8]);
-    pair.until(clock() + 2900 * MILLISECOND).await;
+    pair.until(clock() + 3900 * MILLISECOND).await;
     assert_eq!(pair.splice.fate.cause(), Some(Cause::UpstreamClosed));
     assert!(!pair.splice.ends.client.said_close, "it waits");
-    pair.until(clock() + 300 * MILLISECOND).await;
+    pair.until(clock() + 200 * MILLISECOND).await;
     assert!(pair.splice.ends.client.said_close);
     assert_eq!(pair.heard_so_far(Side::Upstream).len(), 408);
     assert_eq!(pair.splice.fate.cause(), Some(Cause::UpstreamClosed));
