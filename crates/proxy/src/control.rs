@@ -72,7 +72,8 @@ impl Control {
         spread: Option<Duration>,
     ) -> Result<Progress, DrainError> {
         let shared = &self.shared;
-        if shared.changing.is_under_way() || shared.leaving.is_cancelled() {
+        let change = shared.changing.change();
+        if change.is_handing_over() || shared.leaving.is_cancelled() {
             return Err(DrainError::HandingOver);
         }
         let mut terms = shared.generation.load().general.drain;
@@ -99,6 +100,11 @@ impl Control {
         let progress = self.shared.drains.call_off()?;
         self.shared.lingerers.ask(&Ask::CallOffDrain);
         Ok(progress)
+    }
+
+    /// Waits until the process that this one takes over from has done what it does before it lingers.
+    pub async fn has_taken_over(&self) {
+        self.shared.lingerers.settled().await;
     }
 
     /// What is known of the latest drain.

@@ -62,7 +62,12 @@ table!(
 
 table!(
     /// `listen.NAME`
-    Listen { address: Option<Leaf>, tls: Option<Tls> }
+    Listen {
+        address: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
+        trust: Option<Leaf>,
+        tls: Option<Tls>,
+    }
 );
 
 table!(
@@ -80,6 +85,8 @@ table!(
     Upstream {
         url: Option<Leaf>,
         ca: Option<Leaf>,
+        host: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,
@@ -97,6 +104,11 @@ table!(
     Route {
         host: Option<Leaf>,
         path_prefix: Option<Leaf>,
+        strip_prefix: Option<Leaf>,
+        origins: Option<Leaf>,
+        origin_missing: Option<Leaf>,
+        allow: Option<Leaf>,
+        deny: Option<Leaf>,
         upstream: Option<Leaf>,
         on_removed: Option<Leaf>,
         boundary_wait: Option<Leaf>,
@@ -154,6 +166,7 @@ table!(
         first_byte: Option<Leaf>,
         request_head: Option<Leaf>,
         tls: Option<Leaf>,
+        proxy_header: Option<Leaf>,
         connect: Option<Leaf>,
         answer: Option<Leaf>,
         http_idle: Option<Leaf>,
@@ -174,6 +187,7 @@ table!(
     Limits {
         pairs: Option<Leaf>,
         pairs_per_source: Option<Leaf>,
+        handshake_rate: Option<Leaf>,
         handshakes: Option<Leaf>,
         connections: Option<Leaf>,
         head_bytes: Option<Leaf>,
@@ -188,7 +202,12 @@ table!(
 
 table!(
     /// `forwarded`
-    Forwarded { style: Option<Leaf>, trust: Option<Leaf>, via: Option<Leaf> }
+    Forwarded {
+        style: Option<Leaf>,
+        trust: Option<Leaf>,
+        via: Option<Leaf>,
+        request_id: Option<Leaf>,
+    }
 );
 
 table!(

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::Admission;
+use crate::caller::Caller;
 use crate::registry::{Identity, PairEntry, Registry, RouteNames};
 use crate::route;
 use crate::settings::{self, Limits};
@@ -78,8 +79,8 @@ fn identity() -> Identity {
             route: "main".into(),
             upstream: "main".into(),
         }),
-        client: NOBODY,
-        upstream: NOBODY,
+        caller: Caller::peer(NOBODY.into()),
+        upstream: NOBODY.into(),
         request: None,
     }
 }
@@ -89,13 +90,14 @@ fn places() -> Places {
     let limits = Limits {
         pairs: 1,
         pairs_per_source: None,
+        handshake_rate: None,
         handshakes: NonZeroUsize::MIN,
         connections: NonZeroUsize::MIN,
         head_bytes: 65_536,
     };
     let admission = Admission::new(&limits);
     let route = route::testing::state(&settings::testing::route("main"));
-    let upgrade = admission.upgrade(&route, NOBODY.ip()).unwrap();
+    let upgrade = admission.upgrade(&route, Some(NOBODY.ip())).unwrap();
     Places {
         _pair: admission.pair(upgrade).unwrap(),
         _client: None,

@@ -37,8 +37,10 @@ pub(crate) enum Kind {
     AddressOrOff,
     /// An upstream's URL.
     Url,
-    /// A host name or IP address, without a port.
-    Host,
+    /// A host name or IP address, without a port, or one behind `*.`.
+    HostPattern,
+    /// A host, perhaps with a port, or "keep".
+    HostOrKeep,
     /// Any number of host names.
     Hosts,
     /// The beginning of a path.
@@ -51,6 +53,10 @@ pub(crate) enum Kind {
     SocketOrOff,
     /// Any number of networks.
     Networks,
+    /// Any number of origins of pages.
+    Origins,
+    /// Any number of networks, and "unix".
+    Trust,
 }
 
 // === impl Kind ===
@@ -66,8 +72,13 @@ impl Kind {
             Self::RateOrOff | Self::ByteRateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff | Self::Networks => false,
+            Self::HostPattern
+            | Self::HostOrKeep
+            | Self::Hosts
+            | Self::PathPrefix
+            | Self::UpstreamName => false,
+            Self::File | Self::SocketOrOff => false,
+            Self::Networks | Self::Origins | Self::Trust => false,
         }
     }
 
@@ -94,13 +105,16 @@ impl Kind {
             Self::Address => "address and port",
             Self::AddressOrOff => "address and port, or `\"off\"`",
             Self::Url => "URL",
-            Self::Host => "host",
+            Self::HostPattern => "host, or `*.` and a name",
+            Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
             Self::Hosts => "list of hosts",
             Self::PathPrefix => "path",
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
             Self::Networks => "list of networks",
+            Self::Origins => "list of origins",
+            Self::Trust => "list of networks, may have `\"unix\"`",
         };
         words.to_owned()
     }
