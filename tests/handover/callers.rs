@@ -1,18 +1,28 @@
 //! Who is calling goes along.
 
 use lubdub_testkit::http::Request;
+use lubdub_testkit::ms;
 use lubdub_testkit::peer::Dial;
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use crate::backend::Backend;
-use crate::lineage::Lineage;
+use crate::lineage::{Lineage, PATIENCE};
 use crate::settings;
 
-/// The only pair, as the admin tells it.
+/// The only pair, as the admin tells it, as soon as it does: a client may have its 101 a moment before.
 async fn pair(lubdub: &Lineage) -> Value {
-    let pairs = lubdub.admin("/api/v1/pairs").await;
-    let pairs: Value = serde_json::from_str(&pairs).unwrap();
-    pairs["pairs"][0].clone()
+    let found = async {
+        loop {
+            let pairs = lubdub.admin("/api/v1/pairs").await;
+            let pairs: Value = serde_json::from_str(&pairs).unwrap();
+            if let Some(pair) = pairs["pairs"].get(0) {
+                return pair.clone();
+            }
+            sleep(ms(5)).await;
+        }
+    };
+    timeout(PATIENCE, found).await.expect("a pair in time")
 }
 
 #[tokio::test]
