@@ -63,9 +63,10 @@ pub(super) async fn relay(
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
     let caller = *asker.caller();
+    let admitted = route.access.admit(caller.client_ip());
     let withheld = prepare(connection, route, &asker, &mut request);
     let mut account = Account::open(connection, route, asker);
-    if let Err(denied) = route.access.admit(caller.client_ip()) {
+    if let Err(denied) = admitted {
         return Ok(account.refuse(denied.outcome(), &denied));
     }
     let upstream = &route.upstream;
