@@ -45,7 +45,6 @@ async fn who_is_calling_and_what_the_request_is_called_go_along() {
         let mut client = dial().connect().await;
         client.ask(&upgrade).await;
         client.expect_switch().await;
-        let mut again = dial().connect().await;
 
         let before = pair(&lubdub).await;
         assert_eq!(before["client"]["address"], "203.0.113.9", "{before}");
@@ -60,6 +59,7 @@ async fn who_is_calling_and_what_the_request_is_called_go_along() {
             assert_eq!(after["client"][field], before["client"][field], "{field}");
         }
         // It counts for the same source as before.
+        let mut again = dial().connect().await;
         again.ask(&upgrade).await;
         again.expect_answer(503).await;
     }
