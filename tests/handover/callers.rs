@@ -37,7 +37,8 @@ async fn who_is_calling_and_what_the_request_is_called_go_along() {
         let settings = [settings(&backend), of_callers.map(str::to_owned).to_vec()].concat();
         let mut lubdub = Lineage::start(&settings).await;
         let header = "PROXY TCP4 10.0.0.5 198.51.100.2 5000 443\r\n";
-        let dial = || Dial::to(lubdub.address).preface(header);
+        let address = lubdub.address;
+        let dial = move || Dial::to(address).preface(header);
         let mut upgrade = Request::upgrade("/").field("X-Forwarded-For", "203.0.113.9");
         if let Some(id) = id {
             upgrade = upgrade.field("X-Request-Id", id);
