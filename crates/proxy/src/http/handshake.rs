@@ -21,7 +21,7 @@ use tracing::debug;
 
 use super::answer::{Answer, Relayed};
 use super::asker::Asker;
-use super::headers::{strip_answer, strip_connection_options, websocket_token};
+use super::headers::{strip_answer, strip_connection_options, strip_request, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::{address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
@@ -179,7 +179,7 @@ async fn ask(
     key: &[u8],
 ) -> Result<Answered, Failed> {
     let websocket = websocket_token(request.headers());
-    strip_connection_options(request.headers_mut());
+    strip_request(request.headers_mut(), &route.general.forwarded);
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(
