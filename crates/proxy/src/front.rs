@@ -3,4 +3,5 @@
 pub(crate) mod gates;
 mod listener;
 pub(crate) mod listeners;
+pub(crate) mod listening;
 mod newcomer;

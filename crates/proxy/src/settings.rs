@@ -5,6 +5,7 @@
 //! the [`Arc`]s that it started with as its snapshot.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
 
 use crate::address::Address;
+use crate::unix::Access;
 
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub struct Listener {
     pub address: Address,
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
+    /// Who may connect, where it is a Unix socket.
+    pub access: Access,
     /// TLS toward clients, if this listener speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -53,10 +57,8 @@ pub struct Listener {
 pub struct Upstream {
     /// Its configured name.
     pub name: Arc<str>,
-    /// Host name or IP literal, without brackets; resolved at every connect.
-    pub host: Arc<str>,
-    /// TCP port.
-    pub port: u16,
+    /// Where it is.
+    pub site: Site,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Upgrades that wait for it at a time, for its address, its connect or its answer, and connects
@@ -72,6 +74,20 @@ pub struct Upstream {
     pub on_removed: OnRemoved,
 }
 
+/// Where a backend is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Site {
+    /// At a name, or at an IP address.
+    Named {
+        /// Host name or IP literal, without brackets; resolved at every connect.
+        host: Arc<str>,
+        /// TCP port.
+        port: u16,
+    },
+    /// At a Unix socket.
+    Unix(Arc<Path>),
+}
+
 /// What becomes of the pairs of a route or an upstream when a reload removes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnRemoved {
@@ -83,13 +99,14 @@ pub enum OnRemoved {
 }
 
 impl Upstream {
-    /// `host:port`, with an IPv6 address in brackets.
+    /// What its own `Host` is: `host:port`, with an IPv6 address in brackets. A Unix socket has no name, and is on
+    /// this machine.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match &self.site {
+            Site::Named { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Site::Named { host, port } => format!("{host}:{port}"),
+            Site::Unix(_) => "localhost".to_owned(),
         }
     }
 
@@ -101,7 +118,7 @@ impl Upstream {
             (Some(tls), Some(other)) => Arc::ptr_eq(tls, other),
             _ => false,
         };
-        self.host == other.host && self.port == other.port && has_same_tls
+        self.site == other.site && has_same_tls
     }
 }
 
@@ -363,8 +380,10 @@ pub(crate) mod testing {
             path_prefix: "/".to_owned(),
             upstream: Arc::new(Upstream {
                 name: "upstream".into(),
-                host: "127.0.0.1".into(),
-                port: 9,
+                site: Site::Named {
+                    host: "127.0.0.1".into(),
+                    port: 9,
+                },
                 tls: None,
                 waiting: 1024,
                 requests: 1024,

@@ -41,6 +41,7 @@ use std::time::Duration;
 
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::Settings;
+use lubdub_proxy::unix::Access;
 use tracing::Level;
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
 pub(crate) use token::Token;
-pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
+pub(crate) use url::{Security, UpstreamUrl, is_unix, parse as parse_url};
 pub(crate) use warning::{Warning, Warnings};
 
 use layers::Layers;
@@ -94,6 +95,8 @@ pub(crate) struct AdminSettings {
     pub address: Address,
     /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
     pub v6_only: bool,
+    /// Who may connect, where it is a Unix socket.
+    pub access: Access,
     /// What opens it to others than loopback.
     pub token: Option<Token>,
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.
@@ -105,6 +108,8 @@ pub(crate) struct AdminSettings {
 pub(crate) struct HandoverSettings {
     /// Where one from outside connects, if it can.
     pub socket: Option<PathBuf>,
+    /// Who can.
+    pub access: Access,
     /// How long this one keeps what cannot be moved; `None`: to its end.
     pub linger: Option<Duration>,
 }

@@ -62,7 +62,7 @@ table!(
 
 table!(
     /// `listen.NAME`
-    Listen { address: Option<Leaf>, tls: Option<Tls> }
+    Listen { address: Option<Leaf>, mode: Option<Leaf>, group: Option<Leaf>, tls: Option<Tls> }
 );
 
 table!(
@@ -182,7 +182,13 @@ table!(
 
 table!(
     /// `admin`
-    Admin { address: Option<Leaf>, token_file: Option<Leaf>, hosts: Option<Leaf> }
+    Admin {
+        address: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
+        token_file: Option<Leaf>,
+        hosts: Option<Leaf>,
+    }
 );
 
 table!(
@@ -197,7 +203,12 @@ table!(
 
 table!(
     /// `handover`
-    Handover { socket: Option<Leaf>, linger: Option<Leaf> }
+    Handover {
+        socket: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
+        linger: Option<Leaf>,
+    }
 );
 
 table!(

@@ -17,7 +17,7 @@ use tokio_util::either::Either;
 
 use super::{Peer, Role};
 use crate::http::Request;
-use crate::{PATIENCE, certs, eventually};
+use crate::{PATIENCE, certs, eventually, way};
 
 /// A client that is about to connect.
 #[derive(Debug, Clone)]
@@ -124,6 +124,9 @@ impl Dial {
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
+        if let Some(connected) = way::connect(self.to, self.send_buffer) {
+            return connected;
+        }
         let socket = match self.to {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),

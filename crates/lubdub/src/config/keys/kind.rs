@@ -29,9 +29,9 @@ pub(crate) enum Kind {
     CloseCode,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// An IP address and a port.
+    /// An IP address and a port, or a unix socket.
     Address,
-    /// An IP address and a port, or "off".
+    /// An IP address and a port, a unix socket, or "off".
     AddressOrOff,
     /// An upstream's URL.
     Url,
@@ -47,6 +47,10 @@ pub(crate) enum Kind {
     File,
     /// Where a unix socket is to be, or "off".
     SocketOrOff,
+    /// Permissions of a file.
+    Mode,
+    /// A group of this machine.
+    Group,
     /// Any number of networks.
     Networks,
 }
@@ -65,7 +69,8 @@ impl Kind {
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
             Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff | Self::Networks => false,
+            Self::File | Self::SocketOrOff | Self::Mode | Self::Networks => false,
+            Self::Group => true,
         }
     }
 
@@ -88,8 +93,8 @@ impl Kind {
                 let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
                 return words.join(", ");
             }
-            Self::Address => "address and port",
-            Self::AddressOrOff => "address and port, or `\"off\"`",
+            Self::Address => "address and port, or unix socket",
+            Self::AddressOrOff => "address and port, unix socket, or `\"off\"`",
             Self::Url => "URL",
             Self::Host => "host",
             Self::Hosts => "list of hosts",
@@ -97,6 +102,8 @@ impl Kind {
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
+            Self::Mode => "permissions, in octal digits",
+            Self::Group => "name or number of a group",
             Self::Networks => "list of networks",
         };
         words.to_owned()

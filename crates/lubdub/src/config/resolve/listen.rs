@@ -14,7 +14,7 @@ use super::super::leaf::Leaf;
 use super::super::tree::Table;
 use super::super::{pem, raw, read};
 use super::address::Addresses;
-use super::{load, require, set, take};
+use super::{load, require, set, take, unix};
 
 /// All listeners, at least one, and their certificates.
 pub(super) fn resolve(
@@ -57,11 +57,19 @@ fn listener(
         Some(tls) => server_config(tree, name, tls, certificates, mistakes).map(Some),
         None => Some(None),
     };
+    let access = unix::access(
+        &raw.mode,
+        &raw.group,
+        &format!("listen.{name}.address"),
+        address.as_ref(),
+        mistakes,
+    );
     let address = address?;
     Some(Listener {
         name: name.into(),
         v6_only: addresses.v6_only(&address),
         address,
+        access: access?,
         tls: tls?,
     })
 }

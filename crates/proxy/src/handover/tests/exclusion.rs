@@ -20,12 +20,14 @@ use crate::proxy::{Proxy, StartError};
 use crate::settings::{
     Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, Settings, testing,
 };
+use crate::unix::Access;
 
 fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
     let listener = |&(name, address): &(&str, SocketAddr)| Listener {
         name: name.into(),
         address: address.into(),
         v6_only: false,
+        access: Access::default(),
         tls: None,
     };
     let some = NonZeroUsize::new(64).unwrap();
