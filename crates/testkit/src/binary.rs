@@ -348,7 +348,12 @@ pub fn change(path: &str) -> Request {
 }
 
 /// Where the program is: two levels above the test that runs, which is in `deps`.
-fn path() -> PathBuf {
+/// Where the program is.
+///
+/// # Panics
+/// If it is not built.
+#[must_use]
+pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test
         .parent()

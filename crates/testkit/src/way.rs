@@ -8,7 +8,7 @@ use std::env;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use lubdub_proxy::settings::Site;
@@ -43,44 +43,39 @@ pub(crate) fn path(port: SocketAddr) -> PathBuf {
 
 /// Where an upstream is that was given this address.
 pub(crate) fn site(address: SocketAddr, host: String) -> Site {
-    let path = path(address);
-    if is_unix() && path.exists() {
-        return Site::Unix(path.into());
-    }
-    Site::Named {
-        host: host.into(),
-        port: address.port(),
+    match of(address) {
+        Some(path) => Site::Unix(path.into()),
+        None => Site::Named {
+            host: host.into(),
+            port: address.port(),
+        },
     }
 }
 
 /// The URL of an upstream that was given this address.
 #[must_use]
 pub fn url(address: SocketAddr) -> String {
-    let path = path(address);
-    match is_unix() && path.exists() {
-        true => format!("unix:{}", path.display()),
-        false => format!("ws://{address}"),
+    match of(address) {
+        Some(path) => format!("unix:{}", path.display()),
+        None => format!("ws://{address}"),
     }
 }
 
-/// Connects to the socket that stands for `address`, if there is one.
-pub(crate) fn connect(
-    address: SocketAddr,
-    send_buffer: Option<u32>,
-) -> Option<io::Result<TcpStream>> {
+/// The Unix socket that stands for `address`, if there is one.
+pub(crate) fn of(address: SocketAddr) -> Option<PathBuf> {
     let path = path(address);
-    if !is_unix() || !path.exists() {
-        return None;
+    (is_unix() && path.exists()).then_some(path)
+}
+
+/// Connects to a Unix socket.
+pub(crate) fn connect(path: &Path, send_buffer: Option<u32>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    if let Some(bytes) = send_buffer {
+        socket.set_send_buffer_size(bytes as usize)?;
     }
-    let connect = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        if let Some(bytes) = send_buffer {
-            socket.set_send_buffer_size(bytes as usize)?;
-        }
-        socket.connect(&SockAddr::unix(&path)?)?;
-        stream(socket.into())
-    };
-    Some(connect())
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    stream(socket.into())
 }
 
 /// The runtime's stream over any stream socket: it only reads and writes.

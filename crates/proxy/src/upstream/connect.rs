@@ -219,22 +219,14 @@ async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Resu
 }
 
 /// Likewise. Where as many wait to be accepted as may, a Unix socket has nobody wait for a place, and says so at once:
-/// such a backend is busy, and is asked again until the time is over.
+/// such a backend is busy, and is asked again for as long as the caller waits, as TCP would.
 async fn connect_to_path(path: &Path, limit: Duration) -> io::Result<Socket> {
     let last = last_try(limit);
     loop {
-        let again = match unix::connect(path) {
-            Ok(socket) => return Socket::unix(socket),
-            Err(error) if is_starvation(&error) => (error, STARVED),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let full = "as many connections wait to be accepted as may";
-                (io::Error::new(error.kind(), full), FULL)
-            }
-            Err(error) => return Err(error),
-        };
-        match again {
-            (error, _) if Instant::now() >= last => return Err(error),
-            (_, pause) => sleep(pause).await,
+        match unix::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL).await,
+            Err(error) if is_starvation(&error) && Instant::now() < last => sleep(STARVED).await,
+            connected => return connected.and_then(Socket::unix),
         }
     }
 }

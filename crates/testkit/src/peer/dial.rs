@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -23,6 +24,8 @@ use crate::{PATIENCE, certs, eventually, way};
 #[derive(Debug, Clone)]
 pub struct Dial {
     to: SocketAddr,
+    /// A Unix socket instead.
+    path: Option<PathBuf>,
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
     tls: Option<Arc<ClientConfig>>,
@@ -38,10 +41,20 @@ impl Dial {
     pub fn to(address: SocketAddr) -> Self {
         Self {
             to: address,
+            path: None,
             receive_buffer: None,
             send_buffer: None,
             tls: None,
             name: certs::NAME,
+        }
+    }
+
+    /// To this Unix socket.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            ..Self::to((Ipv4Addr::UNSPECIFIED, 0).into())
         }
     }
 
@@ -124,7 +137,10 @@ impl Dial {
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
-        if let Some(connected) = way::connect(self.to, self.send_buffer) {
+        let path = self.path.clone().or_else(|| way::of(self.to));
+        if let Some(connected) = path.map(|path| way::connect(&path, self.send_buffer)) {
+            // It takes no time: who connects on and on would let nobody else run.
+            tokio::task::yield_now().await;
             return connected;
         }
         let socket = match self.to {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,26 @@ impl Upstream {
     #[must_use]
     pub fn listen() -> Self {
         Self::bind(None, 1024)
+    }
+
+    /// Listens at a Unix socket, whatever the way.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn over_unix(backlog: u32) -> Self {
+        let (listener, address) = Listener::unix(None, backlog).expect("there is a free name");
+        Self {
+            listener,
+            address,
+            tls: None,
+        }
+    }
+
+    /// Its path, if it is a Unix socket.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        matches!(self.listener, Listener::Unix { .. }).then(|| way::path(self.address))
     }
 
     /// The same with tiny buffers, so that little is on the way while it does not read.
