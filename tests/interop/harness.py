@@ -157,9 +157,10 @@ class Lubdub(Process):
     """lubdub in front of upstreams, given as name -> port; each answers what begins with /name.
 
     A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
+    `routes` are further lines of the route of that name.
     """
 
-    def __init__(self, name, upstreams, interval, extra=""):
+    def __init__(self, name, upstreams, interval, extra="", routes=None):
         config = [
             '[listen.public]\naddress = "127.0.0.1:0"',
             '[admin]\naddress = "127.0.0.1:0"',
@@ -171,6 +172,7 @@ class Lubdub(Process):
             config.append(f'[upstream.{upstream}]\nurl = "ws://127.0.0.1:{port}"')
             prefix = "/" if upstream == "all" else f"/{upstream}"
             config.append(f'[route.{upstream}]\npath_prefix = "{prefix}"\nupstream = "{upstream}"')
+            config.append((routes or {}).get(upstream, ""))
         config.append(extra)
         LOGS.mkdir(parents=True, exist_ok=True)
         path = LOGS / f"{name}.toml"

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 use lubdub_proxy::Drained;
-use lubdub_proxy::unix::Access;
+use lubdub_proxy::unix::Permissions;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::peer::{Dial, Upstream};
 
@@ -27,7 +27,7 @@ async fn a_socket_is_there_while_lubdub_is_and_has_the_mode_that_is_configured()
     let (room, upstreams) = (Room::new("mode"), Upstream::over_unix(9));
     let path = room.at("in.sock");
     let mut asked = settings(&path, &upstreams);
-    asked.listeners[0].access = Access {
+    asked.listeners[0].permissions = Permissions {
         mode: 0o640,
         group: None,
     };
@@ -135,7 +135,7 @@ async fn a_reload_opens_and_closes_sockets_and_changes_their_mode() {
 
     let id = fs::metadata(&one).unwrap().ino();
     let mut wider = settings(&one, &upstreams);
-    wider.listeners[0].access.mode = 0o666;
+    wider.listeners[0].permissions.mode = 0o666;
     proxy.reload(wider).unwrap();
     assert_eq!((fs::metadata(&one).unwrap().ino(), mode(&one)), (id, 0o666));
 

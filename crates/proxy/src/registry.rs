@@ -12,6 +12,7 @@ use lubdub_keepalive::{PerSide, Side, Vitals};
 use lubdub_metrics::NamesInUse;
 
 use crate::address::{Address, Peer};
+use crate::caller::{Caller, ClientAddress};
 use crate::frozen::{Freezer, Frozen, Kept};
 
 /// The identity of a pair within one run of the process.
@@ -38,8 +39,8 @@ pub struct PairEntry {
     pub listener: Arc<str>,
     /// The route that the request took, and where it leads.
     pub names: Arc<RouteNames>,
-    /// Where the client's connection comes from.
-    pub client: Peer,
+    /// The client's true address.
+    pub client: ClientAddress,
     /// The upstream's address.
     pub upstream: Address,
     /// What the log may tell of the request, if anything.
@@ -49,12 +50,21 @@ pub struct PairEntry {
     status: PerSide<Status>,
     /// The latest round trip in microseconds; `u32::MAX` while there is none.
     rtt: PerSide<AtomicU32>,
+    /// What most pairs have nothing of.
+    beside: Option<Box<Beside>>,
     order: AtomicU8,
     /// A reload has changed the terms on which its route's pairs live.
     has_renewal: AtomicBool,
     /// It was asked to stand still, and has not answered.
     is_to_freeze: AtomicBool,
     waker: Mutex<Option<Waker>>,
+}
+
+/// What is known of a pair beyond what all have.
+#[derive(Debug)]
+struct Beside {
+    /// The other end of the client's connection, where that is not the client.
+    peer: Peer,
 }
 
 /// What a route is called, and its upstream: one of these is shared by all its pairs.
@@ -113,7 +123,7 @@ pub(crate) enum Order {
 pub(crate) struct Identity {
     pub(crate) listener: Arc<str>,
     pub(crate) names: Arc<RouteNames>,
-    pub(crate) client: Peer,
+    pub(crate) caller: Caller,
     pub(crate) upstream: Address,
     pub(crate) request: Option<Box<str>>,
 }
@@ -204,20 +214,22 @@ impl Registry {
         let Identity {
             listener,
             names,
-            client,
+            caller,
             upstream,
             request,
         } = identity;
+        let beside = (!caller.is_peer()).then_some(Beside { peer: caller.peer });
         let entry = Arc::new(PairEntry {
             id,
             listener,
             names,
-            client,
+            client: caller.client,
             upstream,
             request,
             opened,
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
+            beside: beside.map(Box::new),
             order: AtomicU8::new(Order::None as u8),
             has_renewal: AtomicBool::new(false),
             is_to_freeze: AtomicBool::new(false),
@@ -321,6 +333,18 @@ impl Registry {
 // === impl PairEntry ===
 
 impl PairEntry {
+    /// Who is calling.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        let client = self.client;
+        let peer = match (&self.beside, client) {
+            (Some(beside), _) => beside.peer,
+            (None, ClientAddress::Socket(address)) => Peer::Ip(address),
+            (None, ClientAddress::Ip(_) | ClientAddress::Unix) => Peer::Unix,
+        };
+        Caller { peer, client }
+    }
+
     /// How alive a side is.
     #[must_use]
     pub fn status(&self, side: Side, now: Instant) -> SideStatus {

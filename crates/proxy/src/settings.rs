@@ -9,12 +9,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use http::HeaderValue;
 use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
 
 use crate::address::Address;
-use crate::unix::Access;
+use crate::unix::Permissions;
+
+pub use lubdub_wire::ProxyVersion;
+
+pub use crate::access::{Access, InvalidOrigin, Networks, OriginMissing, OriginPattern, WebOrigin};
+pub use crate::host::HostPattern;
+pub use crate::trust::Trust;
 
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
@@ -47,9 +53,25 @@ pub struct Listener {
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
     /// Who may connect, where it is a Unix socket.
-    pub access: Access,
+    pub permissions: Permissions,
     /// TLS toward clients, if this listener speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// Whose word about the client counts here; `None` for that of those in [`Forwarded::trust`].
+    pub trust: Option<Trust>,
+}
+
+/// Whether connections begin with a PROXY header, which only those who are trusted may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    /// None does.
+    #[default]
+    Off,
+    /// Some do.
+    Optional,
+    /// All do; who is not trusted is refused.
+    Required,
 }
 
 /// A backend.
@@ -61,6 +83,11 @@ pub struct Upstream {
     pub site: Site,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The Host field that it gets; `None` for the client's.
+    pub host_field: Option<HeaderValue>,
+    /// The PROXY header that it is sent in front of every connection, if any. A connection is for one
+    /// client then: none is kept.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Upgrades that wait for it at a time, for its address, its connect or its answer, and connects
     /// for plain requests.
     pub waiting: usize,
@@ -118,7 +145,7 @@ impl Upstream {
             (Some(tls), Some(other)) => Arc::ptr_eq(tls, other),
             _ => false,
         };
-        self.site == other.site && has_same_tls
+        self.site == other.site && self.proxy_protocol == other.proxy_protocol && has_same_tls
     }
 }
 
@@ -127,10 +154,14 @@ impl Upstream {
 pub struct Route {
     /// Its configured name: the metric label `route`.
     pub name: Arc<str>,
-    /// Only requests for this host (lower case, no port); `None` for all.
-    pub host: Option<String>,
+    /// Only requests for these hosts; `None` for all.
+    pub host: Option<HostPattern>,
     /// Only requests whose path begins with these segments; starts with `/`.
     pub path_prefix: String,
+    /// Whether the upstream gets the path without that.
+    pub strip_prefix: bool,
+    /// Who may come in.
+    pub access: Access,
     /// Who answers.
     pub upstream: Arc<Upstream>,
     /// The terms on which this route's pairs live.
@@ -214,6 +245,8 @@ pub struct FrontTimeouts {
     pub request_head: Duration,
     /// The TLS handshake with a client.
     pub tls: Duration,
+    /// From a PROXY header's first byte to its end.
+    pub proxy_header: Duration,
     /// No byte either way on an idle connection; `None` for no limit.
     pub http_idle: Option<Duration>,
 }
@@ -225,6 +258,8 @@ pub struct Limits {
     pub pairs: usize,
     /// Pairs at a time from one source address (IPv6: one /64); `None` for no limit.
     pub pairs_per_source: Option<usize>,
+    /// Upgrades a second from one source, and as many at once; `None` for no limit.
+    pub handshake_rate: Option<NonZeroU32>,
     /// Handshakes in flight; the excess waits in the accept queue.
     pub handshakes: NonZeroUsize,
     /// Connections of clients at a time, of every kind, and as many to upstreams, pairs included. The
@@ -239,10 +274,12 @@ pub struct Limits {
 pub struct Forwarded {
     /// Which header fields are written.
     pub style: ForwardedStyle,
-    /// Peers whose own such fields are kept and added to; from others they are dropped first.
-    pub trust: Vec<IpNet>,
+    /// Whose own such fields are read, kept and added to; from others they are dropped first.
+    pub trust: Trust,
     /// Whether `Via` names this process, by a pseudonym, and what names it already is refused.
     pub via: bool,
+    /// Whether each request has an id (`X-Request-Id`).
+    pub request_id: bool,
 }
 
 /// Which header fields tell the upstream about the client.
@@ -352,6 +389,7 @@ impl Default for FrontTimeouts {
             first_byte: seconds(10),
             request_head: seconds(10),
             tls: seconds(10),
+            proxy_header: seconds(5),
             http_idle: Some(seconds(120)),
         }
     }
@@ -378,6 +416,8 @@ pub(crate) mod testing {
             name: name.into(),
             host: None,
             path_prefix: "/".to_owned(),
+            strip_prefix: false,
+            access: Access::default(),
             upstream: Arc::new(Upstream {
                 name: "upstream".into(),
                 site: Site::Named {
@@ -385,6 +425,8 @@ pub(crate) mod testing {
                     port: 9,
                 },
                 tls: None,
+                host_field: None,
+                proxy_protocol: None,
                 waiting: 1024,
                 requests: 1024,
                 pool: true,

@@ -16,7 +16,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use certificate::{Certificate, Moment, Unusable};
 pub use certificates::Certificates;
-pub use client::{TlsSetupError, client_config};
+pub use client::{TlsSetupError, client_config, platform_roots};
 pub use server::server_config;
 
 fn provider() -> Arc<CryptoProvider> {

@@ -18,7 +18,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 /// Who may connect to a Unix socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Access {
+pub struct Permissions {
     /// The permissions of its file: who may write to it may connect.
     pub mode: u32,
     /// The group that it belongs to; `None` for what the system chooses.
@@ -52,8 +52,8 @@ enum There {
 /// connect.
 ///
 /// # Errors
-/// If there is something else, or no file can be made there for `access`.
-pub fn bind(path: &Arc<Path>, access: Access) -> io::Result<(OwnedFd, SocketFile)> {
+/// If there is something else, or no file can be made there for `permissions`.
+pub fn bind(path: &Arc<Path>, permissions: Permissions) -> io::Result<(OwnedFd, SocketFile)> {
     if look(path)? == There::Stale {
         fs::remove_file(path).map_err(|error| because(&error, "cannot remove the stale socket"))?;
     }
@@ -66,7 +66,7 @@ pub fn bind(path: &Arc<Path>, access: Access) -> io::Result<(OwnedFd, SocketFile
         id: FileId::of(path)?,
         is_ours: AtomicBool::new(true),
     };
-    file.set_access(access)?;
+    file.set_permissions(permissions)?;
     Ok((socket.into(), file))
 }
 
@@ -153,9 +153,9 @@ fn because(error: &io::Error, what: impl std::fmt::Display) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-// === impl Access ===
+// === impl Permissions ===
 
-impl Default for Access {
+impl Default for Permissions {
     /// For the user of this process alone.
     fn default() -> Self {
         Self {
@@ -165,7 +165,7 @@ impl Default for Access {
     }
 }
 
-impl Access {
+impl Permissions {
     /// Has the file at `path` be so.
     ///
     /// # Errors
@@ -238,8 +238,8 @@ impl SocketFile {
     ///
     /// # Errors
     /// If the operating system does not let us.
-    pub fn set_access(&self, access: Access) -> io::Result<()> {
-        access.give(&self.path)
+    pub fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        permissions.give(&self.path)
     }
 
     /// Removes the file if it is ours, and the path still leads to it. To be called while the socket still listens:

@@ -123,7 +123,7 @@ pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<
     {
         SockRef::from(&socket).set_nonblocking(true)?;
         if let Some(file) = &file {
-            file.set_access(settings.access)?;
+            file.set_permissions(settings.permissions)?;
         }
         return Ok(AdminSocket {
             address,
@@ -139,7 +139,7 @@ pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<
             (socket, address.into(), None)
         }
         Address::Unix(path) => {
-            let (socket, file) = unix::bind(path, settings.access)?;
+            let (socket, file) = unix::bind(path, settings.permissions)?;
             (socket, settings.address.clone(), Some(file))
         }
     };

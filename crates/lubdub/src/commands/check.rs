@@ -2,7 +2,7 @@
 
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::Site;
-use lubdub_proxy::unix::Access;
+use lubdub_proxy::unix::Permissions;
 
 use crate::certificates::beginning;
 use crate::config::{CertificateSettings, Config};
@@ -38,9 +38,15 @@ fn summary(config: &Config) -> String {
             (Address::Ip(address), Some(_)) => format!("wss://{address}"),
             (Address::Ip(address), None) => format!("ws://{address}"),
             (Address::Unix(path), Some(_)) => {
-                format!("wss+unix:{}, {}", path.display(), access(listener.access))
+                format!(
+                    "wss+unix:{}, {}",
+                    path.display(),
+                    permissions(listener.permissions)
+                )
             }
-            (path @ Address::Unix(_), None) => format!("{path}, {}", access(listener.access)),
+            (path @ Address::Unix(_), None) => {
+                format!("{path}, {}", permissions(listener.permissions))
+            }
         };
         lines.push(format!("listen {}: {address}", listener.name));
         let of_listener = |each: &&CertificateSettings| each.listener == listener.name;
@@ -60,7 +66,8 @@ fn summary(config: &Config) -> String {
     }
     for route in &settings.routes {
         let upstream = &route.upstream;
-        let host = route.host.as_deref().unwrap_or("*");
+        let host = route.host.as_ref().map(ToString::to_string);
+        let host = host.as_deref().unwrap_or("*");
         lines.push(format!(
             "route {}: {host}{} to {}",
             route.name, route.path_prefix, upstream.name
@@ -91,7 +98,7 @@ fn summary(config: &Config) -> String {
         };
         let address = match &admin.address {
             Address::Ip(address) => format!("http://{address}"),
-            path @ Address::Unix(_) => format!("{path}, {}", access(admin.access)),
+            path @ Address::Unix(_) => format!("{path}, {}", permissions(admin.permissions)),
         };
         lines.push(format!("admin: {address}, {token}"));
     }
@@ -106,7 +113,7 @@ fn summary(config: &Config) -> String {
 }
 
 /// Who may connect to a Unix socket.
-fn access(Access { mode, group }: Access) -> String {
+fn permissions(Permissions { mode, group }: Permissions) -> String {
     match group {
         Some(group) => format!("mode {mode:04o}, group {group}"),
         None => format!("mode {mode:04o}"),

@@ -8,6 +8,7 @@
 mod certificate;
 mod change;
 mod choice;
+mod content;
 mod duration;
 mod error;
 mod explanation;
@@ -25,8 +26,10 @@ mod pem;
 mod rate;
 mod raw;
 mod read;
+mod reading;
 mod reference;
 mod render;
+mod renewal;
 mod resolve;
 mod schema;
 mod size;
@@ -41,7 +44,7 @@ use std::time::Duration;
 
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::Settings;
-use lubdub_proxy::unix::Access;
+use lubdub_proxy::unix::Permissions;
 use tracing::Level;
 
 #[cfg(test)]
@@ -59,10 +62,12 @@ pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
+pub(crate) use renewal::{Rearranged, Rewritten};
 pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, is_unix, parse as parse_url};
 pub(crate) use warning::{Warning, Warnings};
 
+use content::Contents;
 use layers::Layers;
 use raw::Raw;
 use tree::Table;
@@ -86,6 +91,8 @@ pub(crate) struct Config {
     pub replaced: Vec<Replaced>,
     /// Every key that is in effect, with its origin.
     effective: Table,
+    /// What the files held that they name.
+    contents: Contents,
 }
 
 /// The listener for operators.
@@ -96,7 +103,7 @@ pub(crate) struct AdminSettings {
     /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
     pub v6_only: bool,
     /// Who may connect, where it is a Unix socket.
-    pub access: Access,
+    pub permissions: Permissions,
     /// What opens it to others than loopback.
     pub token: Option<Token>,
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.
@@ -109,7 +116,7 @@ pub(crate) struct HandoverSettings {
     /// Where one from outside connects, if it can.
     pub socket: Option<PathBuf>,
     /// Who can.
-    pub access: Access,
+    pub permissions: Permissions,
     /// How long this one keeps what cannot be moved; `None`: to its end.
     pub linger: Option<Duration>,
 }
@@ -139,6 +146,7 @@ pub(crate) enum LogFormat {
 pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mistakes> {
     let mut mistakes = Mistakes::default();
     let (tree, raw, layers) = read(sources, &mut mistakes)?;
+    let contents = Contents::of(&tree);
     match resolve::resolve(&tree, &raw, machine, &mut mistakes) {
         Some(resolved) if mistakes.is_empty() => Ok(Config {
             warnings: lint::find(&raw, &resolved, &layers.unread, machine),
@@ -149,6 +157,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             handover: resolved.handover,
             certificates: resolved.certificates,
             effective: tree,
+            contents,
         }),
         _ => Err(mistakes),
     }

@@ -62,7 +62,14 @@ table!(
 
 table!(
     /// `listen.NAME`
-    Listen { address: Option<Leaf>, mode: Option<Leaf>, group: Option<Leaf>, tls: Option<Tls> }
+    Listen {
+        address: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
+        trust: Option<Leaf>,
+        tls: Option<Tls>,
+    }
 );
 
 table!(
@@ -80,6 +87,8 @@ table!(
     Upstream {
         url: Option<Leaf>,
         ca: Option<Leaf>,
+        host: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,
@@ -97,6 +106,11 @@ table!(
     Route {
         host: Option<Leaf>,
         path_prefix: Option<Leaf>,
+        strip_prefix: Option<Leaf>,
+        origins: Option<Leaf>,
+        origin_missing: Option<Leaf>,
+        allow: Option<Leaf>,
+        deny: Option<Leaf>,
         upstream: Option<Leaf>,
         on_removed: Option<Leaf>,
         boundary_wait: Option<Leaf>,
@@ -143,6 +157,7 @@ table!(
         first_byte: Option<Leaf>,
         request_head: Option<Leaf>,
         tls: Option<Leaf>,
+        proxy_header: Option<Leaf>,
         connect: Option<Leaf>,
         answer: Option<Leaf>,
         http_idle: Option<Leaf>,
@@ -163,6 +178,7 @@ table!(
     Limits {
         pairs: Option<Leaf>,
         pairs_per_source: Option<Leaf>,
+        handshake_rate: Option<Leaf>,
         handshakes: Option<Leaf>,
         connections: Option<Leaf>,
         head_bytes: Option<Leaf>,
@@ -177,7 +193,12 @@ table!(
 
 table!(
     /// `forwarded`
-    Forwarded { style: Option<Leaf>, trust: Option<Leaf>, via: Option<Leaf> }
+    Forwarded {
+        style: Option<Leaf>,
+        trust: Option<Leaf>,
+        via: Option<Leaf>,
+        request_id: Option<Leaf>,
+    }
 );
 
 table!(

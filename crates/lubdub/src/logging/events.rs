@@ -212,6 +212,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "One for each key that a reload has changed.",
     ),
     info(
+        "the content of a file has changed",
+        &["setting", "file", "applies"],
+        "The same for a file that holds something else than before: a token, authorities, a certificate. What it holds is not told.",
+    ),
+    info(
         "configuration reloaded",
         &["generation", "changes"],
         "What was read is in effect. No live pair has ended, unless it belongs to what was removed with `on_removed = \"drain\"`.",
@@ -223,6 +228,7 @@ pub(crate) const EVENTS: &[Event] = &[
             "listener",
             "route",
             "client",
+            "peer",
             "upstream_address",
             "request",
             "cause",
@@ -262,6 +268,7 @@ pub(crate) const EVENTS: &[Event] = &[
         &[
             "outcome",
             "client",
+            "peer",
             "listener",
             "route",
             "upstream",

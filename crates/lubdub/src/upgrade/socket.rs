@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_proxy::handover;
-use lubdub_proxy::unix::Access;
+use lubdub_proxy::unix::Permissions;
 use rustix::net::sockopt::socket_peercred;
 use tokio::net::UnixListener;
 use tracing::warn;
@@ -44,8 +44,12 @@ impl Socket {
     const PAUSE: Duration = Duration::from_millis(100);
 
     /// Listens at `path`, in place of a socket that nobody listens at any more.
-    pub(crate) fn bind(path: &Path, access: Access, others: Others) -> anyhow::Result<Self> {
-        let bind = || bind(path, access, others);
+    pub(crate) fn bind(
+        path: &Path,
+        permissions: Permissions,
+        others: Others,
+    ) -> anyhow::Result<Self> {
+        let bind = || bind(path, permissions, others);
         bind().with_context(|| format!("cannot listen on {} (handover.socket)", path.display()))
     }
 
@@ -81,7 +85,7 @@ pub(super) fn connect(path: &Path) -> anyhow::Result<UnixStream> {
     })
 }
 
-fn bind(path: &Path, access: Access, others: Others) -> anyhow::Result<Socket> {
+fn bind(path: &Path, permissions: Permissions, others: Others) -> anyhow::Result<Socket> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             anyhow::bail!("something that is no socket is there; it is left alone");
@@ -95,7 +99,7 @@ fn bind(path: &Path, access: Access, others: Others) -> anyhow::Result<Socket> {
     let beside = beside(path);
     let _ = fs::remove_file(&beside);
     let listener = StdUnixListener::bind(&beside)?;
-    let placed = access
+    let placed = permissions
         .give(&beside)
         .and_then(|()| fs::rename(&beside, path));
     if let Err(error) = placed {

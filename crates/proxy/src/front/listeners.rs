@@ -172,7 +172,7 @@ impl Listeners {
             match step {
                 Step::Stays(at) => {
                     let stays = before[at].take().expect("each address is wanted once");
-                    stays.set_access(&entrance.listener);
+                    stays.set_permissions(&entrance.listener);
                     stays.entrance.store(entrance);
                     open.push(stays);
                 }
@@ -257,14 +257,17 @@ impl Open {
     }
 
     /// Who may connect from now on, where that has changed.
-    fn set_access(&self, next: &settings::Listener) {
-        if self.entrance.load().listener.access == next.access {
+    fn set_permissions(&self, next: &settings::Listener) {
+        if self.entrance.load().listener.permissions == next.permissions {
             return;
         }
         let Some(socket) = self.socket.upgrade() else {
             return;
         };
-        if let Some(Err(error)) = socket.file().map(|file| file.set_access(next.access)) {
+        if let Some(Err(error)) = socket
+            .file()
+            .map(|file| file.set_permissions(next.permissions))
+        {
             warn!(listener = %next.name, address = %next.address, %error, "who may connect could not be changed");
         }
     }

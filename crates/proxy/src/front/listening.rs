@@ -61,7 +61,7 @@ impl Bound {
             socket::Socket::prepare(SockRef::from(&socket))?;
         }
         if let Some(file) = &file {
-            file.set_access(listener.access)?;
+            file.set_permissions(listener.permissions)?;
         }
         let socket = Listening { socket, kind, file };
         Ok(Self {
@@ -95,7 +95,7 @@ impl Bound {
                 (socket, address.into(), None)
             }
             Address::Unix(path) => {
-                let (socket, file) = unix::bind(path, listener.access)?;
+                let (socket, file) = unix::bind(path, listener.permissions)?;
                 (socket, listener.address.clone(), Some(file))
             }
         };

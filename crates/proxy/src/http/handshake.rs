@@ -23,11 +23,13 @@ use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
-use super::service::tell_origin;
+use super::service::{address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
+use crate::access::Denied;
 use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
+use crate::caller::Caller;
 use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
 use crate::leg::Leg;
@@ -49,7 +51,7 @@ struct Handshake {
     reason: Option<Failed>,
 }
 
-/// Why the upstream's side of a handshake failed.
+/// Why a handshake failed, where more can be said than its outcome.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error("as many upgrades as it may have are under way")]
@@ -65,6 +67,9 @@ enum Failed {
     Nonsense(#[source] hyper::Error),
     #[error(transparent)]
     BadSwitch(#[from] BadSwitch),
+    /// The upstream was not asked.
+    #[error(transparent)]
+    Denied(Denied),
 }
 
 /// The upstream's answer.
@@ -102,16 +107,27 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
+    let caller = *handshake.asker.caller();
+    // What costs nothing and keeps nothing goes first.
+    if let Err(denied) = route.access.admit(caller.client_ip()) {
+        return Err(handshake.deny(denied));
+    }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    let admitted = shared.admission.upgrade(route, connection.peer.ip());
+    if let Err(refused) = shared.admission.ask(caller.client_ip()) {
+        return Err(handshake.refuse(refused.outcome()));
+    }
+    if let Err(denied) = route.access.admit_page(request.headers()) {
+        return Err(handshake.deny(denied));
+    }
+    let admitted = shared.admission.upgrade(route, caller.client_ip());
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
-    match ask(connection, route, request, &key).await {
+    match ask(connection, route, &caller, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
             let pair = match pair {
@@ -159,6 +175,7 @@ pub(super) async fn upgrade(
 async fn ask(
     connection: &Connection,
     route: &RouteState,
+    caller: &Caller,
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
@@ -170,7 +187,8 @@ async fn ask(
         UPGRADE,
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
-    tell_origin(connection, &route.general, &mut request);
+    tell_origin(connection, &route.general, caller, &mut request);
+    address_to(&route.upstream.settings, request.headers_mut());
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
@@ -249,7 +267,7 @@ impl Engaged {
         let (client, upstream) = match within(self.handshake.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
-                debug!(client = %connection.peer, %error, "client went before its 101");
+                debug!(client = %self.handshake.asker.caller().client, %error, "client went before its 101");
                 return;
             }
             Err(_) => return,
@@ -268,13 +286,13 @@ impl Engaged {
         let identity = Identity {
             listener: Arc::clone(&connection.entrance.listener.name),
             names: Arc::clone(&route.names),
-            client: connection.peer,
+            caller: *handshake.asker.caller(),
             upstream: self.upstream,
             request: handshake.asker.told(),
         };
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);
-        debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
+        debug!(pair = registration.entry().id.0, client = %handshake.asker.caller().client, route = %route.name, "pair opened");
         // Whoever came while a drain was being ordered hears of it here.
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
@@ -341,6 +359,12 @@ where
 }
 
 impl Handshake {
+    fn deny(mut self, denied: Denied) -> Response<Answer> {
+        let outcome = denied.outcome();
+        self.reason = Some(Failed::Denied(denied));
+        self.refuse(outcome)
+    }
+
     fn refuse(mut self, outcome: Outcome) -> Response<Answer> {
         let answer = refusal(outcome);
         self.outcome = Some(outcome);
@@ -372,6 +396,7 @@ impl Failed {
             Self::ClientGone => Outcome::ClientGone,
             Self::AnswerTimeout => Outcome::AnswerTimeout,
             Self::Nonsense(_) | Self::BadSwitch(_) => Outcome::BadAnswer,
+            Self::Denied(denied) => denied.outcome(),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! One request in, one decision out.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -19,9 +20,11 @@ use super::headers::token_count;
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
+use crate::caller::Caller;
 use crate::client::{Connection, LINGER};
 use crate::generation::{General, Generation};
 use crate::route::RouteState;
+use crate::settings;
 
 /// Answers a request of a client. An error ends the connection.
 pub(crate) async fn answer(
@@ -31,7 +34,9 @@ pub(crate) async fn answer(
     connection.release_slot();
     let exchange = connection.clock.begin();
     let generation = connection.shared.generation.load_full();
-    let asker = Asker::of(&request, generation.general.request_detail);
+    let general = &generation.general;
+    let caller = connection.caller_with(general, request.headers());
+    let asker = Asker::of(&request, caller, general.request_detail);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &generation, &mut request) {
@@ -67,11 +72,15 @@ pub(crate) async fn answer(
         Asked::WebSocketWithBody => {
             finish(&connection, client);
             let metrics = route.metrics(&connection.entrance.listener.name);
-            let outcome = Outcome::BadRequest;
+            let denied = route.access.admit(caller.client_ip()).err();
+            let (outcome, reason): (_, &dyn Display) = match &denied {
+                Some(denied) => (denied.outcome(), denied),
+                None => (Outcome::BadRequest, &"an upgrade with a body"),
+            };
             metrics.handshake(outcome).increment(1);
             let answer = refusal(outcome);
-            let (status, reason) = (Some(answer.status()), "an upgrade with a body");
-            asker.not_served(&connection, Some(&route), outcome, status, Some(&reason));
+            let status = Some(answer.status());
+            asker.not_served(&connection, Some(&route), outcome, status, Some(reason));
             and_close(answer)
         }
         Asked::Plain => {
@@ -137,7 +146,7 @@ fn locate(
     };
     let route = generation.routes.find(host, path).ok_or(Outcome::NoRoute)?;
     let route = Arc::clone(route);
-    *request.uri_mut() = Uri::from(target);
+    *request.uri_mut() = Uri::from(route.target(target));
     Ok(route)
 }
 
@@ -162,15 +171,30 @@ fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
     });
 }
 
+/// The Host field that the upstream gets.
+pub(super) fn address_to(upstream: &settings::Upstream, headers: &mut HeaderMap) {
+    if let Some(host) = &upstream.host_field {
+        headers.insert(HOST, host.clone());
+    } else if !headers.contains_key(HOST)
+        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
+        && let Ok(host) = HeaderValue::from_str(&upstream.authority())
+    {
+        headers.insert(HOST, host);
+    }
+}
+
 /// What goes to the upstream beside what the client said.
 pub(super) fn tell_origin(
     connection: &Connection,
     general: &General,
+    caller: &Caller,
     request: &mut Request<Incoming>,
 ) {
     let host = request.headers().get(HOST).cloned();
     let origin = Origin {
-        peer: connection.peer,
+        nearest: connection.nearest(),
+        is_trusted: connection.is_trusted(general),
+        client: caller.client,
         tls: connection.entrance.listener.tls.is_some(),
         host: host
             .as_ref()

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::Admission;
+use crate::caller::Caller;
 use crate::registry::{Identity, PairEntry, Registry, RouteNames};
 use crate::route;
 use crate::settings::{self, Limits};
@@ -77,7 +78,7 @@ fn identity() -> Identity {
             route: "main".into(),
             upstream: "main".into(),
         }),
-        client: NOBODY.into(),
+        caller: Caller::peer(NOBODY.into()),
         upstream: NOBODY.into(),
         request: None,
     }
@@ -88,6 +89,7 @@ fn places() -> Places {
     let limits = Limits {
         pairs: 1,
         pairs_per_source: None,
+        handshake_rate: None,
         handshakes: NonZeroUsize::MIN,
         connections: NonZeroUsize::MIN,
         head_bytes: 65_536,

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub struct Dial {
     to: SocketAddr,
     /// A Unix socket instead.
     path: Option<PathBuf>,
+    from: Option<IpAddr>,
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
     tls: Option<Arc<ClientConfig>>,
@@ -42,6 +43,7 @@ impl Dial {
         Self {
             to: address,
             path: None,
+            from: None,
             receive_buffer: None,
             send_buffer: None,
             tls: None,
@@ -55,6 +57,15 @@ impl Dial {
         Self {
             path: Some(path.to_owned()),
             ..Self::to((Ipv4Addr::UNSPECIFIED, 0).into())
+        }
+    }
+
+    /// From this address of the machine: all that begin with 127 are.
+    #[must_use]
+    pub fn from(self, address: impl Into<IpAddr>) -> Self {
+        Self {
+            from: Some(address.into()),
+            ..self
         }
     }
 
@@ -152,6 +163,9 @@ impl Dial {
         }
         if let Some(bytes) = self.send_buffer {
             socket.set_send_buffer_size(bytes)?;
+        }
+        if let Some(from) = self.from {
+            socket.bind((from, 0).into())?;
         }
         let tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;

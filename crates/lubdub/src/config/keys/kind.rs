@@ -35,8 +35,10 @@ pub(crate) enum Kind {
     AddressOrOff,
     /// An upstream's URL.
     Url,
-    /// A host name or IP address, without a port.
-    Host,
+    /// A host name or IP address, without a port, or one behind `*.`.
+    HostPattern,
+    /// A host, perhaps with a port, or "keep".
+    HostOrKeep,
     /// Any number of host names.
     Hosts,
     /// The beginning of a path.
@@ -53,6 +55,10 @@ pub(crate) enum Kind {
     Group,
     /// Any number of networks.
     Networks,
+    /// Any number of origins of pages.
+    Origins,
+    /// Any number of networks, and "unix".
+    Trust,
 }
 
 // === impl Kind ===
@@ -68,8 +74,13 @@ impl Kind {
             Self::RateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff | Self::Mode | Self::Networks => false,
+            Self::HostPattern
+            | Self::HostOrKeep
+            | Self::Hosts
+            | Self::PathPrefix
+            | Self::UpstreamName => false,
+            Self::File | Self::SocketOrOff | Self::Mode => false,
+            Self::Networks | Self::Origins | Self::Trust => false,
             Self::Group => true,
         }
     }
@@ -96,7 +107,8 @@ impl Kind {
             Self::Address => "address and port, or unix socket",
             Self::AddressOrOff => "address and port, unix socket, or `\"off\"`",
             Self::Url => "URL",
-            Self::Host => "host",
+            Self::HostPattern => "host, or `*.` and a name",
+            Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
             Self::Hosts => "list of hosts",
             Self::PathPrefix => "path",
             Self::UpstreamName => "name of an upstream",
@@ -105,6 +117,8 @@ impl Kind {
             Self::Mode => "permissions, in octal digits",
             Self::Group => "name or number of a group",
             Self::Networks => "list of networks",
+            Self::Origins => "list of origins",
+            Self::Trust => "list of networks, may have `\"unix\"`",
         };
         words.to_owned()
     }

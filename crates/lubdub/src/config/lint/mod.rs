@@ -3,6 +3,7 @@
 //! A rule looks at a configuration that has no mistake. Each has a section of its name in
 //! docs/topics/checks.md, and is silent about the defaults.
 
+mod access;
 mod certificates;
 mod ends;
 mod heartbeat;
@@ -27,7 +28,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 17] = [
+static RULES: [Rule; 21] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -40,6 +41,10 @@ static RULES: [Rule; 17] = [
     rule("drain-short", ends::drain_short),
     rule("upstream-unused", process::upstream_unused),
     rule("limit-unreachable", process::limit_unreachable),
+    rule("strip-nothing", access::strip_nothing),
+    rule("origin-plain", access::origin_plain),
+    rule("allow-denied", access::allow_denied),
+    rule("list-empty", access::list_empty),
     rule("certificate-expiry", certificates::certificate_expiry),
     rule("certificate-unused", certificates::certificate_unused),
     rule("admin-open", process::admin_open),

@@ -18,18 +18,18 @@ pub(super) fn admin(
     let address = admin_address(raw, mistakes);
     let token = admin_token(raw, mistakes);
     let hosts = take(&raw.hosts, read::hosts, mistakes);
-    let access = unix::access(
+    let permissions = unix::permissions(
         &raw.mode,
         &raw.group,
         "admin.address",
         address.as_ref().and_then(Option::as_ref),
         mistakes,
     );
-    let (address, token, hosts, access) = (address?, token?, hosts?, access?);
+    let (address, token, hosts, permissions) = (address?, token?, hosts?, permissions?);
     Some(address.map(|address| AdminSettings {
         v6_only: addresses.v6_only(&address),
         address,
-        access,
+        permissions,
         token,
         hosts,
     }))
@@ -55,7 +55,7 @@ pub(super) fn handover(raw: &raw::Handover, mistakes: &mut Mistakes) -> Option<H
     let linger = take(&raw.linger, read::duration_or_off, mistakes);
     let place = socket.clone().flatten();
     let place = place.and_then(|path| Address::unix(&std::path::absolute(path).ok()?).ok());
-    let access = unix::access(
+    let permissions = unix::permissions(
         &raw.mode,
         &raw.group,
         "handover.socket",
@@ -63,7 +63,7 @@ pub(super) fn handover(raw: &raw::Handover, mistakes: &mut Mistakes) -> Option<H
         mistakes,
     );
     Some(HandoverSettings {
-        access: access?,
+        permissions: permissions?,
         socket: socket?,
         linger: linger?,
     })

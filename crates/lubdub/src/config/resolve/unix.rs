@@ -3,7 +3,7 @@
 use std::fs;
 
 use lubdub_proxy::Address;
-use lubdub_proxy::unix::Access;
+use lubdub_proxy::unix::Permissions;
 
 use super::super::error::{Mistakes, Wrong};
 use super::super::leaf::{Leaf, Scalar};
@@ -14,13 +14,13 @@ use super::optional;
 const GROUPS: &str = "/etc/group";
 
 /// What `mode` and `group` say of the socket at `address`, which is set by `key`; `None` if there is none there.
-pub(super) fn access(
+pub(super) fn permissions(
     mode: &Option<Leaf>,
     group: &Option<Leaf>,
     key: &str,
     address: Option<&Address>,
     mistakes: &mut Mistakes,
-) -> Option<Access> {
+) -> Option<Permissions> {
     if !matches!(address, Some(Address::Unix(_))) {
         for leaf in [mode, group].into_iter().flatten() {
             mistakes.wrong(leaf, format!("is for unix sockets only, and {key} is none"));
@@ -28,8 +28,8 @@ pub(super) fn access(
     }
     let mode = optional(mode, read::mode, mistakes);
     let group = optional(group, group_id, mistakes);
-    Some(Access {
-        mode: mode?.unwrap_or(Access::default().mode),
+    Some(Permissions {
+        mode: mode?.unwrap_or(Permissions::default().mode),
         group: group?,
     })
 }

@@ -120,7 +120,7 @@ fn welcome() -> Welcome {
 
 async fn give(stream: UnixStream, mut store: Old) -> Result<u64, HandoverError> {
     let link = Link::new(stream).unwrap();
-    let (mut predecessor, _, _) = Predecessor::greet(link, None).await?;
+    let (mut predecessor, _, _) = Predecessor::greet(link, Who::Other(None)).await?;
     predecessor.give_listeners(welcome(), &[]).await?;
     while predecessor.give_batch(&mut store).await? == Batch::Settled {}
     predecessor.end(End::default()).await?;

@@ -18,17 +18,20 @@ use crate::control::Control;
 use crate::drain::{DrainError, Selection};
 use crate::proxy::{Proxy, StartError};
 use crate::settings::{
-    Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, Settings, testing,
+    Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, ProxyProtocol, Settings,
+    Trust, testing,
 };
-use crate::unix::Access;
+use crate::unix::Permissions;
 
 fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
     let listener = |&(name, address): &(&str, SocketAddr)| Listener {
         name: name.into(),
         address: address.into(),
         v6_only: false,
-        access: Access::default(),
+        permissions: Permissions::default(),
         tls: None,
+        proxy_protocol: ProxyProtocol::Off,
+        trust: None,
     };
     let some = NonZeroUsize::new(64).unwrap();
     Settings {
@@ -38,14 +41,16 @@ fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
         limits: Limits {
             pairs: 64,
             pairs_per_source: None,
+            handshake_rate: None,
             handshakes: some,
             connections: some,
             head_bytes: 65_536,
         },
         forwarded: Forwarded {
-            style: ForwardedStyle::default(),
-            trust: Vec::new(),
+            style: ForwardedStyle::Off,
+            trust: Trust::default(),
             via: false,
+            request_id: false,
         },
         drain: testing::drain(),
         logging: Logging::default(),
