@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::handover::{Arrival, Arrived, Departed, Lingered, OfferedAdmin, Sockets};
+use lubdub_proxy::handover::{Arrival, Arrived, Departed, OfferedAdmin, Sockets};
 use lubdub_proxy::unix::SocketFile;
 use lubdub_proxy::{Address, Drained, Proxy};
 use tokio::sync::{oneshot, watch};
