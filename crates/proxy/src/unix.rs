@@ -174,9 +174,9 @@ impl Permissions {
         let Self { mode, group } = self;
         if let Some(group) = group {
             chown(path, None, Some(group)).map_err(|error| {
-                let may_not = match error.kind() {
-                    io::ErrorKind::PermissionDenied => ", of which lubdub's user is no member",
-                    _ => "",
+                let may_not = match error.kind() == io::ErrorKind::PermissionDenied {
+                    true => ", of which lubdub's user is no member",
+                    false => "",
                 };
                 because(
                     &error,

@@ -42,10 +42,9 @@ fn what_is_no_place_for_a_socket_is_named() {
             assert!(mistake.contains(wrong), "{mistake}");
         }
     }
-    let upstream = Lubdub::new("unix-upstream");
     let run = |url: &str| {
         let listen = ["check", "--listen", "127.0.0.1:1", "--upstream", url];
-        upstream.run(&listen).expect_mistakes()
+        Lubdub::new("unix-upstream").run(&listen).expect_mistakes()
     };
     assert!(run("unix:app.sock")[0].contains("must be a path from the root"));
     assert!(run("wss+unix:/run/app.sock")[0].contains("needs upstream.main.server_name"));

@@ -29,7 +29,7 @@ pub(super) fn permissions(
     let mode = optional(mode, read::mode, mistakes);
     let group = optional(group, group_id, mistakes);
     Some(Permissions {
-        mode: mode?.unwrap_or(Permissions::default().mode),
+        mode: mode?.unwrap_or_else(|| Permissions::default().mode),
         group: group?,
     })
 }

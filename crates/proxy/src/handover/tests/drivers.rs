@@ -11,7 +11,7 @@ use super::super::message::{
 };
 use super::super::predecessor::{Batch, Predecessor, Store};
 use super::super::successor::{Arrivals, Said, Successor};
-use super::super::{HandoverError, Stage};
+use super::super::{HandoverError, Stage, Who};
 
 /// More than two batches.
 const PAIRS: u32 = 300;

@@ -13,7 +13,7 @@ use tokio::runtime;
 
 use super::super::link::Link;
 use super::super::message::{self, FromPredecessor, FromSuccessor, Hello, OLDEST, VERSION};
-use super::super::{HandoverError, Offer};
+use super::super::{HandoverError, Offer, Who};
 use crate::control::Control;
 use crate::drain::{DrainError, Selection};
 use crate::proxy::{Proxy, StartError};
@@ -79,7 +79,7 @@ fn started() -> Proxy {
 fn offer(stream: UnixStream) -> Offer {
     Offer {
         stream,
-        successor: None,
+        successor: Who::Other(None),
         program: "0".to_owned(),
         admin: None,
     }
