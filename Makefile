@@ -9,7 +9,7 @@ ARGS ?= --config lubdub.example.toml
 FUZZ_SECONDS ?= 20
 # The rooms of tests that are played over Unix sockets as well.
 OVER_UNIX := $(addprefix --test ,transparency conformance abuse heartbeat ends plain handshake)
-FUZZ_TARGETS := header scanner_splits heartbeat_ops
+FUZZ_TARGETS := header scanner_splits heartbeat_ops proxy_v1 proxy_v2 forwarded
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \

@@ -14,6 +14,7 @@ SUITES = {
     "prometheus": "prometheus.suite",
     "plain_http": "plain_http.suite",
     "socketio": "socketio.suite",
+    "balancers": "balancers.suite",
     "clients": "clients.suite",
     "pages": "pages.suite",
     "autobahn": "autobahn_cases.suite",

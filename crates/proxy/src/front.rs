@@ -5,3 +5,4 @@ mod listener;
 pub(crate) mod listeners;
 pub(crate) mod listening;
 mod newcomer;
+mod proxy_header;

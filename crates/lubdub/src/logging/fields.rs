@@ -49,6 +49,10 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("client_bytes", "Relayed from the client."),
     number("client_frames", "Relayed from the client."),
+    number(
+        "client_held_ms",
+        "How long the client was not read, because it had used up the rate of its route; left out if there is none.",
+    ),
     number("client_pings", "Own pings that were written to the client."),
     number("client_pongs", "Own pings that the client answered."),
     number(
@@ -81,6 +85,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("duration_ms", "From the 101 to the end."),
     text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
+    text("file", "A file that the configuration names."),
     text("flag", "The flag."),
     number(
         "generation",
@@ -147,6 +152,10 @@ pub(crate) const FIELDS: &[Field] = &[
         "predecessor",
         "The process id of the one whose place this process takes.",
     ),
+    text(
+        "proxy_header",
+        "What a PROXY header has told beyond addresses: `authority`, `alpn`, `tls`, `cn` (of a verified certificate), `unique_id`; each with at most 128 bytes.",
+    ),
     text("reading", "`Paused` or `Resumed`."),
     text("reason", "Why, in words."),
     number(
@@ -159,10 +168,19 @@ pub(crate) const FIELDS: &[Field] = &[
         "The request's host and path, as far as `log.request` allows: at most 256 bytes, never the query.",
     ),
     text(
+        "request_id",
+        "What the request is called: `X-Request-Id` ([forwarded.request_id](config.md#forwarded)).",
+    ),
+    text(
         "revision",
         "The source revision that the program was built from.",
     ),
+    number(
+        "room",
+        "For how many pairs the limit of open files of a process has room.",
+    ),
     text("route", "The route's configured name."),
+    text("routes", "The names of routes, with commas between them."),
     number("rtt_us", "The round trip of this ping."),
     number(
         "saved",
@@ -191,12 +209,14 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("upstream_bytes", "As for the client."),
     number("upstream_frames", "As for the client."),
+    number("upstream_held_ms", "As for the client."),
     number("upstream_pings", "As for the client."),
     number("upstream_pongs", "As for the client."),
     number("upstream_rtt_max_us", "As for the client."),
     number("upstream_rtt_min_us", "As for the client."),
     number("upstream_rtt_us", "As for the client."),
     number("upstream_silent_ms", "As for the client."),
+    text("upstreams", "The same of upstreams."),
     text("version", "The version of the program."),
     text("warning", "Its name, for `lubdub explain`."),
     number("workers", "Worker threads."),

@@ -29,7 +29,6 @@ use crate::access::Denied;
 use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
-use crate::caller::Caller;
 use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
 use crate::leg::Leg;
@@ -107,27 +106,27 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
-    let caller = *handshake.asker.caller();
+    let client_ip = handshake.asker.caller().client_ip();
     // What costs nothing and keeps nothing goes first.
-    if let Err(denied) = route.access.admit(caller.client_ip()) {
+    if let Err(denied) = route.access.admit(client_ip) {
         return Err(handshake.deny(denied));
     }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    if let Err(refused) = shared.admission.ask(caller.client_ip()) {
+    if let Err(refused) = shared.admission.ask(client_ip) {
         return Err(handshake.refuse(refused.outcome()));
     }
     if let Err(denied) = route.access.admit_page(request.headers()) {
         return Err(handshake.deny(denied));
     }
-    let admitted = shared.admission.upgrade(route, caller.client_ip());
+    let admitted = shared.admission.upgrade(route, client_ip);
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
-    match ask(connection, route, &caller, request, &key).await {
+    match ask(connection, route, &handshake.asker, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
             let pair = match pair {
@@ -175,7 +174,7 @@ pub(super) async fn upgrade(
 async fn ask(
     connection: &Connection,
     route: &RouteState,
-    caller: &Caller,
+    asker: &Asker,
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
@@ -187,13 +186,15 @@ async fn ask(
         UPGRADE,
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
-    tell_origin(connection, &route.general, caller, &mut request);
+    tell_origin(connection, &route.general, asker, &mut request);
     address_to(&route.upstream.settings, request.headers_mut());
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
     let began = Instant::now();
-    let connected = route.upstream.connect(route.terms.connect).await?;
+    let header = connection.header_for(&route.upstream, asker.caller());
+    let connecting = (route.upstream).connect(route.terms.connect, header.as_deref());
+    let connected = connecting.await?;
     let took = began.elapsed();
     let metrics = route.metrics(&connection.entrance.listener.name);
     metrics.route.upstream_connect_duration.record(took);
@@ -284,11 +285,12 @@ impl Engaged {
         metrics.route.handshake_duration.record(took);
         let shared = &connection.shared;
         let identity = Identity {
-            listener: Arc::clone(&connection.entrance.listener.name),
-            names: Arc::clone(&route.names),
+            names: Arc::clone(route.names(&connection.entrance.listener.name)),
             caller: *handshake.asker.caller(),
             upstream: self.upstream,
             request: handshake.asker.told(),
+            request_id: handshake.asker.request_id().cloned(),
+            proxy_header: connection.told(),
         };
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lubdub_metrics::Outcome;
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
@@ -72,11 +73,16 @@ impl ConnectError {
 }
 
 impl Upstream {
-    /// Connects, TLS included, in `limit`. Who calls holds a place of [`Upstream::waiting`].
-    pub(crate) async fn connect(&self, limit: Duration) -> Result<Connected, ConnectError> {
+    /// Connects, TLS included, in `limit`. `header` goes in front of all. Who calls holds a place of
+    /// [`Upstream::waiting`].
+    pub(crate) async fn connect(
+        &self,
+        limit: Duration,
+        header: Option<&[u8]>,
+    ) -> Result<Connected, ConnectError> {
         within(limit, async {
             let permit = self.socket_place(limit).await?;
-            let (leg, address) = self.connect_any(limit).await?;
+            let (leg, address) = self.connect_any(limit, header).await?;
             Ok(Connected {
                 leg,
                 address,
@@ -105,7 +111,11 @@ impl Upstream {
         })
     }
 
-    async fn connect_any(&self, limit: Duration) -> Result<(Leg, Address), ConnectError> {
+    async fn connect_any(
+        &self,
+        limit: Duration,
+        header: Option<&[u8]>,
+    ) -> Result<(Leg, Address), ConnectError> {
         let until = Instant::now() + limit;
         let last = last_try(limit);
         let lookup = match &self.whereabouts {
@@ -113,7 +123,7 @@ impl Upstream {
             Whereabouts::Path(path) => {
                 let address = Address::Unix(Arc::clone(path));
                 self.refuse_own(&address, last).await?;
-                let leg = connect_one(&self.settings, &address, limit).await?;
+                let leg = connect_one(&self.settings, &address, header, limit).await?;
                 return Ok((leg, address));
             }
         };
@@ -121,7 +131,7 @@ impl Upstream {
         for &address in &*addresses {
             self.refuse_own(&address.into(), last).await?;
         }
-        connect_first(&self.settings, &addresses, until, limit).await
+        connect_first(&self.settings, &addresses, header, until, limit).await
     }
 
     async fn resolve(
@@ -159,6 +169,7 @@ impl Upstream {
 async fn connect_first(
     upstream: &settings::Upstream,
     addresses: &[SocketAddr],
+    header: Option<&[u8]>,
     until: Instant,
     limit: Duration,
 ) -> Result<(Leg, Address), ConnectError> {
@@ -166,7 +177,7 @@ async fn connect_first(
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        failure = match within(share, connect_one(upstream, &address.into(), share)).await {
+        failure = match within(share, connect_one(upstream, &address.into(), header, share)).await {
             Ok(Ok(leg)) => return Ok((leg, address.into())),
             Ok(Err(error)) => error,
             Err(_) => ConnectError::TimedOut(limit),
@@ -178,13 +189,18 @@ async fn connect_first(
 async fn connect_one(
     upstream: &settings::Upstream,
     address: &Address,
+    header: Option<&[u8]>,
     limit: Duration,
 ) -> Result<Leg, ConnectError> {
     let connected = match address {
         Address::Ip(address) => connect_when_possible(*address, limit).await,
         Address::Unix(path) => connect_to_path(path, limit).await,
     };
-    let socket = connected.map_err(|error| ConnectError::Connect(address.clone(), error))?;
+    let failed = |error| ConnectError::Connect(address.clone(), error);
+    let mut socket = connected.map_err(failed)?;
+    if let Some(header) = header {
+        socket.write_all(header).await.map_err(failed)?;
+    }
     let Some(config) = &upstream.tls else {
         return Ok(Leg::Plain(socket));
     };
@@ -260,7 +276,7 @@ mod tests {
     async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
         let upstream = &testing::route("main").upstream;
         let until = Instant::now() + LIMIT;
-        let connected = connect_first(upstream, addresses, until, LIMIT).await;
+        let connected = connect_first(upstream, addresses, None, until, LIMIT).await;
         connected.map(|(_, address)| address.ip().expect("an IP address"))
     }
 

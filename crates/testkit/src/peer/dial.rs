@@ -11,6 +11,7 @@ use std::task::Poll;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{Connect, TlsConnector};
@@ -31,6 +32,7 @@ pub struct Dial {
     send_buffer: Option<u32>,
     tls: Option<Arc<ClientConfig>>,
     name: &'static str,
+    preface: Vec<u8>,
 }
 
 /// A client in the middle of its TLS handshake: it was shown a certificate, and has not looked.
@@ -48,6 +50,7 @@ impl Dial {
             send_buffer: None,
             tls: None,
             name: certs::NAME,
+            preface: Vec::new(),
         }
     }
 
@@ -84,6 +87,15 @@ impl Dial {
     pub fn tls(self, config: Arc<ClientConfig>) -> Self {
         Self {
             tls: Some(config),
+            ..self
+        }
+    }
+
+    /// It sends these bytes in front of everything, TLS included.
+    #[must_use]
+    pub fn preface(self, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            preface: bytes.into(),
             ..self
         }
     }
@@ -167,8 +179,9 @@ impl Dial {
         if let Some(from) = self.from {
             socket.bind((from, 0).into())?;
         }
-        let tcp = socket.connect(self.to).await?;
+        let mut tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;
+        tcp.write_all(&self.preface).await?;
         Ok(tcp)
     }
 

@@ -4,6 +4,7 @@
 //! docs/topics/checks.md, and is silent about the defaults.
 
 mod access;
+mod callers;
 mod certificates;
 mod ends;
 mod heartbeat;
@@ -28,7 +29,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 21] = [
+static RULES: [Rule; 24] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -39,6 +40,9 @@ static RULES: [Rule; 21] = [
     rule("close-1014", ends::bad_gateway),
     rule("close-1000", ends::normal),
     rule("drain-short", ends::drain_short),
+    rule("trust-everybody", callers::trust_everybody),
+    rule("proxy-header-untrusted", callers::proxy_header_untrusted),
+    rule("pool-unused", callers::pool_unused),
     rule("upstream-unused", process::upstream_unused),
     rule("limit-unreachable", process::limit_unreachable),
     rule("strip-nothing", access::strip_nothing),

@@ -102,13 +102,12 @@ fn upstream(
             }
         },
     };
-    let proxy_protocol = proxy_protocol?;
     Some(Upstream {
         name: name.into(),
         site: url.site,
         tls,
         host_field: host_field?,
-        proxy_protocol,
+        proxy_protocol: proxy_protocol?,
         waiting: match waiting? {
             Some(waiting) => waiting.get(),
             None => WAITING.min(share(limits?.pairs, 4)),
@@ -117,7 +116,7 @@ fn upstream(
             Some(requests) => requests.get(),
             None => share(limits?.connections.get(), 2),
         },
-        pool: pool? && proxy_protocol.is_none(),
+        pool: pool?,
         pool_age: pool_age?,
         on_removed: on_removed?,
     })

@@ -2,9 +2,11 @@
 
 mod access;
 mod budgets;
+mod callers;
 mod changes;
 mod declaration;
 mod names;
+mod rates;
 mod warnings;
 
 use std::num::NonZeroU32;

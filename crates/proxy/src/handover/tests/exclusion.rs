@@ -18,8 +18,7 @@ use crate::control::Control;
 use crate::drain::{DrainError, Selection};
 use crate::proxy::{Proxy, StartError};
 use crate::settings::{
-    Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, ProxyProtocol, Settings,
-    Trust, testing,
+    Forwarded, FrontTimeouts, Limits, Listener, Logging, ProxyProtocol, Settings, testing,
 };
 use crate::unix::Permissions;
 
@@ -46,12 +45,7 @@ fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
             connections: some,
             head_bytes: 65_536,
         },
-        forwarded: Forwarded {
-            style: ForwardedStyle::Off,
-            trust: Trust::default(),
-            via: false,
-            request_id: false,
-        },
+        forwarded: Forwarded::default(),
         drain: testing::drain(),
         logging: Logging::default(),
         workers: NonZeroUsize::MIN,
