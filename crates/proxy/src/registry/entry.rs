@@ -293,6 +293,13 @@ impl PairEntry {
     }
 }
 
+fn held_bit(side: Side) -> u8 {
+    match side {
+        Side::Client => 1,
+        Side::Upstream => 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
