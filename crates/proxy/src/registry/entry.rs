@@ -315,10 +315,3 @@ mod tests {
         );
     }
 }
-
-fn held_bit(side: Side) -> u8 {
-    match side {
-        Side::Client => 1,
-        Side::Upstream => 2,
-    }
-}
