@@ -4,6 +4,7 @@ use lubdub_testkit::http::{ACCEPT, Request};
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::way;
 use tokio::time::Instant;
 
 /// An upgrade fails with this status and outcome; lubdub says so and ends the connection.
@@ -84,7 +85,12 @@ async fn an_upstream_that_does_not_connect_in_time() {
     while let Ok(connected) =
         tokio::time::timeout(ms(100), Dial::to(upstreams.address()).open()).await
     {
-        waiting.push(connected.expect("a place in the queue"));
+        match connected {
+            Ok(connected) => waiting.push(connected),
+            // A Unix socket says that its queue is full.
+            Err(_) if way::is_unix() => break,
+            Err(error) => panic!("no place in the queue: {error}"),
+        }
     }
     let proxy = ProxyBox::new()
         .terms(|terms| terms.connect = ms(200))

@@ -5,6 +5,7 @@
 //! the [`Arc`]s that it started with as its snapshot.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use lubdub_keepalive::{PerSide, Policy, Side};
 use lubdub_wire::CloseCode;
 
 use crate::address::Address;
+use crate::unix::Permissions;
 
 pub use lubdub_wire::ProxyVersion;
 
@@ -50,6 +52,8 @@ pub struct Listener {
     pub address: Address,
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
+    /// Who may connect, where it is a Unix socket.
+    pub permissions: Permissions,
     /// TLS toward clients, if this listener speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Whether connections begin with a PROXY header.
@@ -75,10 +79,8 @@ pub enum ProxyProtocol {
 pub struct Upstream {
     /// Its configured name.
     pub name: Arc<str>,
-    /// Host name or IP literal, without brackets; resolved at every connect.
-    pub host: Arc<str>,
-    /// TCP port.
-    pub port: u16,
+    /// Where it is.
+    pub site: Site,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The Host field that it gets; `None` for the client's.
@@ -99,6 +101,20 @@ pub struct Upstream {
     pub on_removed: OnRemoved,
 }
 
+/// Where a backend is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Site {
+    /// At a name, or at an IP address.
+    Named {
+        /// Host name or IP literal, without brackets; resolved at every connect.
+        host: Arc<str>,
+        /// TCP port.
+        port: u16,
+    },
+    /// At a Unix socket.
+    Unix(Arc<Path>),
+}
+
 /// What becomes of the pairs of a route or an upstream when a reload removes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnRemoved {
@@ -110,13 +126,14 @@ pub enum OnRemoved {
 }
 
 impl Upstream {
-    /// `host:port`, with an IPv6 address in brackets.
+    /// What its own `Host` is: `host:port`, with an IPv6 address in brackets. A Unix socket has no name, and is on
+    /// this machine.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match &self.site {
+            Site::Named { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Site::Named { host, port } => format!("{host}:{port}"),
+            Site::Unix(_) => "localhost".to_owned(),
         }
     }
 
@@ -128,10 +145,7 @@ impl Upstream {
             (Some(tls), Some(other)) => Arc::ptr_eq(tls, other),
             _ => false,
         };
-        self.host == other.host
-            && self.port == other.port
-            && self.proxy_protocol == other.proxy_protocol
-            && has_same_tls
+        self.site == other.site && self.proxy_protocol == other.proxy_protocol && has_same_tls
     }
 }
 
@@ -456,8 +470,10 @@ pub(crate) mod testing {
             access: Access::default(),
             upstream: Arc::new(Upstream {
                 name: "upstream".into(),
-                host: "127.0.0.1".into(),
-                port: 9,
+                site: Site::Named {
+                    host: "127.0.0.1".into(),
+                    port: 9,
+                },
                 tls: None,
                 host_field: None,
                 proxy_protocol: None,

@@ -17,11 +17,11 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::PATIENCE;
 use crate::http::{Head, Request};
 use crate::memory::{Resident, resident_of};
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
+use crate::{PATIENCE, way};
 
 /// A running lubdub.
 #[derive(Debug)]
@@ -29,7 +29,10 @@ pub struct Binary {
     child: Child,
     pid: Pid,
     log: Log,
-    address: SocketAddr,
+    /// `None` for a Unix socket of the test's own.
+    address: Option<SocketAddr>,
+    /// What its Unix socket stands for.
+    port: Option<way::Port>,
     admin: SocketAddr,
 }
 
@@ -50,7 +53,7 @@ impl Binary {
     /// # Panics
     /// If it is not built, or does not start.
     pub async fn start(upstream: &Upstream, settings: &[&str]) -> Self {
-        let url = format!("upstream.main.url=ws://{}", upstream.address());
+        let url = format!("upstream.main.url={}", way::url(upstream.address()));
         Self::start_with(&[&[url.as_str()], settings].concat()).await
     }
 
@@ -119,13 +122,23 @@ impl Binary {
     }
 
     async fn launch(mut command: Command, settings: &[&str]) -> Self {
+        let port = way::is_unix().then(|| way::Port::hold().expect("loopback has a free port"));
+        let listen = match &port {
+            Some(port) => format!("unix:{}", way::path(port.address).display()),
+            None => "127.0.0.1:0".to_owned(),
+        };
         command
-            .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--listen", &listen, "--log-format", "json"])
             .args(["--set", "admin.address=127.0.0.1:0"]);
         for setting in settings {
             command.args(["--set", setting]);
         }
-        Self::run(command).await
+        let mut this = Self::run(command).await;
+        if let Some(port) = port {
+            this.address = Some(port.address);
+            this.port = Some(port);
+        }
+        this
     }
 
     /// Starts it as this file says. The file may change, and lubdub be told to read it again.
@@ -164,7 +177,8 @@ impl Binary {
             child,
             pid: id.expect("a process that runs has an id"),
             address: address(&listening),
-            admin: address(&admin),
+            port: None,
+            admin: address(&admin).expect("an address"),
             log,
         }
     }
@@ -178,13 +192,13 @@ impl Binary {
     /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("it listens at an IP address")
     }
 
     /// A client for it.
     #[must_use]
     pub fn dial(&self) -> Dial {
-        Dial::to(self.address)
+        Dial::to(self.address())
     }
 
     /// Waits for a line with this message, and returns the first.
@@ -390,11 +404,8 @@ pub fn path() -> PathBuf {
     path
 }
 
-fn address(line: &Value) -> SocketAddr {
-    let address = line["address"]
-        .as_str()
-        .and_then(|address| address.parse().ok());
-    address.unwrap_or_else(|| panic!("no address in {line}"))
+fn address(line: &Value) -> Option<SocketAddr> {
+    line["address"].as_str()?.parse().ok()
 }
 
 // === impl Log ===

@@ -19,6 +19,7 @@ pub mod proxy;
 pub mod rig;
 pub mod scrape;
 pub mod tap;
+pub mod way;
 
 use std::fmt::Display;
 use std::time::Duration;

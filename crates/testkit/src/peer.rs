@@ -12,7 +12,7 @@ mod mouth;
 mod upstream;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -66,7 +66,9 @@ impl Peer {
             Either::Left(tcp) => tcp,
             Either::Right(tls) => tls.get_ref().0,
         };
-        let address = tcp.local_addr().expect("a connected socket has an address");
+        // A Unix socket has none.
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let address = tcp.local_addr().unwrap_or(nobody);
         let socket = SockRef::from(tcp)
             .try_clone()
             .expect("a descriptor can be duplicated");

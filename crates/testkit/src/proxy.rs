@@ -14,11 +14,12 @@ use lubdub_proxy::settings::{
     Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
     Upstream as UpstreamSettings,
 };
+use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
-use crate::{certs, eventually};
+use crate::{certs, eventually, way};
 
 /// What is configured, before the proxy starts.
 #[derive(Debug, Clone)]
@@ -73,6 +74,8 @@ pub struct RunningProxy {
     proxy: Proxy,
     metrics: Arc<Metrics>,
     address: SocketAddr,
+    /// What its Unix socket stands for.
+    _port: Option<way::Port>,
 }
 
 // === impl ProxyBox ===
@@ -195,14 +198,23 @@ impl ProxyBox {
             let lent = sockets.lend(Some("main"), socket.into());
             lent.expect("it listens");
         }
-        let proxy = Proxy::start_with(self.settings(upstream), &metrics, sockets)
+        let port = (way::is_unix() && self.socket.is_none() && self.listen.port() == 0)
+            .then(|| way::Port::hold().expect("loopback has a free port"));
+        let mut settings = self.settings(upstream);
+        if let Some(port) = &port {
+            settings.listeners[0].address = Address::Unix(way::path(port.address).into());
+        }
+        let proxy = Proxy::start_with(settings, &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
         let addresses = proxy.addresses();
-        let [(_, Address::Ip(address))] = addresses[..] else {
-            unreachable!("there is one listener, with an IP address");
+        let address = match (&addresses[..], &port) {
+            (_, Some(port)) => port.address,
+            ([(_, Address::Ip(address))], None) => *address,
+            _ => unreachable!("there is one listener"),
         };
         RunningProxy {
             address,
+            _port: port,
             proxy,
             metrics,
         }
@@ -217,8 +229,7 @@ impl ProxyBox {
         };
         let upstream = UpstreamSettings {
             name: "main".into(),
-            host: host.into(),
-            port: upstream.port(),
+            site: way::site(upstream, host),
             tls: self.upstream_tls,
             host_field: (self.host_field).map(|host| host.parse().expect("a test's host is one")),
             proxy_protocol: self.proxy_out,
@@ -232,6 +243,7 @@ impl ProxyBox {
             listeners: vec![Listener {
                 name: "main".into(),
                 address: self.listen.into(),
+                permissions: Permissions::default(),
                 v6_only: false,
                 tls: self.listener_tls,
                 proxy_protocol: self.proxy_protocol,

@@ -140,7 +140,7 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
         Left::Nothing => return running.end(&mut ending, &mut upgrades).await,
     }
     if let Some(path) = &handover.socket {
-        match Socket::bind(path, others) {
+        match Socket::bind(path, handover.permissions, others) {
             Ok(socket) => upgrades.listen_at(socket),
             // There are pairs already, which are worth more.
             Err(error) if others == Others::Replaced => {

@@ -44,6 +44,7 @@ use std::time::Duration;
 
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::Settings;
+use lubdub_proxy::unix::Permissions;
 use tracing::Level;
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
 pub(crate) use renewal::{Rearranged, Rewritten};
 pub(crate) use token::Token;
-pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
+pub(crate) use url::{Security, UpstreamUrl, is_unix, parse as parse_url};
 pub(crate) use warning::{Warning, Warnings};
 
 use content::Contents;
@@ -101,6 +102,8 @@ pub(crate) struct AdminSettings {
     pub address: Address,
     /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
     pub v6_only: bool,
+    /// Who may connect, where it is a Unix socket.
+    pub permissions: Permissions,
     /// What opens it to others than loopback.
     pub token: Option<Token>,
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.
@@ -112,6 +115,8 @@ pub(crate) struct AdminSettings {
 pub(crate) struct HandoverSettings {
     /// Where one from outside connects, if it can.
     pub socket: Option<PathBuf>,
+    /// Who can.
+    pub permissions: Permissions,
     /// How long this one keeps what cannot be moved; `None`: to its end.
     pub linger: Option<Duration>,
 }

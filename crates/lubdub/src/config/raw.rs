@@ -64,6 +64,8 @@ table!(
     /// `listen.NAME`
     Listen {
         address: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
         proxy_protocol: Option<Leaf>,
         trust: Option<Leaf>,
         tls: Option<Tls>,
@@ -212,7 +214,13 @@ table!(
 
 table!(
     /// `admin`
-    Admin { address: Option<Leaf>, token_file: Option<Leaf>, hosts: Option<Leaf> }
+    Admin {
+        address: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
+        token_file: Option<Leaf>,
+        hosts: Option<Leaf>,
+    }
 );
 
 table!(
@@ -227,7 +235,12 @@ table!(
 
 table!(
     /// `handover`
-    Handover { socket: Option<Leaf>, linger: Option<Leaf> }
+    Handover {
+        socket: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
+        linger: Option<Leaf>,
+    }
 );
 
 table!(

@@ -160,6 +160,11 @@ pub(crate) const EVENTS: &[Event] = &[
         &["address"],
         "It is closed.",
     ),
+    warn(
+        "who may connect could not be changed",
+        &["listener", "address", "error"],
+        "A reload has another `mode` or `group` for the Unix socket of a listener that stays, and the operating system does not let lubdub. All else of the reload is in effect.",
+    ),
     info(
         "lubdub starts",
         &["version", "revision"],

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
-use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,14 +31,15 @@ use crate::patience::within;
 use crate::refusals::Refused;
 use crate::settings::{FrontTimeouts, ProxyProtocol};
 use crate::shared::Shared;
-use crate::socket::{Goodbye, Presence, Socket};
+use crate::socket::{Goodbye, Kind, Presence, Socket};
 use crate::worker::{Load, Worker};
 
 /// A connection that was just accepted.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     /// Non-blocking, and prepared as the listener is.
-    pub(crate) tcp: TcpStream,
+    pub(crate) socket: OwnedFd,
+    pub(crate) kind: Kind,
     pub(crate) peer: Peer,
     /// `None` for one that was taken out of the accept queue of a listener that closes.
     pub(crate) slot: Option<Permit>,
@@ -88,7 +89,8 @@ pub(crate) async fn serve(
     load: Load,
 ) {
     let Newcomer {
-        tcp,
+        socket,
+        kind,
         peer,
         slot,
         place,
@@ -97,7 +99,7 @@ pub(crate) async fn serve(
     let connection = Arc::new(connection);
     // Its waits are those of its moment, however long it stays.
     let general = Arc::clone(&connection.shared.generation.load().general);
-    match open(&connection, &general, tcp).await {
+    match open(&connection, &general, socket, kind).await {
         Ok((leg, presence)) => serve_http(connection, &general, leg, presence).await,
         Err(unserved) => {
             match &unserved {
@@ -129,10 +131,11 @@ pub(crate) async fn serve(
 async fn open(
     connection: &Connection,
     general: &General,
-    tcp: TcpStream,
+    socket: OwnedFd,
+    kind: Kind,
 ) -> Result<(Leg, Presence), Unserved> {
     let timeouts = &general.timeouts;
-    let (mut socket, presence) = Socket::shared(tokio::net::TcpStream::from_std(tcp)?);
+    let (mut socket, presence) = Socket::accepted(socket, kind)?;
     if let Some(address) = socket.local_address() {
         connection.set_reached(address);
     }

@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -18,12 +19,14 @@ use tokio_util::either::Either;
 
 use super::{Peer, Role};
 use crate::http::Request;
-use crate::{PATIENCE, certs, eventually};
+use crate::{PATIENCE, certs, eventually, way};
 
 /// A client that is about to connect.
 #[derive(Debug, Clone)]
 pub struct Dial {
     to: SocketAddr,
+    /// A Unix socket instead.
+    path: Option<PathBuf>,
     from: Option<IpAddr>,
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
@@ -41,12 +44,22 @@ impl Dial {
     pub fn to(address: SocketAddr) -> Self {
         Self {
             to: address,
+            path: None,
             from: None,
             receive_buffer: None,
             send_buffer: None,
             tls: None,
             name: certs::NAME,
             preface: Vec::new(),
+        }
+    }
+
+    /// To this Unix socket.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            ..Self::to((Ipv4Addr::UNSPECIFIED, 0).into())
         }
     }
 
@@ -147,6 +160,12 @@ impl Dial {
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
+        let path = self.path.clone().or_else(|| way::of(self.to));
+        if let Some(connected) = path.map(|path| way::connect(&path, self.send_buffer)) {
+            // It takes no time: who connects on and on would let nobody else run.
+            tokio::task::yield_now().await;
+            return connected;
+        }
         let socket = match self.to {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),

@@ -23,7 +23,6 @@ use lubdub_proxy::tls;
 use rustls_pki_types::ServerName;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::super::answer;
@@ -52,18 +51,13 @@ pub(super) fn tls(probe: &Probe) -> anyhow::Result<Option<TlsConnector>> {
 
 /// Connects and shakes hands. What goes wrong is told with the step that it went wrong in.
 pub(super) async fn connect(probe: &Probe, tls: Option<TlsConnector>) -> anyhow::Result<Connected> {
-    let server = &probe.target.server;
-    let stream = within(probe.timeout, async {
-        Ok(TcpStream::connect((server.host.as_str(), server.port)).await?)
-    })
-    .await
-    .context("cannot connect")?;
-    // Or a ping could wait for the acknowledgement of the one before.
-    stream.set_nodelay(true)?;
+    let stream = within(probe.timeout, async { Ok(probe.target.connect().await?) })
+        .await
+        .context("cannot connect")?;
     let Some(connector) = tls else {
         return upgrade(stream, probe).await;
     };
-    let name = ServerName::try_from(server.host.clone())?;
+    let name = ServerName::try_from(probe.target.certificate_name()?.to_owned())?;
     let stream = within(probe.timeout, async {
         let stream = connector.connect(name, stream).await;
         stream.map_err(|error| trust::explain(error, probe))

@@ -38,7 +38,7 @@ pub(super) fn explain(error: io::Error, probe: &Probe) -> anyhow::Error {
 // The enum is open, and all but the common cases are left to the library.
 #[allow(clippy::wildcard_enum_match_arm)]
 fn certificate(wrong: &CertificateError, probe: &Probe) -> Option<String> {
-    let host = &probe.target.server.host;
+    let host = probe.target.certificate_name().unwrap_or_default();
     let file = probe.ca.as_ref().map(|path| path.display());
     let words = match wrong {
         CertificateError::ExpiredContext { time, not_after } => {

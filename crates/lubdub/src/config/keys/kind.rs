@@ -31,9 +31,9 @@ pub(crate) enum Kind {
     CloseCode,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// An IP address and a port.
+    /// An IP address and a port, or a unix socket.
     Address,
-    /// An IP address and a port, or "off".
+    /// An IP address and a port, a unix socket, or "off".
     AddressOrOff,
     /// An upstream's URL.
     Url,
@@ -51,6 +51,10 @@ pub(crate) enum Kind {
     File,
     /// Where a unix socket is to be, or "off".
     SocketOrOff,
+    /// Permissions of a file.
+    Mode,
+    /// A group of this machine.
+    Group,
     /// Any number of networks.
     Networks,
     /// Any number of origins of pages.
@@ -77,8 +81,9 @@ impl Kind {
             | Self::Hosts
             | Self::PathPrefix
             | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff => false,
+            Self::File | Self::SocketOrOff | Self::Mode => false,
             Self::Networks | Self::Origins | Self::Trust => false,
+            Self::Group => true,
         }
     }
 
@@ -102,8 +107,8 @@ impl Kind {
                 let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
                 return words.join(", ");
             }
-            Self::Address => "address and port",
-            Self::AddressOrOff => "address and port, or `\"off\"`",
+            Self::Address => "address and port, or unix socket",
+            Self::AddressOrOff => "address and port, unix socket, or `\"off\"`",
             Self::Url => "URL",
             Self::HostPattern => "host, or `*.` and a name",
             Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
@@ -112,6 +117,8 @@ impl Kind {
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
+            Self::Mode => "permissions, in octal digits",
+            Self::Group => "name or number of a group",
             Self::Networks => "list of networks",
             Self::Origins => "list of origins",
             Self::Trust => "list of networks, may have `\"unix\"`",

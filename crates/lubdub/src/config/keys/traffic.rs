@@ -19,12 +19,27 @@ pub(super) static LISTEN: Section = Section {
             "address",
             Kind::Address,
             Preset::Required(Literal::Text("0.0.0.0:8080")),
-            "an IP address and a port; [::] takes IPv6 and IPv4",
+            "an IP address and a port, or \"unix:/run/lubdub/in.sock\"",
         )
         .more(
-            "`[::]` takes IPv6 only where another listener, or the admin's, has `0.0.0.0` with the same \
-             port. Other addresses that overlap are refused. Port 0 lets the kernel choose one.",
+            "`[::]` takes IPv6 and IPv4; IPv6 only where another listener, or the admin's, has `0.0.0.0` \
+             with the same port. Other addresses that overlap are refused. Port 0 lets the kernel choose one. \
+             Of a unix socket, see [unix sockets](../topics/unix.md).",
         ),
+        Key::new(
+            "mode",
+            Kind::Mode,
+            Preset::Optional(Literal::Text("0660")),
+            "of a unix socket: who may connect; \"0600\" if not set",
+        )
+        .more("The permissions of its file, in octal digits: who may write to it may connect."),
+        Key::new(
+            "group",
+            Kind::Group,
+            Preset::Optional(Literal::Text("www-data")),
+            "of a unix socket: the group that it belongs to",
+        )
+        .more("Its name or number. lubdub's user has to be a member of it, unless it is root. One that only a directory service knows has to be said by its number."),
         Key::new(
             "proxy_protocol",
             Kind::Choice(ProxyProtocol::WORDS),
@@ -109,11 +124,12 @@ pub(super) static UPSTREAM: Section = Section {
             "url",
             Kind::Url,
             Preset::Required(Literal::Text("ws://127.0.0.1:9000")),
-            "ws, wss, http or https, a host and perhaps a port",
+            "ws, wss, http or https, a host and perhaps a port; or \"unix:/path\"",
         )
         .more(
             "A request keeps its own path and query. `ws` and `http` are the same, and so are \
-             `wss` and `https`. Host names are resolved at every connect. An upstream that is a \
+             `wss` and `https`. Host names are resolved at every connect. `unix:/run/app.sock` is a \
+             unix socket, and `wss+unix:/run/app.sock` one that speaks TLS. An upstream that is a \
              listener of this very lubdub, or the admin's, is refused.",
         ),
         Key::new(

@@ -104,6 +104,25 @@ pub(crate) fn count_or_auto(value: &Scalar) -> Read<Option<NonZeroUsize>> {
     or_word(value, "auto", count)
 }
 
+/// Permissions of a file, as chmod(1) takes them in octal digits.
+pub(crate) fn mode(value: &Scalar) -> Read<u32> {
+    let digits = match value {
+        Scalar::Text(text) if matches!(text.len(), 3 | 4) => text.as_str(),
+        Scalar::Text(_)
+        | Scalar::Bool(_)
+        | Scalar::Integer(_)
+        | Scalar::Float(_)
+        | Scalar::List(_) => "",
+    };
+    let is_octal = digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    u32::from_str_radix(digits, 8)
+        .ok()
+        .filter(|mode| is_octal && *mode <= 0o777)
+        .ok_or_else(|| {
+            Wrong::new("must be permissions in octal digits, in quotes, such as \"0660\"")
+        })
+}
+
 /// How many a second, or "off".
 pub(crate) fn rate_or_off(value: &Scalar) -> Read<Option<NonZeroU32>> {
     or_off(value, |value| match value {

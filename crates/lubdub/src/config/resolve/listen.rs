@@ -14,7 +14,7 @@ use super::super::raw::{self, Raw};
 use super::super::tree::Table;
 use super::super::{pem, read};
 use super::address::Addresses;
-use super::{load, optional, require, set, take};
+use super::{load, optional, require, set, take, unix};
 
 /// All listeners, at least one, and their certificates.
 pub(super) fn resolve(
@@ -61,6 +61,13 @@ fn listener(
         Some(tls) => server_config(tree, name, tls, certificates, mistakes).map(Some),
         None => Some(None),
     };
+    let permissions = unix::permissions(
+        &raw.mode,
+        &raw.group,
+        &format!("listen.{name}.address"),
+        address.as_ref(),
+        mistakes,
+    );
     let proxy_protocol = take(&raw.proxy_protocol, read::choice, mistakes);
     let trust = optional(&raw.trust, read::trust, mistakes);
     let address = address?;
@@ -68,6 +75,7 @@ fn listener(
         name: name.into(),
         v6_only: addresses.v6_only(&address),
         address,
+        permissions: permissions?,
         tls: tls?,
         proxy_protocol: proxy_protocol?,
         trust: trust?,

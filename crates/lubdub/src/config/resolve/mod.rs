@@ -8,6 +8,7 @@ mod process;
 mod rates;
 mod route;
 mod terms;
+mod unix;
 mod upstream;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lubdub_proxy::Address;
-use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
+use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings, Site};
 
 use super::certificate::CertificateSettings;
 use super::error::{Mistakes, Wrong};
@@ -96,7 +97,10 @@ fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
     let urls = raw.upstream.values().filter_map(|set| set.url.as_ref());
     let names: BTreeSet<_> = urls
         .filter_map(|leaf| url::parse(read::text(&leaf.value).ok()?).ok())
-        .map(|url| url.host)
+        .filter_map(|url| match url.site {
+            Site::Named { host, .. } => Some(host),
+            Site::Unix(_) => None,
+        })
         .filter(|host| host.parse::<IpAddr>().is_err())
         .collect();
     Household {

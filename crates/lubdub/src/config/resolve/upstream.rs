@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lubdub_proxy::settings::{Limits, ProxyVersion, Upstream};
+use lubdub_proxy::settings::{Limits, ProxyVersion, Site, Upstream};
 use lubdub_proxy::tls;
 use rustls::ClientConfig;
 
@@ -82,6 +82,15 @@ fn upstream(
             return None;
         }
         (Security::Plain, ..) => None,
+        (Security::Tls, ..) if matches!(url.site, Site::Unix(_)) => {
+            if let Some(leaf) = &raw.url {
+                let wrong = format!(
+                    "needs {key}.server_name: a path is no name that a certificate can be checked against"
+                );
+                mistakes.wrong(leaf, wrong);
+            }
+            return None;
+        }
         (Security::Tls, ca, leaf) => match client_config(ca, configs) {
             Ok(config) => Some(config),
             Err(Wrong(wrong)) => {
@@ -95,8 +104,7 @@ fn upstream(
     };
     Some(Upstream {
         name: name.into(),
-        host: url.host.into(),
-        port: url.port,
+        site: url.site,
         tls,
         host_field: host_field?,
         proxy_protocol: proxy_protocol?,
