@@ -42,7 +42,7 @@ async fn open(proxy: ProxyBox, legs: Legs) -> Rig {
         upstream = upstream.tls(certs.accepting());
     }
     let proxy = proxy.with(|proxy| {
-        proxy.listener_tls = legs.client.then(|| certs.accepting());
+        proxy.listener_tls = legs.client.then(|| certs.listening());
         proxy.upstream_tls = legs.upstream.then(|| certs.connecting());
     });
     let dial = |dial: Dial| {
@@ -148,7 +148,7 @@ async fn the_upstream_is_told_that_the_client_came_over_tls() {
     let certs = Certs::generate();
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.listener_tls = Some(certs.accepting()))
+        .with(|proxy| proxy.listener_tls = Some(certs.listening()))
         .start(&upstreams);
     let mut client = proxy.dial().tls(certs.connecting()).connect().await;
     client.ask(&Request::upgrade("/")).await;
@@ -162,7 +162,7 @@ async fn a_tls_handshake_is_waited_for_only_so_long() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
         .with(|proxy| {
-            proxy.listener_tls = Some(certs.accepting());
+            proxy.listener_tls = Some(certs.listening());
             proxy.timeouts.tls = ms(200);
         })
         .start(&upstreams);
@@ -180,7 +180,7 @@ async fn a_plain_client_of_a_tls_listener_is_refused() {
     let certs = Certs::generate();
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.listener_tls = Some(certs.accepting()))
+        .with(|proxy| proxy.listener_tls = Some(certs.listening()))
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;

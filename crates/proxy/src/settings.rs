@@ -13,6 +13,8 @@ use ipnet::IpNet;
 use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
 
+use crate::tls::ServerTls;
+
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -44,7 +46,7 @@ pub struct Listener {
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
     /// TLS toward clients, if this listener speaks it.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
 }
 
 /// A backend.

@@ -15,6 +15,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustls::HandshakeKind;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -37,6 +38,8 @@ pub struct Peer {
     /// A second handle on the socket, for its options.
     socket: socket2::Socket,
     address: SocketAddr,
+    /// Over TLS: whether it went on with a session from before.
+    has_resumed: Option<bool>,
 }
 
 /// Which end it is.
@@ -70,6 +73,16 @@ impl Peer {
         let socket = SockRef::from(tcp)
             .try_clone()
             .expect("a descriptor can be duplicated");
+        let has_resumed = match &stream {
+            Either::Left(_) => None,
+            Either::Right(tls) => {
+                let kind = match tls {
+                    TlsStream::Client(tls) => tls.get_ref().1.handshake_kind(),
+                    TlsStream::Server(tls) => tls.get_ref().1.handshake_kind(),
+                };
+                kind.map(|kind| kind == HandshakeKind::Resumed)
+            }
+        };
         let (reading, writing) = tokio::io::split(stream);
         Self {
             role,
@@ -78,6 +91,7 @@ impl Peer {
             answering: Answering::No,
             socket,
             address,
+            has_resumed,
         }
     }
 
@@ -204,6 +218,12 @@ impl Peer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Over TLS: whether it went on with a session from before.
+    #[must_use]
+    pub fn has_resumed(&self) -> Option<bool> {
+        self.has_resumed
     }
 
     /// Every byte that it has read since the handshake.

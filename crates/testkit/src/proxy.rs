@@ -13,6 +13,7 @@ use lubdub_proxy::settings::{
     Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
     Settings, Terms, Upstream as UpstreamSettings,
 };
+use lubdub_proxy::tls::ServerTls;
 use lubdub_proxy::{Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Upstream};
@@ -41,7 +42,7 @@ pub struct ProxyBox {
     /// Pairs at a time on the route.
     pub route_pairs: Option<usize>,
     /// TLS toward clients.
-    pub listener_tls: Option<Arc<rustls::ServerConfig>>,
+    pub listener_tls: Option<Arc<ServerTls>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
     /// Upgrades and connects that wait for the upstream at a time.

@@ -101,13 +101,26 @@ impl CertificateFiles {
     }
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a file of certificates or keys.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    read_up_to(path, MOST)
+}
+
+/// Reads a file that has no more than `most` bytes.
+pub(super) fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(path)?.take(MOST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MOST {
-        return Err(io::Error::other("it has more than 1 MiB"));
+    File::open(path)?.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        let most = most >> 20;
+        return Err(io::Error::other(format!("it has more than {most} MiB")));
     }
     Ok(text)
+}
+
+impl Digest {
+    pub(super) fn of(hasher: &DefaultHasher) -> Self {
+        Self(hasher.finish())
+    }
 }
 
 // === impl Contents ===
@@ -122,7 +135,7 @@ impl Contents<'_> {
                 Err(error) => error.to_string().hash(&mut hasher),
             }
         }
-        Digest(hasher.finish())
+        Digest::of(&hasher)
     }
 
     /// The certificate with its key.
@@ -156,6 +169,7 @@ impl Contents<'_> {
             Unusable::Rustls(rustls::Error::InvalidCertificate(error)) => {
                 (Part::Cert, pem::unusable(&error))
             }
+            Unusable::WeakKey(_) => (Part::Key, Wrong(format!("cannot be used: {error}"))),
             Unusable::Rustls(error) => (Part::Key, Wrong(format!("cannot be used: {error}"))),
             Unusable::Empty | Unusable::Malformed(_) => {
                 (Part::Cert, Wrong(format!("cannot be used: {error}")))
@@ -165,6 +179,6 @@ impl Contents<'_> {
     }
 }
 
-fn text(contents: &io::Result<Vec<u8>>) -> Result<&[u8], Wrong> {
+pub(super) fn text(contents: &io::Result<Vec<u8>>) -> Result<&[u8], Wrong> {
     contents.as_deref().map_err(pem::unreadable)
 }

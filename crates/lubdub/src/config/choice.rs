@@ -5,7 +5,7 @@ use lubdub_keepalive::{Enforce, Evidence, Mode};
 use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, RequestDetail};
 use tracing::Level;
 
-use super::LogFormat;
+use super::{ClientAuth, LogFormat};
 
 /// A type whose values have words.
 pub(crate) trait Choice: Copy + 'static {
@@ -56,6 +56,12 @@ choice!(ForwardedStyle {
 choice!(OnRemoved {
     "keep" => Self::Keep,
     "drain" => Self::Drain,
+});
+
+choice!(ClientAuth {
+    "off" => Self::Off,
+    "optional" => Self::Optional,
+    "required" => Self::Required,
 });
 
 choice!(RequestDetail {

@@ -8,6 +8,7 @@
 mod certificate;
 mod change;
 mod choice;
+mod clients;
 mod duration;
 mod error;
 mod explanation;
@@ -45,6 +46,9 @@ use tracing::Level;
 #[cfg(test)]
 pub(crate) use certificate::CertificateFiles;
 pub(crate) use certificate::{CertificateSettings, Digest};
+#[cfg(test)]
+pub(crate) use clients::ClientFiles;
+pub(crate) use clients::ClientSettings;
 pub(crate) use change::Change;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
@@ -78,6 +82,8 @@ pub(crate) struct Config {
     pub handover: HandoverSettings,
     /// The certificates of the listeners.
     pub certificates: Vec<CertificateSettings>,
+    /// Who vouches for the clients of those listeners that ask them for certificates.
+    pub clients: Vec<ClientSettings>,
     /// What will not do in practice.
     pub warnings: Warnings,
     /// What `--listen` and `--upstream` have replaced.
@@ -117,6 +123,17 @@ pub(crate) struct LogSettings {
     pub level: Level,
 }
 
+/// Whether a listener asks its clients for certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientAuth {
+    /// No.
+    Off,
+    /// Who has one shows it.
+    Optional,
+    /// Who has none does not come in.
+    Required,
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -142,6 +159,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             log: resolved.log,
             handover: resolved.handover,
             certificates: resolved.certificates,
+            clients: resolved.clients,
             effective: tree,
         }),
         _ => Err(mistakes),

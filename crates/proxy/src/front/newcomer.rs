@@ -11,9 +11,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use lubdub_metrics::Outcome;
+use lubdub_metrics::{Outcome, TlsFailure};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use crate::budget::Permit;
@@ -23,12 +22,13 @@ use crate::entrance::{Entrance, Place};
 use crate::generation::General;
 use crate::http::service;
 use crate::idle::Keeps;
-use crate::leg::{Leg, TLS_BUFFER_LIMIT};
+use crate::leg::Leg;
 use crate::patience::within;
 use crate::refusals::Refused;
 use crate::settings::FrontTimeouts;
 use crate::shared::Shared;
 use crate::socket::{Goodbye, Presence, Socket};
+use crate::tls::{Accepting, Failure, ServerTls, Unshaken};
 use crate::worker::{Load, Worker};
 
 /// A connection that was just accepted.
@@ -52,7 +52,9 @@ enum Unserved {
     #[error("it was slow, and others needed its place")]
     MadeRoom,
     #[error("TLS handshake failed: {0}")]
-    Tls(#[source] io::Error),
+    Tls(Failure),
+    #[error("it went in the middle of the TLS handshake: {0}")]
+    Gone(#[source] io::Error),
     #[error(transparent)]
     Socket(#[from] io::Error),
 }
@@ -81,21 +83,31 @@ pub(crate) async fn serve(
     let general = Arc::clone(&connection.shared.generation.load().general);
     match open(&connection, &general.timeouts, tcp).await {
         Ok((leg, presence)) => serve_http(connection, &general, leg, presence).await,
-        Err(unserved) => {
-            match &unserved {
-                Unserved::FirstByte | Unserved::TlsTimeout | Unserved::MadeRoom => {
-                    not_served(&connection, Outcome::RequestTimeout, &unserved);
-                }
-                Unserved::Tls(error) if !is_gone(error) => {
-                    not_served(&connection, Outcome::BadRequest, &unserved);
-                }
-                // Health checks of load balancers connect and go: they asked for nothing.
-                Unserved::Tls(_) | Unserved::Socket(_) => {
-                    let entrance = &connection.entrance;
-                    entrance.metrics.unrouted(Outcome::ClientGone).increment(1);
-                    debug!(client = %peer, listener = %entrance.listener.name, reason = %unserved, "connection not served");
-                }
+        Err(unserved) => turn_away(&connection, &unserved),
+    }
+}
+
+/// Counts and logs who was not served because of `unserved`.
+fn turn_away(connection: &Connection, unserved: &Unserved) {
+    let entrance = &connection.entrance;
+    let tls_failure = |reason| entrance.metrics.tls_failure(reason).increment(1);
+    match unserved {
+        Unserved::FirstByte | Unserved::MadeRoom => {
+            not_served(connection, Outcome::RequestTimeout, unserved);
+        }
+        Unserved::TlsTimeout => {
+            tls_failure(TlsFailure::Timeout);
+            not_served(connection, Outcome::RequestTimeout, unserved);
+        }
+        // Told when it happened.
+        Unserved::Tls(_) => {}
+        // Health checks of load balancers connect and go: they asked for nothing.
+        Unserved::Gone(_) | Unserved::Socket(_) => {
+            if matches!(unserved, Unserved::Gone(_)) {
+                tls_failure(TlsFailure::Gone);
             }
+            entrance.metrics.unrouted(Outcome::ClientGone).increment(1);
+            debug!(client = %connection.peer, listener = %entrance.listener.name, reason = %unserved, "connection not served");
         }
     }
 }
@@ -119,30 +131,63 @@ async fn open(
             () = idle.told_to_go() => return Err(Unserved::MadeRoom),
         }
     }
-    let Some(config) = &connection.entrance.listener.tls else {
+    let Some(tls) = &connection.entrance.listener.tls else {
         return Ok((Leg::Plain(socket), presence));
     };
-    let accept = TlsAcceptor::from(Arc::clone(config)).accept_with(socket, |session| {
-        session.set_buffer_limit(Some(TLS_BUFFER_LIMIT))
-    });
-    let mut accept = pin!(accept);
-    let patience = SLOT_PATIENCE.min(timeouts.tls);
-    let accepted = match timeout(patience, accept.as_mut()).await {
-        Ok(accepted) => accepted,
-        Err(_) => {
-            connection.release_slot();
-            let idle = connection.shared.idle.enter(Keeps::Nothing);
-            tokio::select! {
-                biased;
-                accepted = within(timeouts.tls - patience, accept) => {
-                    accepted.map_err(|_| Unserved::TlsTimeout)?
+    let leg = shake_hands(connection, timeouts, tls, socket).await?;
+    Ok((leg, presence))
+}
+
+/// Sets up TLS. Who cannot is told so, where there is a way, before this returns.
+async fn shake_hands(
+    connection: &Connection,
+    timeouts: &FrontTimeouts,
+    tls: &Arc<ServerTls>,
+    socket: Socket,
+) -> Result<Leg, Unserved> {
+    let mut accepting = Accepting::new(tls, socket)?;
+    let shaken = {
+        let mut shake = pin!(accepting.shake());
+        let patience = SLOT_PATIENCE.min(timeouts.tls);
+        match timeout(patience, shake.as_mut()).await {
+            Ok(shaken) => shaken,
+            Err(_) => {
+                connection.release_slot();
+                let idle = connection.shared.idle.enter(Keeps::Nothing);
+                tokio::select! {
+                    biased;
+                    shaken = within(timeouts.tls - patience, shake) => {
+                        shaken.map_err(|_| Unserved::TlsTimeout)?
+                    }
+                    () = idle.told_to_go() => return Err(Unserved::MadeRoom),
                 }
-                () = idle.told_to_go() => return Err(Unserved::MadeRoom),
             }
         }
     };
-    let tls = accepted.map_err(Unserved::Tls)?;
-    Ok((Leg::Tls(Box::new(tls.into())), presence))
+    match shaken {
+        Ok(subject) => {
+            if let Some(subject) = subject {
+                let _ = connection.subject.set(subject);
+            }
+            Ok(Leg::TlsIn(accepting.into_stream()))
+        }
+        Err(Unshaken::Gone(error)) if accepting.has_heard() => Err(Unserved::Gone(error)),
+        Err(Unshaken::Gone(error)) => Err(Unserved::Socket(error)),
+        Err(Unshaken::Failed(failure)) => {
+            connection.release_slot();
+            let entrance = &connection.entrance;
+            entrance.metrics.tls_failure(failure.reason).increment(1);
+            let listener = &entrance.listener.name;
+            let refusals = &connection.shared.refusals;
+            refusals.log_tls(&failure, connection.peer, listener);
+            let idle = connection.shared.idle.enter(Keeps::Nothing);
+            tokio::select! {
+                () = accepting.take_leave() => {}
+                () = idle.told_to_go() => {}
+            }
+            Err(Unserved::Tls(failure))
+        }
+    }
 }
 
 async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, presence: Presence) {
@@ -277,14 +322,6 @@ fn not_served(connection: &Connection, outcome: Outcome, reason: &dyn Display) {
         .shared
         .refusals
         .log(outcome, connection.peer, refused);
-}
-
-/// The client ended the connection, rather than say something wrong.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    )
 }
 
 /// hyper refuses smaller buffers.

@@ -142,7 +142,9 @@ fn prepare(
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
     let is_ours = route.general.forwarded.is_ours();
-    let withheld = strip_connection_options(request.headers_mut()).with_family(is_ours);
+    let withheld = strip_connection_options(request.headers_mut())
+        .with_family(is_ours)
+        .with_subjects(&route.general.subjects);
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
         request

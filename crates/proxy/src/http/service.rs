@@ -178,6 +178,7 @@ pub(super) fn tell_origin(
             .unwrap_or_default(),
     };
     general.forwarded.apply(request.headers_mut(), origin);
+    general.subjects.apply(request.headers_mut(), connection);
     if general.forwarded.via {
         let received = request.version();
         let pseudonym = &connection.shared.pseudonym;

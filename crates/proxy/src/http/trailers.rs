@@ -10,6 +10,7 @@ use http::header::{
     WWW_AUTHENTICATE,
 };
 
+use super::Subjects;
 use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 
 /// RFC 9110 6.5.1: "Many fields cannot be processed outside the header section because their
@@ -54,6 +55,8 @@ pub(crate) struct Withheld {
     named: Vec<HeaderName>,
     /// Who the client is, too.
     family: bool,
+    /// Whose certificate it has.
+    subjects: Subjects,
 }
 
 impl Withheld {
@@ -62,7 +65,7 @@ impl Withheld {
     pub(super) fn named(named: Vec<HeaderName>) -> Self {
         Self {
             named,
-            family: false,
+            ..Self::default()
         }
     }
 
@@ -70,6 +73,14 @@ impl Withheld {
     /// a reader that puts trailers behind the head's fields would take it for lubdub's word.
     pub(super) fn with_family(self, family: bool) -> Self {
         Self { family, ..self }
+    }
+
+    /// Nor what a client says of its certificate.
+    pub(super) fn with_subjects(self, subjects: &Subjects) -> Self {
+        Self {
+            subjects: subjects.clone(),
+            ..self
+        }
     }
 
     /// What goes on.
@@ -82,6 +93,7 @@ impl Withheld {
                 trailers.remove(name);
             }
         }
+        self.subjects.strip(&mut trailers);
         trailers
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Host,
     /// Any number of host names.
     Hosts,
+    /// The name of a header field.
+    Field,
     /// The beginning of a path.
     PathPrefix,
     /// The name of an upstream.
@@ -64,7 +66,7 @@ impl Kind {
             Self::RateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
+            Self::Field | Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
             Self::File | Self::SocketOrOff | Self::Networks => false,
         }
     }
@@ -93,6 +95,7 @@ impl Kind {
             Self::Url => "URL",
             Self::Host => "host",
             Self::Hosts => "list of hosts",
+            Self::Field => "name of a header field",
             Self::PathPrefix => "path",
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
