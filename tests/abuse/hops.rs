@@ -3,6 +3,7 @@
 
 use crate::stage::Fate::{GoesUp, GoesUpLast, Refused};
 use crate::stage::{get, post, requests};
+use crate::FRONT;
 
 /// What arrives of a GET that had nothing to say.
 const PLAIN: &str = "GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";
@@ -65,7 +66,7 @@ async fn what_lubdub_adds_is_not_for_connection_to_take() {
     use lubdub_testkit::proxy::ProxyBox;
 
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let named = "Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host\r\n\r\n";
     client.send(get(named)).await;

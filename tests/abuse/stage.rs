@@ -6,6 +6,8 @@ use lubdub_testkit::peer::{Heard, Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use tokio::time::timeout;
 
+use crate::FRONT;
+
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fate {
@@ -78,7 +80,7 @@ pub(crate) fn get(rest: &str) -> String {
 
 /// A proxy that adds nothing of its own to a request.
 pub(crate) fn silent() -> ProxyBox {
-    ProxyBox::new().with(|proxy| proxy.forwarded.style = ForwardedStyle::Off)
+    ProxyBox::new().front(FRONT).with(|proxy| proxy.forwarded.style = ForwardedStyle::Off)
 }
 
 /// Sends a request, and sees what becomes of it.

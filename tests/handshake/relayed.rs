@@ -6,10 +6,12 @@ use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 
+use crate::FRONT;
+
 #[tokio::test]
 async fn the_request_arrives_as_the_client_made_it() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/chat/room%201?token=a%2Fb&x=1&x=2")
         .without("host")
@@ -57,7 +59,7 @@ async fn the_request_arrives_as_the_client_made_it() {
 #[tokio::test]
 async fn claims_about_where_a_request_came_from_are_not_believed() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/")
         .field("X-Forwarded-For", "203.0.113.9")
@@ -73,7 +75,7 @@ async fn claims_about_where_a_request_came_from_are_not_believed() {
 #[tokio::test]
 async fn claims_of_a_trusted_proxy_are_added_to() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new()
+    let proxy = ProxyBox::new().front(FRONT)
         .with(|proxy| proxy.forwarded.trust = vec!["127.0.0.0/8".parse().expect("a network")])
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
@@ -92,7 +94,7 @@ async fn claims_of_a_trusted_proxy_are_added_to() {
 #[tokio::test]
 async fn the_answer_arrives_as_the_upstream_made_it() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;
@@ -138,7 +140,7 @@ async fn the_answer_arrives_as_the_upstream_made_it() {
 #[tokio::test]
 async fn an_upgrade_is_known_by_any_spelling() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/")
         .without("upgrade")
@@ -154,7 +156,7 @@ async fn an_upgrade_is_known_by_any_spelling() {
 #[tokio::test]
 async fn bytes_behind_the_request_wait_for_the_101_and_are_not_lost() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let early = client.encode(&Frame::text("early"));
     client
@@ -171,7 +173,7 @@ async fn bytes_behind_the_request_wait_for_the_101_and_are_not_lost() {
 #[tokio::test]
 async fn bytes_behind_the_101_are_not_lost() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;

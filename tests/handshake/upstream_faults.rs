@@ -6,6 +6,8 @@ use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use tokio::time::Instant;
 
+use crate::FRONT;
+
 /// An upgrade fails with this status and outcome; lubdub says so and ends the connection.
 async fn fails(proxy: &RunningProxy, status: u16, outcome: &str) {
     let mut client = proxy.dial().connect().await;
@@ -21,7 +23,7 @@ async fn fails(proxy: &RunningProxy, status: u16, outcome: &str) {
 /// The upstream gives this answer to an upgrade, which then fails.
 async fn answer_fails(answer: &str, outcome: &str) {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let answering = async {
         let mut upstream = upstreams.accept().await;
         upstream.expect_head().await;
@@ -60,7 +62,7 @@ async fn what_is_not_http_is_no_answer() {
 #[tokio::test]
 async fn an_upstream_that_goes_away_instead_of_answering_is_a_bad_one() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let going = async {
         let mut upstream = upstreams.accept().await;
         upstream.expect_head().await;
@@ -71,7 +73,7 @@ async fn an_upstream_that_goes_away_instead_of_answering_is_a_bad_one() {
 #[tokio::test]
 async fn an_upstream_that_refuses_to_connect() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     drop(upstreams);
     fails(&proxy, 502, "connect_failed").await;
 }
@@ -86,7 +88,7 @@ async fn an_upstream_that_does_not_connect_in_time() {
     {
         waiting.push(connected.expect("a place in the queue"));
     }
-    let proxy = ProxyBox::new()
+    let proxy = ProxyBox::new().front(FRONT)
         .terms(|terms| terms.connect = ms(200))
         .start(&upstreams);
     let began = Instant::now();
@@ -97,7 +99,7 @@ async fn an_upstream_that_does_not_connect_in_time() {
 #[tokio::test]
 async fn an_upstream_that_does_not_answer_in_time() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new()
+    let proxy = ProxyBox::new().front(FRONT)
         .terms(|terms| terms.answer = ms(200))
         .start(&upstreams);
     let silence = async {

@@ -159,6 +159,7 @@ pub(crate) mod testing {
                 trust: Vec::new(),
                 via: false,
             },
+            subjects: crate::http::Subjects::default(),
             request_detail: RequestDetail::Off,
             drain: settings::testing::drain(),
         });

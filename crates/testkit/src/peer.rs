@@ -120,6 +120,16 @@ impl Peer {
         self.mouth.try_send(bytes.as_ref()).await.is_ok()
     }
 
+    /// Puts these bytes into the connection below TLS, behind what it has said.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub async fn send_below_tls(&mut self, bytes: &[u8]) {
+        let mut socket = &self.socket;
+        let sent = std::io::Write::write(&mut socket, bytes);
+        assert_eq!(sent.ok(), Some(bytes.len()), "there is room");
+    }
+
     /// Says these bytes one at a time, each in a segment of its own, with a pause before each.
     pub async fn trickle(&mut self, bytes: &[u8], pause: Duration) {
         for byte in bytes {

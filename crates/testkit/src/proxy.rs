@@ -41,6 +41,8 @@ pub struct ProxyBox {
     pub host: Option<String>,
     /// Pairs at a time on the route.
     pub route_pairs: Option<usize>,
+    /// How its own clients come in ([`RunningProxy::dial`]).
+    pub front: Front,
     /// TLS toward clients.
     pub listener_tls: Option<Arc<ServerTls>>,
     /// TLS toward the upstream.
@@ -55,12 +57,24 @@ pub struct ProxyBox {
     pub pool_age: Duration,
 }
 
+/// How clients come in, so that what holds of one way can be seen to hold of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Front {
+    /// Over TCP.
+    #[default]
+    Plain,
+    /// Over TLS.
+    Tls,
+}
+
 /// A proxy that runs.
 #[derive(Debug)]
 pub struct RunningProxy {
     proxy: Proxy,
     metrics: Arc<Metrics>,
     address: SocketAddr,
+    /// What its own clients trust, if they come in over TLS.
+    trust: Option<Arc<rustls::ClientConfig>>,
 }
 
 // === impl ProxyBox ===
@@ -96,6 +110,7 @@ impl ProxyBox {
             socket: None,
             host: None,
             route_pairs: None,
+            front: Front::Plain,
             listener_tls: None,
             upstream_tls: None,
             waiting: 1024,
@@ -130,6 +145,12 @@ impl ProxyBox {
         self
     }
 
+    /// Has its own clients come in like this.
+    #[must_use]
+    pub fn front(self, front: Front) -> Self {
+        Self { front, ..self }
+    }
+
     /// Changes the terms of its pairs.
     #[must_use]
     pub fn terms(mut self, adjust: impl FnOnce(&mut Terms)) -> Self {
@@ -158,7 +179,15 @@ impl ProxyBox {
     /// # Panics
     /// If it cannot.
     #[must_use]
-    pub fn start_before(self, upstream: SocketAddr) -> RunningProxy {
+    pub fn start_before(mut self, upstream: SocketAddr) -> RunningProxy {
+        let trust = match self.front {
+            Front::Plain => None,
+            Front::Tls => {
+                let certs = certs::Certs::generate();
+                self.listener_tls = Some(certs.listening());
+                Some(certs.connecting())
+            }
+        };
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
@@ -184,6 +213,7 @@ impl ProxyBox {
             address,
             proxy,
             metrics,
+            trust,
         }
     }
 
@@ -253,7 +283,11 @@ impl RunningProxy {
     /// A client for it.
     #[must_use]
     pub fn dial(&self) -> Dial {
-        Dial::to(self.address)
+        let dial = Dial::to(self.address);
+        match &self.trust {
+            None => dial,
+            Some(trust) => dial.tls(Arc::clone(trust)),
+        }
     }
 
     /// The live pairs.

@@ -30,6 +30,11 @@ pub(crate) struct Watched {
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
+/// A client of a port without TLS begins with a handshake of TLS. There is no answer that it would understand.
+#[derive(Debug, thiserror::Error)]
+#[error("it speaks TLS to a plain port")]
+pub(crate) struct SpeaksTls;
+
 /// How long a client may go on sending after the end of its connection was said.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
@@ -103,12 +108,20 @@ impl AsyncRead for Watched {
                 buf.set_filled(before);
                 continue;
             }
+            if !this.begun && speaks_tls(&bytes[ignored..]) && matches!(this.leg, Leg::Plain(_)) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, SpeaksTls)));
+            }
             bytes.copy_within(ignored.., 0);
             buf.set_filled(before + rest);
             this.begun = true;
             return Poll::Ready(Ok(()));
         }
     }
+}
+
+/// Whether this is the header of a record with a handshake message (RFC 8446 5.1), as no method begins.
+fn speaks_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x16, 3, ..] | [0x16])
 }
 
 /// How many of these bytes are empty lines. RFC 9112 2.2: "a server that is expecting to receive and

@@ -202,9 +202,9 @@ impl Opening {
     pub(super) fn foreign(&self) -> Option<Failure> {
         match self.bytes[..self.len] {
             [] | [Self::HANDSHAKE, ..] => None,
-            // A method, or the preface of HTTP/2.
-            [b'A'..=b'Z', ..] => Some(Failure::new(Reason::PlainHttp, "it speaks plain HTTP")),
-            [b'\r' | b'\n', ..] => Some(Failure::new(Reason::PlainHttp, "it speaks plain HTTP")),
+            [b'\r' | b'\n' | b'A'..=b'Z', ..] if self.is_http() => {
+                Some(Failure::new(Reason::PlainHttp, "it speaks plain HTTP"))
+            }
             // A record of two bytes' length, and a hello in it (RFC 6101 E).
             [128..=255, _, 1, ..] => Some(Failure::new(
                 Reason::ProtocolVersion,
@@ -215,6 +215,13 @@ impl Opening {
                 "what it says is neither TLS nor HTTP",
             )),
         }
+    }
+
+    /// Whether it is an empty line; or a method, or the beginning of one, or the preface of HTTP/2.
+    fn is_http(&self) -> bool {
+        let bytes = &self.bytes[..self.len];
+        let rest = bytes.iter().find(|byte| !byte.is_ascii_uppercase());
+        matches!(rest, None | Some(b' ' | b'\r' | b'\n'))
     }
 
     /// The newest version that it offers if that is older than TLS 1.2. Newer ones are said elsewhere.
@@ -265,7 +272,9 @@ mod tests {
         assert_eq!(reason(b"PRI * HTTP/2.0"), Some(Reason::PlainHttp));
         assert_eq!(reason(b"\x80\x2e\x01\x00\x02"), Some(Reason::ProtocolVersion));
         assert_eq!(reason(b"\x00\x01\x02\x03"), Some(Reason::NotTls));
-        assert_eq!(reason(b"SSH-2.0-OpenSSH"), Some(Reason::PlainHttp));
+        assert_eq!(reason(b"OPT"), Some(Reason::PlainHttp));
+        assert_eq!(reason(b"\r\nGET /"), Some(Reason::PlainHttp));
+        assert_eq!(reason(b"SSH-2.0-OpenSSH"), Some(Reason::NotTls));
     }
 
     #[test]
