@@ -1,9 +1,9 @@
 //! Connection, and what it names (RFC 9110 7.6.1): it is removed, unless the request would be another
 //! one without it.
 
+use crate::FRONT;
 use crate::stage::Fate::{GoesUp, GoesUpLast, Refused};
 use crate::stage::{get, post, requests};
-use crate::FRONT;
 
 /// What arrives of a GET that had nothing to say.
 const PLAIN: &str = "GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";

@@ -80,7 +80,9 @@ pub(crate) fn get(rest: &str) -> String {
 
 /// A proxy that adds nothing of its own to a request.
 pub(crate) fn silent() -> ProxyBox {
-    ProxyBox::new().front(FRONT).with(|proxy| proxy.forwarded.style = ForwardedStyle::Off)
+    ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.forwarded.style = ForwardedStyle::Off)
 }
 
 /// Sends a request, and sees what becomes of it.

@@ -73,7 +73,9 @@ async fn what_is_not_http_is_refused() {
 
 #[tokio::test]
 async fn an_upgrade_that_no_route_covers_is_refused() {
-    let proxy = ProxyBox::new().front(FRONT).with(|proxy| proxy.host = Some("chat.example".to_owned()));
+    let proxy = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.host = Some("chat.example".to_owned()));
     let request = Request::upgrade("/")
         .without("host")
         .field("Host", "other.example")
@@ -83,7 +85,9 @@ async fn an_upgrade_that_no_route_covers_is_refused() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
-    let proxy = ProxyBox::new().front(FRONT).with(|proxy| proxy.limits.head_bytes = 16 * 1024);
+    let proxy = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.limits.head_bytes = 16 * 1024);
     let request = Request::upgrade("/")
         .field("X-Large", &"x".repeat(20 * 1024))
         .encode();
@@ -93,7 +97,8 @@ async fn a_head_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn a_head_that_is_slow_is_not_waited_for() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().front(FRONT)
+    let proxy = ProxyBox::new()
+        .front(FRONT)
         .with(|proxy| proxy.timeouts.request_head = ms(300))
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
@@ -118,7 +123,8 @@ async fn a_head_that_is_slow_is_not_waited_for() {
 #[tokio::test]
 async fn a_client_that_says_nothing_is_let_go() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().front(FRONT)
+    let proxy = ProxyBox::new()
+        .front(FRONT)
         .with(|proxy| proxy.timeouts.first_byte = ms(200))
         .start(&upstreams);
     let began = Instant::now();
@@ -130,9 +136,15 @@ async fn a_client_that_says_nothing_is_let_go() {
 
 #[tokio::test]
 async fn there_is_no_room_for_more_pairs_than_allowed() {
-    let whole = ProxyBox::new().front(FRONT).with(|proxy| proxy.limits.pairs = 1);
-    let of_source = ProxyBox::new().front(FRONT).with(|proxy| proxy.limits.pairs_per_source = Some(1));
-    let of_route = ProxyBox::new().front(FRONT).with(|proxy| proxy.route_pairs = Some(1));
+    let whole = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.limits.pairs = 1);
+    let of_source = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.limits.pairs_per_source = Some(1));
+    let of_route = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.route_pairs = Some(1));
     let limits = [
         (whole, "at_capacity"),
         (of_source, "limited"),

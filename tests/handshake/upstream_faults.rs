@@ -88,7 +88,8 @@ async fn an_upstream_that_does_not_connect_in_time() {
     {
         waiting.push(connected.expect("a place in the queue"));
     }
-    let proxy = ProxyBox::new().front(FRONT)
+    let proxy = ProxyBox::new()
+        .front(FRONT)
         .terms(|terms| terms.connect = ms(200))
         .start(&upstreams);
     let began = Instant::now();
@@ -99,7 +100,8 @@ async fn an_upstream_that_does_not_connect_in_time() {
 #[tokio::test]
 async fn an_upstream_that_does_not_answer_in_time() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().front(FRONT)
+    let proxy = ProxyBox::new()
+        .front(FRONT)
         .terms(|terms| terms.answer = ms(200))
         .start(&upstreams);
     let silence = async {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use lubdub_proxy::tls::Clients;
 use lubdub_testkit::certs::{Certs, ClientCert};
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Dial, Upstream};
+use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
@@ -17,13 +17,6 @@ const FAILED: &str = "TLS handshake failed";
 const SUBJECT: &str = "x-client-subject";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The one connection of `dial` comes to nothing. With TLS 1.3 a client learns that only when it reads.
-async fn comes_to_nothing(dial: Dial) {
-    if let Ok(mut client) = dial.open().await {
-        client.expect_end().await;
-    }
-}
-
 fn count(proxy: &RunningProxy, reason: &str) -> f64 {
     proxy.metric("tls_handshake_failures_total", &[("reason", reason)])
 }
@@ -33,7 +26,10 @@ fn required(certs: &Certs, lists: &[&str], upstreams: &Upstream) -> RunningProxy
     let clients = Clients::Required(certs.authorities(lists));
     let tls = certs.listening_to(clients, Some(SUBJECT));
     ProxyBox::new()
-        .with(|proxy| proxy.listener_tls = Some(tls))
+        .with(|proxy| {
+            proxy.listener_tls = Some(tls);
+            proxy.pool = false;
+        })
         .start(upstreams)
 }
 
@@ -72,50 +68,60 @@ async fn who_does_not_come_in_has_a_line_that_says_why() {
     let only_h2 = certs.adjusted(Some(&right), rustls::DEFAULT_VERSIONS, |config| {
         config.alpn_protocols = vec![b"h2".to_vec()];
     });
-    let cases: [(Arc<ClientConfig>, &str, &str); 8] = [
+    // Which certificate, how that is counted, what the log says, and what the client is told.
+    let cases: [(Arc<ClientConfig>, &str, &str, &str); 8] = [
         (
             certs.connecting(),
             "no_client_certificate",
             "it shows no certificate, and client_auth is \"required\"",
+            "CertificateRequired",
         ),
         (
             as_client(&others.client("other")),
             "client_certificate_unknown_ca",
             "its certificate is from nobody in client_ca",
+            "UnknownCA",
         ),
         (
             as_client(&expired),
             "client_certificate_expired",
             "its certificate has expired",
+            "CertificateExpired",
         ),
         (
             as_client(&early),
             "client_certificate_expired",
             "its certificate is not valid yet; is the clock of this machine right?",
+            "CertificateExpired",
         ),
         (
             as_client(&revoked),
             "client_certificate_revoked",
             "its certificate has been revoked",
+            "CertificateRevoked",
         ),
         (
             as_client(&for_servers),
             "client_certificate_bad",
             "its certificate is not for clients (extended key usage clientAuth)",
+            "UnsupportedCertificate",
         ),
         (
             only_h2,
             "no_application_protocol",
             "it does not speak http/1.1: by ALPN it offers other protocols only, such as h2",
+            "NoApplicationProtocol",
         ),
         (
             others.connecting_as(&right),
             "unknown_ca",
             "it does not trust our certificate (alert unknown_ca)",
+            "UnknownIssuer",
         ),
     ];
-    for (n, (config, failure, reason)) in cases.into_iter().enumerate() {
-        comes_to_nothing(lubdub.dial().tls(config)).await;
+    for (n, (config, failure, reason, alert)) in cases.into_iter().enumerate() {
+        let told = lubdub.dial().tls(config).expect_no_tls().await;
+        assert!(told.contains(alert), "{failure}: {told}");
         let line = lubdub.expect_logged_times(FAILED, n + 1).await;
         assert_eq!(
             (&line["failure"], &line["reason"], &line["listener"]),
@@ -141,8 +147,8 @@ async fn a_certificate_is_looked_at_whatever_the_version() {
         let upstreams = Upstream::listen();
         let proxy = required(&certs, &[], &upstreams);
         let config = |client| certs.adjusted(client, &[version], |_| {});
-        comes_to_nothing(proxy.dial().tls(config(None))).await;
-        comes_to_nothing(proxy.dial().tls(config(Some(&wrong)))).await;
+        proxy.dial().tls(config(None)).expect_no_tls().await;
+        proxy.dial().tls(config(Some(&wrong))).expect_no_tls().await;
         let client = proxy.dial().tls(config(Some(&right)));
         let _pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
         assert_eq!(count(&proxy, "no_client_certificate"), 1.0, "{version:?}");
@@ -171,7 +177,7 @@ async fn who_has_no_certificate_may_come_in_where_it_is_optional() {
     assert_eq!(head.field(SUBJECT), Some("CN=known"));
 
     let wrong = certs.connecting_as(&others.client("wrong"));
-    comes_to_nothing(proxy.dial().tls(wrong)).await;
+    proxy.dial().tls(wrong).expect_no_tls().await;
     assert_eq!(count(&proxy, "client_certificate_unknown_ca"), 1.0);
 }
 
@@ -182,7 +188,7 @@ async fn where_there_are_lists_each_authority_needs_one() {
     // A list, and it is somebody else's.
     let proxy = required(&certs, &[&others.revoking(&[])], &upstreams);
     let client = certs.connecting_as(&certs.client("client"));
-    comes_to_nothing(proxy.dial().tls(client)).await;
+    proxy.dial().tls(client).expect_no_tls().await;
     assert_eq!(count(&proxy, "client_certificate_unknown_ca"), 1.0);
 }
 
@@ -215,7 +221,9 @@ async fn only_lubdub_says_whose_certificate_a_client_has() {
         let fields = head.fields.iter();
         let of_it: Vec<_> = fields.filter(|(_, value)| value.contains("CN=")).collect();
         assert_eq!(of_it.len(), 1, "{head:#?}");
-        upstream.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+        upstream
+            .send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            .await;
         client.expect_answer(400).await;
         drop(client);
         let rest = upstream.expect_all().await;
@@ -228,7 +236,10 @@ async fn only_lubdub_says_whose_certificate_a_client_has() {
 async fn a_new_list_holds_for_new_connections_and_live_pairs_go_on() {
     let certs = Certs::generate();
     let (stays, goes) = (certs.client("stays"), certs.client("goes"));
-    let (stays, goes) = ((certs.connecting_as(&stays), stays), (certs.connecting_as(&goes), goes));
+    let (stays, goes) = (
+        (certs.connecting_as(&stays), stays),
+        (certs.connecting_as(&goes), goes),
+    );
     let files = Files::new("new_list");
     files.put("main", &certs);
     files.write("ca.pem", certs.ca_pem());
@@ -253,7 +264,10 @@ async fn a_new_list_holds_for_new_connections_and_live_pairs_go_on() {
     let (mut client, mut upstream) = pair(&goes.0).await;
 
     // What is no good changes nothing.
-    files.replace("crl.pem", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n");
+    files.replace(
+        "crl.pem",
+        "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n",
+    );
     let refused = "the files of clients' authorities cannot be used; those before stay in use";
     let line = lubdub.expect_logged(refused).await;
     let reason = line["reason"].as_str().unwrap_or_default();
@@ -267,10 +281,15 @@ async fn a_new_list_holds_for_new_connections_and_live_pairs_go_on() {
     assert!(reason.contains("is out of date since"), "{line}");
 
     files.replace("crl.pem", &certs.revoking(&[&goes.1]));
-    let line = lubdub.expect_logged("new authorities of clients are in use").await;
-    assert_eq!((&line["authorities"], &line["lists"]), (&1.into(), &1.into()));
+    let line = lubdub
+        .expect_logged("new authorities of clients are in use")
+        .await;
+    assert_eq!(
+        (&line["authorities"], &line["lists"]),
+        (&1.into(), &1.into())
+    );
     // It has a ticket, and that does not help.
-    comes_to_nothing(lubdub.dial().tls(Arc::clone(&goes.0))).await;
+    lubdub.dial().tls(Arc::clone(&goes.0)).expect_no_tls().await;
     let line = lubdub.expect_logged(FAILED).await;
     assert_eq!(line["failure"], "client_certificate_revoked", "{line}");
     pair(&stays.0).await;

@@ -74,7 +74,12 @@ impl Files {
     }
 
     /// lubdub with these certificates, whose files it looks at so often.
-    pub(crate) async fn lubdub_that_looks(&self, every: &str, upstreams: &Upstream, names: &[&str]) -> Binary {
+    pub(crate) async fn lubdub_that_looks(
+        &self,
+        every: &str,
+        upstreams: &Upstream,
+        names: &[&str],
+    ) -> Binary {
         self.lubdub_with(every, upstreams, names, &[]).await
     }
 

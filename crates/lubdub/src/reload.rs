@@ -13,7 +13,8 @@ use tracing::{error, info};
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{
-    self, Applies, CertificateSettings, ClientSettings, Config, Machine, Mistakes, Sources, Warnings,
+    self, Applies, CertificateSettings, ClientSettings, Config, Machine, Mistakes, Sources,
+    Warnings,
 };
 use crate::logging::LogDial;
 use crate::service_manager::ServiceManager;

@@ -6,4 +6,4 @@ mod connection;
 mod watched;
 
 pub(crate) use self::connection::Connection;
-pub(crate) use self::watched::{LINGER, SpeaksTls, Watched};
+pub(crate) use self::watched::{LINGER, Watched};

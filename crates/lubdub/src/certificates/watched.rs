@@ -166,7 +166,10 @@ impl Watched {
     /// Says once that a list of revoked certificates is out of date: nobody makes new ones any more.
     fn tell_of_age(&mut self, now: Moment) {
         if let Subject::Clients(settings) = &self.subject
-            && let Some((_, since)) = settings.tls.authorities().and_then(|it| it.out_of_date(now))
+            && let Some((_, since)) = settings
+                .tls
+                .authorities()
+                .and_then(|it| it.out_of_date(now))
             && !std::mem::replace(&mut self.told_of_age, true)
         {
             warn!(

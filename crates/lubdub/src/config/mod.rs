@@ -46,10 +46,10 @@ use tracing::Level;
 #[cfg(test)]
 pub(crate) use certificate::CertificateFiles;
 pub(crate) use certificate::{CertificateSettings, Digest};
+pub(crate) use change::Change;
 #[cfg(test)]
 pub(crate) use clients::ClientFiles;
 pub(crate) use clients::ClientSettings;
-pub(crate) use change::Change;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};

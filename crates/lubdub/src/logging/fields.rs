@@ -174,7 +174,10 @@ pub(crate) const FIELDS: &[Field] = &[
     text("setting", "The setting that it is about."),
     text("side", "`client` or `upstream`."),
     number("silent_ms", "Since the side was last heard."),
-    text("since", "When a list of revoked certificates should have been followed by the next."),
+    text(
+        "since",
+        "When a list of revoked certificates should have been followed by the next.",
+    ),
     number("spread_ms", "Over which time the farewells are spread."),
     number("stalled_ms", "How long the process stood still."),
     number(

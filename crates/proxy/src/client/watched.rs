@@ -30,11 +30,6 @@ pub(crate) struct Watched {
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
-/// A client of a port without TLS begins with a handshake of TLS. There is no answer that it would understand.
-#[derive(Debug, thiserror::Error)]
-#[error("it speaks TLS to a plain port")]
-pub(crate) struct SpeaksTls;
-
 /// How long a client may go on sending after the end of its connection was said.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
@@ -109,7 +104,10 @@ impl AsyncRead for Watched {
                 continue;
             }
             if !this.begun && speaks_tls(&bytes[ignored..]) && matches!(this.leg, Leg::Plain(_)) {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, SpeaksTls)));
+                // There is no answer that it would understand, and hyper says nothing of an error that comes
+                // before a request.
+                this.clock.on_tls();
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
             }
             bytes.copy_within(ignored.., 0);
             buf.set_filled(before + rest);

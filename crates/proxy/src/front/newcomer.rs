@@ -1,6 +1,5 @@
 //! One connection of a client, from accept to its end or to its upgrade.
 
-use std::error::Error as _;
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
@@ -18,7 +17,7 @@ use tracing::debug;
 
 use crate::budget::Permit;
 use crate::client::clock::Expired;
-use crate::client::{Connection, SpeaksTls, Watched};
+use crate::client::{Connection, Watched};
 use crate::entrance::{Entrance, Place};
 use crate::generation::General;
 use crate::http::service;
@@ -256,7 +255,9 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
             // What the client has sent goes before what time says.
             biased;
             ended = served.as_mut() => {
-                if let Err(error) = ended {
+                if clock.speaks_tls() {
+                    not_served(&connection, Outcome::BadRequest, &"it speaks TLS to a plain port");
+                } else if let Err(error) = ended {
                     on_error(&connection, &error);
                 }
                 return;
@@ -306,18 +307,9 @@ fn on_error(connection: &Connection, error: &hyper::Error) {
     // hyper has answered with the status that fits (400, 414, 431).
     if error.is_parse() {
         not_served(connection, Outcome::BadRequest, error);
-    } else if speaks_tls(error) {
-        not_served(connection, Outcome::BadRequest, &SpeaksTls);
     } else {
         debug!(client = %connection.peer, listener = %connection.entrance.listener.name, %error, "connection ended with an error");
     }
-}
-
-fn speaks_tls(error: &hyper::Error) -> bool {
-    let source = error.source();
-    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
-    let inner = io.and_then(io::Error::get_ref);
-    inner.is_some_and(|inner| inner.is::<SpeaksTls>())
 }
 
 /// Counts and logs who never had a request.

@@ -14,8 +14,12 @@ pub(crate) struct Subjects(Option<Arc<[HeaderName]>>);
 
 impl Subjects {
     pub(crate) fn of(listeners: &[Listener]) -> Self {
-        let tls = listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        let names: Vec<_> = tls.filter_map(|tls| tls.subject_header().cloned()).collect();
+        let tls = listeners
+            .iter()
+            .filter_map(|listener| listener.tls.as_ref());
+        let names: Vec<_> = tls
+            .filter_map(|tls| tls.subject_header().cloned())
+            .collect();
         Self((!names.is_empty()).then(|| names.into()))
     }
 
@@ -52,8 +56,20 @@ fn strip(ours: &[HeaderName], headers: &mut HeaderMap) {
 /// Whether the two may be one to a backend. CGI, WSGI, Rack and PHP know a field by a variable, in whose name
 /// everything but letters and digits is `_` (RFC 3875 4.1.18 says so of `-`, servers do it with more).
 fn is_same(ours: &HeaderName, theirs: &HeaderName) -> bool {
-    let folded = |byte: &u8| if byte.is_ascii_alphanumeric() { *byte } else { b'_' };
-    let bytes = |name: &HeaderName| name.as_str().as_bytes().iter().map(folded).collect::<Vec<_>>();
+    let folded = |byte: &u8| {
+        if byte.is_ascii_alphanumeric() {
+            *byte
+        } else {
+            b'_'
+        }
+    };
+    let bytes = |name: &HeaderName| {
+        name.as_str()
+            .as_bytes()
+            .iter()
+            .map(folded)
+            .collect::<Vec<_>>()
+    };
     ours.as_str().len() == theirs.as_str().len() && bytes(ours) == bytes(theirs)
 }
 

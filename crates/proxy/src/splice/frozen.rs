@@ -61,7 +61,9 @@ impl Splice {
         let sockets = PerSide::from_fn(|side| self.ends[side].leg.take());
         let fd = |leg: Option<Leg>| match leg {
             Some(Leg::Plain(socket)) => socket.into_fd(),
-            Some(Leg::Tls(_) | Leg::TlsIn(_)) | None => unreachable!("both legs are sockets, or it is kept"),
+            Some(Leg::Tls(_) | Leg::TlsIn(_)) | None => {
+                unreachable!("both legs are sockets, or it is kept")
+            }
         };
         match (fd(sockets.client), fd(sockets.upstream)) {
             (Ok(client), Ok(upstream)) => Ok(GivenUp {

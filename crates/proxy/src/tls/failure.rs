@@ -51,9 +51,10 @@ impl Failure {
             | Error::InappropriateHandshakeMessage { .. }
             | Error::PeerMisbehaved(_)
             | Error::PeerSentOversizedRecord
-            | Error::DecryptError => {
-                Self::new(Reason::Malformed, format!("what it says is not TLS: {error}"))
-            }
+            | Error::DecryptError => Self::new(
+                Reason::Malformed,
+                format!("what it says is not TLS: {error}"),
+            ),
             error => Self::new(Reason::Internal, error.to_string()),
         }
     }
@@ -67,10 +68,12 @@ impl Failure {
                 Reason::ClientCertificateExpired,
                 "its certificate has expired",
             ),
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::new(
-                Reason::ClientCertificateExpired,
-                "its certificate is not valid yet; is the clock of this machine right?",
-            ),
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Self::new(
+                    Reason::ClientCertificateExpired,
+                    "its certificate is not valid yet; is the clock of this machine right?",
+                )
+            }
             CertificateError::Revoked => Self::new(
                 Reason::ClientCertificateRevoked,
                 "its certificate has been revoked",
@@ -125,6 +128,11 @@ impl Failure {
     }
 
     fn incompatible(error: &PeerIncompatible, opening: &Opening) -> Self {
+        if let Some(version) = opening.version() {
+            // Whatever else it lacks, it lacks because it is old.
+            let words = format!("it offers only {version}; lubdub speaks TLS 1.2 and 1.3");
+            return Self::new(Reason::ProtocolVersion, words);
+        }
         // The enum is open, and so it is told in its own words.
         #[allow(clippy::wildcard_enum_match_arm)]
         match error {
@@ -132,9 +140,7 @@ impl Failure {
             | PeerIncompatible::Tls12NotOfferedOrEnabled
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::SupportedVersionsExtensionRequired => {
-                let newest = opening.version().unwrap_or("versions older than TLS 1.2");
-                let words = format!("it offers only {newest}; lubdub speaks TLS 1.2 and 1.3");
-                Self::new(Reason::ProtocolVersion, words)
+                Self::new(Reason::ProtocolVersion, "it offers neither TLS 1.2 nor 1.3")
             }
             PeerIncompatible::NoCipherSuitesInCommon => Self::new(
                 Reason::NothingInCommon,
@@ -270,7 +276,10 @@ mod tests {
         assert_eq!(reason(b"\x16\x03\x01"), None);
         assert_eq!(reason(b"GET / HTTP/1.1"), Some(Reason::PlainHttp));
         assert_eq!(reason(b"PRI * HTTP/2.0"), Some(Reason::PlainHttp));
-        assert_eq!(reason(b"\x80\x2e\x01\x00\x02"), Some(Reason::ProtocolVersion));
+        assert_eq!(
+            reason(b"\x80\x2e\x01\x00\x02"),
+            Some(Reason::ProtocolVersion)
+        );
         assert_eq!(reason(b"\x00\x01\x02\x03"), Some(Reason::NotTls));
         assert_eq!(reason(b"OPT"), Some(Reason::PlainHttp));
         assert_eq!(reason(b"\r\nGET /"), Some(Reason::PlainHttp));

@@ -38,6 +38,8 @@ pub(crate) struct ServerStream {
     has_ended: bool,
     /// We have.
     has_closed: bool,
+    /// rustls has given up: it is not to be asked any more.
+    is_over: bool,
 }
 
 #[derive(Default)]
@@ -112,6 +114,7 @@ impl ServerStream {
             broken: None,
             has_ended: false,
             has_closed: false,
+            is_over: false,
         })
     }
 
@@ -225,18 +228,17 @@ impl ServerStream {
             }
             buffer[..kept].copy_from_slice(&self.incoming);
             let bytes = &mut buffer[..filled];
-            let (used, look) = match look(&mut self.session, &mut self.outgoing.bytes, bytes, takes) {
-                Ok(done) => done,
-                Err(error) => {
-                    self.incoming = Vec::new();
-                    return Poll::Ready(Err(Broken::Tls(error)));
-                }
-            };
-            let rest = &bytes[used..];
-            if rest.len() > MOST_KEPT && look == Look::Done {
-                let error = rustls::Error::General("a handshake message of it is too long".to_owned());
-                return Poll::Ready(Err(Broken::Tls(error)));
+            let looked = look(&mut self.session, &mut self.outgoing.bytes, bytes, takes);
+            let (used, look) = match looked {
+                Ok((used, Look::Done)) if filled - used > MOST_KEPT => Err(too_long()),
+                looked => looked,
             }
+            .map_err(|error| {
+                self.is_over = true;
+                self.incoming = Vec::new();
+                Broken::Tls(error)
+            })?;
+            let rest = &bytes[used..];
             if rest.is_empty() {
                 self.incoming = Vec::new();
             } else {
@@ -258,17 +260,48 @@ impl ServerStream {
         ) -> Result<usize, EncryptError>,
     ) -> io::Result<usize> {
         loop {
-            let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut []);
-            match state.map_err(invalid)? {
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    return write(&mut traffic, into).map_err(io::Error::other);
+            if self.is_over {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            // It is allowed to write as the last thing, once it has dealt with what has come. Of that it
+            // keeps places in the buffer: it always has to see what is kept, and panics if it does not.
+            let incoming = &mut self.incoming;
+            let UnbufferedStatus {
+                mut discard, state, ..
+            } = self.session.process_tls_records(incoming);
+            let mut written = None;
+            match state {
+                Err(error) => {
+                    incoming.drain(..discard);
+                    say_goodbye(&mut self.session, &mut self.outgoing.bytes, incoming);
+                    self.incoming = Vec::new();
+                    self.is_over = true;
+                    self.broken = Some(Box::new(error.clone()));
+                    return Err(invalid(error));
                 }
-                ConnectionState::EncodeTlsData(mut message) => {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    written = Some(write(&mut traffic, into).map_err(io::Error::other));
+                }
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(Ok(record)) = traffic.next_record() {
+                        discard += record.discard;
+                        self.plain.bytes.extend_from_slice(record.payload);
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(mut message)) => {
                     encode(&mut message, &mut self.outgoing.bytes).map_err(io::Error::other)?;
                 }
-                ConnectionState::TransmitTlsData(transmit) => transmit.done(),
-                ConnectionState::PeerClosed => self.has_ended = true,
-                _ => return Err(io::ErrorKind::BrokenPipe.into()),
+                Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+                Ok(ConnectionState::PeerClosed) => self.has_ended = true,
+                Ok(_) => written = Some(Err(io::ErrorKind::BrokenPipe.into())),
+            }
+            self.incoming.drain(..discard);
+            if let Some(written) = written {
+                if self.incoming.is_empty() {
+                    self.incoming = Vec::new();
+                }
+                self.has_whole = false;
+                return written;
             }
         }
     }
@@ -319,7 +352,7 @@ fn look(
         let mut looked = None;
         match state {
             Err(error) => {
-                say_goodbye(session, outgoing);
+                say_goodbye(session, outgoing, &mut bytes[used + discard..]);
                 return Err(error);
             }
             Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -347,20 +380,44 @@ fn look(
     }
 }
 
-/// Takes what rustls has to say after an error: an alert.
-fn say_goodbye(session: &mut UnbufferedServerConnection, outgoing: &mut Vec<u8>) {
+/// Takes what rustls has to say after an error: an alert. `rest` is what it has not used.
+fn say_goodbye(
+    session: &mut UnbufferedServerConnection,
+    outgoing: &mut Vec<u8>,
+    mut rest: &mut [u8],
+) {
     loop {
-        let UnbufferedStatus { state, .. } = session.process_tls_records(&mut []);
+        let UnbufferedStatus { state, discard, .. } = session.process_tls_records(rest);
         match state {
             Ok(ConnectionState::EncodeTlsData(mut message)) => {
-                if encode(&mut message, outgoing).is_err() {
+                let begin = outgoing.len();
+                if encode(&mut message, outgoing).is_err() || is_alert(&outgoing[begin..]) {
                     return;
                 }
             }
-            Ok(ConnectionState::TransmitTlsData(transmit)) => transmit.done(),
+            // There is no alert. What it would look at next is behind an error.
             _ => return,
         }
+        rest = &mut rest[discard..];
     }
+}
+
+/// Whether a record is an alert, the last that a session says: asked once more, rustls would look at what is
+/// wrong once more. Ciphered by TLS 1.3 no other record is as short.
+fn is_alert(record: &[u8]) -> bool {
+    const ALERT: u8 = 21;
+    const CIPHERED: u8 = 23;
+    // Its header, its two bytes and their type, and the tag (RFC 8446 5.2, 6).
+    const LEN: usize = 5 + 2 + 1 + 16;
+    match record {
+        [ALERT, ..] => true,
+        [CIPHERED, ..] => record.len() <= LEN,
+        _ => false,
+    }
+}
+
+fn too_long() -> rustls::Error {
+    rustls::InvalidMessage::HandshakePayloadTooLarge.into()
 }
 
 /// Adds a message of rustls' own to what is to be sent.
@@ -496,7 +553,9 @@ impl AsyncWrite for ServerStream {
         if !std::mem::replace(&mut this.has_closed, true) {
             let mut notify = [0; 256];
             // Where a session is no more there is none.
-            if let Ok(len) = this.seal(&mut notify, |traffic, into| traffic.queue_close_notify(into)) {
+            if let Ok(len) = this.seal(&mut notify, |traffic, into| {
+                traffic.queue_close_notify(into)
+            }) {
                 this.outgoing.bytes.extend_from_slice(&notify[..len]);
             }
         }
@@ -529,5 +588,164 @@ impl Plain {
             *self = Self::default();
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream as StdStream;
+
+    use rustls::crypto::cipher::{OutboundChunks, OutboundPlainMessage};
+    use rustls::{
+        ClientConfig, ClientConnection, ConnectionTrafficSecrets, ContentType, ProtocolVersion,
+        RootCertStore, SupportedCipherSuite,
+    };
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::super::{Certificate, Certificates, Clients, ServerTls, provider};
+    use super::*;
+
+    /// A client that has shaken hands, and the other end of its connection.
+    async fn pair() -> (ClientConnection, StdStream, ServerStream) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        let certificate = Certificate::new(vec![made.cert.der().clone()], key.unwrap()).unwrap();
+        let tls = ServerTls::new(Certificates::new(vec![certificate]), Clients::Anyone, None);
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.enable_secret_extraction = true;
+        let name = "localhost".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut far = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, _) = listener.accept().await.unwrap();
+        let socket = Socket::new(near).unwrap();
+        let mut server = ServerStream::new(tls.unwrap().config(), socket).unwrap();
+        let shaking = tokio::task::spawn_blocking(move || {
+            while client.is_handshaking() {
+                client.complete_io(&mut far).unwrap();
+            }
+            (client, far)
+        });
+        std::future::poll_fn(|cx| server.poll_handshake(cx, |_| Ok(())))
+            .await
+            .unwrap();
+        server.flush().await.unwrap();
+        let (client, far) = shaking.await.unwrap();
+        (client, far, server)
+    }
+
+    /// Records with these plaintexts, as the client would send them next. It can send nothing itself any more.
+    fn sealed(client: ClientConnection, records: &[(ContentType, &[u8])]) -> Vec<Vec<u8>> {
+        let Some(SupportedCipherSuite::Tls13(suite)) = client.negotiated_cipher_suite() else {
+            unreachable!("it speaks TLS 1.3 only");
+        };
+        let (first, secrets) = client.dangerous_extract_secrets().unwrap().tx;
+        let (key, iv) = match secrets {
+            ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+            | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+            | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (key, iv),
+            _ => unreachable!("there are no others"),
+        };
+        let mut encrypter = suite.aead_alg.encrypter(key, iv);
+        let seal = |((typ, payload), seq): (&(ContentType, &[u8]), u64)| {
+            let message = OutboundPlainMessage {
+                typ: *typ,
+                version: ProtocolVersion::TLSv1_3,
+                payload: OutboundChunks::Single(payload),
+            };
+            encrypter.encrypt(message, seq).unwrap().encode()
+        };
+        records.iter().zip(first..).map(seal).collect()
+    }
+
+    /// A message of the handshake may come in pieces behind it as well. rustls remembers where in the buffer they
+    /// are, and panicked when it was to write and was not shown the buffer.
+    #[tokio::test]
+    async fn writing_between_the_halves_of_a_handshake_message_is_writing() {
+        let (client, mut far, mut server) = pair().await;
+        // A KeyUpdate (RFC 8446 4.6.3) that asks for none in return.
+        let records = [
+            (ContentType::ApplicationData, &b"before"[..]),
+            (ContentType::Handshake, &[24, 0]),
+            (ContentType::Handshake, &[0, 1, 0]),
+        ];
+        let records = sealed(client, &records);
+        far.write_all(&records[..2].concat()).unwrap();
+        let mut buf = [0; 64];
+        let n = server.read(&mut buf).await.unwrap();
+        assert_eq!(&buf[..n], b"before");
+        server.write_all(b"between").await.unwrap();
+        server.flush().await.unwrap();
+        far.write_all(&records[2]).unwrap();
+        far.shutdown(std::net::Shutdown::Write).unwrap();
+        let end = server.read(&mut buf).await.unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(server.incoming.is_empty(), "the message is whole");
+        server.write_all(b"after").await.unwrap();
+        server.shutdown().await.unwrap();
+    }
+
+    /// What is read in small pieces is kept as it came, and what is written meanwhile has it deciphered.
+    #[tokio::test]
+    async fn nothing_is_lost_by_who_reads_little_and_writes() {
+        let (mut client, mut far, mut server) = pair().await;
+        let said: Vec<u8> = (0..60_000_u32).map(|n| n as u8).collect();
+        let to_say = said.clone();
+        let saying = tokio::task::spawn_blocking(move || {
+            let mut rest = &to_say[..];
+            while !rest.is_empty() {
+                let n = client.writer().write(rest).unwrap();
+                rest = &rest[n..];
+                client.complete_io(&mut far).unwrap();
+            }
+            client.send_close_notify();
+            client.complete_io(&mut far).unwrap();
+            let mut heard = Vec::new();
+            while client.read_tls(&mut far).unwrap() > 0 {
+                client.process_new_packets().unwrap();
+                let _ = client.reader().read_to_end(&mut heard);
+            }
+            heard
+        });
+        let mut came = Vec::new();
+        let mut buf = [0; 1000];
+        let mut answers = 0;
+        loop {
+            let n = server.read(&mut buf).await.unwrap();
+            if n == 0 {
+                break;
+            }
+            came.extend_from_slice(&buf[..n]);
+            server.write_all(b"a").await.unwrap();
+            answers += 1;
+        }
+        assert!(came == said, "{} of {} bytes", came.len(), said.len());
+        server.shutdown().await.unwrap();
+        assert_eq!(saying.await.unwrap().len(), answers);
+        let kept = (server.incoming.capacity(), server.plain.bytes.capacity());
+        assert_eq!((kept, server.outgoing.bytes.capacity()), ((0, 0), 0));
+    }
+
+    #[tokio::test]
+    async fn a_broken_record_ends_it_and_what_was_said_before_is_heard() {
+        let (client, mut far, mut server) = pair().await;
+        let mut records = sealed(client, &[(ContentType::ApplicationData, &b"whole"[..]); 2]);
+        *records[1].last_mut().unwrap() ^= 1;
+        far.write_all(&records.concat()).unwrap();
+        let mut buf = [0; 64];
+        let n = server.read(&mut buf).await.unwrap();
+        assert_eq!(&buf[..n], b"whole");
+        let broken = server.read(&mut buf).await.unwrap_err();
+        assert_eq!(broken.kind(), io::ErrorKind::InvalidData);
+        assert!(server.write(b"x").await.is_err());
+        server.shutdown().await.unwrap();
     }
 }

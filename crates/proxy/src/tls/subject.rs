@@ -164,9 +164,6 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_cut() {
         let long = "a".repeat(MOST);
-        assert_eq!(
-            told(&[(DnType::CommonName, &long)]),
-            Err(Untold::TooLong)
-        );
+        assert_eq!(told(&[(DnType::CommonName, &long)]), Err(Untold::TooLong));
     }
 }

@@ -64,7 +64,9 @@ pub(super) fn client_crl_old(subject: &Subject<'_>, findings: &mut Findings<'_>)
 
 fn remarks(settings: &ClientSettings) -> lubdub_proxy::tls::Remarks {
     let authorities = settings.tls.authorities();
-    authorities.map(|it| it.remarks().clone()).unwrap_or_default()
+    authorities
+        .map(|it| it.remarks().clone())
+        .unwrap_or_default()
 }
 
 /// The value that names one of its files.

@@ -56,7 +56,14 @@ pub(crate) fn field(value: &Scalar) -> Read<HeaderName> {
     let name = HeaderName::from_bytes(text(value)?.as_bytes())
         .map_err(|_| Wrong::new("must be the name of a header field, such as X-Client-Subject"))?;
     // To set or take out one of these would be to change what the request is.
-    let means_something = ["host", "connection", "upgrade", "content-length", "transfer-encoding", "te"];
+    let means_something = [
+        "host",
+        "connection",
+        "upgrade",
+        "content-length",
+        "transfer-encoding",
+        "te",
+    ];
     let is_websocket = name.as_str().starts_with("sec-websocket-");
     if is_websocket || means_something.contains(&name.as_str()) {
         return Err(Wrong(format!(
