@@ -72,6 +72,6 @@ async fn what_lubdub_adds_is_not_for_connection_to_take() {
     client.send(get(named)).await;
     let head = upstreams.accept().await.expect_head().await;
     assert_eq!(head.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(head.field("x-forwarded-proto"), Some("http"));
+    assert_eq!(head.field("x-forwarded-proto"), Some(FRONT.scheme()));
     assert_eq!(head.field("x-forwarded-host"), Some("lubdub.example"));
 }

@@ -97,7 +97,7 @@ pub(crate) async fn play(request: &[u8], fate: Fate) {
             assert_eq!(head.field("connection"), Some("close"), "{head:#?}");
             client.expect_eof().await;
         }
-        Fate::Dropped => client.expect_eof().await,
+        Fate::Dropped => FRONT.expect_dropped(&mut client).await,
         Fate::GoesUp(arrives) => {
             hear(&upstreams, arrives, "first").await;
             expect_body(&mut client, "first").await;

@@ -64,7 +64,7 @@ async fn an_upgrade_with_two_hosts_is_refused() {
 async fn what_is_not_http_is_refused() {
     refused(
         ProxyBox::new().front(FRONT),
-        b"\x16\x03\x01 this is not HTTP\r\n\r\n",
+        b"\x01\x03\x01 this is not HTTP\r\n\r\n",
         400,
         "bad_request",
     )
@@ -129,7 +129,7 @@ async fn a_client_that_says_nothing_is_let_go() {
         .start(&upstreams);
     let began = Instant::now();
     let mut client = proxy.dial().connect().await;
-    client.expect_eof().await;
+    FRONT.expect_dropped(&mut client).await;
     assert!(began.elapsed() >= ms(200), "after {:?}", began.elapsed());
     proxy.expect_outcome("request_timeout").await;
 }

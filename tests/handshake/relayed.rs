@@ -51,7 +51,7 @@ async fn the_request_arrives_as_the_client_made_it() {
     assert_eq!(head.field("sec-websocket-key"), Some(KEY));
     // What lubdub adds, and nothing else.
     assert_eq!(head.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(head.field("x-forwarded-proto"), Some("http"));
+    assert_eq!(head.field("x-forwarded-proto"), Some(FRONT.scheme()));
     assert_eq!(head.field("x-forwarded-host"), Some("chat.example:8080"));
     assert_eq!(head.fields.len(), 12 + 3, "{head:#?}");
 }
@@ -68,7 +68,7 @@ async fn claims_about_where_a_request_came_from_are_not_believed() {
     client.ask(&request).await;
     let head = upstreams.accept().await.expect_head().await;
     assert_eq!(head.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(head.field("x-forwarded-proto"), Some("http"));
+    assert_eq!(head.field("x-forwarded-proto"), Some(FRONT.scheme()));
     assert_eq!(head.field("forwarded"), None);
 }
 

@@ -16,7 +16,7 @@ use lubdub_proxy::settings::{
 use lubdub_proxy::tls::ServerTls;
 use lubdub_proxy::{Drained, Inherited, Proxy};
 
-use crate::peer::{Dial, Upstream};
+use crate::peer::{Dial, Peer, Upstream};
 use crate::scrape::Scrape;
 use crate::{certs, eventually};
 
@@ -75,6 +75,28 @@ pub struct RunningProxy {
     address: SocketAddr,
     /// What its own clients trust, if they come in over TLS.
     trust: Option<Arc<rustls::ClientConfig>>,
+}
+
+// === impl Front ===
+
+impl Front {
+    /// The scheme of what is asked for, as upstreams are told.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
+        }
+    }
+
+    /// Waits until `client` has come to the end of a connection that lubdub gave up without an answer. Over TLS
+    /// nothing says that this is the end.
+    pub async fn expect_dropped(self, client: &mut Peer) {
+        match self {
+            Self::Plain => client.expect_eof().await,
+            Self::Tls => client.expect_end().await,
+        }
+    }
 }
 
 // === impl ProxyBox ===
