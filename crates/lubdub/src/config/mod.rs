@@ -47,8 +47,6 @@ use tracing::Level;
 pub(crate) use certificate::CertificateFiles;
 pub(crate) use certificate::{CertificateSettings, Digest};
 pub(crate) use change::Change;
-#[cfg(test)]
-pub(crate) use clients::ClientFiles;
 pub(crate) use clients::ClientSettings;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
