@@ -1,4 +1,4 @@
-"""What sslyze, which knows TLS well, is offered by a listener: nothing weak, and sessions that are resumed.
+"""What sslyze, which knows TLS well, is offered by a listener: nothing weak, and no old version; and openssl, which comes back with its sessions.
 
 It is a probe of the program as it is started, not of what its libraries say that they can.
 """
@@ -38,7 +38,9 @@ STRONG = {
     "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-}
+}# So many connections come back.
+AGAIN = 20
+
 
 def run(tally, _arguments):
     directory = WORK / "tls"
@@ -59,7 +61,6 @@ def scan(tally, lubdub):
     commands = {
         *OLD,
         *NEW,
-        ScanCommand.SESSION_RESUMPTION,
         ScanCommand.SESSION_RENEGOTIATION,
         ScanCommand.TLS_1_3_EARLY_DATA,
         ScanCommand.TLS_COMPRESSION,
@@ -100,20 +101,18 @@ def scan(tally, lubdub):
         assert not of(ScanCommand.HEARTBLEED).is_vulnerable_to_heartbleed
         assert not of(ScanCommand.OPENSSL_CCS_INJECTION).is_vulnerable_to_ccs_injection
         assert "NOT_VULNERABLE" in of(ScanCommand.ROBOT).robot_result.name
-    resumption = of(ScanCommand.SESSION_RESUMPTION)
-    with tally.guard("sslyze: sessions of TLS 1.2 are resumed by tickets"):
-        tickets = resumption.tls_ticket_resumption_result
-        assert tickets.name == "FULLY_SUPPORTED", tickets
-    with tally.guard("openssl: sessions of TLS 1.3 are resumed by tickets"):
-        resumed = resume(port, "-tls1_3")
-        assert resumed == 5, f"{resumed} of 5 were"
+    # sslyze takes a ticket that is followed by a newer one for one that was ignored; openssl is told by the server.
+    for version in ("1.2", "1.3"):
+        with tally.guard(f"openssl: sessions of TLS {version} are resumed, {AGAIN} of {AGAIN}"):
+            resumed = resume(port, f"-tls{version.replace('.', '_')}")
+            assert resumed == AGAIN, f"{resumed} of {AGAIN} were"
     with tally.guard("what sslyze tried is counted by what it did, and is no bad request"):
         assert lubdub.metric("lubdub_tls_handshake_failures_total", reason="protocol_version") > 0
         assert lubdub.metric("lubdub_handshakes_total", outcome="bad_request") == 0
 
 
 def resume(port, version):
-    """How many of five connections with the session of a first one are resumed."""
+    """How many connections, each with the session of the one before, go on with it."""
     session = WORK / "tls" / "session.pem"
     base = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost", version]
     request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -124,4 +123,4 @@ def resume(port, version):
         return done.stdout.decode(errors="replace")
 
     connect("-sess_out", session)
-    return sum("Reused, TLS" in connect("-sess_in", session, "-sess_out", session) for _ in range(5))
+    return sum("Reused, TLS" in connect("-sess_in", session, "-sess_out", session) for _ in range(AGAIN))
