@@ -220,8 +220,8 @@ async fn what_was_said_before_a_broken_record_arrives() {
     );
     let mut client: Peer = client;
     client.send_text("whole").await;
-    client.send_below_tls(&[23, 3, 3, 0, 32, 0, 0, 0]).await;
-    client.send_below_tls(&[0; 29]).await;
+    client.send_below_tls(&[23, 3, 3, 0, 32, 0, 0, 0]);
+    client.send_below_tls(&[0; 29]);
     upstream.expect_text("whole").await;
     upstream.expect_end().await;
     proxy.expect_ended("client_reset").await;

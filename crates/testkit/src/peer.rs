@@ -124,7 +124,7 @@ impl Peer {
     ///
     /// # Panics
     /// If they do not fit.
-    pub async fn send_below_tls(&mut self, bytes: &[u8]) {
+    pub fn send_below_tls(&mut self, bytes: &[u8]) {
         let mut socket = &self.socket;
         let sent = std::io::Write::write(&mut socket, bytes);
         assert_eq!(sent.ok(), Some(bytes.len()), "there is room");

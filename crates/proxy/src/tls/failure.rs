@@ -171,6 +171,8 @@ impl fmt::Display for Failure {
 
 /// An alert's name as the RFC writes it: `BadCertificate` is `bad_certificate`.
 fn name(alert: AlertDescription) -> String {
+    // All others are named as the RFC names them, in another spelling.
+    #[allow(clippy::wildcard_enum_match_arm)]
     let camel = match alert {
         AlertDescription::UnknownCA => "UnknownCa".to_owned(),
         AlertDescription::Unknown(code) => return code.to_string(),

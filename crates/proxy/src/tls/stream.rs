@@ -648,11 +648,11 @@ mod tests {
             unreachable!("it speaks TLS 1.3 only");
         };
         let (first, secrets) = client.dangerous_extract_secrets().unwrap().tx;
-        let (key, iv) = match secrets {
-            ConnectionTrafficSecrets::Aes128Gcm { key, iv }
-            | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
-            | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (key, iv),
-            _ => unreachable!("there are no others"),
+        let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv }) = secrets
+        else {
+            unreachable!("there are no others");
         };
         let mut encrypter = suite.aead_alg.encrypter(key, iv);
         let seal = |((typ, payload), seq): (&(ContentType, &[u8]), u64)| {
