@@ -15,7 +15,9 @@ SUITES = {
     "tls": "tls.suite",
     "plain_http": "plain_http.suite",
     "socketio": "socketio.suite",
+    "balancers": "balancers.suite",
     "clients": "clients.suite",
+    "pages": "pages.suite",
     "autobahn": "autobahn_cases.suite",
 }
 

@@ -164,8 +164,7 @@ closed_enum! {
         RequestTimeout = "request_timeout",
         /// The client asked for a host and path that no route matches, and lubdub refused it.
         NoRoute = "no_route",
-        /// Reserved, does not occur yet: the configuration does not let this client in, and lubdub
-        /// refused it.
+        /// The route's `allow` and `deny` do not let this client's address in, and lubdub refused it.
         Forbidden = "forbidden",
         /// The client's source or the route has as many pairs as its own limit allows, and lubdub
         /// refused one more.
@@ -190,13 +189,13 @@ closed_enum! {
         BadAnswer = "bad_answer",
         /// The client went away before the handshake had ended.
         ClientGone = "client_gone",
-        /// Reserved, does not occur yet: the client's source asked too often, and lubdub refused it.
+        /// The client's source asked more often than `limits.handshake_rate`, and lubdub refused it.
         RateLimited = "rate_limited",
         /// As many requests as `upstream.NAME.limits` allows were waiting for the upstream, and lubdub
         /// refused one more.
         UpstreamBusy = "upstream_busy",
-        /// Reserved, does not occur yet: the page that asked comes from an origin that the route does
-        /// not let in, and lubdub refused it.
+        /// The page that asked comes from an origin that the route's `origins` do not let in, or none was
+        /// told where one must be, and lubdub refused it.
         Origin = "origin",
         /// The request had come through this lubdub before, or its upstream is this lubdub, and lubdub
         /// refused it.

@@ -50,12 +50,15 @@ impl Control {
         names.listeners.extend(generation.listeners.iter().cloned());
         let of_pairs = self.shared.registry.pairs();
         for pair in &of_pairs {
-            names.listeners.insert(Arc::clone(&pair.listener));
+            names.listeners.insert(Arc::clone(&pair.names.listener));
         }
-        let of_routes = generation.routes.iter().map(|route| &route.names);
-        for of_route in of_routes.chain(of_pairs.iter().map(|pair| &pair.names)) {
-            names.routes.insert(Arc::clone(&of_route.route));
-            names.upstreams.insert(Arc::clone(&of_route.upstream));
+        let of_routes = generation.routes.iter();
+        let of_routes = of_routes.map(|route| (&route.name, &route.upstream.settings.name));
+        let of_pairs = of_pairs.iter().map(|pair| &pair.names);
+        let of_pairs = of_pairs.map(|names| (&names.route, &names.upstream));
+        for (route, upstream) in of_routes.chain(of_pairs) {
+            names.routes.insert(Arc::clone(route));
+            names.upstreams.insert(Arc::clone(upstream));
         }
         names
     }
@@ -72,7 +75,8 @@ impl Control {
         spread: Option<Duration>,
     ) -> Result<Progress, DrainError> {
         let shared = &self.shared;
-        if shared.changing.is_under_way() || shared.leaving.is_cancelled() {
+        let change = shared.changing.change();
+        if change.is_handing_over() || shared.leaving.is_cancelled() {
             return Err(DrainError::HandingOver);
         }
         let mut terms = shared.generation.load().general.drain;
@@ -99,6 +103,11 @@ impl Control {
         let progress = self.shared.drains.call_off()?;
         self.shared.lingerers.ask(&Ask::CallOffDrain);
         Ok(progress)
+    }
+
+    /// Waits until the process that this one takes over from has done what it does before it lingers.
+    pub async fn has_taken_over(&self) {
+        self.shared.lingerers.settled().await;
     }
 
     /// What is known of the latest drain.

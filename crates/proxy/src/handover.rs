@@ -22,8 +22,8 @@ mod taker;
 mod tests;
 
 pub use arrival::{Arrival, Arrived, Sockets, refuse, refuse_successor};
-pub(crate) use changing::Changing;
-pub use departure::{Departed, Lingered, Offer};
+pub(crate) use changing::{Change, Changing};
+pub use departure::{Departed, Offer, Who};
 pub use error::{HandoverError, Stage};
 pub(crate) use lingerers::Lingerers;
 pub(crate) use message::Ask;

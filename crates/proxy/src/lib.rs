@@ -6,8 +6,11 @@
 //! Each of these knows only what stands below it: `proxy`, then `front`, `http`, `splice` and
 //! `client`, `shared`, and under that what is shared.
 
+mod access;
+mod address;
 mod admission;
 mod budget;
+mod caller;
 mod client;
 mod control;
 mod drain;
@@ -16,6 +19,7 @@ mod front;
 mod frozen;
 mod generation;
 pub mod handover;
+mod host;
 mod http;
 mod idle;
 mod inherited;
@@ -28,6 +32,7 @@ mod proxy;
 mod pseudonym;
 mod refusals;
 pub mod registry;
+mod request_id;
 mod route;
 pub mod settings;
 mod shared;
@@ -36,9 +41,12 @@ mod splice;
 mod starvation;
 mod succession;
 pub mod tls;
+mod trust;
 mod upstream;
 mod worker;
 
+pub use address::{Address, NotAnAddress, Peer};
+pub use caller::{Caller, ClientAddress};
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Given, Inherited, NotListening};

@@ -8,7 +8,6 @@
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -17,6 +16,7 @@ use lubdub_metrics::{Metrics, Outcome, TlsFailure, Unlogged};
 use tokio::time::Instant;
 use tracing::{Level, enabled, info};
 
+use crate::caller::Caller;
 use crate::settings::RequestDetail;
 use crate::tls::Failure;
 
@@ -33,6 +33,10 @@ pub(crate) struct Refused<'a> {
     pub(crate) method: Option<&'a Method>,
     /// What [`RequestDetail::tell`] has told of it.
     pub(crate) request: Option<Cow<'a, str>>,
+    /// What the request is called.
+    pub(crate) request_id: Option<&'a dyn Display>,
+    /// What a PROXY header has told beyond addresses.
+    pub(crate) proxy_header: Option<&'a str>,
     /// The status that the client got, if it got one.
     pub(crate) status: Option<u16>,
     /// Why, beyond the outcome.
@@ -83,12 +87,12 @@ impl Refusals {
         self.rate.store(rate.map_or(0, NonZeroU32::get), Relaxed);
     }
 
-    /// Logs that `client` was not served. `refused` is only called if there is to be a line: in a
+    /// Logs that `caller` was not served. `refused` is only called if there is to be a line: in a
     /// flood all that this costs is a look at the clock and two additions.
     pub(crate) fn log<'a>(
         &self,
         outcome: Outcome,
-        client: SocketAddr,
+        caller: &Caller,
         refused: impl FnOnce() -> Refused<'a>,
     ) {
         let Some(not_logged) = self.sample(&self.samplers[outcome as usize]) else {
@@ -98,12 +102,15 @@ impl Refusals {
         let refused = refused();
         info!(
             outcome = outcome.as_str(),
-            %client,
+            client = %caller.client,
+            peer = %caller.peer,
             listener = refused.listener,
             route = refused.route,
             upstream = refused.upstream,
             method = refused.method.map(Method::as_str),
             request = refused.request.as_deref(),
+            request_id = refused.request_id.map(tracing::field::display),
+            proxy_header = refused.proxy_header,
             status = refused.status,
             reason = refused.reason.map(tracing::field::display),
             not_logged = (not_logged > 0).then_some(not_logged),
@@ -111,8 +118,8 @@ impl Refusals {
         );
     }
 
-    /// Logs that the TLS handshake of `client` came to nothing at this listener.
-    pub(crate) fn log_tls(&self, failure: &Failure, client: SocketAddr, listener: &str) {
+    /// Logs that the TLS handshake of `caller` came to nothing at this listener.
+    pub(crate) fn log_tls(&self, failure: &Failure, caller: &Caller, listener: &str) {
         let reason = failure.reason;
         let Some(not_logged) = self.sample(&self.tls_samplers[reason as usize]) else {
             self.unlogged.tls_failure(reason).increment(1);
@@ -120,7 +127,8 @@ impl Refusals {
         };
         info!(
             failure = reason.as_str(),
-            %client,
+            client = %caller.client,
+            peer = %caller.peer,
             listener,
             reason = %failure,
             not_logged = (not_logged > 0).then_some(not_logged),
@@ -200,7 +208,6 @@ impl RequestDetail {
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
-    use std::net::Ipv4Addr;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -211,7 +218,13 @@ mod tests {
 
     use super::*;
 
-    const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+    /// Somebody behind a balancer.
+    fn caller() -> Caller {
+        Caller {
+            peer: "127.0.0.1:5000".parse().unwrap(),
+            client: "203.0.113.9".parse().unwrap(),
+        }
+    }
 
     /// The fields of events.
     #[derive(Clone, Default)]
@@ -281,11 +294,11 @@ mod tests {
         let _guard = tracing::subscriber::set_default(ear.clone());
         let log = |outcome, times| {
             for _ in 0..times {
-                refusals.log(outcome, CLIENT, main);
+                refusals.log(outcome, &caller(), main);
             }
             std::mem::take(&mut *ear.0.lock().unwrap())
         };
-        let line = "client=127.0.0.1:5000 listener=\"main\" ";
+        let line = "client=203.0.113.9 peer=127.0.0.1:5000 listener=\"main\" ";
         assert_eq!(
             log(Outcome::NoRoute, 1000),
             vec![format!("outcome=\"no_route\" {line}"); 3]
@@ -311,7 +324,7 @@ mod tests {
         let ear = Ear::default();
         let _guard = tracing::subscriber::set_default(ear.clone());
         for _ in 0..5 {
-            refusals.log(Outcome::Limited, CLIENT, || {
+            refusals.log(Outcome::Limited, &caller(), || {
                 unreachable!("there is no line")
             });
         }
@@ -324,7 +337,7 @@ mod tests {
         let metrics = metrics();
         let refusals = Refusals::new(NonZeroU32::new(3), &metrics);
         let _guard = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
-        refusals.log(Outcome::Limited, CLIENT, || {
+        refusals.log(Outcome::Limited, &caller(), || {
             unreachable!("there is no line")
         });
         assert_eq!(unlogged(&metrics, Outcome::Limited), 1);
@@ -335,7 +348,7 @@ mod tests {
         let refusals = Refusals::new(NonZeroU32::new(1), &metrics());
         let ear = Ear::default();
         let _guard = tracing::subscriber::set_default(ear.clone());
-        refusals.log(Outcome::Refused, CLIENT, || Refused {
+        refusals.log(Outcome::Refused, &caller(), || Refused {
             listener: "main",
             route: Some("chat"),
             upstream: Some("backend"),
@@ -343,14 +356,16 @@ mod tests {
             request: RequestDetail::Path
                 .tell("example.com", "/chat?token=hunter2")
                 .map(|told| told.into_string().into()),
+            request_id: Some(&"id-1"),
+            proxy_header: Some("alpn=h2"),
             status: Some(401),
             reason: Some(&"it said so"),
         });
         assert_eq!(
             *ear.0.lock().unwrap(),
             [
-                "outcome=\"refused\" client=127.0.0.1:5000 listener=\"main\" route=\"chat\" \
-              upstream=\"backend\" method=\"GET\" request=\"example.com/chat\" status=401 \
+                "outcome=\"refused\" client=203.0.113.9 peer=127.0.0.1:5000 listener=\"main\" route=\"chat\" \
+              upstream=\"backend\" method=\"GET\" request=\"example.com/chat\" request_id=id-1 proxy_header=\"alpn=h2\" status=401 \
               reason=it said so "
             ]
         );

@@ -1,18 +1,21 @@
 //! The live pairs: who they are, how alive each side is, and how to reach one from outside.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
-use std::time::{Duration, Instant};
+mod entry;
 
-use lubdub_keepalive::{PerSide, Side, Vitals};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
 use lubdub_metrics::NamesInUse;
 
+pub(crate) use self::entry::Order;
+pub use self::entry::{PairEntry, PairNames, SideStatus};
+use crate::address::Address;
+use crate::caller::Caller;
 use crate::frozen::{Freezer, Frozen, Kept};
+use crate::request_id::RequestId;
 
 /// The identity of a pair within one run of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +24,7 @@ pub struct PairId(pub u64);
 /// All live pairs.
 #[derive(Debug)]
 pub struct Registry {
-    started: Instant,
+    grid: Instant,
     pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
     next: AtomicU64,
     open: AtomicUsize,
@@ -29,93 +32,16 @@ pub struct Registry {
     freezer: Mutex<Option<Freezer>>,
 }
 
-/// One live pair, as it is seen from outside its task.
-#[derive(Debug)]
-pub struct PairEntry {
-    /// Its identity.
-    pub id: PairId,
-    /// The listener that accepted the client.
-    pub listener: Arc<str>,
-    /// The route that the request took, and where it leads.
-    pub names: Arc<RouteNames>,
-    /// The client's address.
-    pub client: SocketAddr,
-    /// The upstream's address.
-    pub upstream: SocketAddr,
-    /// What the log may tell of the request, if anything.
-    pub request: Option<Box<str>>,
-    /// When the 101 was relayed.
-    pub opened: Instant,
-    status: PerSide<Status>,
-    /// The latest round trip in microseconds; `u32::MAX` while there is none.
-    rtt: PerSide<AtomicU32>,
-    order: AtomicU8,
-    /// A reload has changed the terms on which its route's pairs live.
-    has_renewal: AtomicBool,
-    /// It was asked to stand still, and has not answered.
-    is_to_freeze: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-/// What a route is called, and its upstream: one of these is shared by all its pairs.
-#[derive(Debug, PartialEq, Eq)]
-pub struct RouteNames {
-    /// The configured name of the route.
-    pub route: Arc<str>,
-    /// That of the upstream.
-    pub upstream: Arc<str>,
-}
-
-/// What a pair's task publishes about a side. Read without a lock: each number is true, all of
-/// them together may be of two moments.
-#[derive(Debug, Default)]
-struct Status {
-    /// Nanoseconds after `opened`.
-    last_heard: AtomicU64,
-    /// Small, for the room: after four thousand million pings these stand still.
-    pings_sent: AtomicU32,
-    pongs_received: AtomicU32,
-    bytes: AtomicU64,
-    frames: AtomicU64,
-}
-
-/// How alive a side is, at the moment of asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SideStatus {
-    /// Time since bytes were last read from the side, or since the pair opened.
-    pub silent_for: Duration,
-    /// The latest round trip, once there was one.
-    pub last_rtt: Option<Duration>,
-    /// Own pings written to the side.
-    pub pings_sent: u64,
-    /// Own pings that the side answered.
-    pub pongs_received: u64,
-    /// Bytes relayed from the side.
-    pub bytes: u64,
-    /// Frames relayed from the side.
-    pub frames: u64,
-}
-
-/// What a pair is told from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Order {
-    /// Nothing.
-    None,
-    /// Say farewell to both sides, now.
-    Drain,
-    /// End now.
-    Cut,
-}
-
 /// Who a pair is, but for its number.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    pub(crate) listener: Arc<str>,
-    pub(crate) names: Arc<RouteNames>,
-    pub(crate) client: SocketAddr,
-    pub(crate) upstream: SocketAddr,
+    pub(crate) names: Arc<PairNames>,
+    pub(crate) caller: Caller,
+    pub(crate) upstream: Address,
     pub(crate) request: Option<Box<str>>,
+    pub(crate) request_id: Option<RequestId>,
+    /// What a PROXY header has told beyond addresses.
+    pub(crate) proxy_header: Option<Box<str>>,
 }
 
 /// Keeps a pair in the registry for as long as it lives.
@@ -128,10 +54,10 @@ pub(crate) struct Registration {
 // === impl Registry ===
 
 impl Registry {
-    /// An empty one.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// An empty one, whose pairs are pinged at moments that they have in common since `grid`.
+    pub(crate) fn new(grid: Instant) -> Self {
         Self {
-            started: now,
+            grid,
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -139,9 +65,9 @@ impl Registry {
         }
     }
 
-    /// When it was made, before every pair.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
+    /// Where the moments begin that pairs have in common.
+    pub(crate) fn grid(&self) -> Instant {
+        self.grid
     }
 
     /// How many pairs are open.
@@ -201,28 +127,7 @@ impl Registry {
     }
 
     fn enter(self: &Arc<Self>, id: PairId, identity: Identity, opened: Instant) -> Registration {
-        let Identity {
-            listener,
-            names,
-            client,
-            upstream,
-            request,
-        } = identity;
-        let entry = Arc::new(PairEntry {
-            id,
-            listener,
-            names,
-            client,
-            upstream,
-            request,
-            opened,
-            status: PerSide::default(),
-            rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
-            order: AtomicU8::new(Order::None as u8),
-            has_renewal: AtomicBool::new(false),
-            is_to_freeze: AtomicBool::new(false),
-            waker: Mutex::new(None),
-        });
+        let entry = Arc::new(PairEntry::new(id, identity, opened));
         self.lock().insert(entry.id, Arc::clone(&entry));
         self.open.fetch_add(1, Relaxed);
         Registration {
@@ -266,8 +171,7 @@ impl Registry {
     /// Has those live pairs of which `are` is true look at the terms of their route again.
     pub(crate) fn renew_terms(&self, are: impl Fn(&PairEntry) -> bool) {
         for pair in self.pairs().iter().filter(|pair| are(pair)) {
-            pair.has_renewal.store(true, Ordering::Release);
-            pair.wake();
+            pair.renew();
         }
     }
 
@@ -280,8 +184,7 @@ impl Registry {
     ) {
         *self.freezer() = Some(freezer);
         for pair in pairs {
-            pair.is_to_freeze.store(true, Ordering::Release);
-            pair.wake();
+            pair.ask_to_freeze();
         }
     }
 
@@ -299,7 +202,7 @@ impl Registry {
         let mut names = NamesInUse::default();
         for pair in self.lock().values() {
             let all = [
-                (&mut names.listeners, &pair.listener),
+                (&mut names.listeners, &pair.names.listener),
                 (&mut names.routes, &pair.names.route),
                 (&mut names.upstreams, &pair.names.upstream),
             ];
@@ -315,90 +218,6 @@ impl Registry {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PairId, Arc<PairEntry>>> {
         // Nothing that is done under the lock can leave the map half changed.
         self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl PairEntry ===
-
-impl PairEntry {
-    /// How alive a side is.
-    #[must_use]
-    pub fn status(&self, side: Side, now: Instant) -> SideStatus {
-        let status = &self.status[side];
-        let heard = self.opened + Duration::from_nanos(status.last_heard.load(Relaxed));
-        let rtt = self.rtt[side].load(Relaxed);
-        SideStatus {
-            silent_for: now.saturating_duration_since(heard),
-            last_rtt: (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into())),
-            pings_sent: status.pings_sent.load(Relaxed).into(),
-            pongs_received: status.pongs_received.load(Relaxed).into(),
-            bytes: status.bytes.load(Relaxed),
-            frames: status.frames.load(Relaxed),
-        }
-    }
-
-    /// Publishes how a side's heartbeat goes. Called by the pair's own task only.
-    pub(crate) fn publish_heartbeat(&self, side: Side, vitals: &Vitals) {
-        let status = &self.status[side];
-        if let Some(rtt) = vitals.rtt {
-            let micros = u32::try_from(rtt.last().as_micros()).unwrap_or(u32::MAX - 1);
-            self.rtt[side].store(micros, Relaxed);
-        }
-        let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        status.pings_sent.store(small(vitals.pings_sent), Relaxed);
-        status
-            .pongs_received
-            .store(small(vitals.pongs_received), Relaxed);
-    }
-
-    /// Publishes what came from a side, last so long after the pair opened. Called by the pair's
-    /// own task only, with every message.
-    pub(crate) fn publish_traffic(&self, side: Side, heard: Duration, bytes: u64, frames: u64) {
-        let status = &self.status[side];
-        let heard = u64::try_from(heard.as_nanos()).unwrap_or(u64::MAX);
-        status.last_heard.store(heard, Relaxed);
-        status.bytes.store(bytes, Relaxed);
-        status.frames.store(frames, Relaxed);
-    }
-
-    /// Tells the pair; a stronger order replaces a weaker one.
-    pub(crate) fn order(&self, order: Order) {
-        self.order.fetch_max(order as u8, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker() {
-            waker.wake_by_ref();
-        }
-    }
-
-    /// Whether there is something that the pair has been told and has to look at.
-    pub(crate) fn has_orders(&self) -> bool {
-        self.ordered() != Order::None || self.has_renewal.load(Relaxed)
-    }
-
-    /// Whether the terms of the route have changed since this was asked last.
-    pub(crate) fn take_renewal(&self) -> bool {
-        self.has_renewal.load(Relaxed) && self.has_renewal.swap(false, Ordering::AcqRel)
-    }
-
-    /// What the pair has been told.
-    pub(crate) fn ordered(&self) -> Order {
-        match self.order.load(Ordering::Acquire) {
-            0 => Order::None,
-            1 => Order::Drain,
-            _ => Order::Cut,
-        }
-    }
-
-    /// Whom to wake when there is an order. To be set before looking for one.
-    pub(crate) fn set_waker(&self, waker: &Waker) {
-        *self.waker() = Some(waker.clone());
-    }
-
-    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -420,8 +239,7 @@ impl Registration {
 
     /// Who has asked the pair to stand still; to be answered once.
     pub(crate) fn take_freezer(&self) -> Option<Freezer> {
-        let asked = &self.entry.is_to_freeze;
-        if !asked.load(Relaxed) || !asked.swap(false, Ordering::AcqRel) {
+        if !self.entry.take_request_to_freeze() {
             return None;
         }
         self.registry.freezer().clone()

@@ -4,16 +4,22 @@
 //! the proxy itself reads neither files nor the environment. Settings are immutable: a pair keeps
 //! the [`Arc`]s that it started with as its snapshot.
 
-use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-use lubdub_keepalive::{PerSide, Policy};
+use http::HeaderValue;
+use lubdub_keepalive::{PerSide, Policy, Side};
 use lubdub_wire::CloseCode;
 
+use crate::address::Address;
 use crate::tls::ServerTls;
+
+pub use lubdub_wire::ProxyVersion;
+
+pub use crate::access::{Access, InvalidOrigin, Networks, OriginMissing, OriginPattern, WebOrigin};
+pub use crate::host::HostPattern;
+pub use crate::trust::Trust;
 
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
@@ -41,12 +47,28 @@ pub struct Settings {
 pub struct Listener {
     /// Its configured name: the metric label `listener`.
     pub name: Arc<str>,
-    /// The address to bind; port 0 lets the kernel choose.
-    pub address: SocketAddr,
+    /// Where it listens; port 0 lets the kernel choose.
+    pub address: Address,
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
     /// TLS toward clients, if this listener speaks it.
     pub tls: Option<Arc<ServerTls>>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// Whose word about the client counts here; `None` for that of those in [`Forwarded::trust`].
+    pub trust: Option<Trust>,
+}
+
+/// Whether connections begin with a PROXY header, which only those who are trusted may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    /// None does.
+    #[default]
+    Off,
+    /// Some do.
+    Optional,
+    /// All do; who is not trusted is refused.
+    Required,
 }
 
 /// A backend.
@@ -60,6 +82,11 @@ pub struct Upstream {
     pub port: u16,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The Host field that it gets; `None` for the client's.
+    pub host_field: Option<HeaderValue>,
+    /// The PROXY header that it is sent in front of every connection, if any. A connection is for one
+    /// client then: none is kept.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Upgrades that wait for it at a time, for its address, its connect or its answer, and connects
     /// for plain requests.
     pub waiting: usize,
@@ -94,15 +121,18 @@ impl Upstream {
         }
     }
 
-    /// Whether a connection to the one is a connection to the other. Certificates that were read anew may
-    /// be others.
+    /// Whether a connection to the one is a connection to the other. TLS that was set up anew may trust others: who
+    /// configures it keeps what is the same.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
         let has_same_tls = match (&self.tls, &other.tls) {
             (None, None) => true,
             (Some(tls), Some(other)) => Arc::ptr_eq(tls, other),
             _ => false,
         };
-        self.host == other.host && self.port == other.port && has_same_tls
+        self.host == other.host
+            && self.port == other.port
+            && self.proxy_protocol == other.proxy_protocol
+            && has_same_tls
     }
 }
 
@@ -111,10 +141,14 @@ impl Upstream {
 pub struct Route {
     /// Its configured name: the metric label `route`.
     pub name: Arc<str>,
-    /// Only requests for this host (lower case, no port); `None` for all.
-    pub host: Option<String>,
+    /// Only requests for these hosts; `None` for all.
+    pub host: Option<HostPattern>,
     /// Only requests whose path begins with these segments; starts with `/`.
     pub path_prefix: String,
+    /// Whether the upstream gets the path without that.
+    pub strip_prefix: bool,
+    /// Who may come in.
+    pub access: Access,
     /// Who answers.
     pub upstream: Arc<Upstream>,
     /// The terms on which this route's pairs live.
@@ -152,6 +186,27 @@ pub struct Terms {
     pub lifetime: Option<Duration>,
     /// The largest frame payload, as announced by its header; `None` for any.
     pub frame_bytes: Option<u64>,
+    /// How fast a pair relays.
+    pub rates: Rates,
+}
+
+/// How fast a pair relays in each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// From the upstream to the client.
+    pub to_client: Rate,
+    /// From the client to the upstream.
+    pub to_upstream: Rate,
+}
+
+/// How fast a pair relays in one direction; `None` for as fast as it goes. What is beyond it waits in
+/// the socket that it comes from. A burst may be what a second brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rate {
+    /// Bytes a second, with the headers of frames.
+    pub bytes: Option<NonZeroU64>,
+    /// Messages a second.
+    pub messages: Option<NonZeroU32>,
 }
 
 /// The code of a Close that lubdub writes, by the direction it goes and its cause.
@@ -198,6 +253,8 @@ pub struct FrontTimeouts {
     pub request_head: Duration,
     /// The TLS handshake with a client.
     pub tls: Duration,
+    /// From a PROXY header's first byte to its end.
+    pub proxy_header: Duration,
     /// No byte either way on an idle connection; `None` for no limit.
     pub http_idle: Option<Duration>,
 }
@@ -209,6 +266,8 @@ pub struct Limits {
     pub pairs: usize,
     /// Pairs at a time from one source address (IPv6: one /64); `None` for no limit.
     pub pairs_per_source: Option<usize>,
+    /// Upgrades a second from one source, and as many at once; `None` for no limit.
+    pub handshake_rate: Option<NonZeroU32>,
     /// Handshakes in flight; the excess waits in the accept queue.
     pub handshakes: NonZeroUsize,
     /// Connections of clients at a time, of every kind, and as many to upstreams, pairs included. The
@@ -223,10 +282,12 @@ pub struct Limits {
 pub struct Forwarded {
     /// Which header fields are written.
     pub style: ForwardedStyle,
-    /// Peers whose own such fields are kept and added to; from others they are dropped first.
-    pub trust: Vec<IpNet>,
+    /// Whose own such fields are read, kept and added to; from others they are dropped first.
+    pub trust: Trust,
     /// Whether `Via` names this process, by a pseudonym, and what names it already is refused.
     pub via: bool,
+    /// Whether each request has an id (`X-Request-Id`).
+    pub request_id: bool,
 }
 
 /// Which header fields tell the upstream about the client.
@@ -300,6 +361,23 @@ impl Default for CloseCodes {
     }
 }
 
+impl Rates {
+    /// The rate of what comes from a side.
+    #[must_use]
+    pub fn from(&self, side: Side) -> Rate {
+        match side {
+            Side::Client => self.to_upstream,
+            Side::Upstream => self.to_client,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn are_off(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The classic recipe: ping every 30 s, write deadline 10 s, read deadline 60 s (docs/adr/0006).
 impl Default for Terms {
     fn default() -> Self {
@@ -316,6 +394,7 @@ impl Default for Terms {
             data_idle: None,
             lifetime: None,
             frame_bytes: None,
+            rates: Rates::default(),
         }
     }
 }
@@ -329,6 +408,17 @@ impl Default for Logging {
     }
 }
 
+impl Default for Forwarded {
+    fn default() -> Self {
+        Self {
+            style: ForwardedStyle::default(),
+            trust: Trust::default(),
+            via: false,
+            request_id: true,
+        }
+    }
+}
+
 impl Default for FrontTimeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;
@@ -336,6 +426,7 @@ impl Default for FrontTimeouts {
             first_byte: seconds(10),
             request_head: seconds(10),
             tls: seconds(10),
+            proxy_header: seconds(5),
             http_idle: Some(seconds(120)),
         }
     }
@@ -362,11 +453,15 @@ pub(crate) mod testing {
             name: name.into(),
             host: None,
             path_prefix: "/".to_owned(),
+            strip_prefix: false,
+            access: Access::default(),
             upstream: Arc::new(Upstream {
                 name: "upstream".into(),
                 host: "127.0.0.1".into(),
                 port: 9,
                 tls: None,
+                host_field: None,
+                proxy_protocol: None,
                 waiting: 1024,
                 requests: 1024,
                 pool: true,

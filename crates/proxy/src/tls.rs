@@ -23,7 +23,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 pub(crate) use accept::{Accepting, Unshaken};
 pub use certificate::{Certificate, Moment, Unusable};
 pub use certificates::Certificates;
-pub use client::{TlsSetupError, client_config};
+pub use client::{TlsSetupError, client_config, platform_roots};
 pub use clients::{Authorities, Clients, Remarks, SHORTEST_RSA, UnusableAuthorities};
 pub(crate) use failure::Failure;
 pub use server::ServerTls;

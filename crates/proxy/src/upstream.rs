@@ -25,6 +25,7 @@ pub(crate) use self::own::OwnAddresses;
 pub(crate) use self::pool::Kept;
 use self::pool::Pool;
 use crate::budget::{Budget, Permit};
+use crate::drain::LastRemoval;
 use crate::idle::IdleConnections;
 use crate::namesakes::OfUpstream;
 use crate::settings;
@@ -38,6 +39,8 @@ pub(crate) struct Upstream {
     /// Plain requests that it has not answered.
     pub(crate) requests: Arc<Budget>,
     metrics: Arc<UpstreamMetrics>,
+    /// When its pairs had to go last.
+    pub(crate) last_removal: Arc<LastRemoval>,
     lookup: Arc<Lookup>,
     pool: Arc<Pool>,
     sockets: Arc<Budget>,
@@ -73,6 +76,7 @@ impl Upstream {
             waiting: of_name.waiting,
             requests: of_name.requests,
             metrics: of_name.metrics,
+            last_removal: of_name.last_removal,
             lookup: Lookup::new(&settings.host, settings.port),
             pool: Arc::new(Pool::new(common.workers, &common.kept)),
             sockets: Arc::clone(&common.sockets),
@@ -91,6 +95,7 @@ impl Upstream {
             waiting: Arc::clone(&self.waiting),
             requests: Arc::clone(&self.requests),
             metrics: Arc::clone(&self.metrics),
+            last_removal: Arc::clone(&self.last_removal),
             lookup: if has_moved {
                 Lookup::new(&settings.host, settings.port)
             } else {
@@ -120,9 +125,15 @@ impl Upstream {
         Arc::ptr_eq(&self.pool, &other.pool)
     }
 
+    /// Whether connections are kept for further plain requests. One with a PROXY header in front of it is
+    /// for the client that this has told of.
+    pub(crate) fn keeps_connections(&self) -> bool {
+        self.settings.pool && self.settings.proxy_protocol.is_none()
+    }
+
     /// A connection that was kept by this worker, if there is one of use.
     pub(crate) fn kept(&self, worker: usize) -> Option<Carrier> {
-        if !self.settings.pool {
+        if !self.keeps_connections() {
             return None;
         }
         let addresses = self.lookup.recent(Self::RECENT);
@@ -132,7 +143,7 @@ impl Upstream {
     /// Keeps a connection for the next plain request of this worker, if it can carry one.
     pub(crate) fn keep(&self, worker: usize, carrier: Carrier) {
         let can_go_on = !carrier.link.is_ending() && carrier.is_ready();
-        if self.settings.pool && can_go_on {
+        if self.keeps_connections() && can_go_on {
             self.pool.put(worker, carrier, self.settings.pool_age);
         }
     }

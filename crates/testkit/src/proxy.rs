@@ -10,11 +10,12 @@ use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::registry::Registry;
 use lubdub_proxy::settings::{
-    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
-    Settings, Terms, Upstream as UpstreamSettings,
+    Access, Drain, Forwarded, ForwardedStyle, FrontTimeouts, HostPattern, Limits, Listener,
+    Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
+    Upstream as UpstreamSettings,
 };
 use lubdub_proxy::tls::ServerTls;
-use lubdub_proxy::{Drained, Inherited, Proxy};
+use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Peer, Upstream};
 use crate::scrape::Scrape;
@@ -37,8 +38,16 @@ pub struct ProxyBox {
     pub listen: SocketAddr,
     /// The socket on which it listens instead, as somebody else does.
     pub socket: Option<Arc<TcpListener>>,
-    /// The host that the route is for; `None` for all.
-    pub host: Option<String>,
+    /// The hosts that the route is for; `None` for all.
+    pub host: Option<HostPattern>,
+    /// The paths that the route is for.
+    pub path_prefix: String,
+    /// Whether the upstream gets paths without that.
+    pub strip_prefix: bool,
+    /// Who may come in.
+    pub access: Access,
+    /// The Host field that the upstream gets; `None` for the client's.
+    pub host_field: Option<String>,
     /// Pairs at a time on the route.
     pub route_pairs: Option<usize>,
     /// How its own clients come in ([`RunningProxy::dial`]).
@@ -47,6 +56,10 @@ pub struct ProxyBox {
     pub listener_tls: Option<Arc<ServerTls>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    /// Whether its clients' connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// The PROXY header that the upstream is sent, if any.
+    pub proxy_out: Option<ProxyVersion>,
     /// Upgrades and connects that wait for the upstream at a time.
     pub waiting: usize,
     /// Plain requests that wait for the upstream at a time.
@@ -114,6 +127,7 @@ impl ProxyBox {
             limits: Limits {
                 pairs: 1000,
                 pairs_per_source: None,
+                handshake_rate: None,
                 handshakes: NonZeroUsize::new(512).expect("512 is not 0"),
                 connections: NonZeroUsize::new(9000).expect("9000 is not 0"),
                 head_bytes: 64 * 1024,
@@ -125,16 +139,23 @@ impl ProxyBox {
             },
             forwarded: Forwarded {
                 style: ForwardedStyle::default(),
-                trust: Vec::new(),
+                trust: Trust::default(),
                 via: false,
+                request_id: false,
             },
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             socket: None,
             host: None,
+            path_prefix: "/".to_owned(),
+            strip_prefix: false,
+            access: Access::default(),
+            host_field: None,
             route_pairs: None,
             front: Front::Plain,
             listener_tls: None,
             upstream_tls: None,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_out: None,
             waiting: 1024,
             requests: 1024,
             pool: true,
@@ -228,8 +249,9 @@ impl ProxyBox {
         }
         let proxy = Proxy::start_with(self.settings(upstream), &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
-        let [(_, address)] = proxy.addresses()[..] else {
-            unreachable!("there is one listener");
+        let addresses = proxy.addresses();
+        let [(_, Address::Ip(address))] = addresses[..] else {
+            unreachable!("there is one listener, with an IP address");
         };
         RunningProxy {
             address,
@@ -251,6 +273,8 @@ impl ProxyBox {
             host: host.into(),
             port: upstream.port(),
             tls: self.upstream_tls,
+            host_field: (self.host_field).map(|host| host.parse().expect("a test's host is one")),
+            proxy_protocol: self.proxy_out,
             waiting: self.waiting,
             requests: self.requests,
             pool: self.pool,
@@ -260,14 +284,18 @@ impl ProxyBox {
         Settings {
             listeners: vec![Listener {
                 name: "main".into(),
-                address: self.listen,
+                address: self.listen.into(),
                 v6_only: false,
                 tls: self.listener_tls,
+                proxy_protocol: self.proxy_protocol,
+                trust: None,
             }],
             routes: vec![Arc::new(Route {
                 name: "main".into(),
                 host: self.host,
-                path_prefix: "/".to_owned(),
+                path_prefix: self.path_prefix,
+                strip_prefix: self.strip_prefix,
+                access: self.access,
                 upstream: Arc::new(upstream),
                 terms: Arc::new(self.terms),
                 pairs: self.route_pairs,

@@ -4,6 +4,7 @@
 //! ordinary test that replays the committed corpora. Bytes in, so that all three mean the same by
 //! an input; no part of the product.
 
+mod callers;
 mod reference;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     Violation,
 };
 
+pub use self::callers::{forwarded, proxy_v1, proxy_v2};
 use self::reference::{Frame, Stream};
 
 /// How much of a stream one call of the scanner gets, and where it is to stop.
@@ -283,6 +285,7 @@ impl ScanCheck<'_> {
             "no more is held back than has to be"
         );
         assert_eq!(scanner.frames().to_array(), expected.counts(self.given));
+        assert_eq!(scanner.left_in_frame(), expected.left(self.forwarded));
     }
 
     /// The direction has ended.
@@ -308,6 +311,9 @@ impl ScanCheck<'_> {
 mod tests {
     use std::{fs, path::Path};
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     /// Runs a property over the corpus of its fuzz target.
     fn replay(target: &str, property: fn(&[u8])) {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -328,6 +334,31 @@ mod tests {
     #[test]
     fn replays_the_header_corpus() {
         replay("header", super::header);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_say_who_is_behind_or_nothing(data in vec(any::<u8>(), 0..300)) {
+            super::proxy_v1(&data);
+            super::proxy_v2(&data);
+            super::forwarded(&data);
+        }
+
+        #[test]
+        fn so_does_what_looks_like_it(
+            line in "(TCP4|TCP6|UNKNOWN)?[ 0-9a-f.:]{0,60}\r?\n?",
+            list in "([0-9a-f.:\\[\\]]{1,12}|[,;\"\\\\]|for=|host=){0,30}",
+        ) {
+            super::proxy_v1(line.as_bytes());
+            super::forwarded(list.as_bytes());
+        }
+    }
+
+    #[test]
+    fn replays_the_corpora_of_who_is_behind() {
+        replay("proxy_v1", super::proxy_v1);
+        replay("proxy_v2", super::proxy_v2);
+        replay("forwarded", super::forwarded);
     }
 
     #[test]

@@ -3,17 +3,16 @@
 //! They are read like this at the start, and again for as long as lubdub runs, so that the words are
 //! the same.
 
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_proxy::tls::{Certificate, Certificates, Unusable};
 
 use super::error::Wrong;
-use super::pem;
+use super::{pem, reading};
 
 /// A certificate of a listener, as it was configured.
 #[derive(Debug, Clone)]
@@ -75,6 +74,14 @@ pub(crate) struct Fault {
 /// The longest file that is read: hundreds of times what any has.
 const MOST: u64 = 1 << 20;
 
+// === impl Digest ===
+
+impl Digest {
+    pub(super) fn of(hasher: &DefaultHasher) -> Self {
+        Self(hasher.finish())
+    }
+}
+
 // === impl CertificateFiles ===
 
 impl CertificateFiles {
@@ -82,8 +89,8 @@ impl CertificateFiles {
     pub(crate) fn read(&self) -> Contents<'_> {
         Contents {
             files: self,
-            cert: read(&self.cert),
-            key: read(&self.key),
+            cert: reading::read(&self.cert, MOST),
+            key: reading::read(&self.key, MOST),
         }
     }
 
@@ -98,28 +105,6 @@ impl CertificateFiles {
         };
         let faults: Vec<_> = faults.iter().map(describe).collect();
         faults.join("; ")
-    }
-}
-
-/// Reads a file of certificates or keys.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    read_up_to(path, MOST)
-}
-
-/// Reads a file that has no more than `most` bytes.
-pub(super) fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > most {
-        let most = most >> 20;
-        return Err(io::Error::other(format!("it has more than {most} MiB")));
-    }
-    Ok(text)
-}
-
-impl Digest {
-    pub(super) fn of(hasher: &DefaultHasher) -> Self {
-        Self(hasher.finish())
     }
 }
 

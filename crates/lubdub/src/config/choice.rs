@@ -2,7 +2,9 @@
 //! reference and the error messages.
 
 use lubdub_keepalive::{Enforce, Evidence, Mode};
-use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, RequestDetail};
+use lubdub_proxy::settings::{
+    ForwardedStyle, OnRemoved, OriginMissing, ProxyProtocol, ProxyVersion, RequestDetail,
+};
 use tracing::Level;
 
 use super::{ClientAuth, LogFormat};
@@ -53,6 +55,18 @@ choice!(ForwardedStyle {
     "off" => Self::Off,
 });
 
+choice!(ProxyProtocol {
+    "off" => Self::Off,
+    "optional" => Self::Optional,
+    "required" => Self::Required,
+});
+
+choice!(Option<ProxyVersion> {
+    "off" => None,
+    "v1" => Some(ProxyVersion::V1),
+    "v2" => Some(ProxyVersion::V2),
+});
+
 choice!(OnRemoved {
     "keep" => Self::Keep,
     "drain" => Self::Drain,
@@ -62,6 +76,11 @@ choice!(ClientAuth {
     "off" => Self::Off,
     "optional" => Self::Optional,
     "required" => Self::Required,
+});
+
+choice!(OriginMissing {
+    "allow" => Self::Allow,
+    "deny" => Self::Deny,
 });
 
 choice!(RequestDetail {

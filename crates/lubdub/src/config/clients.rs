@@ -6,7 +6,7 @@
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use lubdub_proxy::tls::{Authorities, ServerTls, UnusableAuthorities};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::certificate::{Digest, read, text};
+use super::certificate::{Digest, text};
 use super::error::Wrong;
-use super::pem;
+use super::{pem, reading};
 
 /// Who vouches for the clients of a listener, as it was configured.
 #[derive(Debug, Clone)]
@@ -66,6 +66,8 @@ pub(crate) struct ClientFault {
     pub wrong: Wrong,
 }
 
+/// The longest file of authorities that is read.
+const MOST: u64 = 1 << 20;
 /// The longest list of revoked certificates that is read: of a million of them.
 const LONGEST_LIST: u64 = 64 << 20;
 
@@ -75,8 +77,8 @@ impl ClientFiles {
     /// Reads both.
     pub(crate) fn read(&self) -> ClientContents {
         ClientContents {
-            ca: read(&self.ca),
-            crl: self.crl.as_deref().map(read_list),
+            ca: reading::read(&self.ca, MOST),
+            crl: self.crl.as_deref().map(|crl| reading::read(crl, LONGEST_LIST)),
         }
     }
 
@@ -94,10 +96,6 @@ impl ClientFiles {
             .collect();
         faults.join("; ")
     }
-}
-
-fn read_list(path: &Path) -> io::Result<Vec<u8>> {
-    super::certificate::read_up_to(path, LONGEST_LIST)
 }
 
 // === impl ClientContents ===

@@ -62,7 +62,12 @@ table!(
 
 table!(
     /// `listen.NAME`
-    Listen { address: Option<Leaf>, tls: Option<Tls> }
+    Listen {
+        address: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
+        trust: Option<Leaf>,
+        tls: Option<Tls>,
+    }
 );
 
 table!(
@@ -87,6 +92,8 @@ table!(
     Upstream {
         url: Option<Leaf>,
         ca: Option<Leaf>,
+        host: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,
@@ -104,6 +111,11 @@ table!(
     Route {
         host: Option<Leaf>,
         path_prefix: Option<Leaf>,
+        strip_prefix: Option<Leaf>,
+        origins: Option<Leaf>,
+        origin_missing: Option<Leaf>,
+        allow: Option<Leaf>,
+        deny: Option<Leaf>,
         upstream: Option<Leaf>,
         on_removed: Option<Leaf>,
         boundary_wait: Option<Leaf>,
@@ -111,12 +123,23 @@ table!(
         close: Close,
         timeouts: PairTimeouts,
         limits: RouteLimits,
+        rate: Rates,
     }
 );
 
 table!(
     /// `route.NAME.limits`
     RouteLimits { pairs: Option<Leaf>, frame_bytes: Option<Leaf> }
+);
+
+table!(
+    /// `route.NAME.rate`
+    Rates { to_client: Rate, to_upstream: Rate }
+);
+
+table!(
+    /// `route.NAME.rate.to_client` and `route.NAME.rate.to_upstream`
+    Rate { bytes: Option<Leaf>, messages: Option<Leaf> }
 );
 
 table!(
@@ -150,6 +173,7 @@ table!(
         first_byte: Option<Leaf>,
         request_head: Option<Leaf>,
         tls: Option<Leaf>,
+        proxy_header: Option<Leaf>,
         connect: Option<Leaf>,
         answer: Option<Leaf>,
         http_idle: Option<Leaf>,
@@ -170,6 +194,7 @@ table!(
     Limits {
         pairs: Option<Leaf>,
         pairs_per_source: Option<Leaf>,
+        handshake_rate: Option<Leaf>,
         handshakes: Option<Leaf>,
         connections: Option<Leaf>,
         head_bytes: Option<Leaf>,
@@ -184,7 +209,12 @@ table!(
 
 table!(
     /// `forwarded`
-    Forwarded { style: Option<Leaf>, trust: Option<Leaf>, via: Option<Leaf> }
+    Forwarded {
+        style: Option<Leaf>,
+        trust: Option<Leaf>,
+        via: Option<Leaf>,
+        request_id: Option<Leaf>,
+    }
 );
 
 table!(

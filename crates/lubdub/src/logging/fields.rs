@@ -46,10 +46,14 @@ pub(crate) const FIELDS: &[Field] = &[
     number("changes", "Keys whose value is another one."),
     text(
         "client",
-        "Address and port of the client; behind a load balancer [the balancer's](../topics/load-balancers.md#addresses).",
+        "The client's true address, with its port where that is known; `unix` for one that has none ([how it is found](../topics/load-balancers.md#addresses)).",
     ),
     number("client_bytes", "Relayed from the client."),
     number("client_frames", "Relayed from the client."),
+    number(
+        "client_held_ms",
+        "How long the client was not read, because it had used up the rate of its route; left out if there is none.",
+    ),
     number("client_pings", "Own pings that were written to the client."),
     number("client_pongs", "Own pings that the client answered."),
     number(
@@ -86,6 +90,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "failure",
         "Why TLS failed ([all of them](metrics.md#lubdub_tls_handshake_failures_total)).",
     ),
+    text("file", "A file that the configuration names."),
     text("flag", "The flag."),
     number(
         "generation",
@@ -144,10 +149,18 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("pairs", "How many pairs."),
     text("path", "What was asked for, at the admin listener."),
+    text(
+        "peer",
+        "Address and port of the other end of the client's connection: behind a load balancer the balancer's; `unix` for a Unix socket.",
+    ),
     number("places", "How many places it has."),
     number(
         "predecessor",
         "The process id of the one whose place this process takes.",
+    ),
+    text(
+        "proxy_header",
+        "What a PROXY header has told beyond addresses: `authority`, `alpn`, `tls`, `cn` (of a verified certificate), `unique_id`; each with at most 128 bytes.",
     ),
     text("reading", "`Paused` or `Resumed`."),
     text("reason", "Why, in words."),
@@ -161,10 +174,19 @@ pub(crate) const FIELDS: &[Field] = &[
         "The request's host and path, as far as `log.request` allows: at most 256 bytes, never the query.",
     ),
     text(
+        "request_id",
+        "What the request is called: `X-Request-Id` ([forwarded.request_id](config.md#forwarded)).",
+    ),
+    text(
         "revision",
         "The source revision that the program was built from.",
     ),
+    number(
+        "room",
+        "For how many pairs the limit of open files of a process has room.",
+    ),
     text("route", "The route's configured name."),
+    text("routes", "The names of routes, with commas between them."),
     number("rtt_us", "The round trip of this ping."),
     number(
         "saved",
@@ -197,12 +219,14 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("upstream_bytes", "As for the client."),
     number("upstream_frames", "As for the client."),
+    number("upstream_held_ms", "As for the client."),
     number("upstream_pings", "As for the client."),
     number("upstream_pongs", "As for the client."),
     number("upstream_rtt_max_us", "As for the client."),
     number("upstream_rtt_min_us", "As for the client."),
     number("upstream_rtt_us", "As for the client."),
     number("upstream_silent_ms", "As for the client."),
+    text("upstreams", "The same of upstreams."),
     text("version", "The version of the program."),
     text("warning", "Its name, for `lubdub explain`."),
     number("workers", "Worker threads."),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lubdub_metrics::{Outcome, TlsFailure};
+use lubdub_wire::NotAProxyHeader;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
+use super::proxy_header::{self, HeaderError, Taken};
+use crate::address::Peer;
 use crate::budget::Permit;
 use crate::client::clock::Expired;
 use crate::client::{Connection, Watched};
@@ -25,7 +28,7 @@ use crate::idle::Keeps;
 use crate::leg::Leg;
 use crate::patience::within;
 use crate::refusals::Refused;
-use crate::settings::FrontTimeouts;
+use crate::settings::{FrontTimeouts, ProxyProtocol};
 use crate::shared::Shared;
 use crate::socket::{Goodbye, Presence, Socket};
 use crate::tls::{Accepting, Failure, ServerTls, Unshaken};
@@ -36,7 +39,7 @@ use crate::worker::{Load, Worker};
 pub(crate) struct Newcomer {
     /// Non-blocking, and prepared as the listener is.
     pub(crate) tcp: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// `None` for one that was taken out of the accept queue of a listener that closes.
     pub(crate) slot: Option<Permit>,
     pub(crate) place: Place,
@@ -47,6 +50,12 @@ pub(crate) struct Newcomer {
 enum Unserved {
     #[error("no first byte in time")]
     FirstByte,
+    #[error("no whole PROXY header in time")]
+    HeaderTimeout,
+    #[error("a PROXY header is required, and this peer is not trusted to send one")]
+    Stranger,
+    #[error(transparent)]
+    Header(HeaderError),
     #[error("TLS handshake not done in time")]
     TlsTimeout,
     #[error("it was slow, and others needed its place")]
@@ -57,6 +66,15 @@ enum Unserved {
     Gone(#[source] io::Error),
     #[error(transparent)]
     Socket(#[from] io::Error),
+}
+
+impl Unserved {
+    fn of_header(error: HeaderError) -> Self {
+        match error {
+            HeaderError::Socket(error) => Self::Socket(error),
+            error @ (HeaderError::Malformed(_) | HeaderError::Half) => Self::Header(error),
+        }
+    }
 }
 
 /// How long a handshake may wait for its client and keep its slot: silent connections must not
@@ -81,7 +99,7 @@ pub(crate) async fn serve(
     let connection = Arc::new(connection);
     // Its waits are those of its moment, however long it stays.
     let general = Arc::clone(&connection.shared.generation.load().general);
-    match open(&connection, &general.timeouts, tcp).await {
+    match open(&connection, &general, tcp).await {
         Ok((leg, presence)) => serve_http(connection, &general, leg, presence).await,
         Err(unserved) => turn_away(&connection, &unserved),
     }
@@ -92,8 +110,11 @@ fn turn_away(connection: &Connection, unserved: &Unserved) {
     let entrance = &connection.entrance;
     let tls_failure = |reason| entrance.metrics.tls_failure(reason).increment(1);
     match unserved {
-        Unserved::FirstByte | Unserved::MadeRoom => {
+        Unserved::FirstByte | Unserved::HeaderTimeout | Unserved::MadeRoom => {
             not_served(connection, Outcome::RequestTimeout, unserved);
+        }
+        Unserved::Stranger | Unserved::Header(_) => {
+            not_served(connection, Outcome::BadRequest, unserved);
         }
         Unserved::TlsTimeout => {
             tls_failure(TlsFailure::Timeout);
@@ -112,28 +133,35 @@ fn turn_away(connection: &Connection, unserved: &Unserved) {
     }
 }
 
-/// Waits for the first byte, and sets up TLS if the listener speaks it.
+/// Waits for the first byte, takes the PROXY header where the listener has them, and sets up TLS if it
+/// speaks that.
 async fn open(
     connection: &Connection,
-    timeouts: &FrontTimeouts,
+    general: &General,
     tcp: TcpStream,
 ) -> Result<(Leg, Presence), Unserved> {
-    let (socket, presence) = Socket::shared(tokio::net::TcpStream::from_std(tcp)?);
-    let patience = SLOT_PATIENCE.min(timeouts.first_byte);
-    if timeout(patience, socket.readable()).await.is_err() {
-        connection.release_slot();
-        // Who says nothing is the first to go when others need the place.
-        let idle = connection.shared.idle.enter(Keeps::Nothing);
-        let wait = within(timeouts.first_byte - patience, socket.readable());
-        tokio::select! {
-            biased;
-            readable = wait => readable.map_err(|_| Unserved::FirstByte)??,
-            () = idle.told_to_go() => return Err(Unserved::MadeRoom),
-        }
+    let timeouts = &general.timeouts;
+    let (mut socket, presence) = Socket::shared(tokio::net::TcpStream::from_std(tcp)?);
+    if let Some(address) = socket.local_address() {
+        connection.set_reached(address);
     }
-    let Some(tls) = &connection.entrance.listener.tls else {
+    let listener = &connection.entrance.listener;
+    let is_behind_a_header = match listener.proxy_protocol {
+        ProxyProtocol::Off => false,
+        _ if connection.is_peer_trusted(general) => {
+            take_header(connection, timeouts, &mut socket).await?
+        }
+        ProxyProtocol::Optional => false,
+        ProxyProtocol::Required => return Err(Unserved::Stranger),
+    };
+    let Some(tls) = &listener.tls else {
+        if !is_behind_a_header {
+            first_byte(connection, timeouts, &socket).await?;
+        }
         return Ok((Leg::Plain(socket), presence));
     };
+    // A balancer may send its header long before its client says anything.
+    first_byte(connection, timeouts, &socket).await?;
     let leg = shake_hands(connection, timeouts, tls, socket).await?;
     Ok((leg, presence))
 }
@@ -146,24 +174,8 @@ async fn shake_hands(
     socket: Socket,
 ) -> Result<Leg, Unserved> {
     let mut accepting = Accepting::new(tls, socket)?;
-    let shaken = {
-        let mut shake = pin!(accepting.shake());
-        let patience = SLOT_PATIENCE.min(timeouts.tls);
-        match timeout(patience, shake.as_mut()).await {
-            Ok(shaken) => shaken,
-            Err(_) => {
-                connection.release_slot();
-                let idle = connection.shared.idle.enter(Keeps::Nothing);
-                tokio::select! {
-                    biased;
-                    shaken = within(timeouts.tls - patience, shake) => {
-                        shaken.map_err(|_| Unserved::TlsTimeout)?
-                    }
-                    () = idle.told_to_go() => return Err(Unserved::MadeRoom),
-                }
-            }
-        }
-    };
+    let shaken = patiently(connection, timeouts.tls, accepting.shake()).await?;
+    let shaken = shaken.ok_or(Unserved::TlsTimeout)?;
     match shaken {
         Ok(subject) => {
             if let Some(subject) = subject {
@@ -179,7 +191,7 @@ async fn shake_hands(
             entrance.metrics.tls_failure(failure.reason).increment(1);
             let listener = &entrance.listener.name;
             let refusals = &connection.shared.refusals;
-            refusals.log_tls(&failure, connection.peer, listener);
+            refusals.log_tls(&failure, &connection.caller(), listener);
             let idle = connection.shared.idle.enter(Keeps::Nothing);
             tokio::select! {
                 () = accepting.take_leave() => {}
@@ -187,6 +199,64 @@ async fn shake_hands(
             }
             Err(Unserved::Tls(failure))
         }
+    }
+}
+
+async fn first_byte(
+    connection: &Connection,
+    timeouts: &FrontTimeouts,
+    socket: &Socket,
+) -> Result<(), Unserved> {
+    let readable = patiently(connection, timeouts.first_byte, socket.readable()).await?;
+    Ok(readable.ok_or(Unserved::FirstByte)??)
+}
+
+/// Takes the PROXY header of somebody who may send one. Says whether there is one.
+async fn take_header(
+    connection: &Connection,
+    timeouts: &FrontTimeouts,
+    socket: &mut Socket,
+) -> Result<bool, Unserved> {
+    first_byte(connection, timeouts, socket).await?;
+    let taken = patiently(
+        connection,
+        timeouts.proxy_header,
+        proxy_header::take(socket),
+    )
+    .await?;
+    let taken = taken.ok_or(Unserved::HeaderTimeout)?;
+    match taken.map_err(Unserved::of_header)? {
+        Taken::Header(proxied) => {
+            connection.set_proxied(proxied);
+            Ok(true)
+        }
+        // Health checks connect and go.
+        Taken::Nothing => Err(Unserved::Socket(io::ErrorKind::UnexpectedEof.into())),
+        Taken::Other => match connection.entrance.listener.proxy_protocol {
+            ProxyProtocol::Required => Err(Unserved::Header(NotAProxyHeader::Other.into())),
+            ProxyProtocol::Off | ProxyProtocol::Optional => Ok(false),
+        },
+    }
+}
+
+/// Waits for the client, for `limit` at the most; `None` if it has not come to it by then. Whoever takes
+/// long does so without a slot, and is the first to go when others need the place.
+async fn patiently<F: Future>(
+    connection: &Connection,
+    limit: Duration,
+    wait: F,
+) -> Result<Option<F::Output>, Unserved> {
+    let mut wait = pin!(wait);
+    let patience = SLOT_PATIENCE.min(limit);
+    if let Ok(done) = timeout(patience, wait.as_mut()).await {
+        return Ok(Some(done));
+    }
+    connection.release_slot();
+    let idle = connection.shared.idle.enter(Keeps::Nothing);
+    tokio::select! {
+        biased;
+        done = within(limit - patience, wait) => Ok(done.ok()),
+        () = idle.told_to_go() => Err(Unserved::MadeRoom),
     }
 }
 
@@ -264,7 +334,7 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
             }
             // Nobody is there to be answered, and the upstream need not go on.
             () = gone.as_mut() => {
-                debug!(client = %connection.peer, "connection reset");
+                debug!(client = %connection.nearest(), "connection reset");
                 return;
             }
             // Not an end at once: what was answered may still be on its way.
@@ -273,18 +343,18 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
                 served.as_mut().graceful_shutdown();
             }
             () = told_to_go.as_mut() => {
-                debug!(client = %connection.peer, "idle connection closed to make room");
+                debug!(client = %connection.nearest(), "idle connection closed to make room");
                 return;
             }
             expired = expired.as_mut() => {
                 match expired {
                     // Empty lines behind a request are nothing that anybody asked for.
                     Expired::Head if !clock.owes() => {
-                        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
+                        debug!(client = %connection.nearest(), listener = %connection.entrance.listener.name, "idle connection closed");
                     }
                     Expired::Idle => {
                         connection.give_up();
-                        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
+                        debug!(client = %connection.nearest(), listener = %connection.entrance.listener.name, "idle connection closed");
                     }
                     Expired::FirstByte => {
                         not_served(&connection, Outcome::RequestTimeout, &Unserved::FirstByte);
@@ -308,7 +378,7 @@ fn on_error(connection: &Connection, error: &hyper::Error) {
     if error.is_parse() {
         not_served(connection, Outcome::BadRequest, error);
     } else {
-        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, %error, "connection ended with an error");
+        debug!(client = %connection.nearest(), listener = %connection.entrance.listener.name, %error, "connection ended with an error");
     }
 }
 
@@ -317,13 +387,16 @@ fn not_served(connection: &Connection, outcome: Outcome, reason: &dyn Display) {
     connection.entrance.metrics.unrouted(outcome).increment(1);
     let refused = || Refused {
         listener: &connection.entrance.listener.name,
+        proxy_header: connection
+            .proxied()
+            .and_then(|proxied| proxied.told.as_deref()),
         reason: Some(reason),
         ..Refused::default()
     };
     connection
         .shared
         .refusals
-        .log(outcome, connection.peer, refused);
+        .log(outcome, &connection.caller(), refused);
 }
 
 /// hyper refuses smaller buffers.

@@ -18,6 +18,7 @@ use crate::front::listeners::Listeners;
 use crate::frozen::{Anchor, FrozenPair, InvalidPair, PairState};
 use crate::proxy::Proxy;
 use crate::registry::{Identity, PairEntry, PairId, Registry};
+use crate::request_id::RequestId;
 use crate::route::RouteState;
 use crate::shared::Shared;
 use crate::splice::{NewHome, Places, Splice};
@@ -168,7 +169,10 @@ impl Arrivals for Newcomers {
             return Err("a pair with its number is here already".to_owned());
         }
         let anchor = Anchor::now();
-        Splice::check(&state, &route.terms, &anchor).map_err(|error| error.to_string())?;
+        let is_whole = state.caller().map(drop);
+        is_whole
+            .and_then(|()| Splice::check(&state, &route.terms, &anchor))
+            .map_err(|error| error.to_string())?;
         Ok(Coming {
             state,
             sockets: PerSide { client, upstream },
@@ -197,12 +201,14 @@ impl Newcomers {
         } = coming;
         let anchor = Anchor::now();
         let opened = anchor.instant(state.opened)?;
+        let caller = state.caller()?;
         let identity = Identity {
-            listener: Arc::clone(&entrance.listener.name),
-            names: Arc::clone(&route.names),
-            client: state.client,
-            upstream: state.upstream,
+            names: Arc::clone(route.names(&entrance.listener.name)),
+            caller,
+            upstream: state.upstream.clone(),
             request: state.request.clone().map(String::into_boxed_str),
+            request_id: state.request_id.as_deref().and_then(RequestId::kept),
+            proxy_header: state.proxy_header.clone().map(String::into_boxed_str),
         };
         let id = PairId(state.id);
         let registration = self.shared.registry.adopt(id, identity, opened);
@@ -216,7 +222,7 @@ impl Newcomers {
             metrics: route.metrics(&entrance.listener.name).resume(),
             registration,
             places: Places {
-                _pair: admission.adopt(&route, state.client.ip()),
+                _pair: admission.adopt(&route, caller.client_ip()),
                 _client: Some(entrance.place_beyond()),
                 _upstream: admission.sockets.take_beyond(),
                 _load: worker.load(),

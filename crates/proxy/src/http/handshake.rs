@@ -5,7 +5,6 @@
 //! that a 101 really is one before it stops looking at the connection as HTTP.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,8 +23,10 @@ use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
-use super::service::tell_origin;
+use super::service::{address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
+use crate::access::Denied;
+use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
 use crate::client::clock::Exchange;
@@ -49,7 +50,7 @@ struct Handshake {
     reason: Option<Failed>,
 }
 
-/// Why the upstream's side of a handshake failed.
+/// Why a handshake failed, where more can be said than its outcome.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error("as many upgrades as it may have are under way")]
@@ -65,20 +66,23 @@ enum Failed {
     Nonsense(#[source] hyper::Error),
     #[error(transparent)]
     BadSwitch(#[from] BadSwitch),
+    /// The upstream was not asked.
+    #[error(transparent)]
+    Denied(Denied),
 }
 
 /// The upstream's answer.
 struct Answered {
     response: Response<Incoming>,
     turn: Turn,
-    upstream: SocketAddr,
+    upstream: Address,
 }
 
 /// A pair whose client has still to take its 101.
 pub(super) struct Engaged {
     response: Response<()>,
     leg: OnUpgrade,
-    upstream: SocketAddr,
+    upstream: Address,
     handshake: Handshake,
     pair: PairPermit,
 }
@@ -102,16 +106,27 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
+    let client_ip = handshake.asker.caller().client_ip();
+    // What costs nothing and keeps nothing goes first.
+    if let Err(denied) = route.access.admit(client_ip) {
+        return Err(handshake.deny(denied));
+    }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    let admitted = shared.admission.upgrade(route, connection.peer.ip());
+    if let Err(refused) = shared.admission.ask(client_ip) {
+        return Err(handshake.refuse(refused.outcome()));
+    }
+    if let Err(denied) = route.access.admit_page(request.headers()) {
+        return Err(handshake.deny(denied));
+    }
+    let admitted = shared.admission.upgrade(route, client_ip);
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
-    match ask(connection, route, request, &key).await {
+    match ask(connection, route, &handshake.asker, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
             let pair = match pair {
@@ -159,6 +174,7 @@ pub(super) async fn upgrade(
 async fn ask(
     connection: &Connection,
     route: &RouteState,
+    asker: &Asker,
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
@@ -170,12 +186,15 @@ async fn ask(
         UPGRADE,
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
-    tell_origin(connection, &route.general, &mut request);
+    tell_origin(connection, &route.general, asker, &mut request);
+    address_to(&route.upstream.settings, request.headers_mut());
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
     let began = Instant::now();
-    let connected = route.upstream.connect(route.terms.connect).await?;
+    let header = connection.header_for(&route.upstream, asker.caller());
+    let connecting = (route.upstream).connect(route.terms.connect, header.as_deref());
+    let connected = connecting.await?;
     let took = began.elapsed();
     let metrics = route.metrics(&connection.entrance.listener.name);
     metrics.route.upstream_connect_duration.record(took);
@@ -249,7 +268,7 @@ impl Engaged {
         let (client, upstream) = match within(self.handshake.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
-                debug!(client = %connection.peer, %error, "client went before its 101");
+                debug!(client = %self.handshake.asker.caller().client, %error, "client went before its 101");
                 return;
             }
             Err(_) => return,
@@ -266,23 +285,20 @@ impl Engaged {
         metrics.route.handshake_duration.record(took);
         let shared = &connection.shared;
         let identity = Identity {
-            listener: Arc::clone(&connection.entrance.listener.name),
-            names: Arc::clone(&route.names),
-            client: connection.peer,
+            names: Arc::clone(route.names(&connection.entrance.listener.name)),
+            caller: *handshake.asker.caller(),
             upstream: self.upstream,
             request: handshake.asker.told(),
+            request_id: handshake.asker.request_id().cloned(),
+            proxy_header: connection.told(),
         };
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);
-        debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
+        debug!(pair = registration.entry().id.0, client = %handshake.asker.caller().client, route = %route.name, "pair opened");
         // Whoever came while a drain was being ordered hears of it here.
-        let now = shared.generation.load();
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.is_draining()
-            || now.ends_pairs_of(&route)
-            || now.ends_pairs_to(&route.upstream)
-        {
+        } else if shared.is_draining() || route.has_sent_pairs_away() {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];
@@ -345,6 +361,12 @@ where
 }
 
 impl Handshake {
+    fn deny(mut self, denied: Denied) -> Response<Answer> {
+        let outcome = denied.outcome();
+        self.reason = Some(Failed::Denied(denied));
+        self.refuse(outcome)
+    }
+
     fn refuse(mut self, outcome: Outcome) -> Response<Answer> {
         let answer = refusal(outcome);
         self.outcome = Some(outcome);
@@ -376,6 +398,7 @@ impl Failed {
             Self::ClientGone => Outcome::ClientGone,
             Self::AnswerTimeout => Outcome::AnswerTimeout,
             Self::Nonsense(_) | Self::BadSwitch(_) => Outcome::BadAnswer,
+            Self::Denied(denied) => denied.outcome(),
         }
     }
 }

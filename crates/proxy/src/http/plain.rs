@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use http::header::{EXPECT, HOST, TE};
+use http::header::{EXPECT, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -18,9 +18,10 @@ use super::asker::Asker;
 use super::headers::{has_token, strip_answer, strip_connection_options};
 use super::login;
 use super::refusal::and_close;
-use super::service::tell_origin;
+use super::service::{address_to, tell_origin};
 use super::trailers::Withheld;
 use super::upload::{Keep, Rewind, Unwanted, upload};
+use crate::caller::Caller;
 use crate::client::Connection;
 use crate::client::clock::Exchange;
 use crate::route::RouteState;
@@ -61,7 +62,13 @@ pub(super) async fn relay(
     mut request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
+    let caller = *asker.caller();
+    let admitted = route.access.admit(caller.client_ip());
+    let withheld = prepare(connection, route, &asker, &mut request);
     let mut account = Account::open(connection, route, asker);
+    if let Err(denied) = admitted {
+        return Ok(account.refuse(denied.outcome(), &denied));
+    }
     let upstream = &route.upstream;
     let http_idle = route.terms.http_idle;
     exchange.limit_idle(http_idle);
@@ -70,10 +77,9 @@ pub(super) async fn relay(
         let reason = "as many requests as it may have are unanswered";
         return Ok(account.refuse(Outcome::UpstreamBusy, &reason));
     };
-    let withheld = prepare(connection, route, &mut request);
     let asked = tokio::select! {
         biased;
-        asked = ask(connection, route, request, withheld, &exchange) => asked,
+        asked = ask(connection, route, &caller, request, withheld, &exchange) => asked,
         () = connection.clock.silence(http_idle) => {
             return Ok(account.refuse(Outcome::AnswerTimeout, &"no answer in time"));
         }
@@ -138,12 +144,13 @@ fn is_cut_short(error: &hyper::Error) -> bool {
 fn prepare(
     connection: &Connection,
     route: &RouteState,
+    asker: &Asker,
     request: &mut Request<Incoming>,
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
-    let is_ours = route.general.forwarded.is_ours();
-    let withheld = strip_connection_options(request.headers_mut())
-        .with_family(is_ours)
+    let withheld = strip_connection_options(request.headers_mut());
+    let withheld = withheld
+        .with_ours(&route.general.forwarded)
         .with_subjects(&route.general.subjects);
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
@@ -151,14 +158,8 @@ fn prepare(
             .headers_mut()
             .insert(TE, HeaderValue::from_static("trailers"));
     }
-    tell_origin(connection, &route.general, request);
-    if !request.headers().contains_key(HOST) {
-        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
-        let authority = route.upstream.settings.authority();
-        if let Ok(host) = HeaderValue::from_str(&authority) {
-            request.headers_mut().insert(HOST, host);
-        }
-    }
+    tell_origin(connection, &route.general, asker, request);
+    address_to(&route.upstream.settings, request.headers_mut());
     // What the client speaks with lubdub is not what lubdub speaks with the upstream.
     *request.version_mut() = Version::HTTP_11;
     withheld
@@ -168,20 +169,23 @@ fn prepare(
 async fn ask(
     connection: &Arc<Connection>,
     route: &RouteState,
+    caller: &Caller,
     request: Request<Incoming>,
     withheld: Withheld,
     exchange: &Arc<Exchange>,
 ) -> Result<Asked, Failed> {
     let upstream = &route.upstream;
     let mut logs_in = login::is_asked_for(request.headers());
-    let mut carrier = match own(connection, upstream).await {
+    let header = connection.header_for(upstream, caller);
+    let header = header.as_deref();
+    let mut carrier = match own(connection, upstream, caller).await {
         Some(own) => {
             logs_in = true;
             own
         }
         None => match kept(connection, upstream).await {
             Some(kept) => kept,
-            None => connect(route).await?,
+            None => connect(route, header).await?,
         },
     };
     // Whoever waits to be asked for a body is not made to wait twice.
@@ -198,13 +202,13 @@ async fn ask(
     let goes_over = |link: &_| connection.goes_over(link);
     let sent = match carrier.send(request, goes_over).await {
         Err(SendError::Unsent(request, _)) => {
-            carrier = connect(route).await?;
+            carrier = connect(route, header).await?;
             carrier.send(*request, goes_over).await
         }
         Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
             match again.and_then(|again| again.request(exchange)) {
                 Some(request) => {
-                    carrier = connect(route).await?;
+                    carrier = connect(route, header).await?;
                     carrier.send(request, goes_over).await
                 }
                 None => Err(SendError::Failed(error)),
@@ -217,7 +221,7 @@ async fn ask(
         SendError::Failed(error) | SendError::Unsent(_, error) => Failed::NoAnswer(error),
     })?;
     if logs_in || login::is_offered(response.headers()) {
-        connection.keep_own(upstream, carrier);
+        connection.keep_own(upstream, caller, carrier);
     } else {
         keep(connection, upstream, carrier);
     }
@@ -229,8 +233,12 @@ async fn ask(
 }
 
 /// The connection over which this client has logged in, if it still goes on.
-async fn own(connection: &Connection, upstream: &Arc<Upstream>) -> Option<Carrier> {
-    let mut own = connection.take_own(upstream)?;
+async fn own(
+    connection: &Connection,
+    upstream: &Arc<Upstream>,
+    caller: &Caller,
+) -> Option<Carrier> {
+    let mut own = connection.take_own(upstream, caller)?;
     (!own.link.is_ending() && own.ready().await).then_some(own)
 }
 
@@ -249,10 +257,10 @@ async fn kept(connection: &Connection, upstream: &Upstream) -> Option<Carrier> {
 }
 
 /// A new connection to the upstream, for plain requests.
-async fn connect(route: &RouteState) -> Result<Carrier, Failed> {
+async fn connect(route: &RouteState, header: Option<&[u8]>) -> Result<Carrier, Failed> {
     let upstream = &route.upstream;
     let _place = upstream.waiting.try_take().ok_or(Failed::Busy)?;
-    let connected = upstream.connect(route.terms.connect).await?;
+    let connected = upstream.connect(route.terms.connect, header).await?;
     let carrier = Carrier::new(connected, route.general.head_bytes).await;
     carrier.map_err(Failed::NoAnswer)
 }
@@ -262,7 +270,7 @@ fn keep(connection: &Connection, upstream: &Arc<Upstream>, mut carrier: Carrier)
     let (upstream, worker) = (Arc::clone(upstream), connection.worker.number);
     if carrier.is_ready() {
         upstream.keep(worker, carrier);
-    } else if upstream.settings.pool {
+    } else if upstream.keeps_connections() {
         let returning = Arc::clone(&connection.returning);
         returning.store(true, Relaxed);
         tokio::spawn(async move {

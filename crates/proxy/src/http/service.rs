@@ -1,10 +1,11 @@
 //! One request in, one decision out.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -21,7 +22,9 @@ use super::upgrade::{self, Asked};
 use super::{handshake, plain};
 use crate::client::{Connection, LINGER};
 use crate::generation::{General, Generation};
+use crate::request_id::X_REQUEST_ID;
 use crate::route::RouteState;
+use crate::settings;
 
 /// Answers a request of a client. An error ends the connection.
 pub(crate) async fn answer(
@@ -31,7 +34,7 @@ pub(crate) async fn answer(
     connection.release_slot();
     let exchange = connection.clock.begin();
     let generation = connection.shared.generation.load_full();
-    let asker = Asker::of(&request, generation.general.request_detail);
+    let asker = Asker::of(&request, &connection, &generation.general);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &generation, &mut request) {
@@ -67,11 +70,15 @@ pub(crate) async fn answer(
         Asked::WebSocketWithBody => {
             finish(&connection, client);
             let metrics = route.metrics(&connection.entrance.listener.name);
-            let outcome = Outcome::BadRequest;
+            let denied = route.access.admit(asker.caller().client_ip()).err();
+            let (outcome, reason): (_, &dyn Display) = match &denied {
+                Some(denied) => (denied.outcome(), denied),
+                None => (Outcome::BadRequest, &"an upgrade with a body"),
+            };
             metrics.handshake(outcome).increment(1);
             let answer = refusal(outcome);
-            let (status, reason) = (Some(answer.status()), "an upgrade with a body");
-            asker.not_served(&connection, Some(&route), outcome, status, Some(&reason));
+            let status = Some(answer.status());
+            asker.not_served(&connection, Some(&route), outcome, status, Some(reason));
             and_close(answer)
         }
         Asked::Plain => {
@@ -137,7 +144,7 @@ fn locate(
     };
     let route = generation.routes.find(host, path).ok_or(Outcome::NoRoute)?;
     let route = Arc::clone(route);
-    *request.uri_mut() = Uri::from(target);
+    *request.uri_mut() = Uri::from(route.target(target));
     Ok(route)
 }
 
@@ -162,16 +169,31 @@ fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
     });
 }
 
+/// The Host field that the upstream gets.
+pub(super) fn address_to(upstream: &settings::Upstream, headers: &mut HeaderMap) {
+    if let Some(host) = &upstream.host_field {
+        headers.insert(HOST, host.clone());
+    } else if !headers.contains_key(HOST)
+        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
+        && let Ok(host) = HeaderValue::from_str(&upstream.authority())
+    {
+        headers.insert(HOST, host);
+    }
+}
+
 /// What goes to the upstream beside what the client said.
 pub(super) fn tell_origin(
     connection: &Connection,
     general: &General,
+    asker: &Asker,
     request: &mut Request<Incoming>,
 ) {
     let host = request.headers().get(HOST).cloned();
     let origin = Origin {
-        peer: connection.peer,
-        tls: connection.entrance.listener.tls.is_some(),
+        nearest: connection.nearest(),
+        is_trusted: connection.is_trusted(general),
+        client: asker.caller().client,
+        tls: connection.has_tls(),
         host: host
             .as_ref()
             .and_then(|host| host.to_str().ok())
@@ -179,6 +201,9 @@ pub(super) fn tell_origin(
     };
     general.forwarded.apply(request.headers_mut(), origin);
     general.subjects.apply(request.headers_mut(), connection);
+    if let Some(id) = asker.request_id() {
+        request.headers_mut().insert(X_REQUEST_ID, id.value());
+    }
     if general.forwarded.via {
         let received = request.version();
         let pseudonym = &connection.shared.pseudonym;

@@ -5,13 +5,14 @@
 
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, MAX_FORWARDS,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-    WWW_AUTHENTICATE,
+    CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, MAX_FORWARDS, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 
 use super::Subjects;
-use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::forwarded::FAMILY;
+use crate::request_id::X_REQUEST_ID;
+use crate::settings::Forwarded;
 
 /// RFC 9110 6.5.1: "Many fields cannot be processed outside the header section because their
 /// evaluation is necessary prior to receiving the content, such as those that describe message
@@ -40,14 +41,6 @@ const NEVER: [HeaderName; 21] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Who the client is: lubdub's to say, in the head.
-const FAMILY: [HeaderName; 4] = [
-    FORWARDED,
-    X_FORWARDED_FOR,
-    X_FORWARDED_PROTO,
-    X_FORWARDED_HOST,
-];
-
 /// What of a message's trailers goes no further, as its head has it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Withheld {
@@ -57,6 +50,8 @@ pub(crate) struct Withheld {
     family: bool,
     /// Whose certificate it has.
     subjects: Subjects,
+    /// And what the request is called.
+    request_id: bool,
 }
 
 impl Withheld {
@@ -69,10 +64,15 @@ impl Withheld {
         }
     }
 
-    /// Whatever a client says of itself goes no further either: not that of a trusted peer, because
-    /// a reader that puts trailers behind the head's fields would take it for lubdub's word.
-    pub(super) fn with_family(self, family: bool) -> Self {
-        Self { family, ..self }
+    /// Whatever a client says of itself, or of its request, goes no further either, where that is lubdub's
+    /// to say: not that of a trusted peer, because a reader that puts trailers behind the head's fields
+    /// would take it for lubdub's word.
+    pub(super) fn with_ours(self, forwarded: &Forwarded) -> Self {
+        Self {
+            family: forwarded.is_ours(),
+            request_id: forwarded.request_id,
+            ..self
+        }
     }
 
     /// Nor what a client says of its certificate.
@@ -94,6 +94,9 @@ impl Withheld {
             }
         }
         self.subjects.strip(&mut trailers);
+        if self.request_id {
+            trailers.remove(X_REQUEST_ID);
+        }
         trailers
     }
 }
@@ -103,6 +106,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::settings::{ForwardedStyle, Trust};
 
     fn left(withheld: &Withheld, names: &[&'static str]) -> Vec<String> {
         let trailers = names
@@ -128,8 +132,21 @@ mod tests {
     #[test]
     fn what_connection_named_is_withheld_and_no_more() {
         let withheld = Withheld::named(vec![HeaderName::from_static("x-hop")]);
-        let names = ["x-hop", "x-sum", "x-forwarded-for"];
-        assert_eq!(left(&withheld, &names), ["x-forwarded-for", "x-sum"]);
-        assert_eq!(left(&withheld.with_family(true), &names), ["x-sum"]);
+        let names = ["x-hop", "x-sum", "x-forwarded-for", "x-request-id"];
+        assert_eq!(
+            left(&withheld, &names),
+            ["x-forwarded-for", "x-request-id", "x-sum"]
+        );
+        let mut forwarded = Forwarded {
+            style: ForwardedStyle::XForwarded,
+            trust: Trust::default(),
+            via: false,
+            request_id: false,
+        };
+        let ours = withheld.clone().with_ours(&forwarded);
+        assert_eq!(left(&ours, &names), ["x-request-id", "x-sum"]);
+        (forwarded.style, forwarded.request_id) = (ForwardedStyle::Off, true);
+        let ours = withheld.with_ours(&forwarded);
+        assert_eq!(left(&ours, &names), ["x-forwarded-for", "x-sum"]);
     }
 }

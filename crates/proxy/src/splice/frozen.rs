@@ -14,6 +14,7 @@ use serde_bytes::ByteBuf;
 use super::deadlines::{Deadlines, Excused};
 use super::end::{End, Ending, Input};
 use super::fate::Fate;
+use super::inlet::Inlet;
 use super::link::PingMark;
 use super::outlet::{CloseSlot, Fin, Outlet};
 use super::tally::Tally;
@@ -149,16 +150,20 @@ impl Splice {
     pub(super) fn freeze(&mut self, anchor: &Anchor) -> PairState {
         self.flush();
         let entry = self.registration.entry();
+        let caller = entry.caller();
         let nanos = |at: Instant| anchor.nanos(at);
         PairState {
             version: PairState::VERSION,
             id: entry.id.0,
-            listener: entry.listener.to_string(),
+            listener: entry.names.listener.to_string(),
             route: entry.names.route.to_string(),
             upstream_name: entry.names.upstream.to_string(),
-            client: entry.client,
-            upstream: entry.upstream,
+            client: caller.peer,
+            true_client: (!caller.is_peer()).then(|| caller.client.to_string()),
+            upstream: entry.upstream.clone(),
             request: entry.request.as_deref().map(str::to_owned),
+            request_id: entry.request_id(),
+            proxy_header: entry.proxy_header().map(str::to_owned),
             opened: nanos(entry.opened),
             handshake_us: self.handshake_us,
             heartbeat: self.heart.freeze(),
@@ -173,12 +178,12 @@ impl Splice {
                     ping_mark: end.ping_mark.as_ref().map(PingMark::freeze),
                     bytes: self.tally.from[side].bytes,
                     frames: self.relayed_frames(side),
+                    rate: self.inlet(side).and_then(|inlet| inlet.freeze(anchor)),
                 }
             }),
-            early: self
-                .early
-                .as_deref()
-                .map(|early| PerSide::from_fn(|side| ByteBuf::from(early[side].to_vec()))),
+            early: self.inlets.as_deref().map(|inlets| {
+                PerSide::from_fn(|side| ByteBuf::from(inlets[side].waiting().to_vec()))
+            }),
             data: nanos(self.deadlines.data),
             data_excused: self.excused.data,
             data_idle: self.terms.data_idle,
@@ -231,7 +236,7 @@ impl Splice {
             timer: Timer::resume(parts.armed, clock()),
             deadlines: parts.deadlines,
             excused: parts.excused,
-            early: parts.early,
+            inlets: parts.inlets,
             polled: false,
             thawed: true,
             concluded: false,
@@ -256,7 +261,7 @@ struct Parts {
     tally: Tally,
     deadlines: Deadlines,
     excused: Excused,
-    early: Option<Box<PerSide<Bytes>>>,
+    inlets: Option<Box<PerSide<Inlet>>>,
     armed: Option<Instant>,
 }
 
@@ -300,6 +305,16 @@ impl Parts {
                 taken: end.taken,
             })
         };
+        let early = state.early.unwrap_or_default();
+        let inlet = |side: Side, waiting: ByteBuf, rate| {
+            let waiting = Bytes::from(waiting.into_vec());
+            Inlet::thaw(waiting, rate, terms.rates.from(side), now, anchor)
+        };
+        let inlets = PerSide {
+            client: inlet(Side::Client, early.client, state.ends.client.rate)?,
+            upstream: inlet(Side::Upstream, early.upstream, state.ends.upstream.rate)?,
+        };
+        let are_open = inlets.client.is_open() && inlets.upstream.is_open();
         let has_same_idle = state.data_idle == terms.data_idle;
         Ok(Self {
             heart,
@@ -320,12 +335,7 @@ impl Parts {
                 data: state.data_excused && has_same_idle,
                 closing: false,
             },
-            early: state.early.map(|early| {
-                Box::new(PerSide {
-                    client: Bytes::from(early.client.into_vec()),
-                    upstream: Bytes::from(early.upstream.into_vec()),
-                })
-            }),
+            inlets: (!are_open).then(|| Box::new(inlets)),
             armed: instant(state.armed)?,
         })
     }

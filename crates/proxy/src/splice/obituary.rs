@@ -42,21 +42,29 @@ impl Splice {
 
     pub(super) fn log_end(&self, cause: Cause, duration: Duration, now: Instant) {
         let entry = self.registration.entry();
+        let caller = entry.caller();
         let vitals = PerSide::from_fn(|side| self.heart.vitals(side));
         let rtt = |side: Side, pick: fn(&Rtt) -> Duration| {
             vitals[side].rtt.as_ref().map(|rtt| micros(pick(rtt)))
         };
         let silent = |side: Side| millis(now.saturating_duration_since(vitals[side].last_heard));
+        let held = |side: Side| {
+            let inlet = self.inlet(side).filter(|inlet| inlet.is_rated());
+            inlet.map(|inlet| millis(inlet.held_for(now)))
+        };
         let lapsed = Side::BOTH
             .into_iter()
             .find(|&side| fate::lapsed(side) == cause && vitals[side].pongs_received == 0);
         info!(
             pair = entry.id.0,
-            listener = &*entry.listener,
+            listener = &*entry.names.listener,
             route = &*entry.names.route,
-            client = %entry.client,
+            client = %caller.client,
+            peer = %caller.peer,
             upstream_address = %entry.upstream,
             request = entry.request.as_deref(),
+            request_id = entry.request_id(),
+            proxy_header = entry.proxy_header(),
             cause = cause.as_str(),
             close_code = self.fate.close.and_then(|close| close.code),
             close_by = self.fate.close.map(|close| close.by.as_str()),
@@ -73,6 +81,7 @@ impl Splice {
             client_rtt_min_us = rtt(Side::Client, |rtt| rtt.min()),
             client_rtt_max_us = rtt(Side::Client, |rtt| rtt.max()),
             client_silent_ms = silent(Side::Client),
+            client_held_ms = held(Side::Client),
             upstream_bytes = self.tally.from.upstream.bytes,
             upstream_frames = self.relayed_frames(Side::Upstream),
             upstream_pings = vitals.upstream.pings_sent,
@@ -81,6 +90,7 @@ impl Splice {
             upstream_rtt_min_us = rtt(Side::Upstream, |rtt| rtt.min()),
             upstream_rtt_max_us = rtt(Side::Upstream, |rtt| rtt.max()),
             upstream_silent_ms = silent(Side::Upstream),
+            upstream_held_ms = held(Side::Upstream),
             "pair ended"
         );
     }

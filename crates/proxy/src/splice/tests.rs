@@ -7,6 +7,7 @@ mod data;
 mod dropped;
 mod frozen;
 mod parcels;
+mod rate;
 mod stutter;
 
 use std::future::poll_fn;
@@ -22,7 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::Admission;
-use crate::registry::{Identity, PairEntry, Registry, RouteNames};
+use crate::caller::Caller;
+use crate::registry::{Identity, PairEntry, PairNames, Registry};
 use crate::route;
 use crate::settings::{self, Limits};
 use crate::socket::Socket;
@@ -72,13 +74,15 @@ const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
 fn identity() -> Identity {
     Identity {
-        listener: "main".into(),
-        names: Arc::new(RouteNames {
+        names: Arc::new(PairNames {
+            listener: "main".into(),
             route: "main".into(),
             upstream: "main".into(),
         }),
-        client: NOBODY,
-        upstream: NOBODY,
+        caller: Caller::peer(NOBODY.into()),
+        upstream: NOBODY.into(),
+        request_id: None,
+        proxy_header: None,
         request: None,
     }
 }
@@ -88,13 +92,14 @@ fn places() -> Places {
     let limits = Limits {
         pairs: 1,
         pairs_per_source: None,
+        handshake_rate: None,
         handshakes: NonZeroUsize::MIN,
         connections: NonZeroUsize::MIN,
         head_bytes: 65_536,
     };
     let admission = Admission::new(&limits);
     let route = route::testing::state(&settings::testing::route("main"));
-    let upgrade = admission.upgrade(&route, NOBODY.ip()).unwrap();
+    let upgrade = admission.upgrade(&route, Some(NOBODY.ip())).unwrap();
     Places {
         _pair: admission.pair(upgrade).unwrap(),
         _client: None,
@@ -192,6 +197,18 @@ impl Pair {
         while leg.socket().unread(bytes.len()) < bytes.len() {
             std::thread::yield_now();
         }
+    }
+
+    /// This came behind the client's handshake.
+    fn come_early(&mut self, early: &[u8]) {
+        let inlet = |side: Side, waiting: &[u8]| {
+            let rate = self.splice.terms.rates.from(side);
+            Inlet::new(Bytes::copy_from_slice(waiting), rate, clock())
+        };
+        self.splice.inlets = Some(Box::new(PerSide {
+            client: inlet(Side::Client, early),
+            upstream: inlet(Side::Upstream, b""),
+        }));
     }
 
     /// Sends so much to the upstream, which takes nothing, that lubdub reads the client no more.

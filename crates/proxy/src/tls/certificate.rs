@@ -79,6 +79,12 @@ impl Certificate {
         })
     }
 
+    /// Whether clients are shown the same, its chain included.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+
     /// The host names that it is for, in lower case: those of its subjectAltName, for a common name
     /// does not count (RFC 9525 2). `*.` stands for one label in front.
     #[must_use]

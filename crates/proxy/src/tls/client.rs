@@ -58,6 +58,12 @@ pub fn client_config(
     Ok(Arc::new(config))
 }
 
+/// The platform's roots as they are now: those that an upstream is verified against that has no others.
+#[must_use]
+pub fn platform_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
 fn first(errors: &[rustls_native_certs::Error]) -> String {
     errors
         .first()

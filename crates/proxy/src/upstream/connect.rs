@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use lubdub_metrics::Outcome;
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 
 use super::lookup::Unresolved;
 use super::{Permit, Upstream, pool};
+use crate::address::Address;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::settings;
@@ -31,20 +33,20 @@ pub(crate) enum ConnectError {
     #[error("{0} has no address")]
     NoAddress(Arc<str>),
     #[error("{0} is an address of this lubdub itself")]
-    Own(SocketAddr),
+    Own(Address),
     #[error("cannot connect to {0}: {1}")]
-    Connect(SocketAddr, #[source] io::Error),
+    Connect(Address, #[source] io::Error),
     #[error("{0} is not a name that a certificate can be checked against")]
     Name(Arc<str>),
     #[error("TLS with {0} failed: {1}")]
-    Tls(SocketAddr, #[source] io::Error),
+    Tls(Address, #[source] io::Error),
 }
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) leg: Leg,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// Its place among the connections to upstreams.
     pub(crate) permit: Permit,
 }
@@ -66,11 +68,16 @@ impl ConnectError {
 }
 
 impl Upstream {
-    /// Connects, TLS included, in `limit`. Who calls holds a place of [`Upstream::waiting`].
-    pub(crate) async fn connect(&self, limit: Duration) -> Result<Connected, ConnectError> {
+    /// Connects, TLS included, in `limit`. `header` goes in front of all. Who calls holds a place of
+    /// [`Upstream::waiting`].
+    pub(crate) async fn connect(
+        &self,
+        limit: Duration,
+        header: Option<&[u8]>,
+    ) -> Result<Connected, ConnectError> {
         within(limit, async {
             let permit = self.socket_place(limit).await?;
-            let (leg, address) = self.connect_any(limit).await?;
+            let (leg, address) = self.connect_any(limit, header).await?;
             Ok(Connected {
                 leg,
                 address,
@@ -99,16 +106,20 @@ impl Upstream {
         })
     }
 
-    async fn connect_any(&self, limit: Duration) -> Result<(Leg, SocketAddr), ConnectError> {
+    async fn connect_any(
+        &self,
+        limit: Duration,
+        header: Option<&[u8]>,
+    ) -> Result<(Leg, Address), ConnectError> {
         let until = Instant::now() + limit;
         let last = last_try(limit);
         let addresses = self.resolve(last).await?;
         for &address in &*addresses {
             if self.is_own(address, last).await? {
-                return Err(ConnectError::Own(address));
+                return Err(ConnectError::Own(address.into()));
             }
         }
-        connect_first(&self.settings, &addresses, until, limit).await
+        connect_first(&self.settings, &addresses, header, until, limit).await
     }
 
     async fn resolve(&self, last: Instant) -> Result<Arc<[SocketAddr]>, ConnectError> {
@@ -127,10 +138,10 @@ impl Upstream {
     /// Whether `address` leads back to lubdub. Waits for a descriptor if there is none to find out with.
     async fn is_own(&self, address: SocketAddr, last: Instant) -> Result<bool, ConnectError> {
         loop {
-            match self.own.contains(address) {
+            match self.own.contains(&address.into()) {
                 Ok(is_own) => return Ok(is_own),
                 Err(_) if Instant::now() < last => sleep(STARVED).await,
-                Err(error) => return Err(ConnectError::Connect(address, error)),
+                Err(error) => return Err(ConnectError::Connect(address.into(), error)),
             }
         }
     }
@@ -141,15 +152,16 @@ impl Upstream {
 async fn connect_first(
     upstream: &settings::Upstream,
     addresses: &[SocketAddr],
+    header: Option<&[u8]>,
     until: Instant,
     limit: Duration,
-) -> Result<(Leg, SocketAddr), ConnectError> {
+) -> Result<(Leg, Address), ConnectError> {
     let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.host));
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        failure = match within(share, connect_one(upstream, address, share)).await {
-            Ok(Ok(leg)) => return Ok((leg, address)),
+        failure = match within(share, connect_one(upstream, address, header, share)).await {
+            Ok(Ok(leg)) => return Ok((leg, address.into())),
             Ok(Err(error)) => error,
             Err(_) => ConnectError::TimedOut(limit),
         };
@@ -160,12 +172,17 @@ async fn connect_first(
 async fn connect_one(
     upstream: &settings::Upstream,
     address: SocketAddr,
+    header: Option<&[u8]>,
     limit: Duration,
 ) -> Result<Leg, ConnectError> {
-    let socket = connect_when_possible(address, limit)
+    let mut socket = connect_when_possible(address, limit)
         .await
         .and_then(Socket::new)
-        .map_err(|error| ConnectError::Connect(address, error))?;
+        .map_err(|error| ConnectError::Connect(address.into(), error))?;
+    if let Some(header) = header {
+        let written = socket.write_all(header).await;
+        written.map_err(|error| ConnectError::Connect(address.into(), error))?;
+    }
     let Some(config) = &upstream.tls else {
         return Ok(Leg::Plain(socket));
     };
@@ -176,7 +193,7 @@ async fn connect_one(
             session.set_buffer_limit(Some(TLS_BUFFER_LIMIT));
         })
         .await
-        .map_err(|error| ConnectError::Tls(address, error))?;
+        .map_err(|error| ConnectError::Tls(address.into(), error))?;
     Ok(Leg::Tls(Box::new(tls.into())))
 }
 
@@ -223,8 +240,8 @@ mod tests {
     async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
         let upstream = &testing::route("main").upstream;
         let until = Instant::now() + LIMIT;
-        let connected = connect_first(upstream, addresses, until, LIMIT).await;
-        connected.map(|(_, address)| address)
+        let connected = connect_first(upstream, addresses, None, until, LIMIT).await;
+        connected.map(|(_, address)| address.ip().expect("an IP address"))
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,7 +10,7 @@ use std::task::Poll;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{Connect, TlsConnector};
@@ -24,10 +24,12 @@ use crate::{PATIENCE, certs, eventually};
 #[derive(Debug, Clone)]
 pub struct Dial {
     to: SocketAddr,
+    from: Option<IpAddr>,
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
     tls: Option<Arc<ClientConfig>>,
     name: &'static str,
+    preface: Vec<u8>,
 }
 
 /// A client in the middle of its TLS handshake: it was shown a certificate, and has not looked.
@@ -39,10 +41,21 @@ impl Dial {
     pub fn to(address: SocketAddr) -> Self {
         Self {
             to: address,
+            from: None,
             receive_buffer: None,
             send_buffer: None,
             tls: None,
             name: certs::NAME,
+            preface: Vec::new(),
+        }
+    }
+
+    /// From this address of the machine: all that begin with 127 are.
+    #[must_use]
+    pub fn from(self, address: impl Into<IpAddr>) -> Self {
+        Self {
+            from: Some(address.into()),
+            ..self
         }
     }
 
@@ -61,6 +74,15 @@ impl Dial {
     pub fn tls(self, config: Arc<ClientConfig>) -> Self {
         Self {
             tls: Some(config),
+            ..self
+        }
+    }
+
+    /// It sends these bytes in front of everything, TLS included.
+    #[must_use]
+    pub fn preface(self, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            preface: bytes.into(),
             ..self
         }
     }
@@ -154,8 +176,12 @@ impl Dial {
         if let Some(bytes) = self.send_buffer {
             socket.set_send_buffer_size(bytes)?;
         }
-        let tcp = socket.connect(self.to).await?;
+        if let Some(from) = self.from {
+            socket.bind((from, 0).into())?;
+        }
+        let mut tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;
+        tcp.write_all(&self.preface).await?;
         Ok(tcp)
     }
 

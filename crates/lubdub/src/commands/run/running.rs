@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::handover::{Arrival, Arrived, Departed, Lingered, Sockets};
-use lubdub_proxy::{Drained, Proxy};
-use tokio::sync::watch;
+use lubdub_proxy::handover::{Arrival, Arrived, Departed, Sockets};
+use lubdub_proxy::{Address, Drained, Proxy};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -119,16 +119,20 @@ impl Running {
     }
 
     /// Where the admin listener is, if there is one.
-    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.local_addr().ok()
+    pub(crate) fn admin_address(&self) -> Option<Address> {
+        let address = self.admin.as_ref()?.local_addr().ok()?;
+        Some(address.into())
     }
 
     /// The admin listener's socket, for the process that takes over.
-    pub(crate) fn admin_socket(&self) -> io::Result<Option<(SocketAddr, OwnedFd)>> {
+    pub(crate) fn admin_socket(&self) -> io::Result<Option<(Address, OwnedFd)>> {
         let Some(listener) = &self.admin else {
             return Ok(None);
         };
-        Ok(Some((listener.local_addr()?, listener.try_clone()?.into())))
+        Ok(Some((
+            listener.local_addr()?.into(),
+            listener.try_clone()?.into(),
+        )))
     }
 
     /// Whether it has been told to end.
@@ -143,9 +147,19 @@ impl Running {
         self.proxy.drain().await
     }
 
-    /// Ends the proxy, and the program with it.
+    /// Ends the proxy, and the program with it, as it was told by a signal.
     pub(super) async fn end(
         self,
+        ending: &mut Ending,
+        upgrades: &mut Upgrades,
+    ) -> anyhow::Result<()> {
+        self.end_after(1, ending, upgrades).await
+    }
+
+    /// The same after so many signals. The second one ends it at once.
+    async fn end_after(
+        self,
+        mut signals: u32,
         ending: &mut Ending,
         upgrades: &mut Upgrades,
     ) -> anyhow::Result<()> {
@@ -159,7 +173,10 @@ impl Running {
                     info!("lubdub ends");
                     return Ok(());
                 }
-                () = ending.wait() => anyhow::bail!("ended at once by a second signal"),
+                () = ending.wait() => {
+                    anyhow::ensure!(signals == 0, "ended at once by a second signal");
+                    signals += 1;
+                }
                 wanted = upgrades.wanted() => wanted.refuse_while_draining(),
             }
         }
@@ -176,28 +193,28 @@ impl Running {
     ) -> anyhow::Result<()> {
         self.close_admin();
         let proxy = Arc::clone(&self.proxy);
-        let mut lingering = pin!(departed.linger(&proxy, limit));
-        loop {
+        let (says_so, mut time_is_up) = oneshot::channel();
+        let mut lingering = pin!(departed.linger(&proxy, limit, says_so));
+        let signals = loop {
             tokio::select! {
-                lingered = lingering.as_mut() => match lingered {
-                    Lingered::Done => {
-                        self.last_answers().await;
-                        info!("lubdub ends");
-                        return Ok(());
-                    }
-                    Lingered::TimeUp => return self.end(ending, upgrades).await,
-                },
-                () = ending.wait() => break,
+                () = lingering.as_mut() => {
+                    self.last_answers().await;
+                    info!("lubdub ends");
+                    return Ok(());
+                }
+                // A service manager may tell this process as well as the successor, which has passed it on.
+                Ok(()) = &mut time_is_up => break 0,
+                () = ending.wait() => break 1,
                 wanted = upgrades.wanted() => wanted.refuse_while_lingering(),
             }
-        }
+        };
         // The successor goes on hearing how it is here.
         let told = async {
             lingering.await;
             pending().await
         };
         tokio::select! {
-            ended = self.end(ending, upgrades) => ended,
+            ended = self.end_after(signals, ending, upgrades) => ended,
             () = told => Ok(()),
         }
     }
@@ -323,8 +340,8 @@ impl Built {
             workers,
         } = self;
         if let (Some(listener), Some(state)) = (&running.admin, state) {
-            let bound = listener.local_addr()?;
-            running.proxy.never_connect_to(bound);
+            let bound = Address::from(listener.local_addr()?);
+            running.proxy.never_connect_to(bound.clone());
             info!(address = %bound, "admin listens");
             let admin = Admin::new(listener.try_clone()?, state)?;
             let (open, closing) = watch::channel(());

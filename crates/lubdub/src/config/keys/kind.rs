@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     CountOrAuto,
     /// How many a second, or "off".
     RateOrOff,
+    /// How many bytes a second, or "off".
+    ByteRateOrOff,
     /// True or false.
     Switch,
     /// A number from 0 to 1.
@@ -35,8 +37,10 @@ pub(crate) enum Kind {
     AddressOrOff,
     /// An upstream's URL.
     Url,
-    /// A host name or IP address, without a port.
-    Host,
+    /// A host name or IP address, without a port, or one behind `*.`.
+    HostPattern,
+    /// A host, perhaps with a port, or "keep".
+    HostOrKeep,
     /// Any number of host names.
     Hosts,
     /// The name of a header field.
@@ -51,6 +55,10 @@ pub(crate) enum Kind {
     SocketOrOff,
     /// Any number of networks.
     Networks,
+    /// Any number of origins of pages.
+    Origins,
+    /// Any number of networks, and "unix".
+    Trust,
 }
 
 // === impl Kind ===
@@ -63,11 +71,17 @@ impl Kind {
             Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
             Self::Size | Self::SizeOrOff => true,
             Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
-            Self::RateOrOff => false,
+            Self::RateOrOff | Self::ByteRateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::Field | Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff | Self::Networks => false,
+            Self::Field
+            | Self::HostPattern
+            | Self::HostOrKeep
+            | Self::Hosts
+            | Self::PathPrefix
+            | Self::UpstreamName => false,
+            Self::File | Self::SocketOrOff => false,
+            Self::Networks | Self::Origins | Self::Trust => false,
         }
     }
 
@@ -83,6 +97,7 @@ impl Kind {
             Self::CountOrOff => "number or `\"off\"`",
             Self::CountOrAuto => "number or `\"auto\"`",
             Self::RateOrOff => "rate or `\"off\"`",
+            Self::ByteRateOrOff => "size a second, or `\"off\"`",
             Self::Switch => "`true` or `false`",
             Self::Share => "share, 0 to 1",
             Self::CloseCode => "close code",
@@ -93,7 +108,8 @@ impl Kind {
             Self::Address => "address and port",
             Self::AddressOrOff => "address and port, or `\"off\"`",
             Self::Url => "URL",
-            Self::Host => "host",
+            Self::HostPattern => "host, or `*.` and a name",
+            Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
             Self::Hosts => "list of hosts",
             Self::Field => "name of a header field",
             Self::PathPrefix => "path",
@@ -101,6 +117,8 @@ impl Kind {
             Self::File => "file",
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
             Self::Networks => "list of networks",
+            Self::Origins => "list of origins",
+            Self::Trust => "list of networks, may have `\"unix\"`",
         };
         words.to_owned()
     }

@@ -1,6 +1,8 @@
 //! Keys that say where requests come from and where they go.
 
-use lubdub_proxy::settings::{ForwardedStyle, OnRemoved};
+use lubdub_proxy::settings::{
+    ForwardedStyle, OnRemoved, OriginMissing, ProxyProtocol, ProxyVersion,
+};
 
 use super::super::ClientAuth;
 use super::super::choice::Choice;
@@ -13,16 +15,41 @@ pub(super) static LISTEN: Section = Section {
             the metric label `listener`.",
     example: Example::Live,
     applies: Applies::AtOnce,
-    keys: &[Key::new(
-        "address",
-        Kind::Address,
-        Preset::Required(Literal::Text("0.0.0.0:8080")),
-        "an IP address and a port; [::] takes IPv6 and IPv4",
-    )
-    .more(
-        "`[::]` takes IPv6 only where another listener, or the admin's, has `0.0.0.0` with the same \
-         port. Other addresses that overlap are refused. Port 0 lets the kernel choose one.",
-    )],
+    keys: &[
+        Key::new(
+            "address",
+            Kind::Address,
+            Preset::Required(Literal::Text("0.0.0.0:8080")),
+            "an IP address and a port; [::] takes IPv6 and IPv4",
+        )
+        .more(
+            "`[::]` takes IPv6 only where another listener, or the admin's, has `0.0.0.0` with the same \
+             port. Other addresses that overlap are refused. Port 0 lets the kernel choose one.",
+        ),
+        Key::new(
+            "proxy_protocol",
+            Kind::Choice(ProxyProtocol::WORDS),
+            Preset::text("off"),
+            "off | optional | required: a PROXY header from `trust`",
+        )
+        .applies(Applies::NewConnections)
+        .more(
+            "A load balancer says in it, version 1 or 2, who the client is: in front of all, TLS \
+             included. Only who is in `trust` may. `required` refuses everybody else, and who has \
+             none; with `optional` a header of somebody else is no header, and mostly a 400.",
+        ),
+        Key::new(
+            "trust",
+            Kind::Trust,
+            Preset::Optional(Literal::Texts(&["10.0.0.0/8"])),
+            "whose word about the client counts here",
+        )
+        .applies(Applies::NewConnections)
+        .more(
+            "Instead of `forwarded.trust`. `[]` trusts nobody. `\"unix\"` is whoever comes by a unix \
+             socket.",
+        ),
+    ],
 };
 
 /// `listen.NAME.tls`
@@ -143,6 +170,29 @@ pub(super) static UPSTREAM: Section = Section {
         )
         .more("One or more as PEM; only for `wss` and `https`."),
         Key::new(
+            "host",
+            Kind::HostOrKeep,
+            Preset::text("keep"),
+            "the Host field that it gets; keep: the client's",
+        )
+        .more(
+            "For a backend that answers only to a name of its own. What the client had is in \
+             `X-Forwarded-Host` or `Forwarded`. It changes neither where lubdub connects to nor the name \
+             that it asks for by TLS: both are those of `url`.",
+        ),
+        Key::new(
+            "proxy_protocol",
+            Kind::Choice(<Option<ProxyVersion>>::WORDS),
+            Preset::text("off"),
+            "off | v1 | v2: send a PROXY header, before TLS",
+        )
+        .more(
+            "It tells the client's true address, and the address that the client connected to. Where \
+             one of them is not known, or they are of IPv4 and IPv6, it tells none (`UNKNOWN`, \
+             `UNSPEC`). No connection is kept for further plain requests then: it could be another \
+             client's.",
+        ),
+        Key::new(
             "pool",
             Kind::Switch,
             Preset::switch(true),
@@ -210,9 +260,15 @@ pub(super) static ROUTE: Section = Section {
     keys: &[
         Key::new(
             "host",
-            Kind::Host,
+            Kind::HostPattern,
             Preset::Optional(Literal::Text("chat.example.com")),
-            "only requests for this host; all if not set",
+            "only requests for this host, or below it; all if not set",
+        )
+        .more(
+            "`\"*.example.com\"` is for all hosts below `example.com`, by one label or more, and not for \
+             `example.com` itself. One host goes before a `*`, and behind that the longest name wins; only \
+             then `path_prefix` is compared. Ports, case and a dot at the end of what a client sends do not \
+             count.",
         ),
         Key::new(
             "path_prefix",
@@ -221,6 +277,54 @@ pub(super) static ROUTE: Section = Section {
             "only requests whose path begins with these segments",
         )
         .more("`/chat` takes `/chat` and `/chat/room`, but not `/chatter`."),
+        Key::new(
+            "strip_prefix",
+            Kind::Switch,
+            Preset::switch(false),
+            "send the upstream the path without path_prefix",
+        )
+        .more(
+            "With `path_prefix = \"/chat\"`, `/chat/room?q` goes up as `/room?q`, and `/chat` as `/`. What is \
+             behind the prefix stays as it is, byte for byte (`//`, `..` and `%2e` too). Answers are not \
+             changed: an upstream that sends a `Location`, a cookie with a path or links has to know its \
+             prefix.",
+        ),
+        Key::new(
+            "origins",
+            Kind::Origins,
+            Preset::Default(Literal::Texts(&[])),
+            "pages that may open a WebSocket, as [\"https://example.com\"]; [] is all",
+        )
+        .more(
+            "A browser lets every page of every site open a WebSocket to anywhere, with the user's cookies \
+             ([Cross-Site WebSocket Hijacking](../topics/access.md#other-peoples-pages)). An upgrade whose \
+             `Origin` is not listed is answered with 403. Scheme, host and port are compared; \
+             `https://*.example.com` is for all hosts below `example.com`; `null`, which sandboxed \
+             frames and files send, is let in only if it is listed. Plain requests are not looked at.",
+        ),
+        Key::new(
+            "origin_missing",
+            Kind::Choice(OriginMissing::WORDS),
+            Preset::text("allow"),
+            "allow | deny: upgrades without Origin",
+        )
+        .more("Browsers always send it; other clients need not, and can send whatever they like."),
+        Key::new(
+            "allow",
+            Kind::Networks,
+            Preset::Default(Literal::Texts(&[])),
+            "only clients in these networks; [] is all",
+        )
+        .more(
+            "By the client's true address, for plain requests too; others are answered with 403. A client \
+             without an address (behind a unix socket) is in no network.",
+        ),
+        Key::new(
+            "deny",
+            Kind::Networks,
+            Preset::Default(Literal::Texts(&[])),
+            "no clients in these networks, be they in allow or not",
+        ),
         Key::new(
             "upstream",
             Kind::UpstreamName,
@@ -280,11 +384,16 @@ pub(super) static FORWARDED: Section = Section {
         ),
         Key::new(
             "trust",
-            Kind::Networks,
+            Kind::Trust,
             Preset::Default(Literal::Texts(&[])),
-            "peers whose own such fields are kept, as [\"10.0.0.0/8\"]",
+            "whose word about the client counts, as [\"10.0.0.0/8\"]",
         )
-        .more("From all others these fields are dropped before lubdub writes its own."),
+        .more(
+            "Such a peer's fields of the style's family are kept and added to, and the client's true \
+             address is the rightmost in them that is not trusted itself. From all others these \
+             fields are dropped before lubdub writes its own. `\"unix\"` is whoever comes by a unix \
+             socket. A listener can have its own: `listen.NAME.trust`.",
+        ),
         Key::new(
             "via",
             Kind::Switch,
@@ -294,6 +403,17 @@ pub(super) static FORWARDED: Section = Section {
         .more(
             "`Via` (RFC 9110 7.6.3) names this process by a pseudonym. A request that names it \
              already goes in a circle, and is answered with 508.",
+        ),
+        Key::new(
+            "request_id",
+            Kind::Switch,
+            Preset::switch(true),
+            "give each request an id: X-Request-Id",
+        )
+        .more(
+            "It goes to the upstream, and into the log and `/api/v1/pairs`. One that comes from who is \
+             trusted is kept, if it has 1 to 128 letters, digits, dots, hyphens and underscores. With \
+             `false` what comes passes as it is.",
         ),
     ],
 };

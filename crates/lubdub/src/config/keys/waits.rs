@@ -31,6 +31,14 @@ pub(super) static TIMEOUTS: Section = Section {
         )
         .applies(Applies::NewConnections),
         Key::new(
+            "proxy_header",
+            Kind::Duration,
+            Preset::text("5s"),
+            "from a PROXY header's first byte to its end",
+        )
+        .applies(Applies::NewConnections)
+        .more("Where `listen.NAME.proxy_protocol` is not `\"off\"`."),
+        Key::new(
             "connect",
             Kind::Duration,
             Preset::text("5s"),
@@ -122,6 +130,20 @@ pub(super) static LIMITS: Section = Section {
         .more(
             "For IPv6, from one /64. Behind a load balancer all clients come from one source. Where a \
              reload switches it on, pairs that are open already do not count.",
+        ),
+        Key::new(
+            "handshake_rate",
+            Kind::RateOrOff,
+            Preset::text("off"),
+            "upgrades a second from one source, such as 20/s",
+        )
+        .more(
+            "And as many at once. For IPv6, from one /64. One more is answered with 429, before the \
+             upstream is asked. Every upgrade counts that reaches a route and is not kept out by `allow` or `deny`, \
+             whatever becomes of it; plain requests do not. The source is the client's true address; who \
+             has none (behind a unix socket) has no rate. A source is known for a second or two; in a flood \
+             of sources, at least the 65,536 that were let in last are. A new value begins anew for \
+             everybody.",
         ),
         Key::new(
             "handshakes",

@@ -3,6 +3,8 @@
 //! A rule looks at a configuration that has no mistake. Each has a section of its name in
 //! docs/topics/checks.md, and is silent about the defaults.
 
+mod access;
+mod callers;
 mod certificates;
 mod clients;
 mod ends;
@@ -30,7 +32,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 21] = [
+static RULES: [Rule; 28] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -41,8 +43,15 @@ static RULES: [Rule; 21] = [
     rule("close-1014", ends::bad_gateway),
     rule("close-1000", ends::normal),
     rule("drain-short", ends::drain_short),
+    rule("trust-everybody", callers::trust_everybody),
+    rule("proxy-header-untrusted", callers::proxy_header_untrusted),
+    rule("pool-unused", callers::pool_unused),
     rule("upstream-unused", process::upstream_unused),
     rule("limit-unreachable", process::limit_unreachable),
+    rule("strip-nothing", access::strip_nothing),
+    rule("origin-plain", access::origin_plain),
+    rule("allow-denied", access::allow_denied),
+    rule("list-empty", access::list_empty),
     rule("certificate-expiry", certificates::certificate_expiry),
     rule("certificate-unused", certificates::certificate_unused),
     rule("client-auth-off", clients::client_auth_off),

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use http::HeaderValue;
 use ipnet::{IpNet, Ipv4Net};
+use lubdub_proxy::Address;
+use lubdub_proxy::settings::{HostPattern, Trust};
 
 use super::super::error::Wrong;
 use super::super::leaf::Scalar;
@@ -13,10 +16,11 @@ use super::{Read, list, or_off, text};
 const MAPPED: u8 = 96;
 
 /// An IP address and a port.
-pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
+pub(crate) fn address(value: &Scalar) -> Read<Address> {
     text(value)
         .ok()
-        .and_then(|text| text.parse().ok())
+        .and_then(|text| text.parse::<SocketAddr>().ok())
+        .map(Address::Ip)
         .ok_or_else(|| {
             Wrong::new(
                 "must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"",
@@ -25,19 +29,60 @@ pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
 }
 
 /// An IP address and a port, or "off".
-pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<SocketAddr>> {
+pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<Address>> {
     or_off(value, address)
 }
 
-/// A host name or IP literal as it stands in `Host`, without its port, in lower case.
-pub(crate) fn host(value: &Scalar) -> Read<String> {
+/// A host name or IP literal as it stands in `Host`, without its port; or `*.` and a name.
+pub(crate) fn host_pattern(value: &Scalar) -> Read<HostPattern> {
     let host = text(value)?;
-    if host.contains('*') {
+    let below = host.strip_prefix("*.");
+    if host == "*" {
         return Err(Wrong::new(
-            "must be one whole host, without \"*\"; what is not set is for every host",
+            "is every host: leave it out, for what is not set is for every host",
         ));
     }
-    whole_host(host)
+    let name = below.unwrap_or(host);
+    let is_address = |name: &str| name.split('.').next_back().is_some_and(is_number);
+    if name.contains('*') || below.is_some_and(|name| name.starts_with('[') || is_address(name)) {
+        return Err(Wrong::new(
+            "must be one whole host, or \"*.\" and the name that hosts are below, such as \
+             \"*.example.com\"",
+        ));
+    }
+    let name = whole_host(name)?;
+    Ok(HostPattern::new(&match below {
+        Some(_) => format!("*.{name}"),
+        None => name,
+    }))
+}
+
+/// A host with or without a port, or `None` for "keep".
+pub(crate) fn host_or_keep(value: &Scalar) -> Read<Option<HeaderValue>> {
+    let host = text(value)?;
+    if host == "keep" {
+        return Ok(None);
+    }
+    // What is before the port, which may stand within brackets.
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let is_port = |port: &str| is_number(port) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_host = whole_host(name).is_ok() && port.is_none_or(is_port);
+    is_host
+        .then(|| HeaderValue::from_str(host).ok())
+        .flatten()
+        .map(Some)
+        .ok_or_else(|| {
+            Wrong::new(
+                "must be a host, perhaps with a port, such as \"chat.internal:8080\", or \"keep\"",
+            )
+        })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Any number of hosts.
@@ -68,17 +113,30 @@ fn whole_host(host: &str) -> Read<String> {
     ))
 }
 
-/// Any number of networks; an address is a network of one.
+/// Any number of networks.
 pub(crate) fn networks(value: &Scalar) -> Read<Vec<IpNet>> {
-    let network = |value: &Scalar| {
-        let text = text(value).ok()?;
-        let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(single).map(canonical)
-    };
-    list(value)
-        .iter()
-        .map(|value| network(value).ok_or_else(not_networks))
-        .collect()
+    let read = |value: &Scalar| network(value).ok_or_else(not_networks);
+    list(value).iter().map(read).collect()
+}
+
+/// Any number of networks, and "unix" for whoever has no address.
+pub(crate) fn trust(value: &Scalar) -> Read<Trust> {
+    let mut trust = Trust::default();
+    for value in &*list(value) {
+        match network(value) {
+            Some(network) => trust.networks.push(network),
+            None if text(value) == Ok("unix") => trust.unix = true,
+            None => return Err(not_trust()),
+        }
+    }
+    Ok(trust)
+}
+
+/// A network; an address is a network of one.
+fn network(value: &Scalar) -> Option<IpNet> {
+    let text = text(value).ok()?;
+    let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(single).map(canonical)
 }
 
 /// An IPv4 network that is written as one of IPv6 (RFC 4291 2.5.5.2), as what it is: peers with IPv4
@@ -121,6 +179,12 @@ fn not_networks() -> Wrong {
     Wrong::new("must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"]")
 }
 
+fn not_trust() -> Wrong {
+    Wrong::new(
+        "must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"], and perhaps \"unix\"",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,10 +197,24 @@ mod tests {
     fn lists_are_arrays_or_have_commas() {
         let expected = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         let array = Scalar::List(vec![t("10.0.0.0/8"), t("::1")]);
-        assert_eq!(networks(&array), Ok(expected.clone()));
-        assert_eq!(networks(&t("10.0.0.0/8, ::1")), Ok(expected));
-        assert_eq!(networks(&t("")), Ok(vec![]));
-        assert!(networks(&t("10.0.0.0/33")).is_err());
+        let expected = Trust {
+            networks: expected,
+            unix: false,
+        };
+        assert_eq!(trust(&array), Ok(expected.clone()));
+        assert_eq!(trust(&t("10.0.0.0/8, ::1")), Ok(expected.clone()));
+        let unix = true;
+        let also = trust(&t("10.0.0.0/8, unix, ::1"));
+        assert_eq!(also, Ok(Trust { unix, ..expected }));
+        assert_eq!(trust(&t("")), Ok(Trust::default()));
+        for wrong in ["10.0.0.0/33", "Unix", "localhost", "10.0.0.0/8 ::1"] {
+            assert!(trust(&t(wrong)).is_err(), "{wrong}");
+        }
+        let all = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        assert_eq!(networks(&array), Ok(all));
+        assert_eq!(networks(&t("")), Ok(Vec::new()));
+        // Who has no address is in no network, whatever that is called.
+        assert!(networks(&t("unix")).is_err());
         assert_eq!(
             hosts(&t("A,b.c")),
             Ok(vec!["a".to_owned(), "b.c".to_owned()])
@@ -147,7 +225,7 @@ mod tests {
     /// `::ffff:10.0.0.0/104` was taken, and never matched: peers are compared by their IPv4 address.
     #[test]
     fn an_ipv4_network_in_ipv6_is_one_of_ipv4() {
-        let network = |text: &str| networks(&t(text)).unwrap()[0].to_string();
+        let network = |text: &str| trust(&t(text)).unwrap().networks[0].to_string();
         assert_eq!(network("::ffff:10.0.0.0/104"), "10.0.0.0/8");
         assert_eq!(network("::ffff:0:0/96"), "0.0.0.0/0");
         assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1/32");
@@ -173,19 +251,48 @@ mod tests {
 
     #[test]
     fn hosts_have_no_port() {
-        assert_eq!(host(&t("Chat.Example")), Ok("chat.example".to_owned()));
-        assert_eq!(host(&t("[::1]")), Ok("[::1]".to_owned()));
-        assert_eq!(
-            host(&t("[2001:DB8:0::0:1]")),
-            Ok("[2001:db8::1]".to_owned())
-        );
-        for text in ["", "a:80", "::1", "http://a", "a b"] {
-            assert!(host(&t(text)).is_err(), "{text}");
+        let host = |text: &str| host_pattern(&t(text)).map(|host| host.to_string());
+        assert_eq!(host("Chat.Example"), Ok("chat.example".to_owned()));
+        assert_eq!(host("[::1]"), Ok("[::1]".to_owned()));
+        assert_eq!(host("[2001:DB8:0::0:1]"), Ok("[2001:db8::1]".to_owned()));
+        assert_eq!(host("*.Example.com"), Ok("*.example.com".to_owned()));
+        for text in [
+            "", "a:80", "::1", "http://a", "a b", "*.a:80", "*.a..b", "*.a b", "a.",
+        ] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        let wrong = |text: &str| host(text).unwrap_err().to_string();
+        assert!(wrong("*").contains("leave it out"));
+        for text in [
+            "*.", "a.*", "a.*.b", "*a.b", "*.*.b", "*.0.0.1", "*.[::1]", "**.a",
+        ] {
+            let wrong = wrong(text);
+            let says = wrong.contains("\"*.example.com\"") || wrong.contains("without a port");
+            assert!(says, "{text}: {wrong}");
         }
         for text in ["*", "*.example.com"] {
-            let Wrong(wrong) = host(&t(text)).unwrap_err();
-            assert!(wrong.contains("one whole host, without \"*\""), "{wrong}");
             assert!(hosts(&t(text)).unwrap_err().0.contains("whole hosts"));
+        }
+    }
+
+    #[test]
+    fn a_host_for_an_upstream_may_have_a_port() {
+        for text in [
+            "chat.internal",
+            "Chat.Internal:8080",
+            "10.0.0.1:80",
+            "[::1]:9000",
+            "[::1]",
+        ] {
+            let host = host_or_keep(&t(text)).unwrap().unwrap();
+            assert_eq!(host, text, "as it is written");
+        }
+        assert_eq!(host_or_keep(&t("keep")), Ok(None));
+        for text in [
+            "", "a:", "a:0", "a:65536", "a:+1", ":80", "::1", "a b", "u@a", "http://a", "a/b",
+            "a\r\nb", "*.a", "a:80:80",
+        ] {
+            assert!(host_or_keep(&t(text)).is_err(), "{text:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lubdub_metrics::NO_ROUTE;
-use lubdub_proxy::settings::{Route, Upstream};
+use lubdub_proxy::settings::{self, Access, Route, Upstream};
 
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
@@ -12,7 +12,7 @@ use super::super::raw::{self, Terms};
 use super::super::tree::Table;
 use super::super::{name, read, schema};
 use super::upstream::Upstreams;
-use super::{optional, table_set_at, take, terms};
+use super::{optional, rates, table_set_at, take, terms};
 
 /// All routes, at least one.
 pub(super) fn resolve(
@@ -53,8 +53,10 @@ fn route(
     upstreams: &Upstreams,
     mistakes: &mut Mistakes,
 ) -> Option<Route> {
-    let host = optional(&raw.host, read::host, mistakes);
+    let host = optional(&raw.host, read::host_pattern, mistakes);
     let path_prefix = take(&raw.path_prefix, read::path_prefix, mistakes);
+    let strip_prefix = take(&raw.strip_prefix, read::switch, mistakes);
+    let access = access(raw, mistakes);
     let pairs = optional(&raw.limits.pairs, read::count_or_off, mistakes);
     let on_removed = take(&raw.on_removed, read::choice, mistakes);
     let upstream = match &raw.upstream {
@@ -69,14 +71,34 @@ fn route(
         }
     };
     let terms = terms::resolve(&raw.terms(base), mistakes);
+    let rates = rates::resolve(&raw.rate, mistakes);
     Some(Route {
         name: name.into(),
         host: host?,
         path_prefix: path_prefix?,
+        strip_prefix: strip_prefix?,
+        access: access?,
         upstream: upstream?,
-        terms: Arc::new(terms?),
+        terms: Arc::new(settings::Terms {
+            rates: rates?,
+            ..terms?
+        }),
         pairs: pairs?.flatten(),
         on_removed: on_removed?,
+    })
+}
+
+/// Who may come in.
+fn access(raw: &raw::Route, mistakes: &mut Mistakes) -> Option<Access> {
+    let allow = take(&raw.allow, read::networks, mistakes);
+    let deny = take(&raw.deny, read::networks, mistakes);
+    let origins = take(&raw.origins, read::origins, mistakes);
+    let origin_missing = take(&raw.origin_missing, read::choice, mistakes);
+    Some(Access {
+        allow: allow?.into_iter().collect(),
+        deny: deny?.into_iter().collect(),
+        origins: origins?,
+        origin_missing: origin_missing?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lubdub_proxy::settings::{Limits, Upstream};
+use lubdub_proxy::settings::{Limits, ProxyVersion, Upstream};
 use lubdub_proxy::tls;
 use rustls::ClientConfig;
 
@@ -63,8 +63,11 @@ fn upstream(
             None
         }
     };
+    let host_field = take(&raw.host, read::host_or_keep, mistakes);
     let waiting = take(&raw.limits.waiting, read::count_or_auto, mistakes);
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
+    let proxy_protocol: Option<Option<ProxyVersion>> =
+        take(&raw.proxy_protocol, read::choice, mistakes);
     let pool = take(&raw.pool, read::switch, mistakes);
     let pool_age = take(&raw.pool_age, read::duration, mistakes);
     let on_removed = take(&raw.on_removed, read::choice, mistakes);
@@ -95,6 +98,8 @@ fn upstream(
         host: url.host.into(),
         port: url.port,
         tls,
+        host_field: host_field?,
+        proxy_protocol: proxy_protocol?,
         waiting: match waiting? {
             Some(waiting) => waiting.get(),
             None => WAITING.min(share(limits?.pairs, 4)),

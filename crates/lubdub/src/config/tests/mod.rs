@@ -1,15 +1,18 @@
 //! The configuration as a whole: from sources to settings.
 
+mod access;
 mod budgets;
+mod callers;
 mod changes;
 mod declaration;
 mod names;
+mod rates;
 mod warnings;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lubdub_proxy::settings::{FrontTimeouts, Logging, RequestDetail, Terms};
+use lubdub_proxy::settings::{FrontTimeouts, HostPattern, Logging, RequestDetail, Terms};
 use lubdub_proxy::tls::Moment;
 
 use super::*;
@@ -149,8 +152,8 @@ fn a_route_goes_before_what_holds_for_all() {
     );
     assert_eq!(y.terms.frame_bytes, Some(1 << 20));
     assert_eq!(
-        (y.host.as_deref(), &*y.path_prefix),
-        (Some("y.example"), "/y")
+        (&y.host, &*y.path_prefix),
+        (&Some(HostPattern::new("y.example")), "/y")
     );
     assert_eq!(y.pairs, None);
 }
@@ -365,14 +368,15 @@ fn variables_are_text_until_the_key_says_how_to_read_it() {
     let settings = &config.settings;
     assert_eq!(settings.listeners[0].address.to_string(), "[::1]:0");
     assert_eq!(settings.limits.pairs, 100);
-    assert_eq!(settings.forwarded.trust, ["10.0.0.0/8".parse().unwrap()]);
+    let trust = &settings.forwarded.trust;
+    assert_eq!(trust.networks, ["10.0.0.0/8".parse().unwrap()]);
     let terms = &settings.routes[0].terms;
     assert_eq!(
         terms.keepalive.client.jitter(),
         lubdub_keepalive::Jitter::NONE
     );
     assert_eq!(terms.close_codes.to_client.drain.get(), 1013);
-    assert_eq!(settings.routes[0].host.as_deref(), Some("123"));
+    assert_eq!(settings.routes[0].host, Some(HostPattern::new("123")));
     assert_eq!(config.admin.unwrap().hosts, ["a.example", "b.example"]);
 }
 

@@ -14,12 +14,12 @@ fn warned(more: &[(&str, &str)]) -> Vec<(&'static str, String)> {
 
 /// Asserts that `more` is warned of as `slug` at `key`, and of nothing else.
 #[track_caller]
-fn expect_warning(slug: &'static str, key: &str, more: &[(&str, &str)]) {
+pub(super) fn expect_warning(slug: &'static str, key: &str, more: &[(&str, &str)]) {
     assert_eq!(warned(more), [(slug, key.to_owned())], "{more:?}");
 }
 
 #[track_caller]
-fn expect_none(more: &[(&str, &str)]) {
+pub(super) fn expect_none(more: &[(&str, &str)]) {
     assert_eq!(warned(more), [], "{more:?}");
 }
 
@@ -349,4 +349,44 @@ fn a_token_guards_the_api_but_not_the_metrics() {
             "{with}"
         );
     }
+}
+
+#[test]
+fn a_trust_of_all_addresses() {
+    for everybody in ["0.0.0.0/0", "::/0", "10.0.0.0/8, ::/0", "::ffff:0:0/96"] {
+        expect_warning(
+            "trust-everybody",
+            "forwarded.trust",
+            &[("forwarded.trust", everybody)],
+        );
+        expect_warning(
+            "trust-everybody",
+            "listen.a.trust",
+            &[("listen.a.trust", everybody)],
+        );
+    }
+    expect_none(&[("forwarded.trust", "0.0.0.0/1, unix")]);
+}
+
+#[test]
+fn a_header_that_may_come_and_that_nobody_may_send() {
+    let (header, trust) = ("listen.a.proxy_protocol", "listen.a.trust");
+    expect_warning("proxy-header-untrusted", header, &[(header, "optional")]);
+    let own = [
+        (header, "optional"),
+        ("forwarded.trust", "::1"),
+        (trust, ""),
+    ];
+    expect_warning("proxy-header-untrusted", header, &own);
+    expect_none(&[(header, "optional"), ("forwarded.trust", "::1")]);
+    expect_none(&[(header, "optional"), (trust, "unix")]);
+}
+
+#[test]
+fn a_pool_of_connections_that_are_for_one_client_each() {
+    let (pool, header) = ("upstream.b.pool", "upstream.b.proxy_protocol");
+    expect_warning("pool-unused", pool, &[(pool, "true"), (header, "v2")]);
+    expect_none(&[(header, "v1")]);
+    expect_none(&[(pool, "false"), (header, "v1")]);
+    expect_none(&[(pool, "true"), (header, "off")]);
 }
