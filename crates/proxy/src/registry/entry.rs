@@ -276,13 +276,6 @@ impl PairEntry {
 
     /// What the pair has been told.
     pub(crate) fn ordered(&self) -> Order {
-fn held_bit(side: Side) -> u8 {
-    match side {
-        Side::Client => 1,
-        Side::Upstream => 2,
-    }
-}
-
         match self.order.load(Ordering::Acquire) {
             0 => Order::None,
             1 => Order::Drain,
@@ -297,6 +290,13 @@ fn held_bit(side: Side) -> u8 {
 
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn held_bit(side: Side) -> u8 {
+    match side {
+        Side::Client => 1,
+        Side::Upstream => 2,
     }
 }
 
