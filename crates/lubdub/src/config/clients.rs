@@ -78,7 +78,10 @@ impl ClientFiles {
     pub(crate) fn read(&self) -> ClientContents {
         ClientContents {
             ca: reading::read(&self.ca, MOST),
-            crl: self.crl.as_deref().map(|crl| reading::read(crl, LONGEST_LIST)),
+            crl: self
+                .crl
+                .as_deref()
+                .map(|crl| reading::read(crl, LONGEST_LIST)),
         }
     }
 

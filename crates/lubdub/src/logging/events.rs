@@ -308,7 +308,14 @@ pub(crate) const EVENTS: &[Event] = &[
     ),
     info(
         "TLS handshake failed",
-        &["failure", "client", "peer", "listener", "reason", "not_logged"],
+        &[
+            "failure",
+            "client",
+            "peer",
+            "listener",
+            "reason",
+            "not_logged",
+        ],
         "A client came to a listener with TLS and could not come in; `reason` says what it did. At most `log.refusals` lines for each `failure`; the next one says how many were left out.",
     ),
     info(
