@@ -165,7 +165,7 @@ async fn tls_is_spoken_over_a_unix_socket() {
     let (room, upstreams) = (Room::new("tls"), Upstream::over_unix(9));
     let (path, certs) = (room.at("in.sock"), Certs::generate());
     let mut asked = settings(&path, &upstreams);
-    asked.listeners[0].tls = Some(certs.accepting());
+    asked.listeners[0].tls = Some(certs.listening());
     let _proxy = start(asked).unwrap();
     let dial = Dial::at(&path).tls(certs.connecting());
     let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());

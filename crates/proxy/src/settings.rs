@@ -14,6 +14,7 @@ use lubdub_keepalive::{PerSide, Policy, Side};
 use lubdub_wire::CloseCode;
 
 use crate::address::Address;
+use crate::tls::ServerTls;
 use crate::unix::Permissions;
 
 pub use lubdub_wire::ProxyVersion;
@@ -55,7 +56,7 @@ pub struct Listener {
     /// Who may connect, where it is a Unix socket.
     pub permissions: Permissions,
     /// TLS toward clients, if this listener speaks it.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: ProxyProtocol,
     /// Whose word about the client counts here; `None` for that of those in [`Forwarded::trust`].

@@ -14,10 +14,11 @@ use lubdub_proxy::settings::{
     Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
     Upstream as UpstreamSettings,
 };
+use lubdub_proxy::tls::ServerTls;
 use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
-use crate::peer::{Dial, Upstream};
+use crate::peer::{Dial, Peer, Upstream};
 use crate::scrape::Scrape;
 use crate::{certs, eventually, way};
 
@@ -50,8 +51,10 @@ pub struct ProxyBox {
     pub host_field: Option<String>,
     /// Pairs at a time on the route.
     pub route_pairs: Option<usize>,
+    /// How its own clients come in ([`RunningProxy::dial`]).
+    pub front: Front,
     /// TLS toward clients.
-    pub listener_tls: Option<Arc<rustls::ServerConfig>>,
+    pub listener_tls: Option<Arc<ServerTls>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
     /// Whether its clients' connections begin with a PROXY header.
@@ -68,6 +71,16 @@ pub struct ProxyBox {
     pub pool_age: Duration,
 }
 
+/// How clients come in, so that what holds of one way can be seen to hold of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Front {
+    /// Over TCP.
+    #[default]
+    Plain,
+    /// Over TLS.
+    Tls,
+}
+
 /// A proxy that runs.
 #[derive(Debug)]
 pub struct RunningProxy {
@@ -76,6 +89,30 @@ pub struct RunningProxy {
     address: SocketAddr,
     /// What its Unix socket stands for.
     _port: Option<way::Port>,
+    /// What its own clients trust, if they come in over TLS.
+    trust: Option<Arc<rustls::ClientConfig>>,
+}
+
+// === impl Front ===
+
+impl Front {
+    /// The scheme of what is asked for, as upstreams are told.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
+        }
+    }
+
+    /// Waits until `client` has come to the end of a connection that lubdub gave up without an answer. Over TLS
+    /// nothing says that this is the end.
+    pub async fn expect_dropped(self, client: &mut Peer) {
+        match self {
+            Self::Plain => client.expect_eof().await,
+            Self::Tls => client.expect_end().await,
+        }
+    }
 }
 
 // === impl ProxyBox ===
@@ -117,6 +154,7 @@ impl ProxyBox {
             access: Access::default(),
             host_field: None,
             route_pairs: None,
+            front: Front::Plain,
             listener_tls: None,
             upstream_tls: None,
             proxy_protocol: ProxyProtocol::Off,
@@ -153,6 +191,12 @@ impl ProxyBox {
         self
     }
 
+    /// Has its own clients come in like this.
+    #[must_use]
+    pub fn front(self, front: Front) -> Self {
+        Self { front, ..self }
+    }
+
     /// Changes the terms of its pairs.
     #[must_use]
     pub fn terms(mut self, adjust: impl FnOnce(&mut Terms)) -> Self {
@@ -181,7 +225,15 @@ impl ProxyBox {
     /// # Panics
     /// If it cannot.
     #[must_use]
-    pub fn start_before(self, upstream: SocketAddr) -> RunningProxy {
+    pub fn start_before(mut self, upstream: SocketAddr) -> RunningProxy {
+        let trust = match self.front {
+            Front::Plain => None,
+            Front::Tls => {
+                let certs = certs::Certs::generate();
+                self.listener_tls = Some(certs.listening());
+                Some(certs.connecting())
+            }
+        };
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
@@ -217,6 +269,7 @@ impl ProxyBox {
             _port: port,
             proxy,
             metrics,
+            trust,
         }
     }
 
@@ -292,7 +345,11 @@ impl RunningProxy {
     /// A client for it.
     #[must_use]
     pub fn dial(&self) -> Dial {
-        Dial::to(self.address)
+        let dial = Dial::to(self.address);
+        match &self.trust {
+            None => dial,
+            Some(trust) => dial.tls(Arc::clone(trust)),
+        }
     }
 
     /// The live pairs.

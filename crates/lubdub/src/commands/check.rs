@@ -64,6 +64,19 @@ fn summary(config: &Config) -> String {
             ));
         }
     }
+    for each in &config.clients {
+        let Some(authorities) = each.tls.authorities() else {
+            continue;
+        };
+        let lists = match authorities.lists() {
+            0 => "nothing revoked".to_owned(),
+            lists => format!("lists of revoked ones: {lists}"),
+        };
+        let (listener, count) = (&each.listener, authorities.count());
+        lines.push(format!(
+            "certificates of clients of {listener}: from {count} authorities, {lists}"
+        ));
+    }
     for route in &settings.routes {
         let upstream = &route.upstream;
         let host = route.host.as_ref().map(ToString::to_string);

@@ -8,6 +8,7 @@
 mod certificate;
 mod change;
 mod choice;
+mod clients;
 mod content;
 mod duration;
 mod error;
@@ -51,6 +52,7 @@ use tracing::Level;
 pub(crate) use certificate::CertificateFiles;
 pub(crate) use certificate::{CertificateSettings, Digest};
 pub(crate) use change::Change;
+pub(crate) use clients::ClientSettings;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};
@@ -85,6 +87,8 @@ pub(crate) struct Config {
     pub handover: HandoverSettings,
     /// The certificates of the listeners.
     pub certificates: Vec<CertificateSettings>,
+    /// Who vouches for the clients of those listeners that ask them for certificates.
+    pub clients: Vec<ClientSettings>,
     /// What will not do in practice.
     pub warnings: Warnings,
     /// What `--listen` and `--upstream` have replaced.
@@ -130,6 +134,17 @@ pub(crate) struct LogSettings {
     pub level: Level,
 }
 
+/// Whether a listener asks its clients for certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientAuth {
+    /// No.
+    Off,
+    /// Who has one shows it.
+    Optional,
+    /// Who has none does not come in.
+    Required,
+}
+
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -156,6 +171,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             log: resolved.log,
             handover: resolved.handover,
             certificates: resolved.certificates,
+            clients: resolved.clients,
             effective: tree,
             contents,
         }),

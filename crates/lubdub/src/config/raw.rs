@@ -74,7 +74,14 @@ table!(
 
 table!(
     /// `listen.NAME.tls`
-    Tls { watch: Option<Leaf>, certificate: BTreeMap<String, Certificate> }
+    Tls {
+        client_auth: Option<Leaf>,
+        client_ca: Option<Leaf>,
+        client_crl: Option<Leaf>,
+        subject_header: Option<Leaf>,
+        watch: Option<Leaf>,
+        certificate: BTreeMap<String, Certificate>,
+    }
 );
 
 table!(

@@ -106,6 +106,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
     ),
     warn(
+        "the files of clients' authorities cannot be used; those before stay in use",
+        &["listener", "reason"],
+        "`client_ca` and `client_crl` of the listener. As of a certificate.",
+    ),
+    warn(
+        "a list of revoked certificates is out of date; it goes on counting",
+        &["listener", "since"],
+        "`client_crl` of the listener: nobody has made a new one. What was revoked in the meantime is let in.",
+    ),
+    warn(
         "the upgrade has failed: lubdub goes on",
         &["reason"],
         "Every pair that had not moved yet goes on in this process, and connections are accepted here.",
@@ -200,6 +210,16 @@ pub(crate) const EVENTS: &[Event] = &[
         &["listener", "certificate"],
         "After a warning that they cannot be used.",
     ),
+    info(
+        "new authorities of clients are in use",
+        &["listener", "authorities", "lists"],
+        "`client_ca` or `client_crl` of the listener has changed. It holds for new connections; those that are open go on, and no session from before is resumed.",
+    ),
+    info(
+        "the files of clients' authorities hold those in use again",
+        &["listener"],
+        "After a warning that they cannot be used.",
+    ),
     info("ready", &["workers"], "Connections are accepted."),
     info(
         "every worker answers again",
@@ -290,6 +310,18 @@ pub(crate) const EVENTS: &[Event] = &[
             "not_logged",
         ],
         "Somebody did not get what it asked for. At most `log.refusals` lines for each outcome; the next one says how many were left out.",
+    ),
+    info(
+        "TLS handshake failed",
+        &[
+            "failure",
+            "client",
+            "peer",
+            "listener",
+            "reason",
+            "not_logged",
+        ],
+        "A client came to a listener with TLS and could not come in; `reason` says what it did. At most `log.refusals` lines for each `failure`; the next one says how many were left out.",
     ),
     info(
         "told to upgrade by SIGUSR2",

@@ -26,6 +26,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "From when on a new value holds ([in words](config.md#reloads)).",
     ),
     text("at", "The place in the source."),
+    number("authorities", "How many authorities vouch for clients."),
     text("backtrace", "The calls that led there."),
     text("before", "The old value of a setting."),
     text("budget", "The key of the budget, such as `limits.pairs`."),
@@ -85,6 +86,10 @@ pub(crate) const FIELDS: &[Field] = &[
     number("duration_ms", "From the 101 to the end."),
     text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
+    text(
+        "failure",
+        "Why TLS failed ([all of them](metrics.md#lubdub_tls_handshake_failures_total)).",
+    ),
     text("file", "A file that the configuration names."),
     text("flag", "The flag."),
     number(
@@ -112,6 +117,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("lines", "How many lines are missing here."),
     text("listener", "The listener's configured name."),
     number("listeners", "Listening sockets that came in a hand-over."),
+    number("lists", "How many lists of revoked certificates there are."),
     text("method", "The method of the request."),
     number("missed", "So many found no place."),
     number("moved", "Pairs that moved in a hand-over."),
@@ -190,6 +196,10 @@ pub(crate) const FIELDS: &[Field] = &[
     text("setting", "The setting that it is about."),
     text("side", "`client` or `upstream`."),
     number("silent_ms", "Since the side was last heard."),
+    text(
+        "since",
+        "When a list of revoked certificates should have been followed by the next.",
+    ),
     number("spread_ms", "Over which time the farewells are spread."),
     number("stalled_ms", "How long the process stood still."),
     number(

@@ -149,7 +149,9 @@ fn prepare(
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
     let forwarded = &route.general.forwarded;
-    let withheld = strip_request(request.headers_mut(), forwarded).with_ours(forwarded);
+    let withheld = strip_request(request.headers_mut(), forwarded)
+        .with_ours(forwarded)
+        .with_subjects(&route.general.subjects);
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
         request

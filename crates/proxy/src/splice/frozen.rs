@@ -62,7 +62,9 @@ impl Splice {
         let sockets = PerSide::from_fn(|side| self.ends[side].leg.take());
         let fd = |leg: Option<Leg>| match leg {
             Some(Leg::Plain(socket)) => socket.into_fd(),
-            Some(Leg::Tls(_)) | None => unreachable!("both legs are sockets, or it is kept"),
+            Some(Leg::Tls(_) | Leg::TlsIn(_)) | None => {
+                unreachable!("both legs are sockets, or it is kept")
+            }
         };
         match (fd(sockets.client), fd(sockets.upstream)) {
             (Ok(client), Ok(upstream)) => Ok(GivenUp {
@@ -114,7 +116,7 @@ impl Splice {
             let end = &mut self.ends[side];
             match &mut end.leg {
                 None => return Err(Kept::Ending),
-                Some(Leg::Tls(_)) => return Err(Kept::Tls),
+                Some(Leg::Tls(_) | Leg::TlsIn(_)) => return Err(Kept::Tls),
                 Some(Leg::Plain(socket)) => {
                     if !socket.unshare() {
                         return Err(Kept::Shared);

@@ -10,9 +10,10 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
-use super::provider;
+use super::{SHORTEST_RSA, provider};
 
 /// A certificate that clients can be shown.
 #[derive(Debug, Clone)]
@@ -36,6 +37,9 @@ pub enum Unusable {
     /// There is no certificate.
     #[error("there is no certificate")]
     Empty,
+    /// The key is too short to be believed.
+    #[error("it is an RSA key of {0} bits, and {SHORTEST_RSA} are the fewest that clients believe")]
+    WeakKey(usize),
     /// The certificate is not one by X.509.
     #[error("the certificate cannot be read: {0}")]
     Malformed(X509Error),
@@ -53,6 +57,9 @@ impl Certificate {
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, Unusable> {
         let first = chain.first().ok_or(Unusable::Empty)?.clone();
+        if let Some(bits) = rsa_bits(&first).filter(|bits| *bits < SHORTEST_RSA) {
+            return Err(Unusable::WeakKey(bits));
+        }
         // Before its dates are read: rustls has the better words for what is no certificate.
         let key = CertifiedKey::from_der(chain, key, &provider())?;
         let malformed = |error: x509_parser::nom::Err<X509Error>| match error {
@@ -100,6 +107,15 @@ impl Certificate {
     /// What rustls shows and signs with.
     pub(super) fn key(&self) -> &Arc<CertifiedKey> {
         &self.key
+    }
+}
+
+/// The length of a certificate's key, if that is one of RSA.
+pub(super) fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    match parsed.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::task::Poll;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{Connect, TlsConnector};
@@ -143,6 +143,25 @@ impl Dial {
         assert!(polled.is_pending(), "a handshake takes two");
         eventually("lubdub answers the hello", || ear.peek(&mut [0]).is_ok()).await;
         HalfWay(connect)
+    }
+
+    /// Shakes hands, or tries to; returns what it is told when nothing comes of that, `""` for nothing. With
+    /// TLS 1.3 a client learns it only when it reads.
+    ///
+    /// # Panics
+    /// If something else comes, or nothing in time, or this is to be without TLS.
+    pub async fn expect_no_tls(self) -> String {
+        let config = self.tls.clone().expect("a client with TLS");
+        let refused = async {
+            let tcp = self.tcp().await?;
+            let mut tls = TlsConnector::from(config).connect(self.name(), tcp).await?;
+            tls.read(&mut [0]).await
+        };
+        match timeout(PATIENCE, refused).await.expect("an end in time") {
+            Ok(0) => String::new(),
+            Ok(_) => panic!("the client was let in, and told something"),
+            Err(error) => error.to_string(),
+        }
     }
 
     /// Connects, unless there is nobody.

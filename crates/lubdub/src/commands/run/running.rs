@@ -293,7 +293,8 @@ impl Built {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers.get();
-        let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
+        let (certificates, clients) = (config.certificates.clone(), config.clients.clone());
+        let certificates = Watch::start(certificates, clients, Arc::clone(&metrics))
             .context("cannot start the thread that watches certificates")?;
         let listen = |settings| {
             admin::listen(settings, &sockets.admin)

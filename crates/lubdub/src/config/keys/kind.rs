@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     HostOrKeep,
     /// Any number of host names.
     Hosts,
+    /// The name of a header field.
+    Field,
     /// The beginning of a path.
     PathPrefix,
     /// The name of an upstream.
@@ -76,7 +78,8 @@ impl Kind {
             Self::RateOrOff | Self::ByteRateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::HostPattern
+            Self::Field
+            | Self::HostPattern
             | Self::HostOrKeep
             | Self::Hosts
             | Self::PathPrefix
@@ -113,6 +116,7 @@ impl Kind {
             Self::HostPattern => "host, or `*.` and a name",
             Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
             Self::Hosts => "list of hosts",
+            Self::Field => "name of a header field",
             Self::PathPrefix => "path",
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",

@@ -6,17 +6,20 @@
 mod access;
 mod callers;
 mod certificates;
+mod clients;
 mod ends;
 mod heartbeat;
 mod process;
 
 use lubdub_proxy::settings;
 
+use super::ClientAuth;
 use super::layers::Unread;
 use super::leaf::Leaf;
 use super::machine::Machine;
 use super::origin::Origin;
 use super::raw::{self, Raw};
+use super::read;
 use super::resolve::Resolved;
 use super::warning::Warnings;
 
@@ -29,7 +32,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 24] = [
+static RULES: [Rule; 28] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -51,6 +54,10 @@ static RULES: [Rule; 24] = [
     rule("list-empty", access::list_empty),
     rule("certificate-expiry", certificates::certificate_expiry),
     rule("certificate-unused", certificates::certificate_unused),
+    rule("client-auth-off", clients::client_auth_off),
+    rule("client-ca-weak", clients::client_ca_weak),
+    rule("client-crl-missing", clients::client_crl_missing),
+    rule("client-crl-old", clients::client_crl_old),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),
     rule("variable-unread", process::variable_unread),

@@ -7,6 +7,7 @@ mod origin;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use http::HeaderName;
 use lubdub_keepalive::Jitter;
 use lubdub_wire::CloseCode;
 
@@ -52,6 +53,28 @@ fn zero_or_longer(value: &Scalar) -> Read<Duration> {
         | Scalar::Float(_)
         | Scalar::List(_) => duration_or_zero(value),
     }
+}
+
+/// The name of a header field that says something about the client, in lower case.
+pub(crate) fn field(value: &Scalar) -> Read<HeaderName> {
+    let name = HeaderName::from_bytes(text(value)?.as_bytes())
+        .map_err(|_| Wrong::new("must be the name of a header field, such as X-Client-Subject"))?;
+    // To set or take out one of these would be to change what the request is.
+    let means_something = [
+        "host",
+        "connection",
+        "upgrade",
+        "content-length",
+        "transfer-encoding",
+        "te",
+    ];
+    let is_websocket = name.as_str().starts_with("sec-websocket-");
+    if is_websocket || means_something.contains(&name.as_str()) {
+        return Err(Wrong(format!(
+            "must be a field of its own: {name} means something to every server"
+        )));
+    }
+    Ok(name)
 }
 
 /// A duration above zero, or "off".

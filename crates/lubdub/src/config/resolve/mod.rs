@@ -21,6 +21,7 @@ use lubdub_proxy::Address;
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings, Site};
 
 use super::certificate::CertificateSettings;
+use super::clients::ClientSettings;
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
@@ -42,6 +43,8 @@ pub(crate) struct Resolved {
     pub handover: HandoverSettings,
     /// The certificates of the listeners.
     pub certificates: Vec<CertificateSettings>,
+    /// Who vouches for their clients.
+    pub clients: Vec<ClientSettings>,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -72,7 +75,7 @@ pub(crate) fn resolve(
     circle::refuse(raw, &addresses, mistakes);
 
     base_terms?;
-    let (listeners, certificates) = listeners?;
+    let (listeners, tls) = listeners?;
     let settings = Settings {
         listeners,
         routes: routes?.into_iter().map(Arc::new).collect(),
@@ -88,7 +91,8 @@ pub(crate) fn resolve(
         admin: admin?,
         log: log?,
         handover: handover?,
-        certificates,
+        certificates: tls.certificates,
+        clients: tls.clients,
     })
 }
 
