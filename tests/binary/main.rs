@@ -5,6 +5,7 @@ mod drains;
 mod log;
 mod reloads;
 mod service;
+mod succession;
 
 use std::fs;
 use std::path::Path;

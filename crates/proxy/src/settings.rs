@@ -120,8 +120,8 @@ impl Upstream {
         }
     }
 
-    /// Whether a connection to the one is a connection to the other. Certificates that were read anew may
-    /// be others.
+    /// Whether a connection to the one is a connection to the other. TLS that was set up anew may trust others: who
+    /// configures it keeps what is the same.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
         let has_same_tls = match (&self.tls, &other.tls) {
             (None, None) => true,

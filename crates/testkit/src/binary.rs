@@ -69,7 +69,19 @@ impl Binary {
     /// # Panics
     /// If it is not built, or does not start.
     pub async fn start_as_service(settings: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(path());
+        Self::start_copy_as_service(&path(), settings, environment).await
+    }
+
+    /// The same with a copy of the program.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_copy_as_service(
+        program: &Path,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(program);
         command.env_clear().envs(environment.iter().copied());
         command.stdin(Stdio::null());
         Self::launch(command, settings).await
@@ -80,13 +92,28 @@ impl Binary {
     /// # Panics
     /// If it is not built, or does not start.
     pub async fn start_on(socket: &TcpListener, name: &str, settings: &[&str]) -> Self {
+        Self::start_on_as_service(socket, name, settings, &[]).await
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_on_as_service(
+        socket: &TcpListener,
+        name: &str,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let socket = socket.try_clone().expect("there is a descriptor");
         // It is the third descriptor that is passed, to the process that is named: only a shell knows
         // which that will be.
-        let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        let script =
+            "exec 3<&0 0</dev/null; SYSTEMD_EXEC_PID=$$ LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "sh"]).arg(path());
-        command.env_clear().env("LISTEN_FDNAMES", name);
+        command.env_clear().envs(environment.iter().copied());
+        command.env("LISTEN_FDNAMES", name);
         command.stdin(Stdio::from(OwnedFd::from(socket)));
         Self::launch(command, settings).await
     }
@@ -108,6 +135,16 @@ impl Binary {
     pub async fn start_from(file: &Path) -> Self {
         let mut command = Command::new(path());
         command.args(["--log-format", "json", "--config"]).arg(file);
+        Self::run(command).await
+    }
+
+    /// The same with nothing but the file, which has to say that the log is JSON.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_from_alone(file: &Path) -> Self {
+        let mut command = Command::new(path());
+        command.arg("--config").arg(file);
         Self::run(command).await
     }
 
@@ -334,7 +371,11 @@ pub fn change(path: &str) -> Request {
 }
 
 /// Where the program is: two levels above the test that runs, which is in `deps`.
-fn path() -> PathBuf {
+///
+/// # Panics
+/// If it is not built.
+#[must_use]
+pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test
         .parent()

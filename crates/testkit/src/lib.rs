@@ -11,6 +11,8 @@ pub mod binary;
 pub mod certs;
 pub mod frame;
 pub mod http;
+pub mod installed;
+pub mod manager;
 pub mod memory;
 pub mod peer;
 pub mod proxy;

@@ -111,6 +111,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "Every pair that had not moved yet goes on in this process, and connections are accepted here.",
     ),
     warn(
+        "the file limit of the new process carries fewer pairs than there are; the others stay here",
+        &["successor", "room", "pairs"],
+        "It has room for so many. The others go on in this process, to their end.",
+    ),
+    warn(
         "a process that asks to take over is refused",
         &["reason"],
         "It connected to `handover.socket`, and may not.",
@@ -283,6 +288,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "told to upgrade by SIGUSR2",
         &[],
         "The program on disk is started, and takes over.",
+    ),
+    info(
+        "told by SIGUSR1 to upgrade if the program on disk is another one, and else to reload",
+        &[],
+        "What it is to be is found out next.",
+    ),
+    info(
+        "the program on disk is the one that runs: there is nothing to upgrade to",
+        &[],
+        "After SIGUSR1, `lubdub reload --upgrade-if-new` or `only_if_new`. After the first two the configuration is read again.",
     ),
     info(
         "told to upgrade by an operator",

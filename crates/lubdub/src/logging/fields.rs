@@ -81,6 +81,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("duration_ms", "From the 101 to the end."),
     text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
+    text("file", "A file that the configuration names."),
     text("flag", "The flag."),
     number(
         "generation",
@@ -170,7 +171,12 @@ pub(crate) const FIELDS: &[Field] = &[
         "revision",
         "The source revision that the program was built from.",
     ),
+    number(
+        "room",
+        "For how many pairs the limit of open files of a process has room.",
+    ),
     text("route", "The route's configured name."),
+    text("routes", "The names of routes, with commas between them."),
     number("rtt_us", "The round trip of this ping."),
     number(
         "saved",
@@ -205,6 +211,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("upstream_rtt_min_us", "As for the client."),
     number("upstream_rtt_us", "As for the client."),
     number("upstream_silent_ms", "As for the client."),
+    text("upstreams", "The same of upstreams."),
     text("version", "The version of the program."),
     text("warning", "Its name, for `lubdub explain`."),
     number("workers", "Worker threads."),

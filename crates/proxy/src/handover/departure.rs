@@ -79,6 +79,15 @@ impl Proxy {
         let link = Link::new(offer.stream)?;
         let (mut predecessor, hello, version) = Predecessor::greet(link, offer.successor).await?;
         info!(successor = hello.pid, version = %hello.program, pairs = shared.registry.len(), "hand-over begins");
+        let pairs = shared.registry.len() as u64;
+        if hello.room < pairs {
+            warn!(
+                successor = hello.pid,
+                room = hello.room,
+                pairs,
+                "the file limit of the new process carries fewer pairs than there are; the others stay here"
+            );
+        }
         let lingerers = shared.lingerers.rest().await;
         let given = self
             .give_sockets(
