@@ -173,7 +173,10 @@ impl Stage {
     async fn reload(&self) -> (u16, Value) {
         write(&self.file, &self.settings);
         let (status, said) = self.lubdub.change("/api/v1/reload", "{}").await;
-        (status, serde_json::from_str(&said).unwrap_or_else(|_| json!(said)))
+        (
+            status,
+            serde_json::from_str(&said).unwrap_or_else(|_| json!(said)),
+        )
     }
 
     fn declared_of(&self, key: &str) -> &Declared {
