@@ -3,6 +3,7 @@
 mod changes;
 mod drains;
 mod log;
+mod rates;
 mod reloads;
 mod service;
 mod succession;

@@ -4,12 +4,12 @@
 //! the proxy itself reads neither files nor the environment. Settings are immutable: a pair keeps
 //! the [`Arc`]s that it started with as its snapshot.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use lubdub_keepalive::{PerSide, Policy};
+use lubdub_keepalive::{PerSide, Policy, Side};
 use lubdub_wire::CloseCode;
 
 use crate::address::Address;
@@ -185,6 +185,27 @@ pub struct Terms {
     pub lifetime: Option<Duration>,
     /// The largest frame payload, as announced by its header; `None` for any.
     pub frame_bytes: Option<u64>,
+    /// How fast a pair relays.
+    pub rates: Rates,
+}
+
+/// How fast a pair relays in each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// From the upstream to the client.
+    pub to_client: Rate,
+    /// From the client to the upstream.
+    pub to_upstream: Rate,
+}
+
+/// How fast a pair relays in one direction; `None` for as fast as it goes. What is beyond it waits in
+/// the socket that it comes from. A burst may be what a second brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rate {
+    /// Bytes a second, with the headers of frames.
+    pub bytes: Option<NonZeroU64>,
+    /// Messages a second.
+    pub messages: Option<NonZeroU32>,
 }
 
 /// The code of a Close that lubdub writes, by the direction it goes and its cause.
@@ -339,6 +360,23 @@ impl Default for CloseCodes {
     }
 }
 
+impl Rates {
+    /// The rate of what comes from a side.
+    #[must_use]
+    pub fn from(&self, side: Side) -> Rate {
+        match side {
+            Side::Client => self.to_upstream,
+            Side::Upstream => self.to_client,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn are_off(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The classic recipe: ping every 30 s, write deadline 10 s, read deadline 60 s (docs/adr/0006).
 impl Default for Terms {
     fn default() -> Self {
@@ -355,6 +393,7 @@ impl Default for Terms {
             data_idle: None,
             lifetime: None,
             frame_bytes: None,
+            rates: Rates::default(),
         }
     }
 }

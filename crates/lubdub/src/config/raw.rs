@@ -116,12 +116,23 @@ table!(
         close: Close,
         timeouts: PairTimeouts,
         limits: RouteLimits,
+        rate: Rates,
     }
 );
 
 table!(
     /// `route.NAME.limits`
     RouteLimits { pairs: Option<Leaf>, frame_bytes: Option<Leaf> }
+);
+
+table!(
+    /// `route.NAME.rate`
+    Rates { to_client: Rate, to_upstream: Rate }
+);
+
+table!(
+    /// `route.NAME.rate.to_client` and `route.NAME.rate.to_upstream`
+    Rate { bytes: Option<Leaf>, messages: Option<Leaf> }
 );
 
 table!(

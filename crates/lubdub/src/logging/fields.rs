@@ -49,6 +49,10 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("client_bytes", "Relayed from the client."),
     number("client_frames", "Relayed from the client."),
+    number(
+        "client_held_ms",
+        "How long the client was not read, because it had used up the rate of its route; left out if there is none.",
+    ),
     number("client_pings", "Own pings that were written to the client."),
     number("client_pongs", "Own pings that the client answered."),
     number(
@@ -205,6 +209,7 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("upstream_bytes", "As for the client."),
     number("upstream_frames", "As for the client."),
+    number("upstream_held_ms", "As for the client."),
     number("upstream_pings", "As for the client."),
     number("upstream_pongs", "As for the client."),
     number("upstream_rtt_max_us", "As for the client."),

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     CountOrAuto,
     /// How many a second, or "off".
     RateOrOff,
+    /// How many bytes a second, or "off".
+    ByteRateOrOff,
     /// True or false.
     Switch,
     /// A number from 0 to 1.
@@ -67,7 +69,7 @@ impl Kind {
             Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
             Self::Size | Self::SizeOrOff => true,
             Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
-            Self::RateOrOff => false,
+            Self::RateOrOff | Self::ByteRateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
             Self::HostPattern
@@ -92,6 +94,7 @@ impl Kind {
             Self::CountOrOff => "number or `\"off\"`",
             Self::CountOrAuto => "number or `\"auto\"`",
             Self::RateOrOff => "rate or `\"off\"`",
+            Self::ByteRateOrOff => "size a second, or `\"off\"`",
             Self::Switch => "`true` or `false`",
             Self::Share => "share, 0 to 1",
             Self::CloseCode => "close code",

@@ -115,7 +115,6 @@ pub(crate) fn rate_or_off(value: &Scalar) -> Read<Option<NonZeroU32>> {
 }
 
 /// How many bytes a second, or "off".
-#[cfg_attr(not(test), expect(dead_code, reason = "for the rates of pairs"))]
 pub(crate) fn byte_rate_or_off(value: &Scalar) -> Read<Option<NonZeroU64>> {
     or_off(value, |value| match value {
         Scalar::Text(text) => rate::bytes(text),

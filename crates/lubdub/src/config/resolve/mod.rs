@@ -5,6 +5,7 @@ mod circle;
 mod limits;
 mod listen;
 mod process;
+mod rates;
 mod route;
 mod terms;
 mod upstream;

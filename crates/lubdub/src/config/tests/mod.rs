@@ -6,6 +6,7 @@ mod callers;
 mod changes;
 mod declaration;
 mod names;
+mod rates;
 mod warnings;
 
 use std::num::NonZeroU32;
