@@ -27,6 +27,14 @@ origin_missing = "allow"
 on_removed = "keep"
 upstream = "chat"
 
+[route.chat.rate.to_client]
+bytes = "off"
+messages = "off"
+
+[route.chat.rate.to_upstream]
+bytes = "off"
+messages = "off"
+
 [keepalive.client]
 interval = "30s"
 timeout  = "30s"
