@@ -25,7 +25,10 @@ const compressing = new WebSocketServer({ ...options, perMessageDeflate: { thres
 const plain = new WebSocketServer({ ...options, perMessageDeflate: false });
 
 const http = createServer((request, response) => {
-  const [kind, body] = FILES[request.url.split("?")[0].split("/").pop()];
+  const file = FILES[request.url.split("?")[0].split("/").pop()];
+  // Browsers ask for an icon.
+  if (!file) return response.writeHead(404).end();
+  const [kind, body] = file;
   response.writeHead(200, { "content-type": kind, "set-cookie": "heart=beats; Path=/" }).end(body);
 });
 http.on("upgrade", (request, socket, head) => {

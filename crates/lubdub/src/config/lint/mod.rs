@@ -32,7 +32,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 28] = [
+static RULES: [Rule; 27] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -51,7 +51,6 @@ static RULES: [Rule; 28] = [
     rule("strip-nothing", access::strip_nothing),
     rule("origin-plain", access::origin_plain),
     rule("allow-denied", access::allow_denied),
-    rule("list-empty", access::list_empty),
     rule("certificate-expiry", certificates::certificate_expiry),
     rule("certificate-unused", certificates::certificate_unused),
     rule("client-auth-off", clients::client_auth_off),
