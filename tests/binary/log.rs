@@ -154,12 +154,16 @@ async fn every_line_of_a_busy_life_is_as_the_page_says() {
     for request in [
         Request::upgrade("/gone/?token=hunter2").encode(),
         Request::get("/gone/?token=hunter2").encode(),
-        b"\x16\x03\x01 hunter2\r\n\r\n".to_vec(),
+        b"\x00 hunter2\r\n\r\n".to_vec(),
     ] {
         let mut client = lubdub.dial().connect().await;
         client.send(request).await;
         client.expect_head().await;
     }
+    // And what begins like TLS.
+    let mut client = lubdub.dial().connect().await;
+    client.send(b"\x16\x03\x01 hunter2\r\n\r\n").await;
+    client.expect_eof().await;
     let ended = timeout(PATIENCE, async {
         loop {
             let lines = lubdub.logged();

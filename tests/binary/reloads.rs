@@ -87,7 +87,7 @@ async fn a_dry_run_says_what_would_change_and_changes_nothing() {
     file.say("timeouts.answer = \"7s\"\n");
     let change = json!({
         "key": "timeouts.answer", "before": "\"30s\"", "after": "\"7s\"",
-        "origin": file.path.display().to_string(), "applies": "for new pairs",
+        "origin": file.path.display().to_string(), "applies": "for new pairs", "content_of": null,
     });
     for (body, outcome, generation) in [
         (json!({"dry_run": true}), "possible", 1),
