@@ -43,7 +43,7 @@ async fn open(proxy: ProxyBox, legs: Legs) -> Rig {
     }
     let proxy = proxy.with(|proxy| {
         proxy.listener_tls = legs.client.then(|| certs.accepting());
-        proxy.upstream_tls = legs.upstream.then(|| certs.connecting());
+        proxy.upstream_tls = legs.upstream.then(|| certs.verifying());
     });
     let dial = |dial: Dial| {
         if legs.client {
@@ -193,7 +193,7 @@ async fn an_upstream_whose_certificate_is_not_trusted_is_not_talked_to() {
     let (theirs, ours) = (Certs::generate(), Certs::generate());
     let upstreams = Upstream::listen().tls(theirs.accepting());
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.upstream_tls = Some(ours.connecting()))
+        .with(|proxy| proxy.upstream_tls = Some(ours.verifying()))
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;

@@ -13,6 +13,8 @@ use ipnet::IpNet;
 use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
 
+use crate::tls::UpstreamTls;
+
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -57,7 +59,7 @@ pub struct Upstream {
     /// TCP port.
     pub port: u16,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub tls: Option<Arc<UpstreamTls>>,
     /// Upgrades that wait for it at a time, for its address, its connect or its answer, and connects
     /// for plain requests.
     pub waiting: usize,
@@ -92,15 +94,9 @@ impl Upstream {
         }
     }
 
-    /// Whether a connection to the one is a connection to the other. Certificates that were read anew may
-    /// be others.
+    /// Whether a connection to the one is a connection to the other.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
-        let has_same_tls = match (&self.tls, &other.tls) {
-            (None, None) => true,
-            (Some(tls), Some(other)) => Arc::ptr_eq(tls, other),
-            _ => false,
-        };
-        self.host == other.host && self.port == other.port && has_same_tls
+        self.host == other.host && self.port == other.port && self.tls == other.tls
     }
 }
 

@@ -8,16 +8,21 @@
 mod certificate;
 mod certificates;
 mod client;
+mod failure;
 mod server;
+mod trust;
 
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
+use certificate::Validity;
 pub use certificate::{Certificate, Moment, Unusable};
 pub use certificates::Certificates;
-pub use client::{TlsSetupError, client_config};
+pub use client::{UpstreamTls, server_name};
+pub use failure::{explain, explain_late};
 pub use server::server_config;
+pub use trust::{Trust, TrustError};
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())

@@ -28,11 +28,15 @@ use crate::budget::{Budget, Permit};
 use crate::idle::IdleConnections;
 use crate::namesakes::OfUpstream;
 use crate::settings;
+use crate::tls::UpstreamTls;
 
 /// An upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) settings: Arc<settings::Upstream>,
+    /// As in the settings, or from an earlier generation whose settings were equal: then with the sessions
+    /// that can be resumed.
+    tls: Option<Arc<UpstreamTls>>,
     /// Upgrades that it has not answered, and connects to it that are under way.
     pub(crate) waiting: Arc<Budget>,
     /// Plain requests that it has not answered.
@@ -79,6 +83,7 @@ impl Upstream {
             kept: Arc::clone(&common.kept),
             idle: Arc::clone(&common.idle),
             own: Arc::clone(&common.own),
+            tls: settings.tls.clone(),
             settings,
         }
     }
@@ -105,6 +110,11 @@ impl Upstream {
             kept: Arc::clone(&common.kept),
             idle: Arc::clone(&common.idle),
             own: Arc::clone(&common.own),
+            tls: if self.tls == settings.tls {
+                self.tls.clone()
+            } else {
+                settings.tls.clone()
+            },
             settings,
         }
     }

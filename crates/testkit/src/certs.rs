@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lubdub_proxy::tls::{Certificate, Certificates, server_config};
+use lubdub_proxy::tls::{self, Certificate, Certificates, Trust, UpstreamTls, server_config};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -106,8 +106,15 @@ impl Certs {
     /// For whoever connects: trusts the authority and nobody else.
     #[must_use]
     pub fn connecting(&self) -> Arc<ClientConfig> {
-        lubdub_proxy::tls::client_config(Some(vec![self.ca.clone()]))
-            .expect("the authority is a root")
+        Arc::clone(self.verifying().config())
+    }
+
+    /// For lubdub as whoever connects: trusts the authority and nobody else.
+    #[must_use]
+    pub fn verifying(&self) -> UpstreamTls {
+        let trust = Trust::named(vec![self.ca.clone()]).expect("the authority is a root");
+        let name = tls::server_name(NAME).expect("it is a name");
+        UpstreamTls::new(name, trust, None)
     }
 
     /// The authority's certificate, as a file would hold it.

@@ -13,6 +13,7 @@ use lubdub_proxy::settings::{
     Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
     Settings, Terms, Upstream as UpstreamSettings,
 };
+use lubdub_proxy::tls::UpstreamTls;
 use lubdub_proxy::{Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Upstream};
@@ -43,7 +44,7 @@ pub struct ProxyBox {
     /// TLS toward clients.
     pub listener_tls: Option<Arc<rustls::ServerConfig>>,
     /// TLS toward the upstream.
-    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub upstream_tls: Option<UpstreamTls>,
     /// Upgrades and connects that wait for the upstream at a time.
     pub waiting: usize,
     /// Plain requests that wait for the upstream at a time.
@@ -197,7 +198,7 @@ impl ProxyBox {
             name: "main".into(),
             host: host.into(),
             port: upstream.port(),
-            tls: self.upstream_tls,
+            tls: self.upstream_tls.map(Arc::new),
             waiting: self.waiting,
             requests: self.requests,
             pool: self.pool,

@@ -1,5 +1,7 @@
 //! `lubdub check`: a summary of a configuration without mistakes, and what will not do in it.
 
+use lubdub_proxy::tls::UpstreamTls;
+
 use crate::certificates::beginning;
 use crate::config::{CertificateSettings, Config};
 use crate::output;
@@ -23,6 +25,19 @@ pub(crate) fn check(config: &Config, on_warning: OnWarning) -> anyhow::Result<()
         }
     }
     Ok(output::print(&summary(config))?)
+}
+
+/// What is special about TLS with an upstream, behind its address.
+fn of_tls(tls: &UpstreamTls) -> String {
+    let verified = match tls.trust().is_blind() {
+        true => "not verified".to_owned(),
+        false => format!("verified as {}", tls.name().to_str()),
+    };
+    let shown = tls.certificate().map(|certificate| {
+        let until = certificate.not_after();
+        format!(", is shown a certificate until {until}")
+    });
+    format!(", {verified}{}", shown.unwrap_or_default())
 }
 
 /// What `config` says, in short.
@@ -75,8 +90,9 @@ fn summary(config: &Config) -> String {
         };
         let (host, port) = (&upstream.host, upstream.port);
         lines.push(format!(
-            "upstream {}: {scheme}://{left}{host}{right}:{port}",
-            upstream.name
+            "upstream {}: {scheme}://{left}{host}{right}:{port}{}",
+            upstream.name,
+            upstream.tls.as_deref().map(of_tls).unwrap_or_default()
         ));
     }
     if let Some(admin) = &config.admin {

@@ -80,6 +80,10 @@ table!(
     Upstream {
         url: Option<Leaf>,
         ca: Option<Leaf>,
+        certificate: Option<Leaf>,
+        key: Option<Leaf>,
+        server_name: Option<Leaf>,
+        insecure_skip_verify: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,

@@ -212,7 +212,12 @@ async fn ask(
     };
     let (response, turn) = sent.map_err(|error| match error {
         SendError::Failed(error) if error.is_user() => Failed::Incomplete(error),
-        SendError::Failed(error) | SendError::Unsent(_, error) => Failed::NoAnswer(error),
+        SendError::Failed(error) | SendError::Unsent(_, error) => {
+            match upstream.judged(carrier.address, &error) {
+                Some(judgement) => Failed::Connect(judgement),
+                None => Failed::NoAnswer(error),
+            }
+        }
     })?;
     if logs_in || login::is_offered(response.headers()) {
         connection.keep_own(upstream, carrier);

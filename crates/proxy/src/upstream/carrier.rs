@@ -23,7 +23,7 @@ use super::{Connected, http1};
 pub(crate) struct Carrier {
     sender: SendRequest<Tracked>,
     pub(crate) link: Arc<LinkState>,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(super) opened: Instant,
     /// It has carried a request before, so that the upstream may be closing it at this moment.
     pub(crate) is_used: bool,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_metrics::Outcome;
-use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
@@ -15,9 +14,9 @@ use super::lookup::Unresolved;
 use super::{Permit, Upstream, pool};
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
-use crate::settings;
 use crate::socket::Socket;
 use crate::starvation::{STARVED, is_starvation};
+use crate::tls;
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +33,8 @@ pub(crate) enum ConnectError {
     Own(SocketAddr),
     #[error("cannot connect to {0}: {1}")]
     Connect(SocketAddr, #[source] io::Error),
-    #[error("{0} is not a name that a certificate can be checked against")]
-    Name(Arc<str>),
-    #[error("TLS with {0} failed: {1}")]
-    Tls(SocketAddr, #[source] io::Error),
+    #[error("no TLS with {0}: {1}")]
+    Tls(SocketAddr, String),
 }
 
 /// A connection to an upstream.
@@ -56,11 +53,9 @@ impl ConnectError {
             Self::NoRoom => Outcome::AtCapacity,
             Self::TimedOut(_) => Outcome::ConnectTimeout,
             Self::Own(_) => Outcome::Loop,
-            Self::Resolve(..)
-            | Self::NoAddress(_)
-            | Self::Connect(..)
-            | Self::Name(_)
-            | Self::Tls(..) => Outcome::ConnectFailed,
+            Self::Resolve(..) | Self::NoAddress(_) | Self::Connect(..) | Self::Tls(..) => {
+                Outcome::ConnectFailed
+            }
         }
     }
 }
@@ -108,7 +103,22 @@ impl Upstream {
                 return Err(ConnectError::Own(address));
             }
         }
-        connect_first(&self.settings, &addresses, until, limit).await
+        connect_first(self, &addresses, until, limit).await
+    }
+
+    /// What `error` of an answer says of TLS with who is at `address`, if it does.
+    pub(crate) fn judged(
+        &self,
+        address: SocketAddr,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Option<ConnectError> {
+        let words = tls::explain_late(error, self.tls.as_deref()?, |key| self.key(key))?;
+        Some(ConnectError::Tls(address, words))
+    }
+
+    /// The whole of a key of its own.
+    fn key(&self, last: &str) -> String {
+        format!("upstream.{}.{last}", self.settings.name)
     }
 
     async fn resolve(&self, last: Instant) -> Result<Arc<[SocketAddr]>, ConnectError> {
@@ -139,12 +149,12 @@ impl Upstream {
 /// Tries one address after the other, each with its share of the time that is left, so that one
 /// black hole does not use it all.
 async fn connect_first(
-    upstream: &settings::Upstream,
+    upstream: &Upstream,
     addresses: &[SocketAddr],
     until: Instant,
     limit: Duration,
 ) -> Result<(Leg, SocketAddr), ConnectError> {
-    let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.host));
+    let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.settings.host));
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
@@ -158,7 +168,7 @@ async fn connect_first(
 }
 
 async fn connect_one(
-    upstream: &settings::Upstream,
+    upstream: &Upstream,
     address: SocketAddr,
     limit: Duration,
 ) -> Result<Leg, ConnectError> {
@@ -166,18 +176,19 @@ async fn connect_one(
         .await
         .and_then(Socket::new)
         .map_err(|error| ConnectError::Connect(address, error))?;
-    let Some(config) = &upstream.tls else {
+    let Some(tls) = &upstream.tls else {
         return Ok(Leg::Plain(socket));
     };
-    let name = ServerName::try_from(upstream.host.to_string())
-        .map_err(|_| ConnectError::Name(Arc::clone(&upstream.host)))?;
-    let tls = TlsConnector::from(Arc::clone(config))
-        .connect_with(name, socket, |session| {
+    let stream = TlsConnector::from(Arc::clone(tls.config()))
+        .connect_with(tls.name().clone(), socket, |session| {
             session.set_buffer_limit(Some(TLS_BUFFER_LIMIT));
         })
         .await
-        .map_err(|error| ConnectError::Tls(address, error))?;
-    Ok(Leg::Tls(Box::new(tls.into())))
+        .map_err(|error| {
+            let words = tls::explain(&error, tls, |key| upstream.key(key));
+            ConnectError::Tls(address, words)
+        })?;
+    Ok(Leg::Tls(Box::new(stream.into())))
 }
 
 /// Waits for a file descriptor if the process has none left: the client that this connection is for
@@ -208,6 +219,7 @@ mod tests {
 
     use super::*;
     use crate::settings::testing;
+    use crate::upstream;
 
     const LIMIT: Duration = Duration::from_secs(5);
 
@@ -221,7 +233,7 @@ mod tests {
     }
 
     async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
-        let upstream = &testing::route("main").upstream;
+        let upstream = &upstream::testing::upstream(&testing::route("main").upstream);
         let until = Instant::now() + LIMIT;
         let connected = connect_first(upstream, addresses, until, LIMIT).await;
         connected.map(|(_, address)| address)

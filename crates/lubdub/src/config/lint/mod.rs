@@ -27,7 +27,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 17] = [
+static RULES: [Rule; 18] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -42,6 +42,7 @@ static RULES: [Rule; 17] = [
     rule("limit-unreachable", process::limit_unreachable),
     rule("certificate-expiry", certificates::certificate_expiry),
     rule("certificate-unused", certificates::certificate_unused),
+    rule("upstream-unverified", certificates::upstream_unverified),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),
     rule("variable-unread", process::variable_unread),

@@ -14,7 +14,9 @@ use super::error::Wrong;
 use super::leaf::Scalar;
 use super::{duration, size};
 
-pub(crate) use network::{address, address_or_off, host, hosts, networks, path_prefix};
+pub(crate) use network::{
+    address, address_or_off, host, hosts, networks, path_prefix, server_name,
+};
 
 /// What reading a value gives.
 type Read<T> = Result<T, Wrong>;
