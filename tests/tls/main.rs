@@ -1,6 +1,8 @@
 //! The same over TLS: on either leg, or on both.
 
 mod renewal;
+mod sessions;
+mod upstreams;
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::certs::Certs;

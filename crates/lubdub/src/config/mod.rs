@@ -171,7 +171,8 @@ pub(crate) fn admin_token(sources: &Sources) -> Result<Option<Token>, Mistakes> 
     resolve::admin_token(&raw, &mut mistakes).ok_or(mistakes)
 }
 
-/// Where `sources` put an upstream, and what TLS it takes to get there. For the rest, see
+/// The name of an upstream as `sources` write it, where they put it, and what TLS it takes to get there. For
+/// the rest, see
 /// [`admin_address`].
 ///
 /// # Errors
@@ -179,7 +180,7 @@ pub(crate) fn admin_token(sources: &Sources) -> Result<Option<Token>, Mistakes> 
 pub(crate) fn upstream(
     sources: &Sources,
     name: &str,
-) -> Result<(UpstreamUrl, Option<UpstreamTls>), Mistakes> {
+) -> Result<(String, UpstreamUrl, Option<UpstreamTls>), Mistakes> {
     let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::upstream_at(&raw, name, &mut mistakes).ok_or(mistakes)

@@ -10,5 +10,6 @@ mod printed;
 mod probe;
 mod program;
 mod unread;
+mod upstream_tls;
 mod usage;
 mod warnings;

@@ -9,6 +9,7 @@ address = "0.0.0.0:8080"
 
 [upstream.chat]
 url = "ws://127.0.0.1:9000"
+insecure_skip_verify = false
 pool = true
 pool_age = "60s"
 on_removed = "keep"
@@ -179,7 +180,7 @@ fn two_flags_replace_the_listeners_upstreams_and_routes_below() {
     }
     for line in [
         "address = \"127.0.0.1:0\"  # --listen",
-        "url = \"ws://127.0.0.1:9000\"  # --upstream",
+        "url = \"ws://127.0.0.1:9000\"   # --upstream",
         "upstream = \"main\"    # default",
         "level = \"debug\"    # lubdub.toml",
     ] {

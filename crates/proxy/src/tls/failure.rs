@@ -7,6 +7,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
+use super::trust::NotItsKey;
 use super::{Moment, UpstreamTls};
 
 /// So many names of a certificate are told.
@@ -135,7 +136,10 @@ impl Words<'_> {
                     .to_owned()
             }
             CertificateError::BadEncoding => "its certificate cannot be read".to_owned(),
-            // The verifier's own error, which is only to be had as its name.
+            CertificateError::Other(other) if other.0.is::<NotItsKey>() => {
+                format!("its certificate is not its own: {other}")
+            }
+            // webpki's own error, which is only to be had as its name.
             CertificateError::Other(other) => match &*other.to_string() {
                 "CaUsedAsEndEntity" => format!(
                     "its certificate is that of an authority (basicConstraints CA:TRUE, as openssl \

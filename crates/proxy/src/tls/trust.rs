@@ -44,16 +44,22 @@ pub enum TrustError {
     NoPlatformRoots(Vec<rustls_native_certs::Error>),
 }
 
-/// Believes authorities, and each of these certificates for itself.
+/// Believes authorities, and each certificate that was named for itself.
 ///
 /// An authority's certificate is none for a server by RFC 5280, and webpki refuses it as such. But
 /// `openssl req -x509` says CA:TRUE of every certificate that it makes, and who names the very
 /// certificate that a server has means that server.
 #[derive(Debug)]
-struct Named {
+struct Known {
     authorities: Arc<WebPkiServerVerifier>,
-    certificates: Arc<[CertificateDer<'static>]>,
+    named: Arc<[CertificateDer<'static>]>,
 }
+
+/// Somebody shows a certificate without having its key. webpki has the same word for that and for a
+/// certificate that its authority has not signed.
+#[derive(Debug, thiserror::Error)]
+#[error("it has not the key that belongs to it")]
+pub(super) struct NotItsKey;
 
 /// Believes everything. A signature of the handshake would only say that the server has the key of a
 /// certificate which anybody can make.
@@ -76,7 +82,10 @@ impl Trust {
         }
         let roots = Arc::new(roots);
         Ok(Self {
-            verifier: authorities(Arc::clone(&roots)),
+            verifier: Arc::new(Known {
+                authorities: authorities(Arc::clone(&roots)),
+                named: Arc::new([]),
+            }),
             what: Trusted::Platform(roots),
         })
     }
@@ -97,9 +106,9 @@ impl Trust {
         }
         let certificates: Arc<[_]> = certificates.into();
         Ok(Self {
-            verifier: Arc::new(Named {
+            verifier: Arc::new(Known {
                 authorities: authorities(Arc::new(roots)),
-                certificates: Arc::clone(&certificates),
+                named: Arc::clone(&certificates),
             }),
             what: Trusted::Named(certificates),
         })
@@ -158,9 +167,9 @@ fn first(errors: &[rustls_native_certs::Error]) -> String {
         .unwrap_or_default()
 }
 
-// === impl Named ===
+// === impl Known ===
 
-impl Named {
+impl Known {
     /// What is left to look at in a certificate that was named.
     fn verify_itself(
         certificate: &CertificateDer<'_>,
@@ -186,9 +195,21 @@ impl Named {
         }
         verify_server_name(&parsed, server_name)
     }
+
+    /// What a signature of the handshake has shown.
+    fn judged(
+        signature: Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        signature.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::BadSignature) => {
+                CertificateError::Other(OtherError(Arc::new(NotItsKey))).into()
+            }
+            error => error,
+        })
+    }
 }
 
-impl ServerCertVerifier for Named {
+impl ServerCertVerifier for Known {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -197,7 +218,7 @@ impl ServerCertVerifier for Named {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.certificates.iter().any(|named| named == end_entity) {
+        if self.named.iter().any(|named| named == end_entity) {
             Self::verify_itself(end_entity, server_name, now)?;
             return Ok(ServerCertVerified::assertion());
         }
@@ -211,7 +232,7 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls12_signature(message, cert, dss)
+        Self::judged(self.authorities.verify_tls12_signature(message, cert, dss))
     }
 
     fn verify_tls13_signature(
@@ -220,7 +241,7 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities.verify_tls13_signature(message, cert, dss)
+        Self::judged(self.authorities.verify_tls13_signature(message, cert, dss))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -71,12 +71,12 @@ impl Asked {
                 upstream: None,
             }),
             Self::Upstream { name, path } => {
-                let (server, tls) = config::upstream(sources, name)?;
+                let (name, server, tls) = config::upstream(sources, name)?;
                 let path = path.clone();
                 Ok(Place {
                     target: Target { server, path },
                     tls,
-                    upstream: Some(name.clone()),
+                    upstream: Some(name),
                 })
             }
         }

@@ -120,13 +120,13 @@ pub(crate) fn admin_token(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<T
     process::admin_token(&raw.admin, mistakes)
 }
 
-/// Where the upstream of this name is, and what TLS it takes to get there. `None` if that is wrong, which
-/// is then noted.
+/// The upstream of this name as it is written, where it is, and what TLS it takes to get there. `None` if that
+/// is wrong, which is then noted.
 pub(crate) fn upstream_at(
     raw: &Raw,
     name: &str,
     mistakes: &mut Mistakes,
-) -> Option<(UpstreamUrl, Option<UpstreamTls>)> {
+) -> Option<(String, UpstreamUrl, Option<UpstreamTls>)> {
     upstream::at(&raw.upstream, name, mistakes)
 }
 

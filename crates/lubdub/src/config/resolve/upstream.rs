@@ -79,12 +79,12 @@ fn upstream(
     })
 }
 
-/// Where the one of this name is, and what TLS it takes to get there.
+/// The one of this name as it is written, where it is, and what TLS it takes to get there.
 pub(super) fn at(
     raw: &BTreeMap<String, raw::Upstream>,
     name: &str,
     mistakes: &mut Mistakes,
-) -> Option<(UpstreamUrl, Option<UpstreamTls>)> {
+) -> Option<(String, UpstreamUrl, Option<UpstreamTls>)> {
     let Some((known, raw)) = raw.iter().find(|(known, _)| name::same(known, name)) else {
         let known: Vec<_> = raw.keys().map(String::as_str).collect();
         let wrong = match known[..] {
@@ -98,7 +98,7 @@ pub(super) fn at(
     let url = set(&raw.url, &format!("{key}.url"), mistakes);
     let url = url.and_then(|leaf| upstream_url(leaf, mistakes));
     let tls = upstream_tls::resolve(&key, raw, url.as_ref(), &mut Trusts::default(), mistakes);
-    Some((url?, tls?))
+    Some((known.clone(), url?, tls?))
 }
 
 /// One of so many parts, but not nothing.
