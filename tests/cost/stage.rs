@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lubdub_keepalive::{PerSide, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::{Drained, Proxy};
+use lubdub_proxy::{Address, Drained, Proxy};
 use lubdub_testkit::PATIENCE;
 use lubdub_testkit::http::{Request, SWITCHING};
 use lubdub_testkit::proxy::ProxyBox;
@@ -26,7 +26,8 @@ impl Stage {
     pub(crate) async fn open(settings: ProxyBox) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a port");
         let proxy = start(settings, &listener);
-        let [(_, address)] = proxy.addresses()[..] else {
+        let addresses = proxy.addresses();
+        let [(_, Address::Ip(address))] = addresses[..] else {
             unreachable!("there is one listener");
         };
         // lubdub accepts on this thread: the ends must not block it until they are connected.

@@ -232,8 +232,8 @@ async fn the_registry_tells_how_alive_each_side_is() {
     let [pair] = &proxy.registry().pairs()[..] else {
         panic!("there is one pair");
     };
-    assert_eq!(pair.client, client.address());
-    assert_eq!(pair.upstream, upstream.address());
+    assert_eq!(pair.client, client.address().into());
+    assert_eq!(pair.upstream, upstream.address().into());
     client.send_text("hello").await;
     upstream.expect_text("hello").await;
     client.answer_next_pings(3).await;

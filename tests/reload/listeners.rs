@@ -1,9 +1,10 @@
 //! Listeners that come and go.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use lubdub_proxy::settings::{Listener, Settings};
-use lubdub_proxy::{Proxy, StartError};
+use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
 
@@ -17,7 +18,7 @@ fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Sett
     let mut settings = ProxyBox::new().settings(upstream.address());
     let listener = |&(name, address): &(&str, SocketAddr)| Listener {
         name: name.into(),
-        address,
+        address: address.into(),
         v6_only: false,
         tls: None,
     };
@@ -73,15 +74,16 @@ async fn a_listener_with_another_name_stays_open() {
 async fn an_address_that_is_taken_leaves_all_as_it_was() {
     let (old, new) = (Upstream::listen(), Upstream::listen());
     let proxy = Proxy::start(ProxyBox::new().settings(old.address()), &metrics()).unwrap();
-    let [(_, address)] = proxy.addresses()[..] else {
-        panic!("there is one listener");
+    let addresses = proxy.addresses();
+    let [(_, Address::Ip(address))] = addresses[..] else {
+        panic!("there is one listener, with an IP address");
     };
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut next = with_listeners(&new, &[("other", taken.local_addr().unwrap())]);
     next.listeners.insert(0, next.listeners[0].clone());
     next.listeners[0].name = "free".into();
-    next.listeners[0].address = free();
-    let could_be = next.listeners[0].address;
+    let could_be = free();
+    next.listeners[0].address = could_be.into();
     assert!(matches!(
         proxy.try_reload(&next),
         Err(StartError::Bind { .. })
@@ -94,6 +96,35 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
     );
     // The old listener leads to the old upstream.
     let (_client, _upstream) = tokio::join!(Dial::to(address).websocket(), old.accept_websocket());
+}
+
+/// It listened there for a moment. Whoever came in that moment believed to be connected, and was reset.
+#[tokio::test]
+async fn nobody_can_connect_to_what_is_only_tried() {
+    let upstreams = Upstream::listen();
+    let proxy = Proxy::start(ProxyBox::new().settings(upstreams.address()), &metrics()).unwrap();
+    let address = free();
+    let next = with_listeners(&upstreams, &[("main", address)]);
+    let is_over = AtomicBool::new(false);
+    let connected = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let attempts = (0..5_000).map(|_| TcpStream::connect(address));
+            let connected = attempts.filter(Result::is_ok).count();
+            is_over.store(true, Relaxed);
+            connected
+        });
+        while !is_over.load(Relaxed) {
+            proxy.try_reload(&next).unwrap();
+        }
+        client.join().unwrap()
+    });
+    assert_eq!(connected, 0);
+    // The same address is taken by somebody else, and that is found.
+    let _holder = TcpListener::bind(address).unwrap();
+    assert!(matches!(
+        proxy.try_reload(&next),
+        Err(StartError::Bind { .. })
+    ));
 }
 
 /// It was said that the address is in use, and not by whom: by lubdub itself.

@@ -7,6 +7,8 @@ use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 
+use crate::LONG;
+
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";
 
@@ -122,6 +124,47 @@ async fn a_pair_that_opens_when_its_route_is_removed_is_told_farewell() {
     upstream.accept_upgrade().await;
     client.expect_switch().await;
     client.expect_close(1012).await;
+}
+
+/// It looked at what its own request had known: `keep`. Those who were open were told.
+#[tokio::test]
+async fn a_pair_in_handshake_goes_by_the_last_word_of_its_route() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    proxy.reload(renamed(&upstreams, "first", OnRemoved::Keep));
+    let (mut open_before, _upstream) = open(&proxy, &upstreams).await;
+    let mut client = proxy.dial().connect().await;
+    client.ask(&Request::upgrade("/")).await;
+    let mut upstream = upstreams.accept().await;
+    proxy.reload(renamed(&upstreams, "first", OnRemoved::Drain));
+    proxy.reload(renamed(&upstreams, "second", OnRemoved::Keep));
+    // And it has come back before the handshake ends.
+    proxy.reload(renamed(&upstreams, "first", OnRemoved::Keep));
+    open_before.expect_close(1012).await;
+    upstream.accept_upgrade().await;
+    client.expect_switch().await;
+    client.expect_close(1012).await;
+    let mut after = open(&proxy, &upstreams).await;
+    talk(&mut after).await;
+}
+
+#[tokio::test]
+async fn pairs_of_what_was_removed_are_counted_until_they_have_ended() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    proxy.reload(renamed(&upstreams, "first", OnRemoved::Drain));
+    let (mut client, mut upstream) = open(&proxy, &upstreams).await;
+    proxy.expect_pairs(1).await;
+    let remaining = || proxy.metric("drain_remaining_pairs", &[]);
+    assert_eq!(remaining(), 0.0);
+    let mut next = renamed(&upstreams, "second", OnRemoved::Keep);
+    next.drain.spread = LONG;
+    proxy.reload(next);
+    assert_eq!(remaining(), 1.0, "nobody has been told yet");
+    client.close(1000, "").await;
+    upstream.expect_close(1000).await;
+    upstream.close(1000, "").await;
+    proxy.expect_metric("drain_remaining_pairs", &[], 0.0).await;
 }
 
 #[tokio::test]

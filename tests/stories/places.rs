@@ -1,6 +1,6 @@
 //! Places that were kept by those who did not need them, or given to those who had none.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -192,7 +192,7 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     // Whichever of them is idle, the other has one client after the other.
     for (_, address) in proxy.addresses() {
         for _ in 0..3 {
-            let client = Dial::to(address);
+            let client = Dial::to(address.ip().expect("an IP address"));
             pairs.push(tokio::join!(
                 client.websocket(),
                 upstreams.accept_websocket()
@@ -205,7 +205,7 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
 fn two_listeners(upstreams: &Upstream) -> Settings {
     let listener = |name: &str| Listener {
         name: name.into(),
-        address: (Ipv4Addr::LOCALHOST, 0).into(),
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
         v6_only: false,
         tls: None,
     };

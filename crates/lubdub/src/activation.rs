@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use listenfd::ListenFd;
-use lubdub_proxy::NotListening;
 use lubdub_proxy::handover::Sockets;
 use lubdub_proxy::settings::Listener;
+use lubdub_proxy::{Address, NotListening};
 use tracing::{info, warn};
 
 use crate::config::{Config, same_name};
@@ -22,7 +22,7 @@ pub(crate) struct Activation(Vec<Passed>);
 struct Passed {
     /// What the other side calls it; empty if it did not say.
     name: String,
-    address: SocketAddr,
+    address: Address,
     socket: TcpListener,
 }
 
@@ -61,7 +61,7 @@ impl Activation {
             let name = names.next().unwrap_or_default().to_owned();
             let taken = passed.take_tcp_listener(number).and_then(|socket| {
                 let socket = socket.ok_or(io::ErrorKind::NotFound)?;
-                Ok((socket.local_addr()?, socket))
+                Ok((Address::from(socket.local_addr()?), socket))
             });
             match taken {
                 Ok((address, socket)) => sockets.push(Passed {

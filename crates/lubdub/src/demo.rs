@@ -92,14 +92,16 @@ async fn play(narrator: &Arc<Narrator>, lasting: Option<Duration>) -> anyhow::Re
     tokio::spawn(backend.serve());
     let running = Running::start(configuration(echo)?, None, Sockets::default())?;
     let addresses = running.proxy.addresses();
-    let (_, proxy) = addresses.first().context("the proxy does not listen")?;
+    let proxy = addresses.first().and_then(|(_, address)| address.ip());
+    let proxy = proxy.context("the proxy does not listen")?;
     let admin = running
         .admin_address()
+        .and_then(|address| address.ip())
         .context("the admin listener is off")?;
-    narrator.write(&programme(*proxy, echo, admin, lasting));
+    narrator.write(&programme(proxy, echo, admin, lasting));
 
     for person in Person::ALL {
-        let guest = Guest::connect(person, *proxy, Arc::clone(&stage)).await?;
+        let guest = Guest::connect(person, proxy, Arc::clone(&stage)).await?;
         tokio::spawn(guest.visit());
     }
     let curtain = tokio::select! {

@@ -15,7 +15,8 @@ use tracing::{error, info};
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{
-    self, Applies, CertificateSettings, Config, Machine, Mistakes, Part, Sources, Warnings,
+    self, Applies, CertificateSettings, Change, Config, Machine, Mistakes, Part, Rearranged,
+    Rewritten, Sources, Warnings,
 };
 use crate::logging::LogDial;
 use crate::service_manager::ServiceManager;
@@ -73,6 +74,8 @@ pub(crate) struct Told {
     pub origin: Option<String>,
     /// From when on it holds.
     pub applies: &'static str,
+    /// The file that holds something else, if the value is the same.
+    pub content_of: Option<String>,
 }
 
 /// Whether what was read is put in effect.
@@ -186,16 +189,13 @@ impl Reloader {
         }
         let has_room = self.certificates.try_follow(&next.certificates);
         has_room.map_err(StartError::Names)?;
-        let changes = changes.iter().map(|change| Told {
-            key: change.key().to_owned(),
-            before: change.written_before(),
-            after: change.written_after(),
-            origin: change.after.map(|leaf| leaf.origin.to_string()),
-            applies: change.applies.as_str(),
-        });
+        let values = changes.iter().map(Told::of_value);
+        let (orders, files) = (config.rearranged_in(&next), config.rewritten_in(&next));
+        let orders = orders.into_iter().map(Told::of_order);
+        let files = files.iter().map(Told::of_file);
         let mut report = Report {
             generation: self.proxy.generation(),
-            changes: changes.collect(),
+            changes: values.chain(orders).chain(files).collect(),
             warnings: next.warnings.clone(),
         };
         match purpose {
@@ -211,6 +211,48 @@ impl Reloader {
             }
         }
         Ok(report)
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of_value(change: &Change<'_>) -> Self {
+        Self {
+            key: change.key().to_owned(),
+            before: change.written_before(),
+            after: change.written_after(),
+            origin: change.after.map(|leaf| leaf.origin.to_string()),
+            applies: change.applies.as_str(),
+            content_of: None,
+        }
+    }
+
+    fn of_order(order: Rearranged) -> Self {
+        Self {
+            key: order.key,
+            before: order.before,
+            after: order.after,
+            origin: None,
+            applies: order.applies.as_str(),
+            content_of: None,
+        }
+    }
+
+    /// What is in it is not told: it may be a secret.
+    fn of_file(file: &Rewritten<'_>) -> Self {
+        let value = match file.leaf {
+            Some(leaf) => leaf.value.to_string(),
+            None => "not set".to_owned(),
+        };
+        Self {
+            key: file.key.to_owned(),
+            before: value.clone(),
+            after: value,
+            origin: file.leaf.map(|leaf| leaf.origin.to_string()),
+            applies: file.applies.as_str(),
+            content_of: Some(file.file.clone()),
+        }
     }
 }
 
@@ -283,6 +325,15 @@ fn out_of_date(used: Option<&Certificate>, next: &Certificate, now: Moment) -> O
 /// Logs what a reload has done.
 fn tell(report: &Report) {
     for change in &report.changes {
+        if let Some(file) = &change.content_of {
+            info!(
+                setting = change.key,
+                file,
+                applies = change.applies,
+                "the content of a file has changed"
+            );
+            continue;
+        }
         info!(
             setting = change.key,
             before = change.before,

@@ -281,7 +281,7 @@ table! {
     DRAIN_REMAINING_PAIRS = Metric::gauge(
         "lubdub_drain_remaining_pairs",
         &[],
-        "Pairs that a drain under way is about and that are still open, told or not; 0 if there is none.",
+        "Pairs that a drain under way is about, or that a reload sends away, and that are still open, told or not; 0 if there are none.",
     );
     HANDOVER_PAIRS = Metric::counter(
         "lubdub_handover_pairs_total",

@@ -119,7 +119,7 @@ impl Admission {
     pub(crate) fn upgrade(
         &self,
         route: &RouteState,
-        source: IpAddr,
+        source: Option<IpAddr>,
     ) -> Result<UpgradePermit, Refusal> {
         if !self.pairs.has_room() {
             self.pairs.on_missed();
@@ -141,7 +141,7 @@ impl Admission {
     }
 
     /// A place for a pair that another process let in: it counts, and is never refused.
-    pub(crate) fn adopt(&self, route: &RouteState, source: IpAddr) -> PairPermit {
+    pub(crate) fn adopt(&self, route: &RouteState, source: Option<IpAddr>) -> PairPermit {
         PairPermit {
             _process: self.pairs.take_beyond(),
             _route: route.pairs.take_beyond(),
@@ -182,19 +182,19 @@ impl Refusal {
 // === impl Sources ===
 
 impl Sources {
-    /// A place, if there is one; `None` where there is no limit.
-    fn take(self: &Arc<Self>, source: IpAddr) -> Result<Option<SourcePermit>, Refusal> {
-        match self.most.load(Relaxed) {
-            usize::MAX => Ok(None),
-            most => self.take_of(source, most).map(Some),
+    /// A place, if there is one; `None` where there is no limit. Who has no address is nobody's source.
+    fn take(self: &Arc<Self>, source: Option<IpAddr>) -> Result<Option<SourcePermit>, Refusal> {
+        match (source, self.most.load(Relaxed)) {
+            (None, _) | (_, usize::MAX) => Ok(None),
+            (Some(source), most) => self.take_of(source, most).map(Some),
         }
     }
 
     /// A place, also where there is none; `None` where there is no limit.
-    fn take_beyond(self: &Arc<Self>, source: IpAddr) -> Option<SourcePermit> {
-        match self.most.load(Relaxed) {
-            usize::MAX => None,
-            _ => self.take_of(source, usize::MAX).ok(),
+    fn take_beyond(self: &Arc<Self>, source: Option<IpAddr>) -> Option<SourcePermit> {
+        match (source, self.most.load(Relaxed)) {
+            (None, _) | (_, usize::MAX) => None,
+            (Some(source), _) => self.take_of(source, usize::MAX).ok(),
         }
     }
 
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn places_are_given_back() {
         let (admission, chat) = admission(2, Some(1), None);
-        let upgrade = |n: u8| admission.upgrade(&chat, [10, 0, 0, n].into());
+        let upgrade = |n: u8| admission.upgrade(&chat, Some([10, 0, 0, n].into()));
         let pair = |n: u8| admission.pair(upgrade(n)?);
         let one = pair(1).expect("room");
         assert_eq!(upgrade(1).unwrap_err(), Refusal::Source);
@@ -284,10 +284,22 @@ mod tests {
         );
     }
 
+    /// All who come through a local proxy would be one.
+    #[test]
+    fn who_has_no_address_is_not_counted_by_source() {
+        let (admission, chat) = admission(9, Some(1), None);
+        let pair = || admission.pair(admission.upgrade(&chat, None)?);
+        let _several = [
+            pair().unwrap(),
+            pair().unwrap(),
+            admission.adopt(&chat, None),
+        ];
+    }
+
     #[test]
     fn a_route_has_its_own_limit() {
         let (admission, chat) = admission(9, None, Some(1));
-        let upgrade = |n: u8| admission.upgrade(&chat, [10, 0, 0, n].into());
+        let upgrade = |n: u8| admission.upgrade(&chat, Some([10, 0, 0, n].into()));
         let _one = upgrade(1).expect("room");
         assert_eq!(upgrade(2).unwrap_err(), Refusal::Route);
     }
@@ -296,7 +308,7 @@ mod tests {
     #[test]
     fn upgrades_on_their_way_take_no_pair_of_others() {
         let (admission, chat) = admission(1, None, None);
-        let upgrade = |n: u8| admission.upgrade(&chat, [10, 0, 0, n].into());
+        let upgrade = |n: u8| admission.upgrade(&chat, Some([10, 0, 0, n].into()));
         let waiting: Vec<_> = (0..9).map(|n| upgrade(n).expect("room")).collect();
         let pair = admission.pair(upgrade(10).unwrap()).expect("room");
         assert_eq!(upgrade(11).unwrap_err(), Refusal::Process);

@@ -288,7 +288,9 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
+    use std::sync::Barrier;
     use std::task::Poll;
+    use std::thread;
 
     use super::testing::budget;
     use super::*;
@@ -340,6 +342,29 @@ mod tests {
         drop(held);
         let all: Vec<_> = (0..5).map_while(|_| budget.try_take()).collect();
         assert_eq!(all.len(), 3);
+    }
+
+    /// A place that came back in the middle of a reload made what is owed less than nothing: none came back
+    /// from then on, and the budget was used up for good.
+    #[test]
+    fn places_that_come_back_while_it_is_resized_are_not_lost() {
+        for _ in 0..2_000 {
+            let budget = budget(64);
+            let held: Vec<_> = (0..64).map(|_| budget.try_take().expect("room")).collect();
+            budget.resize(1);
+            let start = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    drop(held);
+                });
+                start.wait();
+                (2..=64).for_each(|total| budget.resize(total));
+            });
+            assert_eq!(counts(&budget), (0, 64));
+            let all: Vec<_> = (0..65).map_while(|_| budget.try_take()).collect();
+            assert_eq!(all.len(), 64);
+        }
     }
 
     #[test]

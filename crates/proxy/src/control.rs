@@ -72,7 +72,8 @@ impl Control {
         spread: Option<Duration>,
     ) -> Result<Progress, DrainError> {
         let shared = &self.shared;
-        if shared.changing.is_under_way() || shared.leaving.is_cancelled() {
+        let change = shared.changing.change();
+        if change.is_handing_over() || shared.leaving.is_cancelled() {
             return Err(DrainError::HandingOver);
         }
         let mut terms = shared.generation.load().general.drain;

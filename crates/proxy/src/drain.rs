@@ -6,8 +6,10 @@
 //! whatever is under way, and cannot be called off.
 
 mod pace;
+mod removal;
 mod selection;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use self::removal::Leaving;
+pub(crate) use self::removal::{Farewells, LastRemoval, Removal};
 pub use self::selection::Selection;
 use crate::registry::{Order, PairId, Registry};
 use crate::settings;
@@ -30,6 +34,8 @@ pub(crate) struct Drains {
     refusing: AtomicBool,
     /// The latest one, also when it is over.
     latest: Mutex<Option<Course>>,
+    /// Those whom a reload sends away.
+    leaving: Mutex<Vec<Leaving>>,
 }
 
 /// A drain, from its order to its end.
@@ -113,6 +119,7 @@ impl Drains {
             metrics,
             refusing: AtomicBool::new(false),
             latest: Mutex::default(),
+            leaving: Mutex::default(),
         }
     }
 
@@ -193,7 +200,7 @@ impl Drains {
     pub(crate) fn begin_last(&self, terms: settings::Drain) {
         let mut latest = self.lock();
         if let Some(course) = &mut *latest
-            && matches!(course.stage, Stage::Waiting | Stage::Running)
+            && course.is_under_way()
         {
             self.end(course, Stage::CalledOff);
         }
@@ -219,14 +226,91 @@ impl Drains {
         self.lock().as_ref().map(|course| self.progress_of(course))
     }
 
-    /// How many pairs of a drain that is under way are still open.
+    /// How many pairs are still open that a drain or a reload sends away.
     pub(crate) fn remaining(&self) -> usize {
-        match &*self.lock() {
-            Some(course) if matches!(course.stage, Stage::Waiting | Stage::Running) => {
-                self.progress_of(course).remaining
+        let mut pairs = BTreeSet::new();
+        if let Some(course) = self.lock().as_ref().filter(|course| course.is_under_way()) {
+            if course.is_whole() {
+                return self.registry.len();
             }
-            _ => 0,
+            pairs.extend(&course.pairs);
         }
+        pairs.extend(self.leaving().iter().flat_map(|some| &some.pairs));
+        // Who is told by both is one.
+        let pairs: Vec<_> = pairs.into_iter().collect();
+        self.registry.count(&pairs)
+    }
+
+    /// Finds the pairs of what a reload has removed. [`Drains::say_farewells`] is to follow, if there are any.
+    pub(crate) fn send_away(&self, removal: Removal, spread: Duration) -> Option<Farewells> {
+        let pairs = self.registry.pairs();
+        let pairs = pairs.iter().filter(|pair| removal.takes(pair));
+        let pairs: Vec<_> = pairs.map(|pair| pair.id).collect();
+        if pairs.is_empty() {
+            return None;
+        }
+        info!(
+            routes = removal.routes().as_deref(),
+            upstreams = removal.upstreams().as_deref(),
+            pairs = pairs.len(),
+            spread_ms = millis(spread),
+            "pairs of what was removed are told farewell"
+        );
+        let mut leaving = self.leaving();
+        let id = leaving.last().map_or(0, |some| some.id) + 1;
+        let some = Leaving {
+            id,
+            pairs: pairs.clone(),
+        };
+        leaving.push(some);
+        Some(Farewells {
+            id,
+            removal,
+            pairs,
+            spread,
+        })
+    }
+
+    /// Says farewell to them, and waits for their end.
+    pub(crate) async fn say_farewells(&self, farewells: Farewells) {
+        let Farewells {
+            id,
+            removal,
+            pairs,
+            spread,
+        } = farewells;
+        let began = Instant::now();
+        let mut told = 0_usize;
+        for (at, pair) in pace::schedule(pairs.clone(), spread) {
+            // Who has ended meanwhile is not waited for.
+            if self.registry.pair(pair).is_none() {
+                continue;
+            }
+            sleep_until(began + at).await;
+            if let Some(pair) = self.registry.pair(pair) {
+                pair.order(Order::Drain);
+                told += 1;
+            }
+        }
+        while self.registry.count(&pairs) > 0 {
+            sleep(Self::LOOK).await;
+        }
+        self.leaving().retain(|some| some.id != id);
+        info!(
+            routes = removal.routes().as_deref(),
+            upstreams = removal.upstreams().as_deref(),
+            pairs = pairs.len(),
+            told,
+            lasted_ms = millis(began.elapsed()),
+            "pairs of what was removed have ended"
+        );
+    }
+
+    /// How many pairs of the latest drain are still open, if it is under way.
+    fn remaining_of_latest(&self) -> usize {
+        let latest = self.lock();
+        let course = latest.as_ref().filter(|course| course.is_under_way());
+        course.map_or(0, |course| self.progress_of(course).remaining)
     }
 
     /// A drain up to its end.
@@ -244,7 +328,7 @@ impl Drains {
             self.enlist(course);
         }
         self.tell(id).await;
-        while self.remaining() > 0 {
+        while self.remaining_of_latest() > 0 {
             sleep(Self::LOOK).await;
         }
         let mut latest = self.lock();
@@ -341,6 +425,10 @@ impl Drains {
         }
     }
 
+    fn leaving(&self) -> MutexGuard<'_, Vec<Leaving>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Course>> {
         // Nothing that is done under the lock leaves it half changed.
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
@@ -375,6 +463,10 @@ impl Course {
         self.is_whole() && self.stage != Stage::CalledOff
     }
 
+    fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::Waiting | Stage::Running)
+    }
+
     fn is_running(&self, id: u64) -> bool {
         self.id == id && self.stage == Stage::Running
     }
@@ -389,17 +481,6 @@ impl Course {
             Err(DrainError::UnderWay(self.id))
         } else {
             Ok(())
-        }
-    }
-}
-
-/// Says farewell to these pairs, evenly over `spread`. It is about what was removed: nobody calls it off.
-pub(crate) async fn say_farewells(registry: Arc<Registry>, pairs: Vec<PairId>, spread: Duration) {
-    let began = Instant::now();
-    for (at, pair) in pace::schedule(pairs, spread) {
-        sleep_until(began + at).await;
-        if let Some(pair) = registry.pair(pair) {
-            pair.order(Order::Drain);
         }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
 /// What holds for all routes.
 #[derive(Debug)]
 pub(crate) struct General {
+    /// The number of the generation.
+    pub(crate) generation: u64,
     pub(crate) timeouts: FrontTimeouts,
     /// The largest head, in bytes.
     pub(crate) head_bytes: usize,
@@ -67,8 +69,9 @@ impl Generation {
 }
 
 impl General {
-    pub(crate) fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings, generation: u64) -> Self {
         Self {
+            generation,
             timeouts: settings.timeouts,
             head_bytes: settings.limits.head_bytes,
             forwarded: settings.forwarded.clone(),

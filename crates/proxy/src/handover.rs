@@ -22,7 +22,7 @@ mod taker;
 mod tests;
 
 pub use arrival::{Arrival, Arrived, Sockets, refuse, refuse_successor};
-pub(crate) use changing::Changing;
+pub(crate) use changing::{Change, Changing};
 pub use departure::{Departed, Lingered, Offer};
 pub use error::{HandoverError, Stage};
 pub(crate) use lingerers::Lingerers;

@@ -2,11 +2,13 @@
 //! started it. A listener that finds its own among them is not bound anew.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socket2::{SockRef, Type};
+
+use crate::address::Address;
 
 /// The sockets that nobody has taken yet.
 #[derive(Debug, Default)]
@@ -15,12 +17,12 @@ pub struct Inherited(Mutex<Vec<Socket>>);
 #[derive(Debug)]
 struct Socket {
     name: Option<String>,
-    address: SocketAddr,
+    address: Address,
     listener: TcpListener,
     /// Whoever gave it keeps it as well.
     is_lent: bool,
     /// The configured address of the listener that its giver meant it for, once that has come.
-    meant_for: Option<SocketAddr>,
+    meant_for: Option<Address>,
 }
 
 /// A socket for a listener.
@@ -51,7 +53,7 @@ impl Inherited {
     ///
     /// # Errors
     /// If it is no listening TCP socket.
-    pub fn add(&self, name: Option<&str>, socket: OwnedFd) -> Result<SocketAddr, NotListening> {
+    pub fn add(&self, name: Option<&str>, socket: OwnedFd) -> Result<Address, NotListening> {
         self.push(name, socket, false)
     }
 
@@ -59,7 +61,7 @@ impl Inherited {
     ///
     /// # Errors
     /// If it is no listening TCP socket.
-    pub fn lend(&self, name: Option<&str>, socket: OwnedFd) -> Result<SocketAddr, NotListening> {
+    pub fn lend(&self, name: Option<&str>, socket: OwnedFd) -> Result<Address, NotListening> {
         self.push(name, socket, true)
     }
 
@@ -68,16 +70,16 @@ impl Inherited {
         name: Option<&str>,
         socket: OwnedFd,
         is_lent: bool,
-    ) -> Result<SocketAddr, NotListening> {
+    ) -> Result<Address, NotListening> {
         let asked = SockRef::from(&socket);
         let is_listening = asked.is_listener()? && asked.r#type()? == Type::STREAM;
-        let address = asked.local_addr()?.as_socket();
+        let address = asked.local_addr()?.as_socket().map(Address::Ip);
         let (true, Some(address)) = (is_listening, address) else {
             return Err(NotListening::Other);
         };
         self.lock().push(Socket {
             name: name.map(str::to_owned),
-            address,
+            address: address.clone(),
             listener: TcpListener::from(socket),
             is_lent,
             meant_for: None,
@@ -91,23 +93,15 @@ impl Inherited {
     ///
     /// # Errors
     /// If there is no descriptor for one that is lent.
-    pub fn take(&self, name: &str, address: SocketAddr) -> io::Result<Option<Given>> {
+    pub fn take(&self, name: &str, address: &Address) -> io::Result<Option<Given>> {
         let mut sockets = self.lock();
-        let is_named_so = |it: &Socket| it.name.as_deref() == Some(name);
-        let is_it = |it: &Socket| match address.port() {
-            0 => it.address.ip() == address.ip() && is_named_so(it),
-            _ => it.address == address,
-        };
-        let is_meant = |it: &Socket| {
-            let is_first_or_same = it.meant_for.is_none_or(|wanted| wanted == address);
-            it.is_lent && is_named_so(it) && is_first_or_same
-        };
-        let by_name = sockets.iter().position(is_meant);
-        let Some(place) = by_name.or_else(|| sockets.iter().position(is_it)) else {
+        let Some(place) = find(&sockets, name, address) else {
             return Ok(None);
         };
         Ok(Some(if sockets[place].is_lent {
-            sockets[place].meant_for.get_or_insert(address);
+            sockets[place]
+                .meant_for
+                .get_or_insert_with(|| address.clone());
             Given {
                 socket: sockets[place].listener.try_clone()?,
                 is_lent: true,
@@ -120,8 +114,13 @@ impl Inherited {
         }))
     }
 
+    /// Whether [`take`](Self::take) would find one. Nothing is taken.
+    pub(crate) fn has(&self, name: &str, address: &Address) -> bool {
+        find(&self.lock(), name, address).is_some()
+    }
+
     /// Closes those that nobody has taken, and tells where they were. What is lent stays.
-    pub fn close(&self) -> Vec<SocketAddr> {
+    pub fn close(&self) -> Vec<Address> {
         let mut sockets = self.lock();
         let left = sockets.extract_if(.., |it| !it.is_lent);
         left.map(|it| it.address).collect()
@@ -133,13 +132,30 @@ impl Inherited {
     }
 }
 
+/// The place of the socket for the listener of this name and address.
+fn find(sockets: &[Socket], name: &str, address: &Address) -> Option<usize> {
+    let is_named_so = |it: &Socket| it.name.as_deref() == Some(name);
+    let is_it = |it: &Socket| match (&it.address, address) {
+        (Address::Ip(there), Address::Ip(wanted)) if wanted.port() == 0 => {
+            there.ip() == wanted.ip() && is_named_so(it)
+        }
+        (there, wanted) => there == wanted,
+    };
+    let is_meant = |it: &Socket| {
+        let is_first_or_same = it.meant_for.as_ref().is_none_or(|wanted| wanted == address);
+        it.is_lent && is_named_so(it) && is_first_or_same
+    };
+    let by_name = sockets.iter().position(is_meant);
+    by_name.or_else(|| sockets.iter().position(is_it))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn listener() -> (OwnedFd, SocketAddr) {
+    fn listener() -> (OwnedFd, Address) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap().into();
         (listener.into(), address)
     }
 
@@ -149,9 +165,9 @@ mod tests {
         let ((one, first), (other, second)) = (listener(), listener());
         inherited.add(Some("public"), one).unwrap();
         inherited.add(None, other).unwrap();
-        let taken = inherited.take("anything", first).unwrap().unwrap();
-        assert_eq!(taken.socket.local_addr().unwrap(), first);
-        assert!(inherited.take("anything", first).unwrap().is_none());
+        let taken = inherited.take("anything", &first).unwrap().unwrap();
+        assert_eq!(Address::Ip(taken.socket.local_addr().unwrap()), first);
+        assert!(inherited.take("anything", &first).unwrap().is_none());
         assert_eq!(inherited.close(), [second]);
     }
 
@@ -161,9 +177,9 @@ mod tests {
         let (one, address) = listener();
         inherited.add(Some("public"), one).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        assert!(inherited.take("private", any).unwrap().is_none());
-        let taken = inherited.take("public", any).unwrap().unwrap();
-        assert_eq!(taken.socket.local_addr().unwrap(), address);
+        assert!(inherited.take("private", &any).unwrap().is_none());
+        let taken = inherited.take("public", &any).unwrap().unwrap();
+        assert_eq!(Address::Ip(taken.socket.local_addr().unwrap()), address);
     }
 
     /// A listener may go with a reload and come again with another.
@@ -174,14 +190,14 @@ mod tests {
         inherited.lend(Some("public"), one).unwrap();
         let elsewhere = "127.0.0.1:9".parse().unwrap();
         for _ in 0..2 {
-            let taken = inherited.take("public", elsewhere).unwrap().unwrap();
-            assert_eq!(taken.socket.local_addr().unwrap(), address);
+            let taken = inherited.take("public", &elsewhere).unwrap().unwrap();
+            assert_eq!(Address::Ip(taken.socket.local_addr().unwrap()), address);
             assert!(taken.is_lent);
             assert!(inherited.close().is_empty());
         }
         // A reload has moved the listener: it is not where the socket is any more.
         let moved = "127.0.0.1:10".parse().unwrap();
-        assert!(inherited.take("public", moved).unwrap().is_none());
+        assert!(inherited.take("public", &moved).unwrap().is_none());
     }
 
     #[test]

@@ -6,8 +6,10 @@
 //! Each of these knows only what stands below it: `proxy`, then `front`, `http`, `splice` and
 //! `client`, `shared`, and under that what is shared.
 
+mod address;
 mod admission;
 mod budget;
+mod caller;
 mod client;
 mod control;
 mod drain;
@@ -36,9 +38,12 @@ mod splice;
 mod starvation;
 mod succession;
 pub mod tls;
+mod trust;
 mod upstream;
 mod worker;
 
+pub use address::{Address, NotAnAddress, Peer};
+pub use caller::{Caller, ClientAddress};
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Given, Inherited, NotListening};

@@ -11,6 +11,7 @@ use lubdub_metrics::UpstreamMetrics;
 use tokio::time::Instant;
 
 use crate::budget::{Budget, Subject};
+use crate::drain::LastRemoval;
 use crate::live_terms::LiveTerms;
 use crate::settings::{Route, Upstream};
 
@@ -28,6 +29,8 @@ pub(crate) struct OfRoute {
     pub(crate) pairs: Arc<Budget>,
     /// The terms on which its pairs live.
     pub(crate) live_terms: Arc<LiveTerms>,
+    /// When its pairs had to go last.
+    pub(crate) last_removal: Arc<LastRemoval>,
 }
 
 /// What upstreams of one name share.
@@ -38,6 +41,8 @@ pub(crate) struct OfUpstream {
     /// Plain requests that it has not answered.
     pub(crate) requests: Arc<Budget>,
     pub(crate) metrics: Arc<UpstreamMetrics>,
+    /// When its pairs had to go last.
+    pub(crate) last_removal: Arc<LastRemoval>,
 }
 
 // === impl Namesakes ===
@@ -98,6 +103,7 @@ impl OfRoute {
         Self {
             pairs: Budget::new(route.pairs.unwrap_or(usize::MAX), subject),
             live_terms: Arc::new(LiveTerms::new(&route.terms)),
+            last_removal: Arc::default(),
         }
     }
 }
@@ -118,6 +124,7 @@ impl OfUpstream {
             waiting: budget(upstream.waiting, "upstream.limits.waiting"),
             requests: budget(upstream.requests, "upstream.limits.requests"),
             metrics,
+            last_removal: Arc::default(),
         }
     }
 }

@@ -2,23 +2,24 @@
 
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use lubdub_metrics::{InvalidNames, Metrics};
-use tokio::time::{Duration, Instant, interval, sleep, timeout};
+use tokio::time::{Duration, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::address::Address;
 use crate::admission::Admission;
 use crate::control::Control;
 use crate::drain::Drains;
 use crate::front::gates::{Gate, Gates};
 use crate::front::listeners::Listeners;
+use crate::frozen::Anchor;
 use crate::generation::{General, Generation};
-use crate::handover::{Ask, Changing};
+use crate::handover::{Ask, Change, Changing};
 use crate::inherited::Inherited;
 use crate::namesakes::Namesakes;
 use crate::pseudonym::Pseudonym;
@@ -38,8 +39,6 @@ pub struct Proxy {
     listeners: Arc<Listeners>,
     /// What upstreams share.
     common: Common,
-    /// One reload at a time.
-    reloading: Mutex<()>,
     /// Ends what goes on beside connections.
     stop: CancellationToken,
     /// Connections and pairs.
@@ -57,7 +56,7 @@ pub enum StartError {
         /// The listener's name.
         listener: Arc<str>,
         /// Its configured address.
-        address: SocketAddr,
+        address: Address,
         /// What the operating system said.
         error: io::Error,
     },
@@ -69,11 +68,11 @@ pub enum StartError {
         /// The listener's name.
         listener: Arc<str>,
         /// Its configured address.
-        address: SocketAddr,
+        address: Address,
         /// The name of the one that is open.
         open: Arc<str>,
         /// Where it listens.
-        at: SocketAddr,
+        at: Address,
     },
     /// A worker thread or its runtime cannot be made.
     #[error("cannot start a worker: {0}")]
@@ -134,11 +133,11 @@ impl Proxy {
             own: Arc::<OwnAddresses>::default(),
             workers: settings.workers.get(),
         };
-        let registry = Arc::new(Registry::new(Instant::now().into_std()));
+        let registry = Arc::new(Registry::new(Anchor::now().origin()));
         let drains = Drains::new(Arc::clone(&registry), Arc::clone(metrics));
         let shared = Arc::new(Shared {
             // Nothing is there before the first one.
-            generation: ArcSwap::from_pointee(Generation::none(General::of(&settings))),
+            generation: ArcSwap::from_pointee(Generation::none(General::of(&settings, 0))),
             doors: Mutex::default(),
             namesakes: Namesakes::default(),
             pseudonym: Pseudonym::random(),
@@ -176,7 +175,6 @@ impl Proxy {
             workers,
             listeners: Arc::new(Listeners::new(inherited)),
             common,
-            reloading: Mutex::default(),
             stop: CancellationToken::new(),
             tasks,
         };
@@ -204,14 +202,8 @@ impl Proxy {
     /// If an address cannot be bound, there would be too many names, or the proxy drains. Then all is as it
     /// was.
     pub fn reload(&self, settings: Settings) -> Result<u64, StartError> {
-        let _one_at_a_time = self.one_at_a_time();
+        let _one_at_a_time = self.change()?;
         let (shared, crew) = (&self.shared, self.workers.crew());
-        if shared.draining.is_cancelled() {
-            return Err(StartError::Draining);
-        }
-        if self.is_leaving() {
-            return Err(StartError::HandingOver);
-        }
         let next = Successor::build(settings, shared, &self.common, &self.listeners, crew)?;
         Ok(next.take_effect(shared, &self.listeners, crew))
     }
@@ -221,14 +213,8 @@ impl Proxy {
     /// # Errors
     /// As those of a reload.
     pub fn try_reload(&self, settings: &Settings) -> Result<(), StartError> {
-        let _one_at_a_time = self.one_at_a_time();
-        if self.shared.draining.is_cancelled() {
-            return Err(StartError::Draining);
-        }
-        if self.is_leaving() {
-            return Err(StartError::HandingOver);
-        }
-        self.listeners.plan(&settings.listeners)?;
+        let _one_at_a_time = self.change()?;
+        self.listeners.try_plan(&settings.listeners)?;
         OwnedNames::of(settings).with(|names| self.shared.metrics.try_admit(names))?;
         Ok(())
     }
@@ -240,13 +226,13 @@ impl Proxy {
     }
 
     /// Connections to upstreams must not lead to `address`, where this process listens as well.
-    pub fn never_connect_to(&self, address: SocketAddr) {
+    pub fn never_connect_to(&self, address: Address) {
         self.shared.own.add(address);
     }
 
     /// Each listener's name and the address that it got.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(Arc<str>, Address)> {
         self.listeners.addresses()
     }
 
@@ -269,14 +255,16 @@ impl Proxy {
         self.workers.tasks()
     }
 
-    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
-        let reloading = &self.reloading;
-        reloading.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether another process takes over, or has.
-    fn is_leaving(&self) -> bool {
-        self.shared.changing.is_under_way() || self.shared.leaving.is_cancelled()
+    /// Waits until nobody else changes anything. A hand-over that begins waits for the end of this change.
+    fn change(&self) -> Result<Change<'_>, StartError> {
+        let change = self.shared.changing.change();
+        if self.shared.draining.is_cancelled() {
+            return Err(StartError::Draining);
+        }
+        if change.is_handing_over() || self.shared.leaving.is_cancelled() {
+            return Err(StartError::HandingOver);
+        }
+        Ok(change)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -319,7 +307,7 @@ impl Proxy {
         sleep(terms.delay).await;
         {
             // A reload in the middle would open listeners that nobody closes.
-            let _no_reload = self.one_at_a_time();
+            let _no_reload = self.shared.changing.change();
             // Whoever is still let in meets a proxy that drains, and is told so.
             self.shared.draining.cancel();
             self.listeners.close();

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -15,6 +14,7 @@ use lubdub_metrics::{Metrics, Outcome, Unlogged};
 use tokio::time::Instant;
 use tracing::{Level, enabled, info};
 
+use crate::caller::Caller;
 use crate::settings::RequestDetail;
 
 /// Who was not served, and why, as far as it is known.
@@ -78,12 +78,12 @@ impl Refusals {
         self.rate.store(rate.map_or(0, NonZeroU32::get), Relaxed);
     }
 
-    /// Logs that `client` was not served. `refused` is only called if there is to be a line: in a
+    /// Logs that `caller` was not served. `refused` is only called if there is to be a line: in a
     /// flood all that this costs is a look at the clock and two additions.
     pub(crate) fn log<'a>(
         &self,
         outcome: Outcome,
-        client: SocketAddr,
+        caller: &Caller,
         refused: impl FnOnce() -> Refused<'a>,
     ) {
         let sampler = &self.samplers[outcome as usize];
@@ -98,7 +98,8 @@ impl Refusals {
         let refused = refused();
         info!(
             outcome = outcome.as_str(),
-            %client,
+            client = %caller.client,
+            peer = %caller.peer,
             listener = refused.listener,
             route = refused.route,
             upstream = refused.upstream,
@@ -172,7 +173,6 @@ impl RequestDetail {
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
-    use std::net::Ipv4Addr;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -183,7 +183,13 @@ mod tests {
 
     use super::*;
 
-    const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+    /// Somebody behind a balancer.
+    fn caller() -> Caller {
+        Caller {
+            peer: "127.0.0.1:5000".parse().unwrap(),
+            client: "203.0.113.9".parse().unwrap(),
+        }
+    }
 
     /// The fields of events.
     #[derive(Clone, Default)]
@@ -253,11 +259,11 @@ mod tests {
         let _guard = tracing::subscriber::set_default(ear.clone());
         let log = |outcome, times| {
             for _ in 0..times {
-                refusals.log(outcome, CLIENT, main);
+                refusals.log(outcome, &caller(), main);
             }
             std::mem::take(&mut *ear.0.lock().unwrap())
         };
-        let line = "client=127.0.0.1:5000 listener=\"main\" ";
+        let line = "client=203.0.113.9 peer=127.0.0.1:5000 listener=\"main\" ";
         assert_eq!(
             log(Outcome::NoRoute, 1000),
             vec![format!("outcome=\"no_route\" {line}"); 3]
@@ -283,7 +289,7 @@ mod tests {
         let ear = Ear::default();
         let _guard = tracing::subscriber::set_default(ear.clone());
         for _ in 0..5 {
-            refusals.log(Outcome::Limited, CLIENT, || {
+            refusals.log(Outcome::Limited, &caller(), || {
                 unreachable!("there is no line")
             });
         }
@@ -296,7 +302,7 @@ mod tests {
         let metrics = metrics();
         let refusals = Refusals::new(NonZeroU32::new(3), &metrics);
         let _guard = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
-        refusals.log(Outcome::Limited, CLIENT, || {
+        refusals.log(Outcome::Limited, &caller(), || {
             unreachable!("there is no line")
         });
         assert_eq!(unlogged(&metrics, Outcome::Limited), 1);
@@ -307,7 +313,7 @@ mod tests {
         let refusals = Refusals::new(NonZeroU32::new(1), &metrics());
         let ear = Ear::default();
         let _guard = tracing::subscriber::set_default(ear.clone());
-        refusals.log(Outcome::Refused, CLIENT, || Refused {
+        refusals.log(Outcome::Refused, &caller(), || Refused {
             listener: "main",
             route: Some("chat"),
             upstream: Some("backend"),
@@ -321,7 +327,7 @@ mod tests {
         assert_eq!(
             *ear.0.lock().unwrap(),
             [
-                "outcome=\"refused\" client=127.0.0.1:5000 listener=\"main\" route=\"chat\" \
+                "outcome=\"refused\" client=203.0.113.9 peer=127.0.0.1:5000 listener=\"main\" route=\"chat\" \
               upstream=\"backend\" method=\"GET\" request=\"example.com/chat\" status=401 \
               reason=it said so "
             ]

@@ -1,7 +1,6 @@
 //! The live pairs: who they are, how alive each side is, and how to reach one from outside.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +11,8 @@ use std::time::{Duration, Instant};
 use lubdub_keepalive::{PerSide, Side, Vitals};
 use lubdub_metrics::NamesInUse;
 
+use crate::address::{Address, Peer};
+use crate::caller::{Caller, ClientAddress};
 use crate::frozen::{Freezer, Frozen, Kept};
 
 /// The identity of a pair within one run of the process.
@@ -21,7 +22,7 @@ pub struct PairId(pub u64);
 /// All live pairs.
 #[derive(Debug)]
 pub struct Registry {
-    started: Instant,
+    grid: Instant,
     pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
     next: AtomicU64,
     open: AtomicUsize,
@@ -38,10 +39,10 @@ pub struct PairEntry {
     pub listener: Arc<str>,
     /// The route that the request took, and where it leads.
     pub names: Arc<RouteNames>,
-    /// The client's address.
-    pub client: SocketAddr,
+    /// The client's true address.
+    pub client: ClientAddress,
     /// The upstream's address.
-    pub upstream: SocketAddr,
+    pub upstream: Address,
     /// What the log may tell of the request, if anything.
     pub request: Option<Box<str>>,
     /// When the 101 was relayed.
@@ -49,12 +50,21 @@ pub struct PairEntry {
     status: PerSide<Status>,
     /// The latest round trip in microseconds; `u32::MAX` while there is none.
     rtt: PerSide<AtomicU32>,
+    /// What most pairs have nothing of.
+    beside: Option<Box<Beside>>,
     order: AtomicU8,
     /// A reload has changed the terms on which its route's pairs live.
     has_renewal: AtomicBool,
     /// It was asked to stand still, and has not answered.
     is_to_freeze: AtomicBool,
     waker: Mutex<Option<Waker>>,
+}
+
+/// What is known of a pair beyond what all have.
+#[derive(Debug)]
+struct Beside {
+    /// The other end of the client's connection, where that is not the client.
+    peer: Peer,
 }
 
 /// What a route is called, and its upstream: one of these is shared by all its pairs.
@@ -113,8 +123,8 @@ pub(crate) enum Order {
 pub(crate) struct Identity {
     pub(crate) listener: Arc<str>,
     pub(crate) names: Arc<RouteNames>,
-    pub(crate) client: SocketAddr,
-    pub(crate) upstream: SocketAddr,
+    pub(crate) caller: Caller,
+    pub(crate) upstream: Address,
     pub(crate) request: Option<Box<str>>,
 }
 
@@ -128,10 +138,10 @@ pub(crate) struct Registration {
 // === impl Registry ===
 
 impl Registry {
-    /// An empty one.
-    pub(crate) fn new(now: Instant) -> Self {
+    /// An empty one, whose pairs are pinged at moments that they have in common since `grid`.
+    pub(crate) fn new(grid: Instant) -> Self {
         Self {
-            started: now,
+            grid,
             pairs: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -139,9 +149,9 @@ impl Registry {
         }
     }
 
-    /// When it was made, before every pair.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
+    /// Where the moments begin that pairs have in common.
+    pub(crate) fn grid(&self) -> Instant {
+        self.grid
     }
 
     /// How many pairs are open.
@@ -204,20 +214,22 @@ impl Registry {
         let Identity {
             listener,
             names,
-            client,
+            caller,
             upstream,
             request,
         } = identity;
+        let beside = (!caller.is_peer()).then_some(Beside { peer: caller.peer });
         let entry = Arc::new(PairEntry {
             id,
             listener,
             names,
-            client,
+            client: caller.client,
             upstream,
             request,
             opened,
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
+            beside: beside.map(Box::new),
             order: AtomicU8::new(Order::None as u8),
             has_renewal: AtomicBool::new(false),
             is_to_freeze: AtomicBool::new(false),
@@ -321,6 +333,18 @@ impl Registry {
 // === impl PairEntry ===
 
 impl PairEntry {
+    /// Who is calling.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        let client = self.client;
+        let peer = match (&self.beside, client) {
+            (Some(beside), _) => beside.peer,
+            (None, ClientAddress::Socket(address)) => Peer::Ip(address),
+            (None, ClientAddress::Ip(_) | ClientAddress::Unix) => Peer::Unix,
+        };
+        Caller { peer, client }
+    }
+
     /// How alive a side is.
     #[must_use]
     pub fn status(&self, side: Side, now: Instant) -> SideStatus {

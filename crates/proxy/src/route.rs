@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lubdub_metrics::PairMetrics;
 
 use crate::budget::Budget;
+use crate::drain::LastRemoval;
 use crate::generation::General;
 use crate::live_terms::LiveTerms;
 use crate::namesakes::OfRoute;
@@ -37,6 +38,8 @@ pub(crate) struct RouteState {
     /// How many there may be.
     most_pairs: usize,
     pub(crate) on_removed: OnRemoved,
+    /// When its pairs had to go last.
+    pub(crate) last_removal: Arc<LastRemoval>,
     /// What is counted, by the listener that a request came in at.
     metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
     host: Option<String>,
@@ -65,6 +68,7 @@ impl RouteState {
             pairs: of_name.pairs,
             most_pairs: route.pairs.unwrap_or(usize::MAX),
             on_removed: route.on_removed,
+            last_removal: of_name.last_removal,
             metrics,
             host: route.host.clone(),
             path_prefix: route.path_prefix.clone(),
@@ -75,6 +79,13 @@ impl RouteState {
     pub(crate) fn take_effect(&self) -> bool {
         self.pairs.resize(self.most_pairs);
         self.live_terms.renew(&self.terms)
+    }
+
+    /// Whether a reload has removed it, or its upstream, and sent its pairs away since this was in effect.
+    pub(crate) fn has_sent_pairs_away(&self) -> bool {
+        let generation = self.general.generation;
+        let removals = [&self.last_removal, &self.upstream.last_removal];
+        removals.iter().any(|last| last.is_behind(generation))
     }
 
     /// What is counted for requests that came in at this listener.
@@ -145,19 +156,21 @@ pub(crate) mod testing {
     //! Routes for unit tests.
 
     use super::*;
-    use crate::settings::{self, Forwarded, FrontTimeouts, RequestDetail};
+    use crate::settings::{self, Forwarded, FrontTimeouts, RequestDetail, Trust};
     use crate::upstream;
 
     /// A route that nobody counts.
     pub(crate) fn state(route: &Route) -> RouteState {
         let upstream = Arc::new(upstream::testing::upstream(&route.upstream));
         let general = Arc::new(General {
+            generation: 1,
             timeouts: FrontTimeouts::default(),
             head_bytes: 65_536,
             forwarded: Forwarded {
                 style: settings::ForwardedStyle::Off,
-                trust: Vec::new(),
+                trust: Trust::default(),
                 via: false,
+                request_id: false,
             },
             request_detail: RequestDetail::Off,
             drain: settings::testing::drain(),

@@ -4,14 +4,17 @@
 //! the proxy itself reads neither files nor the environment. Settings are immutable: a pair keeps
 //! the [`Arc`]s that it started with as its snapshot.
 
-use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
+pub use lubdub_wire::ProxyVersion;
+
+pub use crate::trust::Trust;
+
+use crate::address::Address;
 
 use crate::tls::UpstreamTls;
 
@@ -41,12 +44,28 @@ pub struct Settings {
 pub struct Listener {
     /// Its configured name: the metric label `listener`.
     pub name: Arc<str>,
-    /// The address to bind; port 0 lets the kernel choose.
-    pub address: SocketAddr,
+    /// Where it listens; port 0 lets the kernel choose.
+    pub address: Address,
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
     /// TLS toward clients, if this listener speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// Whose word about the client counts here; `None` for that of those in [`Forwarded::trust`].
+    pub trust: Option<Trust>,
+}
+
+/// Whether connections begin with a PROXY header, which only those who are trusted may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    /// None does.
+    #[default]
+    Off,
+    /// Some do.
+    Optional,
+    /// All do; who is not trusted is refused.
+    Required,
 }
 
 /// A backend.
@@ -60,6 +79,9 @@ pub struct Upstream {
     pub port: u16,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<UpstreamTls>>,
+    /// The PROXY header that it is sent in front of every connection, if any. A connection is for one
+    /// client then: none is kept.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Upgrades that wait for it at a time, for its address, its connect or its answer, and connects
     /// for plain requests.
     pub waiting: usize,
@@ -96,7 +118,10 @@ impl Upstream {
 
     /// Whether a connection to the one is a connection to the other.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
-        self.host == other.host && self.port == other.port && self.tls == other.tls
+        self.host == other.host
+            && self.port == other.port
+            && self.proxy_protocol == other.proxy_protocol
+            && self.tls == other.tls
     }
 }
 
@@ -192,6 +217,8 @@ pub struct FrontTimeouts {
     pub request_head: Duration,
     /// The TLS handshake with a client.
     pub tls: Duration,
+    /// From a PROXY header's first byte to its end.
+    pub proxy_header: Duration,
     /// No byte either way on an idle connection; `None` for no limit.
     pub http_idle: Option<Duration>,
 }
@@ -217,10 +244,12 @@ pub struct Limits {
 pub struct Forwarded {
     /// Which header fields are written.
     pub style: ForwardedStyle,
-    /// Peers whose own such fields are kept and added to; from others they are dropped first.
-    pub trust: Vec<IpNet>,
+    /// Whose own such fields are read, kept and added to; from others they are dropped first.
+    pub trust: Trust,
     /// Whether `Via` names this process, by a pseudonym, and what names it already is refused.
     pub via: bool,
+    /// Whether each request has an id (`X-Request-Id`).
+    pub request_id: bool,
 }
 
 /// Which header fields tell the upstream about the client.
@@ -330,6 +359,7 @@ impl Default for FrontTimeouts {
             first_byte: seconds(10),
             request_head: seconds(10),
             tls: seconds(10),
+            proxy_header: seconds(5),
             http_idle: Some(seconds(120)),
         }
     }
@@ -361,6 +391,7 @@ pub(crate) mod testing {
                 host: "127.0.0.1".into(),
                 port: 9,
                 tls: None,
+                proxy_protocol: None,
                 waiting: 1024,
                 requests: 1024,
                 pool: true,

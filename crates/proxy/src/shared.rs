@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     /// The listening sockets.
     pub(crate) gates: Gates,
-    /// Whether a hand-over is under way.
+    /// One change of the whole at a time: a reload, the beginning of a drain or of a hand-over.
     pub(crate) changing: Changing,
     /// Earlier processes that go on with what could not be handed over.
     pub(crate) lingerers: Arc<Lingerers>,

@@ -134,7 +134,7 @@ impl Splice {
                 upstream: End::new(pair.legs.upstream, terms.frame_bytes),
             },
             heart: Heartbeat::new(terms.keepalive, pair.entropy, opened)
-                .on_grid(pair.registration.registry().started()),
+                .on_grid(pair.registration.registry().grid()),
             fate: Fate::default(),
             tally: Tally::default(),
             timer: Timer::new(opened),

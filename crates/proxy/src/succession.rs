@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use arc_swap::Guard;
 use lubdub_metrics::Names;
 
-use crate::drain;
+use crate::drain::Removal;
 use crate::entrance::Entrance;
 use crate::front::listeners::{Listeners, Ready};
 use crate::generation::{General, Generation, Upstreams};
@@ -54,7 +54,8 @@ impl Successor {
         let names = OwnedNames::of(&settings);
         names.with(|names| shared.metrics.admit(names))?;
         let previous = Guard::into_inner(shared.generation.load());
-        let general = Arc::new(General::of(&settings));
+        let number = previous.number + 1;
+        let general = Arc::new(General::of(&settings, number));
         let doors = doors(&settings.listeners, shared)?;
         let upstreams = upstreams(&settings.routes, &previous, common, shared)?;
         let routes = routes(&settings.routes, &general, &upstreams, shared)?;
@@ -70,7 +71,7 @@ impl Successor {
         let listeners = Listeners::ready(planned, entrances.collect(), shared, crew)?;
         Ok(Self {
             generation: Generation {
-                number: previous.number + 1,
+                number,
                 listeners: names.listeners.clone(),
                 routes,
                 upstreams,
@@ -91,7 +92,8 @@ impl Successor {
         listeners: &Listeners,
         crew: &Arc<Crew>,
     ) -> u64 {
-        let (generation, number) = (Arc::new(self.generation), self.previous.number + 1);
+        let number = self.generation.number;
+        let generation = Arc::new(self.generation);
         shared.admission.resize(&self.limits);
         shared.refusals.set_rate(self.logging.refusals);
         for upstream in generation.upstreams.values() {
@@ -118,28 +120,29 @@ impl Successor {
 /// Says farewell to the pairs of what is removed, where it was to be so. A pair that is not registered yet looks
 /// behind this.
 fn end_pairs_of_removed(previous: &Generation, now: &Generation, shared: &Shared, crew: &Crew) {
-    let upstreams = previous.upstreams.values();
-    let upstreams: BTreeSet<_> = upstreams
-        .filter(|upstream| now.ends_pairs_to(upstream))
-        .map(|upstream| &*upstream.settings.name)
-        .collect();
-    let routes = previous.routes.iter();
-    let routes: BTreeSet<_> = routes
-        .filter(|route| now.ends_pairs_of(route))
-        .map(|route| &*route.name)
-        .collect();
-    if routes.is_empty() && upstreams.is_empty() {
+    let mut removal = Removal::default();
+    for upstream in previous.upstreams.values() {
+        if now.ends_pairs_to(upstream) {
+            upstream.last_removal.mark(now.number);
+            removal
+                .upstreams
+                .insert(Arc::clone(&upstream.settings.name));
+        }
+    }
+    for route in previous.routes.iter() {
+        if now.ends_pairs_of(route) {
+            route.last_removal.mark(now.number);
+            removal.routes.insert(Arc::clone(&route.name));
+        }
+    }
+    if removal.is_empty() {
         return;
     }
-    let pairs = shared.registry.pairs();
-    let going = pairs.iter().filter(|pair| {
-        let names = &pair.names;
-        routes.contains(&*names.route) || upstreams.contains(&*names.upstream)
-    });
-    let going = going.map(|pair| pair.id).collect();
-    let registry = Arc::clone(&shared.registry);
-    let farewells = drain::say_farewells(registry, going, now.general.drain.spread);
-    crew.on_duty(0).runtime().spawn(farewells);
+    let drains = Arc::clone(&shared.drains);
+    if let Some(farewells) = drains.send_away(removal, now.general.drain.spread) {
+        let said = async move { drains.say_farewells(farewells).await };
+        crew.on_duty(0).runtime().spawn(said);
+    }
 }
 
 /// What is counted of each listener, as before if there was one of its name.

@@ -22,7 +22,7 @@ pub use certificates::Certificates;
 pub use client::{UpstreamTls, server_name};
 pub use failure::{explain, explain_late};
 pub use server::server_config;
-pub use trust::{Trust, TrustError};
+pub use trust::{TrustError, UpstreamTrust, platform_roots};
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())

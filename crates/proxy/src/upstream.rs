@@ -25,6 +25,7 @@ pub(crate) use self::own::OwnAddresses;
 pub(crate) use self::pool::Kept;
 use self::pool::Pool;
 use crate::budget::{Budget, Permit};
+use crate::drain::LastRemoval;
 use crate::idle::IdleConnections;
 use crate::namesakes::OfUpstream;
 use crate::settings;
@@ -42,6 +43,8 @@ pub(crate) struct Upstream {
     /// Plain requests that it has not answered.
     pub(crate) requests: Arc<Budget>,
     metrics: Arc<UpstreamMetrics>,
+    /// When its pairs had to go last.
+    pub(crate) last_removal: Arc<LastRemoval>,
     lookup: Arc<Lookup>,
     pool: Arc<Pool>,
     sockets: Arc<Budget>,
@@ -77,6 +80,7 @@ impl Upstream {
             waiting: of_name.waiting,
             requests: of_name.requests,
             metrics: of_name.metrics,
+            last_removal: of_name.last_removal,
             lookup: Lookup::new(&settings.host, settings.port),
             pool: Arc::new(Pool::new(common.workers, &common.kept)),
             sockets: Arc::clone(&common.sockets),
@@ -96,6 +100,7 @@ impl Upstream {
             waiting: Arc::clone(&self.waiting),
             requests: Arc::clone(&self.requests),
             metrics: Arc::clone(&self.metrics),
+            last_removal: Arc::clone(&self.last_removal),
             lookup: if has_moved {
                 Lookup::new(&settings.host, settings.port)
             } else {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lubdub_proxy::tls::{self, Certificate, Certificates, Trust, UpstreamTls, server_config};
+use lubdub_proxy::tls::{
+    self, Certificate, Certificates, UpstreamTls, UpstreamTrust, server_config,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -112,7 +114,7 @@ impl Certs {
     /// For lubdub as whoever connects: trusts the authority and nobody else.
     #[must_use]
     pub fn verifying(&self) -> UpstreamTls {
-        let trust = Trust::named(vec![self.ca.clone()]).expect("the authority is a root");
+        let trust = UpstreamTrust::named(vec![self.ca.clone()]).expect("the authority is a root");
         let name = tls::server_name(NAME).expect("it is a name");
         UpstreamTls::new(name, trust, None)
     }

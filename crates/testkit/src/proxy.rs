@@ -10,11 +10,11 @@ use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::registry::Registry;
 use lubdub_proxy::settings::{
-    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved, Route,
-    Settings, Terms, Upstream as UpstreamSettings,
+    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved,
+    ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust, Upstream as UpstreamSettings,
 };
 use lubdub_proxy::tls::UpstreamTls;
-use lubdub_proxy::{Drained, Inherited, Proxy};
+use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
@@ -45,6 +45,10 @@ pub struct ProxyBox {
     pub listener_tls: Option<Arc<rustls::ServerConfig>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<UpstreamTls>,
+    /// Whether its clients' connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// The PROXY header that the upstream is sent, if any.
+    pub proxy_out: Option<ProxyVersion>,
     /// Upgrades and connects that wait for the upstream at a time.
     pub waiting: usize,
     /// Plain requests that wait for the upstream at a time.
@@ -89,8 +93,9 @@ impl ProxyBox {
             },
             forwarded: Forwarded {
                 style: ForwardedStyle::default(),
-                trust: Vec::new(),
+                trust: Trust::default(),
                 via: false,
+                request_id: false,
             },
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             socket: None,
@@ -98,6 +103,8 @@ impl ProxyBox {
             route_pairs: None,
             listener_tls: None,
             upstream_tls: None,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_out: None,
             waiting: 1024,
             requests: 1024,
             pool: true,
@@ -177,8 +184,9 @@ impl ProxyBox {
         }
         let proxy = Proxy::start_with(self.settings(upstream), &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
-        let [(_, address)] = proxy.addresses()[..] else {
-            unreachable!("there is one listener");
+        let addresses = proxy.addresses();
+        let [(_, Address::Ip(address))] = addresses[..] else {
+            unreachable!("there is one listener, with an IP address");
         };
         RunningProxy {
             address,
@@ -199,6 +207,7 @@ impl ProxyBox {
             host: host.into(),
             port: upstream.port(),
             tls: self.upstream_tls.map(Arc::new),
+            proxy_protocol: self.proxy_out,
             waiting: self.waiting,
             requests: self.requests,
             pool: self.pool,
@@ -208,9 +217,11 @@ impl ProxyBox {
         Settings {
             listeners: vec![Listener {
                 name: "main".into(),
-                address: self.listen,
+                address: self.listen.into(),
                 v6_only: false,
                 tls: self.listener_tls,
+                proxy_protocol: self.proxy_protocol,
+                trust: None,
             }],
             routes: vec![Arc::new(Route {
                 name: "main".into(),

@@ -1,4 +1,4 @@
-//! Guards the boundary between *bytes* and *frames*: RFC 6455 framing for an intermediary that
+//! Guards the boundary between *bytes* and *what they say*: RFC 6455 framing for an intermediary that
 //! forwards every byte verbatim. No I/O, no clock, and no dependency but `serde`'s traits.
 //!
 //! An endpoint parses frames in order to consume them, and must refuse what is malformed. An
@@ -9,6 +9,9 @@
 //!   ([`Violation`]), for those who ask for strictness;
 //! - [`FrameScanner`] says, for one direction, which bytes to forward and what was among them;
 //! - [`ControlFrame`], [`Payload`] and [`CloseCode`] are what an intermediary itself says and hears.
+//!
+//! What other intermediaries say of who is behind them is read here as well: [`ProxyHeader`] in front of a
+//! connection, and [`forwarded`] in the header fields of a request.
 
 #![forbid(unsafe_code)]
 
@@ -17,9 +20,11 @@
 pub mod check;
 mod close;
 mod control;
+pub mod forwarded;
 mod header;
 mod mask;
 mod opcode;
+mod proxy_header;
 mod scanner;
 mod violation;
 
@@ -28,6 +33,9 @@ pub use control::{ControlFrame, Payload, PayloadTooLong};
 pub use header::Header;
 pub use mask::MaskKey;
 pub use opcode::Opcode;
+pub use proxy_header::{
+    Beginning, Decoded, Extras, NotAProxyHeader, ProxyHeader, ProxyVersion, Relayed, TlsFacts,
+};
 pub use scanner::{
     Event, FrameCounts, FrameScanner, Held, InvalidState, Received, Residue, ScannerState, Step,
     Stop,

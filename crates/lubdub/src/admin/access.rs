@@ -4,12 +4,13 @@
 //! A page in an operator's browser is on this machine, too. Its requests carry the name that it
 //! was loaded from, so a name that is not known to be ours is refused (DNS rebinding).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
+use lubdub_proxy::Peer;
 
 use crate::config::{AdminSettings, Token};
 
@@ -76,11 +77,11 @@ impl Access {
     }
 
     /// Who wants to know something.
-    pub(crate) fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Proof, Denied> {
+    pub(crate) fn check(&self, peer: Peer, headers: &HeaderMap) -> Result<Proof, Denied> {
         self.check_host(headers)?;
         if self.is_authorized(headers) {
             Ok(Proof::Token)
-        } else if peer.ip().to_canonical().is_loopback() {
+        } else if peer.is_local() {
             Ok(Proof::Loopback)
         } else {
             Err(Denied::Stranger)
@@ -90,7 +91,7 @@ impl Access {
     /// Who wants to change something.
     pub(crate) fn check_change(
         &self,
-        peer: SocketAddr,
+        peer: Peer,
         headers: &HeaderMap,
         needs: Needs,
     ) -> Result<Proof, Denied> {

@@ -4,11 +4,11 @@
 //! A page from anywhere can have an operator's browser send a request to this machine. It cannot
 //! give it the type `application/json` without asking first, and the browser says where it comes from.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::{StatusCode, Uri};
+use lubdub_proxy::Peer;
 use tokio::time::Instant;
 use tracing::info;
 
@@ -58,7 +58,7 @@ impl Gate {
     }
 
     /// Tells of what was asked by who may ask.
-    pub(super) fn tell(&self, path: &str, client: SocketAddr, proof: Proof, status: StatusCode) {
+    pub(super) fn tell(&self, path: &str, client: Peer, proof: Proof, status: StatusCode) {
         info!(
             %client,
             path,
@@ -69,13 +69,7 @@ impl Gate {
     }
 
     /// Tells of what was asked by who may not, or may not so often.
-    pub(super) fn tell_refused(
-        &self,
-        path: &str,
-        client: SocketAddr,
-        status: StatusCode,
-        reason: &str,
-    ) {
+    pub(super) fn tell_refused(&self, path: &str, client: Peer, status: StatusCode, reason: &str) {
         if !self.refusals.take(Instant::now()) {
             self.not_logged.fetch_add(1, Relaxed);
             return;

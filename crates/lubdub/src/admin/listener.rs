@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, TcpListener as StdTcpListener};
+use std::net::{Ipv6Addr, TcpListener as StdTcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lubdub_proxy::{Given, Inherited};
+use lubdub_proxy::{Given, Inherited, Peer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -74,7 +74,12 @@ impl Admin {
             {
                 oldest.abort();
             }
-            let connection = converse(Arc::clone(&self.state), stream, peer, closing.clone());
+            let connection = converse(
+                Arc::clone(&self.state),
+                stream,
+                peer.into(),
+                closing.clone(),
+            );
             connections.push_back(all.spawn(connection));
         }
         drop(self.listener);
@@ -84,11 +89,11 @@ impl Admin {
 
 /// Listens where `settings` say; with the socket that was given to this process, if one was.
 pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<StdTcpListener> {
-    let address = settings.address;
-    if let Some(Given { socket, .. }) = given.take("admin", address)? {
+    if let Some(Given { socket, .. }) = given.take("admin", &settings.address)? {
         socket.set_nonblocking(true)?;
         return Ok(socket);
     }
+    let address = (settings.address.ip()).ok_or(io::ErrorKind::Unsupported)?;
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -106,7 +111,7 @@ pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<
 async fn converse(
     state: Arc<State>,
     stream: TcpStream,
-    peer: SocketAddr,
+    peer: Peer,
     mut closing: watch::Receiver<()>,
 ) {
     let service = service_fn(|request| {

@@ -46,12 +46,15 @@ pub(super) fn list(registry: &Registry, limit: usize, now: Instant) -> Value {
 
 /// One pair.
 pub(super) fn describe(pair: &PairEntry, now: Instant) -> Value {
+    let caller = pair.caller();
+    let mut client = side(caller.client.to_string(), pair.status(Side::Client, now));
+    client["peer"] = caller.peer.to_string().into();
     json!({
         "id": pair.id.0,
         "listener": &*pair.listener,
         "route": &*pair.names.route,
         "age_seconds": seconds(now.saturating_duration_since(pair.opened)),
-        "client": side(pair.client.to_string(), pair.status(Side::Client, now)),
+        "client": client,
         "upstream": side(pair.upstream.to_string(), pair.status(Side::Upstream, now)),
     })
 }

@@ -59,6 +59,7 @@ fn tell(report: &Report, purpose: Purpose) -> Value {
             "after": change.after,
             "origin": change.origin,
             "applies": change.applies,
+            "content_of": change.content_of,
         })
     };
     let warning = |warning: &Warning| {

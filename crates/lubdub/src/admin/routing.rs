@@ -1,11 +1,10 @@
 //! Which path answers what, by which method, and to whom.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, Request, StatusCode};
 use hyper::body::Body;
+use lubdub_proxy::Peer;
 use lubdub_proxy::registry::PairId;
 
 use super::access::{Denied, Needs};
@@ -91,7 +90,7 @@ impl Resource {
 // === impl State ===
 
 impl State {
-    pub(super) async fn answer<B>(&self, peer: SocketAddr, request: Request<B>) -> Answer
+    pub(super) async fn answer<B>(&self, peer: Peer, request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -162,7 +161,7 @@ impl State {
 
     /// What changes something. The rules go from who asks to what it says, so that a stranger uses up
     /// nothing.
-    async fn change<B>(&self, resource: Resource, peer: SocketAddr, request: Request<B>) -> Answer
+    async fn change<B>(&self, resource: Resource, peer: Peer, request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes> + Unpin,
     {

@@ -77,6 +77,7 @@ pub(super) fn configured(sources: &Sources, flag: &str) -> anyhow::Result<Target
     let address = config::admin_address(sources)?.with_context(|| {
         format!("the admin listener is off (admin.address); name another one with {flag}")
     })?;
+    let address = (address.ip()).context("the admin listener has no port to be asked at")?;
     ensure!(
         address.port() != 0,
         "the port of the admin listener is the kernel's choice (admin.address); name it with {flag}"

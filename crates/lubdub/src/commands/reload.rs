@@ -48,7 +48,10 @@ fn told(answer: &Value) -> String {
     for change in &changes {
         let [key, before, after, applies] =
             ["key", "before", "after", "applies"].map(|key| text(&change[key]));
-        let _ = writeln!(told, "{key}: {before} -> {after}, {applies}");
+        let _ = match change["content_of"].as_str() {
+            Some(file) => writeln!(told, "{key}: content of {file} changed, {applies}"),
+            None => writeln!(told, "{key}: {before} -> {after}, {applies}"),
+        };
     }
     for warning in list("warnings") {
         let (setting, reason) = (text(&warning["setting"]), text(&warning["reason"]));
@@ -85,6 +88,19 @@ mod tests {
         answer["outcome"] = "possible".into();
         let end = "a reload would make 1 changes\n";
         assert_eq!(told(&answer), [line, end].concat());
+    }
+
+    #[test]
+    fn of_a_file_it_is_told_that_it_holds_something_else() {
+        let change = json!({
+            "key": "admin.token_file", "before": "\"token\"", "after": "\"token\"",
+            "applies": "at once", "content_of": "/etc/lubdub/token",
+        });
+        let answer = json!({
+            "outcome": "applied", "generation": 2, "changes": [change], "warnings": [],
+        });
+        let line = "admin.token_file: content of /etc/lubdub/token changed, at once\n";
+        assert!(told(&answer).starts_with(line), "{}", told(&answer));
     }
 
     #[test]

@@ -3,17 +3,16 @@
 //! They are read like this at the start, and again for as long as lubdub runs, so that the words are
 //! the same.
 
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_proxy::tls::{Certificate, Certificates, Unusable};
 
 use super::error::Wrong;
-use super::pem;
+use super::{pem, reading};
 
 /// A certificate of a listener, as it was configured.
 #[derive(Debug, Clone)]
@@ -84,8 +83,8 @@ impl CertificateFiles {
     pub(crate) fn read(&self) -> Contents<'_> {
         Contents {
             files: self,
-            cert: read(&self.cert),
-            key: read(&self.key),
+            cert: reading::read(&self.cert, MOST),
+            key: reading::read(&self.key, MOST),
         }
     }
 
@@ -110,15 +109,6 @@ impl CertificateFiles {
         };
         format!("{}.{name}", self.table)
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MOST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MOST {
-        return Err(io::Error::other("it has more than 1 MiB"));
-    }
-    Ok(text)
 }
 
 // === impl Contents ===

@@ -2,7 +2,9 @@
 //! reference and the error messages.
 
 use lubdub_keepalive::{Enforce, Evidence, Mode};
-use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, RequestDetail};
+use lubdub_proxy::settings::{
+    ForwardedStyle, OnRemoved, ProxyProtocol, ProxyVersion, RequestDetail,
+};
 use tracing::Level;
 
 use super::LogFormat;
@@ -51,6 +53,18 @@ choice!(ForwardedStyle {
     "forwarded" => Self::Forwarded,
     "both" => Self::Both,
     "off" => Self::Off,
+});
+
+choice!(ProxyProtocol {
+    "off" => Self::Off,
+    "optional" => Self::Optional,
+    "required" => Self::Required,
+});
+
+choice!(Option<ProxyVersion> {
+    "off" => None,
+    "v1" => Some(ProxyVersion::V1),
+    "v2" => Some(ProxyVersion::V2),
 });
 
 choice!(OnRemoved {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::error::Wrong;
 use super::leaf::Leaf;
 use super::origin::Origin;
-use super::read;
+use super::{read, reading};
 
 /// The path that `leaf` names.
 ///
@@ -24,7 +24,7 @@ pub(super) fn path(leaf: &Leaf) -> Result<PathBuf, Wrong> {
         Origin::Default | Origin::Variable(_) | Origin::Flag(_) => "in the working directory",
     };
     // What is there and cannot be looked at has a reason that is told when it is read.
-    if found.try_exists().is_ok_and(|exists| !exists) {
+    if reading::is_missing(&found) {
         return Err(Wrong(format!(
             "is not there; it was looked for at {}, since a relative path begins {begins}",
             absolute(&found)

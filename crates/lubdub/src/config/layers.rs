@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use figment::providers::{Format, Toml};
@@ -21,6 +21,7 @@ use super::file;
 use super::keys;
 use super::leaf::{Leaf, Scalar, TABLE};
 use super::origin::Origin;
+use super::reading;
 use super::tree::{Table, Tree};
 
 /// What variables begin with, and what separates the levels of a key in them.
@@ -131,34 +132,29 @@ pub(crate) fn read(sources: &Sources) -> Result<Layers, Mistakes> {
 /// What the file says.
 fn of_file(source: &FileSource) -> Result<Table, Mistake> {
     let name = source.path.display().to_string();
-    // Once: it may be a pipe.
-    let text = fs::read_to_string(&source.path);
-    let data = match &text {
-        Ok(text) => Toml::string(text).data(),
-        // Then figment says why.
-        Err(_) => Toml::file_exact(&source.path).data(),
+    let mistake = |wrong: String| Mistake {
+        what: name.clone(),
+        value: None,
+        origin: Some(source.named_by.clone()),
+        wrong: Wrong(wrong),
     };
-    match data {
-        Ok(mut profiles) => {
-            let dict = profiles.remove(&Profile::Default).unwrap_or_default();
-            let mut root = table("", dict, &Origin::File(name));
-            arrange(&mut root, &text.unwrap_or_default());
-            Ok(root)
-        }
-        Err(error) => {
-            let mut wrong = error.kind.to_string().trim_end().replace('\n', "\n  ");
-            if source.path.is_relative() && !source.path.exists() {
-                let place = file::absolute(&source.path);
-                wrong = format!("{wrong}; it was looked for at {place}");
-            }
-            Err(Mistake {
-                what: name,
-                value: None,
-                origin: Some(source.named_by.clone()),
-                wrong: Wrong(wrong),
-            })
-        }
-    }
+    // Once: it may be a pipe.
+    let text = reading::read_text(&source.path).map_err(|error| {
+        let is_missing = error.kind() == ErrorKind::NotFound;
+        mistake(if is_missing && source.path.is_relative() {
+            let place = file::absolute(&source.path);
+            format!("{error}; it was looked for at {place}")
+        } else {
+            error.to_string()
+        })
+    })?;
+    let data = Toml::string(&text).data();
+    let mut profiles =
+        data.map_err(|error| mistake(error.kind.to_string().trim_end().replace('\n', "\n  ")))?;
+    let dict = profiles.remove(&Profile::Default).unwrap_or_default();
+    let mut root = table("", dict, &Origin::File(name));
+    arrange(&mut root, &text);
+    Ok(root)
 }
 
 /// Arranges the certificates of each listener as the file has them: the first is shown to whoever asks

@@ -8,6 +8,7 @@
 mod certificate;
 mod change;
 mod choice;
+mod content;
 mod duration;
 mod error;
 mod explanation;
@@ -22,10 +23,13 @@ mod misplaced;
 mod name;
 mod origin;
 mod pem;
+mod rate;
 mod raw;
 mod read;
+mod reading;
 mod reference;
 mod render;
+mod renewal;
 mod resolve;
 mod schema;
 mod size;
@@ -35,10 +39,10 @@ mod url;
 mod warning;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lubdub_proxy::Address;
 use lubdub_proxy::settings::Settings;
 use lubdub_proxy::tls::UpstreamTls;
 use tracing::Level;
@@ -58,10 +62,12 @@ pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
+pub(crate) use renewal::{Rearranged, Rewritten};
 pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
 pub(crate) use warning::{Warning, Warnings};
 
+use content::Contents;
 use layers::Layers;
 use raw::Raw;
 use tree::Table;
@@ -85,13 +91,15 @@ pub(crate) struct Config {
     pub replaced: Vec<Replaced>,
     /// Every key that is in effect, with its origin.
     effective: Table,
+    /// What the files held that they name.
+    contents: Contents,
 }
 
 /// The listener for operators.
 #[derive(Debug, Clone)]
 pub(crate) struct AdminSettings {
     /// Where it listens; port 0 lets the kernel choose.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
     pub v6_only: bool,
     /// What opens it to others than loopback.
@@ -134,6 +142,7 @@ pub(crate) enum LogFormat {
 pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mistakes> {
     let mut mistakes = Mistakes::default();
     let (tree, raw, layers) = read(sources, &mut mistakes)?;
+    let contents = Contents::of(&tree);
     match resolve::resolve(&tree, &raw, machine, &mut mistakes) {
         Some(resolved) if mistakes.is_empty() => Ok(Config {
             warnings: lint::find(&raw, &resolved, &layers.unread, machine),
@@ -144,6 +153,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             handover: resolved.handover,
             certificates: resolved.certificates,
             effective: tree,
+            contents,
         }),
         _ => Err(mistakes),
     }
@@ -154,7 +164,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
 ///
 /// # Errors
 /// If this cannot be said.
-pub(crate) fn admin_address(sources: &Sources) -> Result<Option<SocketAddr>, Mistakes> {
+pub(crate) fn admin_address(sources: &Sources) -> Result<Option<Address>, Mistakes> {
     let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::admin_address(&raw, &mut mistakes).ok_or(mistakes)

@@ -8,10 +8,11 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::Wrong;
+use super::reading;
 
 /// All certificates in a file, at least one.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> {
-    certificates_in(&std::fs::read(path).map_err(|error| unreadable(&error))?)
+    certificates_in(&read(path)?)
 }
 
 /// All certificates in the text of a file, at least one.
@@ -27,7 +28,7 @@ pub(super) fn certificates_in(text: &[u8]) -> Result<Vec<CertificateDer<'static>
 
 /// The first private key in a file.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Wrong> {
-    private_key_in(&std::fs::read(path).map_err(|error| unreadable(&error))?)
+    private_key_in(&read(path)?)
 }
 
 /// The first private key in the text of a file.
@@ -41,6 +42,10 @@ pub(super) fn private_key_in(text: &[u8]) -> Result<PrivateKeyDer<'static>, Wron
         }
         describe(&error, "private key")
     })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
+    reading::read(path, reading::MOST).map_err(|error| unreadable(&error))
 }
 
 /// Why a file is not read.

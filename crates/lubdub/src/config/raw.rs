@@ -62,7 +62,12 @@ table!(
 
 table!(
     /// `listen.NAME`
-    Listen { address: Option<Leaf>, tls: Option<Tls> }
+    Listen {
+        address: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
+        trust: Option<Leaf>,
+        tls: Option<Tls>,
+    }
 );
 
 table!(
@@ -84,6 +89,7 @@ table!(
         key: Option<Leaf>,
         server_name: Option<Leaf>,
         insecure_skip_verify: Option<Leaf>,
+        proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
         pool_age: Option<Leaf>,
@@ -147,6 +153,7 @@ table!(
         first_byte: Option<Leaf>,
         request_head: Option<Leaf>,
         tls: Option<Leaf>,
+        proxy_header: Option<Leaf>,
         connect: Option<Leaf>,
         answer: Option<Leaf>,
         http_idle: Option<Leaf>,
@@ -181,7 +188,12 @@ table!(
 
 table!(
     /// `forwarded`
-    Forwarded { style: Option<Leaf>, trust: Option<Leaf>, via: Option<Leaf> }
+    Forwarded {
+        style: Option<Leaf>,
+        trust: Option<Leaf>,
+        via: Option<Leaf>,
+        request_id: Option<Leaf>,
+    }
 );
 
 table!(

@@ -6,6 +6,7 @@ use std::path::Path;
 use http::HeaderValue;
 
 use super::error::Wrong;
+use super::reading;
 
 /// A secret that is compared, and never shown.
 #[derive(Clone)]
@@ -14,8 +15,8 @@ pub(crate) struct Token(String);
 impl Token {
     /// Reads a token from a file, without the white space around it.
     pub(crate) fn from_file(path: &Path) -> Result<Self, Wrong> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Wrong(format!("cannot be read: {error}")))?;
+        let text =
+            reading::read_text(path).map_err(|error| Wrong(format!("cannot be read: {error}")))?;
         Self::try_new(&text)
     }
 

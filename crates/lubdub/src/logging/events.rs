@@ -207,6 +207,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "One for each key that a reload has changed.",
     ),
     info(
+        "the content of a file has changed",
+        &["setting", "file", "applies"],
+        "The same for a file that holds something else than before: a token, authorities, a certificate. What it holds is not told.",
+    ),
+    info(
         "configuration reloaded",
         &["generation", "changes"],
         "What was read is in effect. No live pair has ended, unless it belongs to what was removed with `on_removed = \"drain\"`.",
@@ -218,6 +223,7 @@ pub(crate) const EVENTS: &[Event] = &[
             "listener",
             "route",
             "client",
+            "peer",
             "upstream_address",
             "request",
             "cause",
@@ -257,6 +263,7 @@ pub(crate) const EVENTS: &[Event] = &[
         &[
             "outcome",
             "client",
+            "peer",
             "listener",
             "route",
             "upstream",
@@ -365,6 +372,16 @@ pub(crate) const EVENTS: &[Event] = &[
         "drain called off",
         &["drain", "pairs", "told", "lasted_ms"],
         "By an operator, or because lubdub was told to stop. Who was not told goes on.",
+    ),
+    info(
+        "pairs of what was removed are told farewell",
+        &["routes", "upstreams", "pairs", "spread_ms"],
+        "A reload has removed these routes and upstreams, which say `on_removed = \"drain\"`. So many pairs are told, over this time.",
+    ),
+    info(
+        "pairs of what was removed have ended",
+        &["routes", "upstreams", "pairs", "told", "lasted_ms"],
+        "All of them have; so many were told, and the others ended before.",
     ),
     info("drained", &[], "Every pair and connection has ended."),
     info("lubdub ends", &[], "The last line before exit code 0."),

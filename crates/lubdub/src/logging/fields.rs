@@ -45,7 +45,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("changes", "Keys whose value is another one."),
     text(
         "client",
-        "Address and port of the client; behind a load balancer [the balancer's](../topics/load-balancers.md#addresses).",
+        "The client's true address, with its port where that is known; `unix` for one that has none ([how it is found](../topics/load-balancers.md#addresses)).",
     ),
     number("client_bytes", "Relayed from the client."),
     number("client_frames", "Relayed from the client."),
@@ -138,6 +138,10 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("pairs", "How many pairs."),
     text("path", "What was asked for, at the admin listener."),
+    text(
+        "peer",
+        "Address and port of the other end of the client's connection: behind a load balancer the balancer's; `unix` for a Unix socket.",
+    ),
     number("places", "How many places it has."),
     number(
         "predecessor",

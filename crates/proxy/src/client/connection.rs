@@ -1,14 +1,19 @@
 //! What the requests of one connection share.
 
-use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::header::HeaderMap;
+
 use super::clock::Clock;
+use crate::address::Peer;
 use crate::budget::Permit;
+use crate::caller::{Caller, ClientAddress};
 use crate::entrance::{Entrance, Place};
+use crate::generation::General;
 use crate::idle::Keeps;
 use crate::pressure::Pressure;
+use crate::settings::Trust;
 use crate::shared::Shared;
 use crate::upstream::{Carrier, LinkState, Turn, Upstream};
 use crate::worker::{Load, Worker};
@@ -16,7 +21,7 @@ use crate::worker::{Load, Worker};
 /// What the requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) entrance: Arc<Entrance>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: Arc<Worker>,
@@ -47,7 +52,7 @@ struct State {
 
 impl Connection {
     pub(crate) fn new(
-        peer: SocketAddr,
+        peer: Peer,
         entrance: Arc<Entrance>,
         shared: Arc<Shared>,
         worker: Arc<Worker>,
@@ -70,6 +75,43 @@ impl Connection {
             }),
             _load: load,
         }
+    }
+
+    /// Whoever is nearest of those that are known to stand between the client and here: the peer, or
+    /// whom it connects for.
+    pub(crate) fn nearest(&self) -> Peer {
+        self.peer
+    }
+
+    /// Whether whoever is nearest is believed when it says who the client is.
+    pub(crate) fn is_trusted(&self, general: &General) -> bool {
+        self.trust(general).has(self.nearest().ip())
+    }
+
+    /// Who is calling, before anybody has asked for anything.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller {
+            peer: self.peer,
+            client: self.nearest().into(),
+        }
+    }
+
+    /// Who is calling with a request of these header fields.
+    pub(crate) fn caller_with(&self, general: &General, headers: &HeaderMap) -> Caller {
+        if !self.is_trusted(general) {
+            return self.caller();
+        }
+        let trust = self.trust(general);
+        let style = general.forwarded.style;
+        Caller {
+            peer: self.peer,
+            client: ClientAddress::behind(self.nearest(), headers, style, trust),
+        }
+    }
+
+    fn trust<'a>(&'a self, general: &'a General) -> &'a Trust {
+        let own = self.entrance.listener.trust.as_ref();
+        own.unwrap_or(&general.forwarded.trust)
     }
 
     /// The first head is whole, or the connection keeps others waiting who have something to say.

@@ -1,12 +1,14 @@
 //! The listening sockets of this process together: whether connections are accepted, and how another
 //! process gets the sockets.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::{fmt, io};
 
 use tokio::sync::watch;
+
+use crate::address::Address;
 
 /// The listening sockets. They are closed by those who accept on them.
 pub(crate) struct Gates {
@@ -17,7 +19,7 @@ pub(crate) struct Gates {
 #[derive(Debug)]
 struct Listening {
     name: Arc<str>,
-    address: SocketAddr,
+    address: Address,
     is_lent: bool,
     socket: Weak<TcpListener>,
 }
@@ -36,7 +38,7 @@ pub(crate) enum Gate {
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) name: Arc<str>,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// Somebody else keeps it as well.
     pub(crate) is_lent: bool,
     pub(crate) socket: OwnedFd,
@@ -49,7 +51,7 @@ impl Gates {
     pub(crate) fn open(
         &self,
         name: &Arc<str>,
-        address: SocketAddr,
+        address: Address,
         is_lent: bool,
         socket: &Arc<TcpListener>,
     ) {
@@ -81,7 +83,7 @@ impl Gates {
         open.map(|(it, socket)| {
             Ok(Given {
                 name: Arc::clone(&it.name),
-                address: it.address,
+                address: it.address.clone(),
                 is_lent: it.is_lent,
                 socket: socket.as_fd().try_clone_to_owned()?,
             })

@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 
 use super::gates::Gate;
 use super::newcomer::{self, Newcomer};
+use crate::address::{Address, Peer};
 use crate::entrance::{Entrance, Place};
 use crate::inherited::{Given, Inherited};
 use crate::settings;
@@ -29,11 +30,12 @@ use crate::shared::Shared;
 use crate::starvation::{STARVED, is_starvation};
 use crate::worker::Crew;
 
-/// A bound socket.
+/// A bound socket. Unless it was given to this process, it does not listen yet: nobody connects to it before all of
+/// a generation is there.
 #[derive(Debug)]
 pub(crate) struct Bound {
     socket: Arc<TcpListener>,
-    address: SocketAddr,
+    address: Address,
     is_lent: bool,
 }
 
@@ -57,7 +59,7 @@ impl Bound {
 
     /// The socket that was given to this process for it, or a new one.
     pub(crate) fn new(listener: &settings::Listener, given: &Inherited) -> io::Result<Self> {
-        match given.take(&listener.name, listener.address)? {
+        match given.take(&listener.name, &listener.address)? {
             Some(given) => Self::of(given),
             None => Self::anew(listener),
         }
@@ -67,9 +69,7 @@ impl Bound {
         let Given { socket, is_lent } = given;
         socket.set_nonblocking(true)?;
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
-        // On one that listens already this sets the backlog and nothing else.
-        SockRef::from(&socket).listen(Self::BACKLOG)?;
-        let address = socket.local_addr()?;
+        let address = socket.local_addr()?.into();
         Ok(Self {
             socket: Arc::new(socket),
             address,
@@ -77,8 +77,20 @@ impl Bound {
         })
     }
 
+    /// Whether there could be one. Nothing is taken of what was given to this process, and nobody can connect
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn could_be(listener: &settings::Listener, given: &Inherited) -> io::Result<()> {
+        if given.has(&listener.name, &listener.address) {
+            return Ok(());
+        }
+        Self::anew(listener).map(drop)
+    }
+
     fn anew(listener: &settings::Listener) -> io::Result<Self> {
-        let address = listener.address;
+        let address = (listener.address.ip()).ok_or(io::ErrorKind::Unsupported)?;
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM.nonblocking(),
@@ -91,9 +103,8 @@ impl Bound {
         }
         crate::socket::Socket::prepare(SockRef::from(&socket))?;
         socket.bind(&address.into())?;
-        socket.listen(Self::BACKLOG)?;
         let socket = TcpListener::from(socket);
-        let address = socket.local_addr()?;
+        let address = socket.local_addr()?.into();
         Ok(Self {
             socket: Arc::new(socket),
             address,
@@ -101,9 +112,18 @@ impl Bound {
         })
     }
 
+    /// Has the kernel complete connections to it from now on. On one that listens already this sets the backlog
+    /// and nothing else.
+    ///
+    /// # Errors
+    /// If somebody else has begun to listen there since it was bound.
+    pub(crate) fn listen(&self) -> io::Result<()> {
+        SockRef::from(&*self.socket).listen(Self::BACKLOG)
+    }
+
     /// The address that it got.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 }
 
@@ -126,7 +146,7 @@ impl Acceptor {
         let is_lent = bound.is_lent;
         let name = &entrance.load().listener.name;
         let gates = &shared.gates;
-        gates.open(name, bound.address, is_lent, &bound.socket);
+        gates.open(name, bound.address.clone(), is_lent, &bound.socket);
         #[expect(
             deprecated,
             reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
@@ -309,10 +329,11 @@ impl Acceptor {
 }
 
 /// Takes a connection, which is non-blocking from the start.
-fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (socket, peer) = acceptfrom_with(listener, flags)?;
     // A peer that has gone already may have no address any more.
-    let peer = (peer.and_then(|peer| peer.try_into().ok())).ok_or(Errno::CONNABORTED)?;
-    Ok((socket.into(), peer))
+    let peer: Option<SocketAddr> = peer.and_then(|peer| peer.try_into().ok());
+    let peer = peer.ok_or(Errno::CONNABORTED)?;
+    Ok((socket.into(), peer.into()))
 }

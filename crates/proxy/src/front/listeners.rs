@@ -1,7 +1,6 @@
 //! The listeners that are open. They come and go with the generations; one whose address stays, stays open.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -10,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::listener::{Acceptor, Bound};
+use crate::address::Address;
 use crate::entrance::Entrance;
 use crate::inherited::Inherited;
 use crate::proxy::StartError;
@@ -32,15 +32,15 @@ pub(crate) struct Listeners {
 struct Open {
     /// What was asked for: the kernel may have chosen the port.
     wanted: Wanted,
-    address: SocketAddr,
+    address: Address,
     entrance: Arc<ArcSwap<Entrance>>,
     stop: CancellationToken,
 }
 
 /// What a listening socket is bound to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
-    address: SocketAddr,
+    address: Address,
     v6_only: bool,
 }
 
@@ -83,7 +83,7 @@ impl Listeners {
         }
     }
 
-    /// Binds those that are not open yet.
+    /// Binds those that are not open yet. Nobody can connect to them.
     ///
     /// # Errors
     /// If one cannot be bound; then all is as it was.
@@ -94,32 +94,32 @@ impl Listeners {
             if let Some(at) = stays {
                 return Ok(Plan::Stays(at));
             }
-            let wrong = |error: io::Error| {
-                let mut there = open.iter();
-                let is_ours = |open: &&Open| open.address.port() == listener.address.port();
-                match there.find(is_ours) {
-                    Some(ours) if error.kind() == io::ErrorKind::AddrInUse => StartError::Overlap {
-                        listener: Arc::clone(&listener.name),
-                        address: listener.address,
-                        open: Arc::clone(&ours.entrance.load().listener.name),
-                        at: ours.address,
-                    },
-                    _ => StartError::Bind {
-                        listener: Arc::clone(&listener.name),
-                        address: listener.address,
-                        error,
-                    },
-                }
-            };
             Bound::new(listener, &self.inherited)
                 .map(Plan::Comes)
-                .map_err(wrong)
+                .map_err(|error| cannot_bind(&open, listener, error))
         };
         wanted
             .iter()
             .map(plan)
             .collect::<Result<_, _>>()
             .map(Planned)
+    }
+
+    /// Looks whether they could be bound, and takes none of the sockets that were given to this process. Whoever
+    /// connects meanwhile does not notice: only what listens is connected to.
+    ///
+    /// # Errors
+    /// As those of [`plan`](Self::plan).
+    pub(crate) fn try_plan(&self, wanted: &[settings::Listener]) -> Result<(), StartError> {
+        let open = self.open();
+        for listener in wanted {
+            if open.iter().any(|open| open.serves(listener)) {
+                continue;
+            }
+            Bound::could_be(listener, &self.inherited)
+                .map_err(|error| cannot_bind(&open, listener, error))?;
+        }
+        Ok(())
     }
 
     /// Has the workers wait for connections at those that are new; nobody is accepted yet.
@@ -137,9 +137,14 @@ impl Listeners {
                 Plan::Stays(at) => return Ok((Step::Stays(at), entrance)),
                 Plan::Comes(bound) => bound,
             };
+            bound.listen().map_err(|error| StartError::Bind {
+                listener: Arc::clone(&entrance.listener.name),
+                address: entrance.listener.address.clone(),
+                error,
+            })?;
             let open = Open {
                 wanted: Wanted::of(&entrance.listener),
-                address: bound.address(),
+                address: bound.address().clone(),
                 entrance: Arc::new(ArcSwap::from(Arc::clone(&entrance))),
                 stop: CancellationToken::new(),
             };
@@ -167,7 +172,7 @@ impl Listeners {
                     open.push(stays);
                 }
                 Step::Comes(acceptor, comes) => {
-                    shared.own.add(comes.address);
+                    shared.own.add(comes.address.clone());
                     let run = acceptor.run(Arc::clone(crew), comes.stop.clone());
                     let runtime = crew.on_duty(n).runtime();
                     runtime.spawn(self.acceptors.track_future(run));
@@ -177,7 +182,7 @@ impl Listeners {
         }
         for goes in before.into_iter().flatten() {
             goes.stop.cancel();
-            shared.own.remove(goes.address);
+            shared.own.remove(&goes.address);
         }
     }
 
@@ -193,12 +198,12 @@ impl Listeners {
     }
 
     /// Each listener's name and the address that it got.
-    pub(crate) fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub(crate) fn addresses(&self) -> Vec<(Arc<str>, Address)> {
         let open = self.open();
         let named = |open: &Open| {
             (
                 Arc::clone(&open.entrance.load().listener.name),
-                open.address,
+                open.address.clone(),
             )
         };
         open.iter().map(named).collect()
@@ -216,13 +221,34 @@ impl Listeners {
     }
 }
 
+/// Why a listener cannot have its address: perhaps because one that is open still has it.
+fn cannot_bind(open: &[Open], listener: &settings::Listener, error: io::Error) -> StartError {
+    let mut there = open.iter();
+    let port = |address: &Address| address.ip().map(|address| address.port());
+    let is_ours = |open: &&Open| port(&open.address) == port(&listener.address);
+    match there.find(is_ours) {
+        Some(ours) if error.kind() == io::ErrorKind::AddrInUse => StartError::Overlap {
+            listener: Arc::clone(&listener.name),
+            address: listener.address.clone(),
+            open: Arc::clone(&ours.entrance.load().listener.name),
+            at: ours.address.clone(),
+        },
+        _ => StartError::Bind {
+            listener: Arc::clone(&listener.name),
+            address: listener.address.clone(),
+            error,
+        },
+    }
+}
+
 // === impl Open ===
 
 impl Open {
     /// Whether it is what `listener` asks for. Where the kernel chooses the port, only by the same name.
     fn serves(&self, listener: &settings::Listener) -> bool {
         let is_named_so = || self.entrance.load().listener.name == listener.name;
-        self.wanted == Wanted::of(listener) && (listener.address.port() != 0 || is_named_so())
+        self.wanted == Wanted::of(listener)
+            && (!listener.address.is_kernels_choice() || is_named_so())
     }
 }
 
@@ -231,7 +257,7 @@ impl Open {
 impl Wanted {
     fn of(listener: &settings::Listener) -> Self {
         Self {
-            address: listener.address,
+            address: listener.address.clone(),
             v6_only: listener.v6_only,
         }
     }

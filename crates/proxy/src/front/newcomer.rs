@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use crate::address::Peer;
 use crate::budget::Permit;
 use crate::client::clock::Expired;
 use crate::client::{Connection, Watched};
@@ -36,7 +37,7 @@ use crate::worker::{Load, Worker};
 pub(crate) struct Newcomer {
     /// Non-blocking, and prepared as the listener is.
     pub(crate) tcp: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// `None` for one that was taken out of the accept queue of a listener that closes.
     pub(crate) slot: Option<Permit>,
     pub(crate) place: Place,
@@ -93,7 +94,7 @@ pub(crate) async fn serve(
                 Unserved::Tls(_) | Unserved::Socket(_) => {
                     let entrance = &connection.entrance;
                     entrance.metrics.unrouted(Outcome::ClientGone).increment(1);
-                    debug!(client = %peer, listener = %entrance.listener.name, reason = %unserved, "connection not served");
+                    debug!(client = %connection.nearest(), listener = %entrance.listener.name, reason = %unserved, "connection not served");
                 }
             }
         }
@@ -217,7 +218,7 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
             }
             // Nobody is there to be answered, and the upstream need not go on.
             () = gone.as_mut() => {
-                debug!(client = %connection.peer, "connection reset");
+                debug!(client = %connection.nearest(), "connection reset");
                 return;
             }
             // Not an end at once: what was answered may still be on its way.
@@ -226,18 +227,18 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
                 served.as_mut().graceful_shutdown();
             }
             () = told_to_go.as_mut() => {
-                debug!(client = %connection.peer, "idle connection closed to make room");
+                debug!(client = %connection.nearest(), "idle connection closed to make room");
                 return;
             }
             expired = expired.as_mut() => {
                 match expired {
                     // Empty lines behind a request are nothing that anybody asked for.
                     Expired::Head if !clock.owes() => {
-                        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
+                        debug!(client = %connection.nearest(), listener = %connection.entrance.listener.name, "idle connection closed");
                     }
                     Expired::Idle => {
                         connection.give_up();
-                        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, "idle connection closed");
+                        debug!(client = %connection.nearest(), listener = %connection.entrance.listener.name, "idle connection closed");
                     }
                     Expired::FirstByte => {
                         not_served(&connection, Outcome::RequestTimeout, &Unserved::FirstByte);
@@ -261,7 +262,7 @@ fn on_error(connection: &Connection, error: &hyper::Error) {
     if error.is_parse() {
         not_served(connection, Outcome::BadRequest, error);
     } else {
-        debug!(client = %connection.peer, listener = %connection.entrance.listener.name, %error, "connection ended with an error");
+        debug!(client = %connection.nearest(), listener = %connection.entrance.listener.name, %error, "connection ended with an error");
     }
 }
 
@@ -276,7 +277,7 @@ fn not_served(connection: &Connection, outcome: Outcome, reason: &dyn Display) {
     connection
         .shared
         .refusals
-        .log(outcome, connection.peer, refused);
+        .log(outcome, &connection.caller(), refused);
 }
 
 /// The client ended the connection, rather than say something wrong.

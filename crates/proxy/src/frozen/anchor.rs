@@ -26,6 +26,12 @@ impl Anchor {
         }
     }
 
+    /// When the host's clock began, by this process's own: the same moment in all processes of the host.
+    pub(crate) fn origin(&self) -> Instant {
+        // A clock that began before this one can say is none that has an origin.
+        self.instant(0).unwrap_or(self.instant)
+    }
+
     /// `instant` by the host's clock.
     pub(crate) fn nanos(&self, instant: Instant) -> i64 {
         let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
@@ -65,6 +71,19 @@ mod tests {
         }
         let (early, late) = (anchor.instant - Duration::from_nanos(5), anchor.instant);
         assert_eq!(anchor.nanos(late) - anchor.nanos(early), 5);
+    }
+
+    /// Each process had an origin of its own. After some upgrades the pairs of one process woke it at as many
+    /// moments as it had had predecessors.
+    #[test]
+    fn all_processes_have_the_same_origin() {
+        let first = Anchor::now();
+        let later = Anchor {
+            instant: first.instant + Duration::from_secs(5),
+            nanos: first.nanos + 5_000_000_000,
+        };
+        assert_eq!(first.origin(), later.origin());
+        assert_eq!(first.nanos(first.origin()), 0);
     }
 
     #[test]

@@ -6,13 +6,15 @@
 //! of it, but for what is needed to see that it has changed.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use lubdub_keepalive::{HeartbeatState, PerSide, PingPayload};
 use lubdub_wire::ScannerState;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+
+use crate::address::{Address, Peer};
+use crate::caller::Caller;
 
 /// All that a pair knows.
 ///
@@ -27,10 +29,14 @@ pub(crate) struct PairState {
     pub(crate) route: String,
     #[serde(default)]
     pub(crate) upstream_name: String,
+    /// The other end of the client's connection.
     #[serde(with = "text")]
-    pub(crate) client: SocketAddr,
+    pub(crate) client: Peer,
+    /// The client's true address, where it is another one.
+    #[serde(default)]
+    pub(crate) true_client: Option<String>,
     #[serde(with = "text")]
-    pub(crate) upstream: SocketAddr,
+    pub(crate) upstream: Address,
     pub(crate) request: Option<String>,
     pub(crate) opened: i64,
     pub(crate) handshake_us: u32,
@@ -147,6 +153,21 @@ pub(crate) enum InvalidPair {
 impl PairState {
     /// The version that this release writes.
     pub(crate) const VERSION: u16 = 1;
+
+    /// Who is calling.
+    ///
+    /// # Errors
+    /// If the client's address is none.
+    pub(crate) fn caller(&self) -> Result<Caller, InvalidPair> {
+        let peer = self.client;
+        let Some(client) = &self.true_client else {
+            return Ok(Caller::peer(peer));
+        };
+        let client = client.parse();
+        let client =
+            client.map_err(|_| InvalidPair::Senseless("a client's address that is none"))?;
+        Ok(Caller { peer, client })
+    }
 
     /// The bytes that another process reads.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {

@@ -1,6 +1,5 @@
 //! A hand-over out of this process, and what is left of it afterwards.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use super::message::{
 use super::pairs::{Pairs, Standing};
 use super::predecessor::{Batch, Predecessor};
 use super::{HandoverError, Stage};
+use crate::address::Address;
 use crate::drain::Selection;
 use crate::front::gates::Gate;
 use crate::proxy::Proxy;
@@ -34,7 +34,7 @@ pub struct Offer {
     /// The version of this program.
     pub program: String,
     /// The listening socket for operators.
-    pub admin: Option<(SocketAddr, OwnedFd)>,
+    pub admin: Option<(Address, OwnedFd)>,
 }
 
 /// A hand-over that is done: this process lingers for what could not be moved.
@@ -71,10 +71,10 @@ impl Proxy {
     pub async fn hand_over(&self, offer: Offer) -> Result<Departed, HandoverError> {
         let began = Instant::now();
         let shared = self.shared();
-        let _only_one = shared.changing.begin()?;
-        if let Some(drain) = shared.drains.stands_in_the_way() {
-            return Err(HandoverError::Draining(drain));
-        }
+        let _only_one = shared.changing.begin(|| {
+            let drain = shared.drains.stands_in_the_way();
+            drain.map_or(Ok(()), |drain| Err(HandoverError::Draining(drain)))
+        })?;
         let link = Link::new(offer.stream)?;
         let successor = offer.successor.and_then(Pid::from_raw);
         let (mut predecessor, hello, version) = Predecessor::greet(link, successor).await?;
@@ -139,7 +139,7 @@ impl Proxy {
         predecessor: &mut Predecessor<Standing>,
         version: u16,
         program: String,
-        admin: Option<(SocketAddr, OwnedFd)>,
+        admin: Option<(Address, OwnedFd)>,
         lingerers: &Resting<'_>,
     ) -> Result<(), HandoverError> {
         let shared = self.shared();
@@ -157,11 +157,11 @@ impl Proxy {
             listeners: (listeners.iter())
                 .map(|it| Listening {
                     name: it.name.to_string(),
-                    address: it.address,
+                    address: it.address.clone(),
                     is_lent: it.is_lent,
                 })
                 .collect(),
-            admin: admin.as_ref().map(|(address, _)| *address),
+            admin: admin.as_ref().map(|(address, _)| address.clone()),
             lingering: lingerers.iter().collect::<Vec<Heir>>(),
             // Those who are in the middle of a handshake here may still get one.
             last_pair: shared.registry.last() + shared.admission.connections.total() as u64,

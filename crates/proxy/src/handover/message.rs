@@ -3,11 +3,11 @@
 //! Fields that are not known are skipped, and new ones have a default, so that most changes need no
 //! new version. Where one is needed, a release reads and writes its own version and the one before.
 
-use std::net::SocketAddr;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+
+use crate::address::Address;
 
 /// The version of the format that this release has.
 pub(crate) const VERSION: u16 = 1;
@@ -79,7 +79,7 @@ pub(crate) struct Welcome {
     pub(crate) listeners: Vec<Listening>,
     /// The listening socket for operators, if there is one. Its descriptor is next.
     #[serde(default)]
-    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) admin: Option<Address>,
     /// Earlier predecessors that linger; each has one descriptor.
     #[serde(default)]
     pub(crate) lingering: Vec<Heir>,
@@ -91,7 +91,7 @@ pub(crate) struct Welcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Listening {
     pub(crate) name: String,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// Somebody else keeps it as well, and it outlives both.
     #[serde(default)]
     pub(crate) is_lent: bool,

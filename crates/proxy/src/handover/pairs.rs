@@ -168,7 +168,10 @@ impl Arrivals for Newcomers {
             return Err("a pair with its number is here already".to_owned());
         }
         let anchor = Anchor::now();
-        Splice::check(&state, &route.terms, &anchor).map_err(|error| error.to_string())?;
+        let is_whole = state.caller().map(drop);
+        is_whole
+            .and_then(|()| Splice::check(&state, &route.terms, &anchor))
+            .map_err(|error| error.to_string())?;
         Ok(Coming {
             state,
             sockets: PerSide { client, upstream },
@@ -197,11 +200,12 @@ impl Newcomers {
         } = coming;
         let anchor = Anchor::now();
         let opened = anchor.instant(state.opened)?;
+        let caller = state.caller()?;
         let identity = Identity {
             listener: Arc::clone(&entrance.listener.name),
             names: Arc::clone(&route.names),
-            client: state.client,
-            upstream: state.upstream,
+            caller,
+            upstream: state.upstream.clone(),
             request: state.request.clone().map(String::into_boxed_str),
         };
         let id = PairId(state.id);
@@ -216,7 +220,7 @@ impl Newcomers {
             metrics: route.metrics(&entrance.listener.name).resume(),
             registration,
             places: Places {
-                _pair: admission.adopt(&route, state.client.ip()),
+                _pair: admission.adopt(&route, caller.client_ip()),
                 _client: Some(entrance.place_beyond()),
                 _upstream: admission.sockets.take_beyond(),
                 _load: worker.load(),

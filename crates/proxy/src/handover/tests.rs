@@ -2,4 +2,5 @@
 
 mod deaths;
 mod drivers;
+mod exclusion;
 mod link;

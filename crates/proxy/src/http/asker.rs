@@ -7,6 +7,7 @@ use http::header::HOST;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use lubdub_metrics::Outcome;
 
+use crate::caller::Caller;
 use crate::client::Connection;
 use crate::refusals::Refused;
 use crate::route::RouteState;
@@ -15,6 +16,7 @@ use crate::settings::RequestDetail;
 /// What is remembered of a request, should it come to nothing. Nothing of it is copied.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
+    caller: Caller,
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
@@ -23,13 +25,19 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn of<B>(request: &Request<B>, detail: RequestDetail) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, caller: Caller, detail: RequestDetail) -> Self {
         Self {
+            caller,
             method: request.method().clone(),
             uri: request.uri().clone(),
             host: request.headers().get(HOST).cloned(),
             detail,
         }
+    }
+
+    /// Who is asking.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Host and path, as far as they may be told.
@@ -59,6 +67,6 @@ impl Asker {
             reason,
         };
         let refusals = &connection.shared.refusals;
-        refusals.log(outcome, connection.peer, refused);
+        refusals.log(outcome, &self.caller, refused);
     }
 }

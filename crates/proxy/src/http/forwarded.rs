@@ -1,19 +1,34 @@
 //! How the upstream is told who the client is: `X-Forwarded-*` and `Forwarded` (RFC 7239).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
+use crate::address::Peer;
+use crate::caller::ClientAddress;
+pub(super) use crate::caller::X_FORWARDED_FOR;
 use crate::settings::{Forwarded, ForwardedStyle};
 
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The header fields that say who the client is.
+pub(super) const FAMILY: [HeaderName; 4] = [
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+];
 
 /// What is known about the client's end of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
-    pub(super) peer: SocketAddr,
+    /// Whoever is nearest to lubdub: the peer, or whom it connects for.
+    pub(super) nearest: Peer,
+    /// Whether that one is believed.
+    pub(super) is_trusted: bool,
+    /// Who is behind it.
+    pub(super) client: ClientAddress,
     pub(super) tls: bool,
     pub(super) host: &'a str,
 }
@@ -24,30 +39,30 @@ impl Forwarded {
         self.style != ForwardedStyle::Off
     }
 
-    /// Writes the configured fields. What came in from a peer that is not trusted is dropped
-    /// first: anybody can claim to be anybody.
+    /// Writes the configured fields. What came in from somebody who is not trusted is dropped first:
+    /// anybody can claim to be anybody. So is the family that is not read: who writes the other mostly
+    /// passes it on as it came, and its reader would take a stranger's word for lubdub's.
     pub(super) fn apply(&self, headers: &mut HeaderMap, origin: Origin<'_>) {
-        if !self.is_ours() {
-            return;
-        }
-        let peer = origin.peer.ip().to_canonical();
-        if !self.trust.iter().any(|network| network.contains(&peer)) {
-            for name in [
-                FORWARDED,
-                X_FORWARDED_FOR,
-                X_FORWARDED_PROTO,
-                X_FORWARDED_HOST,
-            ] {
+        let (old, new) = match self.style {
+            ForwardedStyle::Off => return,
+            ForwardedStyle::XForwarded => (true, false),
+            ForwardedStyle::Forwarded => (false, true),
+            ForwardedStyle::Both => (true, true),
+        };
+        for name in FAMILY {
+            let is_read = (name == FORWARDED) == (self.style == ForwardedStyle::Forwarded);
+            if !origin.is_trusted || !is_read {
                 headers.remove(name);
             }
         }
+        let nearest = ClientAddress::from(origin.nearest);
         let proto = if origin.tls { "https" } else { "http" };
-        if matches!(
-            self.style,
-            ForwardedStyle::XForwarded | ForwardedStyle::Both
-        ) {
-            append(headers, X_FORWARDED_FOR, &peer.to_string());
-            // A trusted peer has seen the client's end of it; we have only seen the peer's.
+        if old {
+            // Who comes over a Unix socket has no address that could be told.
+            if let Some(ip) = nearest.ip() {
+                append(headers, X_FORWARDED_FOR, &ip.to_string());
+            }
+            // Somebody who is trusted has seen the client's end of it; we have only seen theirs.
             for (name, value) in [(X_FORWARDED_PROTO, proto), (X_FORWARDED_HOST, origin.host)] {
                 if value.is_empty() {
                     continue;
@@ -59,10 +74,15 @@ impl Forwarded {
                 }
             }
         }
-        if matches!(self.style, ForwardedStyle::Forwarded | ForwardedStyle::Both) {
+        if new {
+            // Nothing is left of the list that came in the other family, but who is at its end.
+            let client = match old && origin.client != nearest {
+                true => format!("for={}, ", node(origin.client.ip())),
+                false => String::new(),
+            };
             let element = format!(
-                "for={};host={};proto={proto}",
-                node(peer),
+                "{client}for={};host={};proto={proto}",
+                node(nearest.ip()),
                 quoted(origin.host)
             );
             append(headers, FORWARDED, &element);
@@ -72,23 +92,25 @@ impl Forwarded {
 
 /// Adds to the end of a list field, which becomes one line.
 fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
-    let mut list: Vec<&str> = headers
+    // As bytes: what is no text stays in its place, with all that stands beside it.
+    let mut list: Vec<&[u8]> = headers
         .get_all(&name)
         .iter()
-        .filter_map(|value| value.to_str().ok())
+        .map(HeaderValue::as_bytes)
         .collect();
-    list.push(element);
-    if let Ok(value) = HeaderValue::from_str(&list.join(", ")) {
+    list.push(element.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&list.join(&b", "[..])) {
         headers.insert(name, value);
     }
 }
 
 /// RFC 7239 6: "an IPv6 address is always enclosed in square brackets", and then it "MUST be
-/// quoted, since ":" is not a valid character in "token"".
-fn node(ip: IpAddr) -> String {
+/// quoted, since ":" is not a valid character in "token"". "unknown" is said of who has none (6.2).
+fn node(ip: Option<IpAddr>) -> String {
     match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+        None => "unknown".to_owned(),
+        Some(IpAddr::V4(ip)) => ip.to_string(),
+        Some(IpAddr::V6(ip)) => format!("\"[{ip}]\""),
     }
 }
 
@@ -109,6 +131,7 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Trust;
 
     fn told(
         style: ForwardedStyle,
@@ -116,13 +139,12 @@ mod tests {
         peer: &str,
         came: &[(&str, &str)],
     ) -> Vec<String> {
-        let forwarded = Forwarded {
-            style,
-            trust: trust
+        let trust = Trust {
+            networks: trust
                 .iter()
                 .map(|network| network.parse().unwrap())
                 .collect(),
-            via: false,
+            unix: false,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in came {
@@ -131,14 +153,28 @@ mod tests {
                 HeaderValue::from_str(value).unwrap(),
             );
         }
+        let nearest: Peer = peer.parse().unwrap();
+        let is_trusted = trust.has(nearest.ip());
         let origin = Origin {
-            peer: peer.parse().unwrap(),
+            nearest,
+            is_trusted,
+            client: match is_trusted {
+                true => ClientAddress::behind(nearest, &headers, style, &trust),
+                false => nearest.into(),
+            },
             tls: true,
             host: "a.example:8443",
         };
+        let forwarded = Forwarded {
+            style,
+            trust,
+            via: false,
+            request_id: false,
+        };
         forwarded.apply(&mut headers, origin);
         let line = |(name, value): (&HeaderName, &HeaderValue)| {
-            format!("{name}: {}", value.to_str().unwrap())
+            let value = value.as_bytes().escape_ascii();
+            format!("{name}: {value}")
         };
         let mut lines: Vec<_> = headers.iter().map(line).collect();
         lines.sort();
@@ -187,6 +223,61 @@ mod tests {
             ["forwarded: for=\"[2001:db8::1]\";host=\"a.example:8443\";proto=https"]
         );
         assert_eq!(quoted("a\"b\\c"), "\"a\\\"b\\\\c\"");
+    }
+
+    #[test]
+    fn who_has_no_address_is_told_of_as_unknown() {
+        let came = [("x-forwarded-for", "6.6.6.6"), ("forwarded", "for=6.6.6.6")];
+        assert_eq!(
+            told(ForwardedStyle::Both, &["0.0.0.0/0"], "unix", &came),
+            [
+                "forwarded: for=unknown;host=\"a.example:8443\";proto=https",
+                "x-forwarded-host: a.example:8443",
+                "x-forwarded-proto: https"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_somebody_who_is_trusted_the_family_that_is_not_read_is_dropped() {
+        let came = [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-proto", "http"),
+            ("forwarded", "for=6.6.6.6;proto=http"),
+        ];
+        let told = |style| told(style, &["10.0.0.0/8"], "10.1.1.1:4000", &came);
+        assert_eq!(
+            told(ForwardedStyle::XForwarded),
+            [
+                "x-forwarded-for: 203.0.113.9, 10.1.1.1",
+                "x-forwarded-host: a.example:8443",
+                "x-forwarded-proto: http"
+            ]
+        );
+        assert_eq!(
+            told(ForwardedStyle::Forwarded),
+            ["forwarded: for=6.6.6.6;proto=http, for=10.1.1.1;host=\"a.example:8443\";proto=https"]
+        );
+        // Both are written, and tell the same.
+        assert_eq!(
+            told(ForwardedStyle::Both),
+            [
+                "forwarded: for=203.0.113.9, for=10.1.1.1;host=\"a.example:8443\";proto=https",
+                "x-forwarded-for: 203.0.113.9, 10.1.1.1",
+                "x-forwarded-host: a.example:8443",
+                "x-forwarded-proto: http"
+            ]
+        );
+    }
+
+    /// A line with a byte that is no ASCII was dropped, and with it what the balancer had written there.
+    #[test]
+    fn what_is_no_text_hides_nothing_beside_it() {
+        let mut headers = HeaderMap::new();
+        let line = HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap();
+        headers.insert(X_FORWARDED_FOR, line);
+        append(&mut headers, X_FORWARDED_FOR, "10.1.1.1");
+        assert_eq!(headers[X_FORWARDED_FOR], b"\xff, 203.0.113.9, 10.1.1.1"[..]);
     }
 
     #[test]

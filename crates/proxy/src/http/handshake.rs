@@ -5,7 +5,6 @@
 //! that a 101 really is one before it stops looking at the connection as HTTP.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,8 +25,10 @@ use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::tell_origin;
 use super::upgrade::{self, BadSwitch};
+use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
+use crate::caller::Caller;
 use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
 use crate::leg::Leg;
@@ -71,14 +72,14 @@ enum Failed {
 struct Answered {
     response: Response<Incoming>,
     turn: Turn,
-    upstream: SocketAddr,
+    upstream: Address,
 }
 
 /// A pair whose client has still to take its 101.
 pub(super) struct Engaged {
     response: Response<()>,
     leg: OnUpgrade,
-    upstream: SocketAddr,
+    upstream: Address,
     handshake: Handshake,
     pair: PairPermit,
 }
@@ -105,13 +106,14 @@ pub(super) async fn upgrade(
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    let admitted = shared.admission.upgrade(route, connection.peer.ip());
+    let caller = *handshake.asker.caller();
+    let admitted = shared.admission.upgrade(route, caller.client_ip());
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
-    match ask(connection, route, request, &key).await {
+    match ask(connection, route, &caller, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
             let pair = match pair {
@@ -159,6 +161,7 @@ pub(super) async fn upgrade(
 async fn ask(
     connection: &Connection,
     route: &RouteState,
+    caller: &Caller,
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
@@ -170,7 +173,7 @@ async fn ask(
         UPGRADE,
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
-    tell_origin(connection, &route.general, &mut request);
+    tell_origin(connection, &route.general, caller, &mut request);
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
@@ -203,7 +206,7 @@ async fn ask(
         .map_err(|_| Failed::AnswerTimeout)?
         .map_err(|error| match connection.has_ended() {
             true => Failed::ClientGone,
-            false => match route.upstream.judged(upstream, &error) {
+            false => match route.upstream.judged(&upstream, &error) {
                 Some(judgement) => Failed::Connect(judgement),
                 None => Failed::Nonsense(error),
             },
@@ -252,7 +255,7 @@ impl Engaged {
         let (client, upstream) = match within(self.handshake.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {
-                debug!(client = %connection.peer, %error, "client went before its 101");
+                debug!(client = %self.handshake.asker.caller().client, %error, "client went before its 101");
                 return;
             }
             Err(_) => return,
@@ -271,21 +274,17 @@ impl Engaged {
         let identity = Identity {
             listener: Arc::clone(&connection.entrance.listener.name),
             names: Arc::clone(&route.names),
-            client: connection.peer,
+            caller: *handshake.asker.caller(),
             upstream: self.upstream,
             request: handshake.asker.told(),
         };
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);
-        debug!(pair = registration.entry().id.0, client = %connection.peer, route = %route.name, "pair opened");
+        debug!(pair = registration.entry().id.0, client = %handshake.asker.caller().client, route = %route.name, "pair opened");
         // Whoever came while a drain was being ordered hears of it here.
-        let now = shared.generation.load();
         if shared.cutting.is_cancelled() {
             registration.entry().order(Order::Cut);
-        } else if shared.is_draining()
-            || now.ends_pairs_of(&route)
-            || now.ends_pairs_to(&route.upstream)
-        {
+        } else if shared.is_draining() || route.has_sent_pairs_away() {
             registration.entry().order(Order::Drain);
         }
         let mut random = [0; Entropy::LEN + 4];

@@ -21,6 +21,7 @@ use super::refusal::and_close;
 use super::service::tell_origin;
 use super::trailers::Withheld;
 use super::upload::{Keep, Rewind, Unwanted, upload};
+use crate::caller::Caller;
 use crate::client::Connection;
 use crate::client::clock::Exchange;
 use crate::route::RouteState;
@@ -61,6 +62,7 @@ pub(super) async fn relay(
     mut request: Request<Incoming>,
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
+    let caller = *asker.caller();
     let mut account = Account::open(connection, route, asker);
     let upstream = &route.upstream;
     let http_idle = route.terms.http_idle;
@@ -70,7 +72,7 @@ pub(super) async fn relay(
         let reason = "as many requests as it may have are unanswered";
         return Ok(account.refuse(Outcome::UpstreamBusy, &reason));
     };
-    let withheld = prepare(connection, route, &mut request);
+    let withheld = prepare(connection, route, &caller, &mut request);
     let asked = tokio::select! {
         biased;
         asked = ask(connection, route, request, withheld, &exchange) => asked,
@@ -138,6 +140,7 @@ fn is_cut_short(error: &hyper::Error) -> bool {
 fn prepare(
     connection: &Connection,
     route: &RouteState,
+    caller: &Caller,
     request: &mut Request<Incoming>,
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
@@ -149,7 +152,7 @@ fn prepare(
             .headers_mut()
             .insert(TE, HeaderValue::from_static("trailers"));
     }
-    tell_origin(connection, &route.general, request);
+    tell_origin(connection, &route.general, caller, request);
     if !request.headers().contains_key(HOST) {
         // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
         let authority = route.upstream.settings.authority();
@@ -213,7 +216,7 @@ async fn ask(
     let (response, turn) = sent.map_err(|error| match error {
         SendError::Failed(error) if error.is_user() => Failed::Incomplete(error),
         SendError::Failed(error) | SendError::Unsent(_, error) => {
-            match upstream.judged(carrier.address, &error) {
+            match upstream.judged(&carrier.address, &error) {
                 Some(judgement) => Failed::Connect(judgement),
                 None => Failed::NoAnswer(error),
             }

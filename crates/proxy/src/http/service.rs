@@ -19,6 +19,7 @@ use super::headers::token_count;
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
+use crate::caller::Caller;
 use crate::client::{Connection, LINGER};
 use crate::generation::{General, Generation};
 use crate::route::RouteState;
@@ -31,7 +32,9 @@ pub(crate) async fn answer(
     connection.release_slot();
     let exchange = connection.clock.begin();
     let generation = connection.shared.generation.load_full();
-    let asker = Asker::of(&request, generation.general.request_detail);
+    let general = &generation.general;
+    let caller = connection.caller_with(general, request.headers());
+    let asker = Asker::of(&request, caller, general.request_detail);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &generation, &mut request) {
@@ -166,11 +169,14 @@ fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
 pub(super) fn tell_origin(
     connection: &Connection,
     general: &General,
+    caller: &Caller,
     request: &mut Request<Incoming>,
 ) {
     let host = request.headers().get(HOST).cloned();
     let origin = Origin {
-        peer: connection.peer,
+        nearest: connection.nearest(),
+        is_trusted: connection.is_trusted(general),
+        client: caller.client,
         tls: connection.entrance.listener.tls.is_some(),
         host: host
             .as_ref()

@@ -147,6 +147,7 @@ impl Splice {
     pub(super) fn freeze(&mut self, anchor: &Anchor) -> PairState {
         self.flush();
         let entry = self.registration.entry();
+        let caller = entry.caller();
         let nanos = |at: Instant| anchor.nanos(at);
         PairState {
             version: PairState::VERSION,
@@ -154,8 +155,9 @@ impl Splice {
             listener: entry.listener.to_string(),
             route: entry.names.route.to_string(),
             upstream_name: entry.names.upstream.to_string(),
-            client: entry.client,
-            upstream: entry.upstream,
+            client: caller.peer,
+            true_client: (!caller.is_peer()).then(|| caller.client.to_string()),
+            upstream: entry.upstream.clone(),
             request: entry.request.as_deref().map(str::to_owned),
             opened: nanos(entry.opened),
             handshake_us: self.handshake_us,

@@ -42,6 +42,7 @@ impl Splice {
 
     pub(super) fn log_end(&self, cause: Cause, duration: Duration, now: Instant) {
         let entry = self.registration.entry();
+        let caller = entry.caller();
         let vitals = PerSide::from_fn(|side| self.heart.vitals(side));
         let rtt = |side: Side, pick: fn(&Rtt) -> Duration| {
             vitals[side].rtt.as_ref().map(|rtt| micros(pick(rtt)))
@@ -54,7 +55,8 @@ impl Splice {
             pair = entry.id.0,
             listener = &*entry.listener,
             route = &*entry.names.route,
-            client = %entry.client,
+            client = %caller.client,
+            peer = %caller.peer,
             upstream_address = %entry.upstream,
             request = entry.request.as_deref(),
             cause = cause.as_str(),

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::admission::Admission;
+use crate::caller::Caller;
 use crate::registry::{Identity, PairEntry, Registry, RouteNames};
 use crate::route;
 use crate::settings::{self, Limits};
@@ -77,8 +78,8 @@ fn identity() -> Identity {
             route: "main".into(),
             upstream: "main".into(),
         }),
-        client: NOBODY,
-        upstream: NOBODY,
+        caller: Caller::peer(NOBODY.into()),
+        upstream: NOBODY.into(),
         request: None,
     }
 }
@@ -94,7 +95,7 @@ fn places() -> Places {
     };
     let admission = Admission::new(&limits);
     let route = route::testing::state(&settings::testing::route("main"));
-    let upgrade = admission.upgrade(&route, NOBODY.ip()).unwrap();
+    let upgrade = admission.upgrade(&route, Some(NOBODY.ip())).unwrap();
     Places {
         _pair: admission.pair(upgrade).unwrap(),
         _client: None,

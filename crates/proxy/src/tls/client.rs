@@ -8,7 +8,7 @@ use rustls::client::Resumption;
 use rustls::sign::SingleCertAndKey;
 use rustls_pki_types::{DnsName, ServerName};
 
-use super::{Certificate, Trust, provider};
+use super::{Certificate, UpstreamTrust, provider};
 
 /// TLS toward an upstream: who it has to be, and what it is shown of lubdub. Its sessions are kept here
 /// and resumed by further connections.
@@ -17,7 +17,7 @@ use super::{Certificate, Trust, provider};
 #[derive(Debug, Clone)]
 pub struct UpstreamTls {
     name: ServerName<'static>,
-    trust: Trust,
+    trust: UpstreamTrust,
     certificate: Option<Certificate>,
     config: Arc<ClientConfig>,
 }
@@ -31,7 +31,11 @@ const TICKETS: usize = 8;
 impl UpstreamTls {
     /// Asks for `name` and has it verified by `trust`; shows `certificate` to who asks for one.
     #[must_use]
-    pub fn new(name: ServerName<'static>, trust: Trust, certificate: Option<Certificate>) -> Self {
+    pub fn new(
+        name: ServerName<'static>,
+        trust: UpstreamTrust,
+        certificate: Option<Certificate>,
+    ) -> Self {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider has cipher suites for the default versions")
@@ -62,7 +66,7 @@ impl UpstreamTls {
 
     /// Whose certificates are believed.
     #[must_use]
-    pub fn trust(&self) -> &Trust {
+    pub fn trust(&self) -> &UpstreamTrust {
         &self.trust
     }
 

@@ -17,12 +17,12 @@ use super::{Moment, Validity, provider};
 
 /// Whose certificates are believed. Two are equal if they believe the same ones.
 #[derive(Debug, Clone)]
-pub struct Trust {
+pub struct UpstreamTrust {
     what: Trusted,
     verifier: Arc<dyn ServerCertVerifier>,
 }
 
-/// What a [`Trust`] was made of.
+/// What a [`UpstreamTrust`] was made of.
 #[derive(Debug, Clone)]
 enum Trusted {
     Platform(Arc<RootCertStore>),
@@ -66,9 +66,9 @@ pub(super) struct NotItsKey;
 #[derive(Debug)]
 struct Anybody(WebPkiSupportedAlgorithms);
 
-// === impl Trust ===
+// === impl UpstreamTrust ===
 
-impl Trust {
+impl UpstreamTrust {
     /// In the authorities of the platform. They are read now.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl Trust {
     }
 }
 
-impl PartialEq for Trust {
+impl PartialEq for UpstreamTrust {
     fn eq(&self, other: &Self) -> bool {
         match (&self.what, &other.what) {
             (Trusted::Platform(one), Trusted::Platform(other)) => {
@@ -152,7 +152,13 @@ impl PartialEq for Trust {
     }
 }
 
-impl Eq for Trust {}
+impl Eq for UpstreamTrust {}
+
+/// The platform's certificates as they are now.
+#[must_use]
+pub fn platform_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
 
 fn authorities(roots: Arc<RootCertStore>) -> Arc<WebPkiServerVerifier> {
     WebPkiServerVerifier::builder_with_provider(roots, provider())

@@ -1,6 +1,5 @@
 //! A connection to an upstream that carries plain requests, one after the other.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,13 +16,14 @@ use tracing::debug;
 
 use super::link::{Link, LinkState, Turn, Uploading};
 use super::{Connected, http1};
+use crate::address::Address;
 
 /// A connection that carries plain requests.
 #[derive(Debug)]
 pub(crate) struct Carrier {
     sender: SendRequest<Tracked>,
     pub(crate) link: Arc<LinkState>,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     pub(super) opened: Instant,
     /// It has carried a request before, so that the upstream may be closing it at this moment.
     pub(crate) is_used: bool,

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::lookup::Unresolved;
 use super::{Permit, Upstream, pool};
+use crate::address::Address;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::socket::Socket;
@@ -30,18 +31,18 @@ pub(crate) enum ConnectError {
     #[error("{0} has no address")]
     NoAddress(Arc<str>),
     #[error("{0} is an address of this lubdub itself")]
-    Own(SocketAddr),
+    Own(Address),
     #[error("cannot connect to {0}: {1}")]
-    Connect(SocketAddr, #[source] io::Error),
+    Connect(Address, #[source] io::Error),
     #[error("no TLS with {0}: {1}")]
-    Tls(SocketAddr, String),
+    Tls(Address, String),
 }
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) leg: Leg,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// Its place among the connections to upstreams.
     pub(crate) permit: Permit,
 }
@@ -94,13 +95,13 @@ impl Upstream {
         })
     }
 
-    async fn connect_any(&self, limit: Duration) -> Result<(Leg, SocketAddr), ConnectError> {
+    async fn connect_any(&self, limit: Duration) -> Result<(Leg, Address), ConnectError> {
         let until = Instant::now() + limit;
         let last = last_try(limit);
         let addresses = self.resolve(last).await?;
         for &address in &*addresses {
             if self.is_own(address, last).await? {
-                return Err(ConnectError::Own(address));
+                return Err(ConnectError::Own(address.into()));
             }
         }
         connect_first(self, &addresses, until, limit).await
@@ -109,11 +110,11 @@ impl Upstream {
     /// What `error` of an answer says of TLS with who is at `address`, if it does.
     pub(crate) fn judged(
         &self,
-        address: SocketAddr,
+        address: &Address,
         error: &(dyn std::error::Error + 'static),
     ) -> Option<ConnectError> {
         let words = tls::explain_late(error, self.tls.as_deref()?, |key| self.key(key))?;
-        Some(ConnectError::Tls(address, words))
+        Some(ConnectError::Tls(address.clone(), words))
     }
 
     /// The whole of a key of its own.
@@ -137,10 +138,10 @@ impl Upstream {
     /// Whether `address` leads back to lubdub. Waits for a descriptor if there is none to find out with.
     async fn is_own(&self, address: SocketAddr, last: Instant) -> Result<bool, ConnectError> {
         loop {
-            match self.own.contains(address) {
+            match self.own.contains(&address.into()) {
                 Ok(is_own) => return Ok(is_own),
                 Err(_) if Instant::now() < last => sleep(STARVED).await,
-                Err(error) => return Err(ConnectError::Connect(address, error)),
+                Err(error) => return Err(ConnectError::Connect(address.into(), error)),
             }
         }
     }
@@ -153,13 +154,13 @@ async fn connect_first(
     addresses: &[SocketAddr],
     until: Instant,
     limit: Duration,
-) -> Result<(Leg, SocketAddr), ConnectError> {
+) -> Result<(Leg, Address), ConnectError> {
     let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.settings.host));
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
         failure = match within(share, connect_one(upstream, address, share)).await {
-            Ok(Ok(leg)) => return Ok((leg, address)),
+            Ok(Ok(leg)) => return Ok((leg, address.into())),
             Ok(Err(error)) => error,
             Err(_) => ConnectError::TimedOut(limit),
         };
@@ -175,7 +176,7 @@ async fn connect_one(
     let socket = connect_when_possible(address, limit)
         .await
         .and_then(Socket::new)
-        .map_err(|error| ConnectError::Connect(address, error))?;
+        .map_err(|error| ConnectError::Connect(address.into(), error))?;
     let Some(tls) = &upstream.tls else {
         return Ok(Leg::Plain(socket));
     };
@@ -186,7 +187,7 @@ async fn connect_one(
         .await
         .map_err(|error| {
             let words = tls::explain(&error, tls, |key| upstream.key(key));
-            ConnectError::Tls(address, words)
+            ConnectError::Tls(address.into(), words)
         })?;
     Ok(Leg::Tls(Box::new(stream.into())))
 }
@@ -236,7 +237,7 @@ mod tests {
         let upstream = &upstream::testing::upstream(&testing::route("main").upstream);
         let until = Instant::now() + LIMIT;
         let connected = connect_first(upstream, addresses, until, LIMIT).await;
-        connected.map(|(_, address)| address)
+        connected.map(|(_, address)| address.ip().expect("an IP address"))
     }
 
     #[tokio::test]

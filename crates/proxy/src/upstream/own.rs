@@ -2,35 +2,36 @@
 //! back to it, and takes descriptors until there are none.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::sync::{PoisonError, RwLock};
 
+use crate::address::Address;
 use crate::starvation::is_starvation;
 
 /// Where this process listens.
 #[derive(Debug, Default)]
-pub(crate) struct OwnAddresses(RwLock<Vec<SocketAddr>>);
+pub(crate) struct OwnAddresses(RwLock<Vec<Address>>);
 
 impl OwnAddresses {
     /// It listens there, too.
-    pub(crate) fn add(&self, address: SocketAddr) {
+    pub(crate) fn add(&self, address: Address) {
         let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
         own.push(address);
     }
 
     /// It listens there no more.
-    pub(crate) fn remove(&self, address: SocketAddr) {
+    pub(crate) fn remove(&self, address: &Address) {
         let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = own.iter().position(|own| *own == address) {
+        if let Some(at) = own.iter().position(|own| own == address) {
             own.swap_remove(at);
         }
     }
 
     /// Whether a connection to `address` would come back. An error if there is no descriptor to find out with.
-    pub(super) fn contains(&self, address: SocketAddr) -> io::Result<bool> {
+    pub(super) fn contains(&self, address: &Address) -> io::Result<bool> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         for own in &*all {
-            if is_at(*own, address)? {
+            if is_at(own, address)? {
                 return Ok(true);
             }
         }
@@ -39,7 +40,10 @@ impl OwnAddresses {
 }
 
 /// Whether who listens at `own` is reached at `address`.
-fn is_at(own: SocketAddr, address: SocketAddr) -> io::Result<bool> {
+fn is_at(own: &Address, address: &Address) -> io::Result<bool> {
+    let (Address::Ip(own), Address::Ip(address)) = (own, address) else {
+        return Ok(own == address);
+    };
     if own.port() != address.port() {
         return Ok(false);
     }
@@ -103,7 +107,7 @@ mod tests {
             let all = OwnAddresses::default();
             all.add(own.parse().unwrap());
             assert_eq!(
-                all.contains(address.parse().unwrap()).unwrap(),
+                all.contains(&address.parse().unwrap()).unwrap(),
                 expected,
                 "{address} of {own}"
             );

@@ -74,7 +74,8 @@ impl Pool {
     pub(super) fn take(&self, worker: usize, addresses: Option<&[SocketAddr]>) -> Option<Carrier> {
         let mut shelved = self.shelf(worker).lock();
         while let Some(OnShelf { carrier, .. }) = shelved.carriers.pop_back() {
-            let is_there = addresses.is_none_or(|now| now.contains(&carrier.address));
+            let is_there = (carrier.address.ip())
+                .is_none_or(|ip| addresses.is_none_or(|now| now.contains(&ip)));
             if carrier.is_ready() && is_there {
                 return Some(carrier);
             }

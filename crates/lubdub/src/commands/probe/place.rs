@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use http::uri::PathAndQuery;
-use lubdub_proxy::tls::{self, Trust, UpstreamTls};
+use lubdub_proxy::tls::{self, UpstreamTls, UpstreamTrust};
 
 use super::super::target::Target;
 use crate::config::{self, Security, Sources, Wrong};
@@ -87,10 +87,10 @@ impl Asked {
 fn tls_of(target: &Target, ca: Option<&Path>) -> anyhow::Result<Option<UpstreamTls>> {
     let trust = match (target.server.security, ca) {
         (Security::Plain, _) => return Ok(None),
-        (Security::Tls, None) => Trust::platform()?,
+        (Security::Tls, None) => UpstreamTrust::platform()?,
         (Security::Tls, Some(path)) => config::certificates(path)
             .map_err(anyhow::Error::from)
-            .and_then(|certificates| Ok(Trust::named(certificates)?))
+            .and_then(|certificates| Ok(UpstreamTrust::named(certificates)?))
             .with_context(|| format!("--ca {}", path.display()))?,
     };
     let name = tls::server_name(&target.server.host).with_context(|| {

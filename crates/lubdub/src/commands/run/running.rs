@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::handover::{Arrival, Arrived, Departed, Lingered, Sockets};
-use lubdub_proxy::{Drained, Proxy};
+use lubdub_proxy::{Address, Drained, Proxy};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -119,16 +119,20 @@ impl Running {
     }
 
     /// Where the admin listener is, if there is one.
-    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.local_addr().ok()
+    pub(crate) fn admin_address(&self) -> Option<Address> {
+        let address = self.admin.as_ref()?.local_addr().ok()?;
+        Some(address.into())
     }
 
     /// The admin listener's socket, for the process that takes over.
-    pub(crate) fn admin_socket(&self) -> io::Result<Option<(SocketAddr, OwnedFd)>> {
+    pub(crate) fn admin_socket(&self) -> io::Result<Option<(Address, OwnedFd)>> {
         let Some(listener) = &self.admin else {
             return Ok(None);
         };
-        Ok(Some((listener.local_addr()?, listener.try_clone()?.into())))
+        Ok(Some((
+            listener.local_addr()?.into(),
+            listener.try_clone()?.into(),
+        )))
     }
 
     /// Whether it has been told to end.
@@ -322,8 +326,8 @@ impl Built {
             workers,
         } = self;
         if let (Some(listener), Some(state)) = (&running.admin, state) {
-            let bound = listener.local_addr()?;
-            running.proxy.never_connect_to(bound);
+            let bound = Address::from(listener.local_addr()?);
+            running.proxy.never_connect_to(bound.clone());
             info!(address = %bound, "admin listens");
             let admin = Admin::new(listener.try_clone()?, state)?;
             let (open, closing) = watch::channel(());

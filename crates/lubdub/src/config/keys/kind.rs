@@ -47,8 +47,8 @@ pub(crate) enum Kind {
     File,
     /// Where a unix socket is to be, or "off".
     SocketOrOff,
-    /// Any number of networks.
-    Networks,
+    /// Any number of networks, and "unix".
+    Trust,
 }
 
 // === impl Kind ===
@@ -65,7 +65,7 @@ impl Kind {
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
             Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff | Self::Networks => false,
+            Self::File | Self::SocketOrOff | Self::Trust => false,
         }
     }
 
@@ -97,7 +97,7 @@ impl Kind {
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
-            Self::Networks => "list of networks",
+            Self::Trust => "list of networks, may have `\"unix\"`",
         };
         words.to_owned()
     }

@@ -1,6 +1,6 @@
 //! Keys that say where requests come from and where they go.
 
-use lubdub_proxy::settings::{ForwardedStyle, OnRemoved};
+use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, ProxyProtocol, ProxyVersion};
 
 use super::super::choice::Choice;
 use super::{Applies, Example, Key, Kind, Literal, Preset, Section};
@@ -12,16 +12,41 @@ pub(super) static LISTEN: Section = Section {
             the metric label `listener`.",
     example: Example::Live,
     applies: Applies::AtOnce,
-    keys: &[Key::new(
-        "address",
-        Kind::Address,
-        Preset::Required(Literal::Text("0.0.0.0:8080")),
-        "an IP address and a port; [::] takes IPv6 and IPv4",
-    )
-    .more(
-        "`[::]` takes IPv6 only where another listener, or the admin's, has `0.0.0.0` with the same \
-         port. Other addresses that overlap are refused. Port 0 lets the kernel choose one.",
-    )],
+    keys: &[
+        Key::new(
+            "address",
+            Kind::Address,
+            Preset::Required(Literal::Text("0.0.0.0:8080")),
+            "an IP address and a port; [::] takes IPv6 and IPv4",
+        )
+        .more(
+            "`[::]` takes IPv6 only where another listener, or the admin's, has `0.0.0.0` with the same \
+             port. Other addresses that overlap are refused. Port 0 lets the kernel choose one.",
+        ),
+        Key::new(
+            "proxy_protocol",
+            Kind::Choice(ProxyProtocol::WORDS),
+            Preset::text("off"),
+            "off | optional | required: a PROXY header from `trust`",
+        )
+        .applies(Applies::NewConnections)
+        .more(
+            "A load balancer says in it, version 1 or 2, who the client is: in front of all, TLS \
+             included. Only who is in `trust` may. `required` refuses everybody else, and who has \
+             none; with `optional` a header of somebody else is no header, and mostly a 400.",
+        ),
+        Key::new(
+            "trust",
+            Kind::Trust,
+            Preset::Optional(Literal::Texts(&["10.0.0.0/8"])),
+            "whose word about the client counts here",
+        )
+        .applies(Applies::NewConnections)
+        .more(
+            "Instead of `forwarded.trust`. `[]` trusts nobody. `\"unix\"` is whoever comes by a unix \
+             socket.",
+        ),
+    ],
 };
 
 /// `listen.NAME.tls`
@@ -136,6 +161,18 @@ pub(super) static UPSTREAM: Section = Section {
             "Whoever is in the way can read and change everything then. It is \
              [warned of](../topics/checks.md#upstream-unverified) at every start and reload. \
              `ca` does without: it takes any certificate that is named, however it was made.",
+        ),
+        Key::new(
+            "proxy_protocol",
+            Kind::Choice(<Option<ProxyVersion>>::WORDS),
+            Preset::text("off"),
+            "off | v1 | v2: send a PROXY header, before TLS",
+        )
+        .more(
+            "It tells the client's true address, and the address that the client connected to. Where \
+             one of them is not known, or they are of IPv4 and IPv6, it tells none (`UNKNOWN`, \
+             `UNSPEC`). No connection is kept for further plain requests then: it could be another \
+             client's.",
         ),
         Key::new(
             "pool",
@@ -275,11 +312,16 @@ pub(super) static FORWARDED: Section = Section {
         ),
         Key::new(
             "trust",
-            Kind::Networks,
+            Kind::Trust,
             Preset::Default(Literal::Texts(&[])),
-            "peers whose own such fields are kept, as [\"10.0.0.0/8\"]",
+            "whose word about the client counts, as [\"10.0.0.0/8\"]",
         )
-        .more("From all others these fields are dropped before lubdub writes its own."),
+        .more(
+            "Such a peer's fields of the style's family are kept and added to, and the client's true \
+             address is the rightmost in them that is not trusted itself. From all others these \
+             fields are dropped before lubdub writes its own. `\"unix\"` is whoever comes by a unix \
+             socket. A listener can have its own: `listen.NAME.trust`.",
+        ),
         Key::new(
             "via",
             Kind::Switch,
@@ -289,6 +331,17 @@ pub(super) static FORWARDED: Section = Section {
         .more(
             "`Via` (RFC 9110 7.6.3) names this process by a pseudonym. A request that names it \
              already goes in a circle, and is answered with 508.",
+        ),
+        Key::new(
+            "request_id",
+            Kind::Switch,
+            Preset::switch(true),
+            "give each request an id: X-Request-Id",
+        )
+        .more(
+            "It goes to the upstream, and into the log and `/api/v1/pairs`. One that comes from who is \
+             trusted is kept, if it has 1 to 128 letters, digits, dots, hyphens and underscores. With \
+             `false` what comes passes as it is.",
         ),
     ],
 };

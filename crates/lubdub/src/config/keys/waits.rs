@@ -31,6 +31,14 @@ pub(super) static TIMEOUTS: Section = Section {
         )
         .applies(Applies::NewConnections),
         Key::new(
+            "proxy_header",
+            Kind::Duration,
+            Preset::text("5s"),
+            "from a PROXY header's first byte to its end",
+        )
+        .applies(Applies::NewConnections)
+        .more("Where `listen.NAME.proxy_protocol` is not `\"off\"`."),
+        Key::new(
             "connect",
             Kind::Duration,
             Preset::text("5s"),

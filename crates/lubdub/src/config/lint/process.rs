@@ -90,7 +90,7 @@ pub(super) fn admin_open(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(admin) = &subject.resolved.admin else {
         return;
     };
-    if reach(admin.address.ip()) == Reach::Network {
+    if admin.address.ip().map(|ip| reach(ip.ip())) == Some(Reach::Network) {
         findings.warn(
             leaf(&subject.raw.admin.address),
             match admin.token {
@@ -111,7 +111,7 @@ pub(super) fn admin_public(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(admin) = &subject.resolved.admin else {
         return;
     };
-    if reach(admin.address.ip()) == Reach::Public {
+    if admin.address.ip().map(|ip| reach(ip.ip())) == Some(Reach::Public) {
         findings.warn(
             leaf(&subject.raw.admin.address),
             match admin.token {

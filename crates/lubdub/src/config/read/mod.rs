@@ -3,7 +3,7 @@
 
 mod network;
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use lubdub_keepalive::Jitter;
@@ -12,11 +12,9 @@ use lubdub_wire::CloseCode;
 use super::choice::Choice;
 use super::error::Wrong;
 use super::leaf::Scalar;
-use super::{duration, size};
+use super::{duration, rate, size};
 
-pub(crate) use network::{
-    address, address_or_off, host, hosts, networks, path_prefix, server_name,
-};
+pub(crate) use network::{address, address_or_off, host, hosts, path_prefix, server_name, trust};
 
 /// What reading a value gives.
 type Read<T> = Result<T, Wrong>;
@@ -105,12 +103,20 @@ pub(crate) fn count_or_auto(value: &Scalar) -> Read<Option<NonZeroUsize>> {
 /// How many a second, or "off".
 pub(crate) fn rate_or_off(value: &Scalar) -> Read<Option<NonZeroU32>> {
     or_off(value, |value| match value {
-        Scalar::Text(text) => text
-            .strip_suffix("/s")
-            .and_then(|count| count.parse().ok())
-            .ok_or_else(not_a_rate),
+        Scalar::Text(text) => rate::count(text),
         Scalar::Bool(_) | Scalar::Integer(_) | Scalar::Float(_) | Scalar::List(_) => {
-            Err(not_a_rate())
+            Err(rate::not_a_count())
+        }
+    })
+}
+
+/// How many bytes a second, or "off".
+#[cfg_attr(not(test), expect(dead_code, reason = "for the rates of pairs"))]
+pub(crate) fn byte_rate_or_off(value: &Scalar) -> Read<Option<NonZeroU64>> {
+    or_off(value, |value| match value {
+        Scalar::Text(text) => rate::bytes(text),
+        Scalar::Bool(_) | Scalar::Integer(_) | Scalar::Float(_) | Scalar::List(_) => {
+            Err(rate::not_bytes())
         }
     })
 }
@@ -178,10 +184,6 @@ fn list(value: &Scalar) -> Vec<Scalar> {
             .collect(),
         Scalar::Bool(_) | Scalar::Integer(_) | Scalar::Float(_) => vec![value.clone()],
     }
-}
-
-fn not_a_rate() -> Wrong {
-    Wrong::new("must be a whole number above zero a second, such as \"10/s\"")
 }
 
 fn or_off<T>(value: &Scalar, read: impl FnOnce(&Scalar) -> Read<T>) -> Read<Option<T>> {
@@ -264,18 +266,15 @@ mod tests {
     fn a_rate_is_so_many_a_second() {
         assert_eq!(rate_or_off(&t("10/s")), Ok(NonZeroU32::new(10)));
         assert_eq!(rate_or_off(&t("off")), Ok(None));
-        for value in [
-            t("10"),
-            t("0/s"),
-            t("-1/s"),
-            t("10/m"),
-            t("1.5/s"),
-            Scalar::Integer(10),
-        ] {
-            assert!(
-                wrong(rate_or_off(&value)).contains("\"10/s\", or \"off\""),
-                "{value}"
-            );
+        for value in [t("10"), t("10/m"), Scalar::Integer(10)] {
+            let wrong = wrong(rate_or_off(&value));
+            assert!(wrong.contains("\"10/s\", or \"off\""), "{value}");
+        }
+        assert_eq!(byte_rate_or_off(&t("1KiB/s")), Ok(NonZeroU64::new(1024)));
+        assert_eq!(byte_rate_or_off(&t("off")), Ok(None));
+        for value in [t("1KiB"), t("on"), Scalar::Integer(10)] {
+            let wrong = wrong(byte_rate_or_off(&value));
+            assert!(wrong.contains("\"1MiB/s\", or \"off\""), "{value}");
         }
     }
 

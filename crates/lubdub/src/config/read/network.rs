@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
-use lubdub_proxy::tls;
+use lubdub_proxy::settings::Trust;
+use lubdub_proxy::{Address, tls};
 use rustls_pki_types::ServerName;
 
 use super::super::error::Wrong;
@@ -15,10 +16,11 @@ use super::{Read, list, or_off, text};
 const MAPPED: u8 = 96;
 
 /// An IP address and a port.
-pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
+pub(crate) fn address(value: &Scalar) -> Read<Address> {
     text(value)
         .ok()
-        .and_then(|text| text.parse().ok())
+        .and_then(|text| text.parse::<SocketAddr>().ok())
+        .map(Address::Ip)
         .ok_or_else(|| {
             Wrong::new(
                 "must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"",
@@ -27,7 +29,7 @@ pub(crate) fn address(value: &Scalar) -> Read<SocketAddr> {
 }
 
 /// An IP address and a port, or "off".
-pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<SocketAddr>> {
+pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<Address>> {
     or_off(value, address)
 }
 
@@ -80,17 +82,24 @@ fn whole_host(host: &str) -> Read<String> {
     ))
 }
 
-/// Any number of networks; an address is a network of one.
-pub(crate) fn networks(value: &Scalar) -> Read<Vec<IpNet>> {
-    let network = |value: &Scalar| {
-        let text = text(value).ok()?;
-        let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
-        text.parse().ok().or_else(single).map(canonical)
-    };
-    list(value)
-        .iter()
-        .map(|value| network(value).ok_or_else(not_networks))
-        .collect()
+/// Any number of networks, and "unix" for whoever has no address.
+pub(crate) fn trust(value: &Scalar) -> Read<Trust> {
+    let mut trust = Trust::default();
+    for value in &*list(value) {
+        match network(value) {
+            Some(network) => trust.networks.push(network),
+            None if text(value) == Ok("unix") => trust.unix = true,
+            None => return Err(not_trust()),
+        }
+    }
+    Ok(trust)
+}
+
+/// A network; an address is a network of one.
+fn network(value: &Scalar) -> Option<IpNet> {
+    let text = text(value).ok()?;
+    let single = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse().ok().or_else(single).map(canonical)
 }
 
 /// An IPv4 network that is written as one of IPv6 (RFC 4291 2.5.5.2), as what it is: peers with IPv4
@@ -129,8 +138,10 @@ pub(crate) fn path_prefix(value: &Scalar) -> Read<String> {
     })
 }
 
-fn not_networks() -> Wrong {
-    Wrong::new("must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"]")
+fn not_trust() -> Wrong {
+    Wrong::new(
+        "must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"], and perhaps \"unix\"",
+    )
 }
 
 #[cfg(test)]
@@ -145,10 +156,19 @@ mod tests {
     fn lists_are_arrays_or_have_commas() {
         let expected = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         let array = Scalar::List(vec![t("10.0.0.0/8"), t("::1")]);
-        assert_eq!(networks(&array), Ok(expected.clone()));
-        assert_eq!(networks(&t("10.0.0.0/8, ::1")), Ok(expected));
-        assert_eq!(networks(&t("")), Ok(vec![]));
-        assert!(networks(&t("10.0.0.0/33")).is_err());
+        let expected = Trust {
+            networks: expected,
+            unix: false,
+        };
+        assert_eq!(trust(&array), Ok(expected.clone()));
+        assert_eq!(trust(&t("10.0.0.0/8, ::1")), Ok(expected.clone()));
+        let unix = true;
+        let also = trust(&t("10.0.0.0/8, unix, ::1"));
+        assert_eq!(also, Ok(Trust { unix, ..expected }));
+        assert_eq!(trust(&t("")), Ok(Trust::default()));
+        for wrong in ["10.0.0.0/33", "Unix", "localhost", "10.0.0.0/8 ::1"] {
+            assert!(trust(&t(wrong)).is_err(), "{wrong}");
+        }
         assert_eq!(
             hosts(&t("A,b.c")),
             Ok(vec!["a".to_owned(), "b.c".to_owned()])
@@ -159,7 +179,7 @@ mod tests {
     /// `::ffff:10.0.0.0/104` was taken, and never matched: peers are compared by their IPv4 address.
     #[test]
     fn an_ipv4_network_in_ipv6_is_one_of_ipv4() {
-        let network = |text: &str| networks(&t(text)).unwrap()[0].to_string();
+        let network = |text: &str| trust(&t(text)).unwrap().networks[0].to_string();
         assert_eq!(network("::ffff:10.0.0.0/104"), "10.0.0.0/8");
         assert_eq!(network("::ffff:0:0/96"), "0.0.0.0/0");
         assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1/32");

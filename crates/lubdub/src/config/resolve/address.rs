@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+use lubdub_proxy::Address;
+
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
 use super::super::raw::Raw;
@@ -12,7 +14,7 @@ pub(super) struct Addresses<'a>(Vec<Listening<'a>>);
 
 /// An address that lubdub listens on.
 struct Listening<'a> {
-    address: SocketAddr,
+    address: Address,
     leaf: &'a Leaf,
     /// What it is to somebody who reaches it by way of an upstream.
     role: Role,
@@ -53,7 +55,7 @@ impl<'a> Addresses<'a> {
     pub(super) fn refuse_overlaps(&self, mistakes: &mut Mistakes) {
         for (n, second) in self.0.iter().enumerate() {
             for first in &self.0[..n] {
-                let Some(overlap) = Overlap::of(first.address, second.address) else {
+                let Some(overlap) = Overlap::of(&first.address, &second.address) else {
                     continue;
                 };
                 let Leaf { key, value, origin } = first.leaf;
@@ -75,28 +77,37 @@ impl<'a> Addresses<'a> {
 
     /// Whether a socket for `address` must leave IPv4 alone: `[::]` takes both families, unless
     /// there is a socket for all of IPv4 with that port.
-    pub(super) fn v6_only(&self, address: SocketAddr) -> bool {
+    pub(super) fn v6_only(&self, address: &Address) -> bool {
+        address.ip().is_some_and(|address| self.is_v6_only(address))
+    }
+
+    fn is_v6_only(&self, address: SocketAddr) -> bool {
         let is_twin = |other: IpAddr| other.to_canonical() == Ipv4Addr::UNSPECIFIED;
         address.ip() == Ipv6Addr::UNSPECIFIED
             && self
-                .0
-                .iter()
-                .any(|other| is_twin(other.address.ip()) && shared_port(address, other.address))
+                .sockets()
+                .any(|(other, _)| is_twin(other.ip()) && shared_port(address, other))
     }
 
     /// Whether lubdub listens with this port at all, wherever.
     pub(super) fn have_port(&self, port: u16) -> bool {
-        port != 0 && self.0.iter().any(|own| own.address.port() == port)
+        port != 0 && self.sockets().any(|(own, _)| own.port() == port)
     }
 
     /// Who is at `target`, if it is lubdub.
     pub(super) fn at(&self, target: SocketAddr) -> Option<(Role, &'a Leaf)> {
-        let is_reached = |own: &&Listening<'_>| {
-            shared_port(own.address, target)
-                && reaches(target.ip(), own.address.ip(), self.v6_only(own.address))
+        let is_reached = |(own, _): &(SocketAddr, _)| {
+            shared_port(*own, target) && reaches(target.ip(), own.ip(), self.is_v6_only(*own))
         };
-        let found = self.0.iter().find(is_reached)?;
+        let (_, found) = self.sockets().find(is_reached)?;
         Some((found.role, found.leaf))
+    }
+
+    /// Those with an IP address.
+    fn sockets(&self) -> impl Iterator<Item = (SocketAddr, &Listening<'a>)> {
+        self.0
+            .iter()
+            .filter_map(|own| Some((own.address.ip()?, own)))
     }
 }
 
@@ -112,7 +123,14 @@ enum Overlap {
 }
 
 impl Overlap {
-    fn of(a: SocketAddr, b: SocketAddr) -> Option<Self> {
+    fn of(a: &Address, b: &Address) -> Option<Self> {
+        match (a, b) {
+            (Address::Ip(a), Address::Ip(b)) => Self::of_ip(*a, *b),
+            (a, b) => (a == b).then_some(Self::Same),
+        }
+    }
+
+    fn of_ip(a: SocketAddr, b: SocketAddr) -> Option<Self> {
         if !shared_port(a, b) {
             return None;
         }
@@ -198,8 +216,8 @@ mod tests {
     fn addresses_overlap_if_the_kernel_would_refuse_the_second() {
         let overlap = |a: &str, b: &str| {
             let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
-            let overlap = Overlap::of(a, b);
-            assert_eq!(Overlap::of(b, a), overlap, "{a} {b}");
+            let overlap = Overlap::of(&a, &b);
+            assert_eq!(Overlap::of(&b, &a), overlap, "{a} {b}");
             overlap
         };
         assert_eq!(overlap("127.0.0.1:1", "127.0.0.1:1"), Some(Overlap::Same));

@@ -1,28 +1,28 @@
 //! Listeners and their certificates.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lubdub_proxy::settings::Listener;
+use lubdub_proxy::settings::{Listener, ProxyProtocol};
 use lubdub_proxy::tls::{self, Certificates};
 use rustls::ServerConfig;
 
 use super::super::certificate::CertificateSettings;
 use super::super::error::Mistakes;
+use super::super::raw::{self, Raw};
+use super::super::read;
 use super::super::tree::Table;
-use super::super::{raw, read};
 use super::address::Addresses;
 use super::certificate::{Named, certificate};
-use super::{require, take};
+use super::{optional, require, take};
 
 /// All listeners, at least one, and their certificates.
 pub(super) fn resolve(
     tree: &Table,
-    raw: &BTreeMap<String, raw::Listen>,
+    raw: &Raw,
     addresses: &Addresses<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<(Vec<Listener>, Vec<CertificateSettings>)> {
-    if raw.is_empty() {
+    if raw.listen.is_empty() {
         mistakes.about(
             "listen",
             "there is no listener: set listen.NAME.address, or use --listen",
@@ -31,8 +31,12 @@ pub(super) fn resolve(
     }
     let mut certificates = Vec::new();
     let listeners: Vec<_> = raw
+        .listen
         .iter()
-        .map(|(name, listen)| listener(tree, name, listen, addresses, &mut certificates, mistakes))
+        .map(|(name, listen)| {
+            refuse_header_from_nobody(listen, &raw.forwarded, mistakes);
+            listener(tree, name, listen, addresses, &mut certificates, mistakes)
+        })
         .collect();
     let listeners = listeners.into_iter().collect::<Option<_>>()?;
     Some((listeners, certificates))
@@ -56,13 +60,41 @@ fn listener(
         Some(tls) => server_config(tree, name, tls, certificates, mistakes).map(Some),
         None => Some(None),
     };
+    let proxy_protocol = take(&raw.proxy_protocol, read::choice, mistakes);
+    let trust = optional(&raw.trust, read::trust, mistakes);
     let address = address?;
     Some(Listener {
         name: name.into(),
+        v6_only: addresses.v6_only(&address),
         address,
-        v6_only: addresses.v6_only(address),
         tls: tls?,
+        proxy_protocol: proxy_protocol?,
+        trust: trust?,
     })
+}
+
+/// A header that is required of everybody, and that nobody may say, keeps everybody out.
+fn refuse_header_from_nobody(
+    listen: &raw::Listen,
+    forwarded: &raw::Forwarded,
+    mistakes: &mut Mistakes,
+) {
+    let (Some(set), Some(trust)) = (
+        &listen.proxy_protocol,
+        listen.trust.as_ref().or(forwarded.trust.as_ref()),
+    ) else {
+        return;
+    };
+    let is_required = read::choice(&set.value) == Ok(ProxyProtocol::Required);
+    let is_from_nobody = read::trust(&trust.value).is_ok_and(|trust| trust.is_nobody());
+    if is_required && is_from_nobody {
+        let key = &trust.key;
+        let wrong = format!(
+            "{key} is empty: nobody may send the header, and everybody would be refused; name the \
+             networks of those who send it"
+        );
+        mistakes.wrong(set, wrong);
+    }
 }
 
 /// TLS with the certificates that are below `key`, which are added to `certificates`.

@@ -12,11 +12,12 @@ mod upstream;
 mod upstream_tls;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use lubdub_proxy::Address;
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
 use lubdub_proxy::tls::UpstreamTls;
 
@@ -54,7 +55,7 @@ pub(crate) fn resolve(
 ) -> Option<Resolved> {
     // Everything is read before the first `?`, so that every mistake is found.
     let addresses = Addresses::of(raw);
-    let listeners = listen::resolve(tree, &raw.listen, &addresses, mistakes);
+    let listeners = listen::resolve(tree, raw, &addresses, mistakes);
     let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
     let household = household(raw, workers.flatten().unwrap_or(machine.cores));
     let limits = limits::resolve(&raw.limits, machine, &household, mistakes);
@@ -110,7 +111,7 @@ fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
 
 /// Where the admin listener is to be, the inner `None` for nowhere. `None` if that is wrong, which is
 /// then noted.
-pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<SocketAddr>> {
+pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<Address>> {
     process::admin_address(&raw.admin, mistakes)
 }
 
@@ -196,23 +197,27 @@ fn front_timeouts(raw: &raw::Timeouts, mistakes: &mut Mistakes) -> Option<FrontT
     let first_byte = take(&raw.first_byte, read::duration, mistakes);
     let request_head = take(&raw.request_head, read::duration, mistakes);
     let tls = take(&raw.tls, read::duration, mistakes);
+    let proxy_header = take(&raw.proxy_header, read::duration, mistakes);
     let http_idle = take(&raw.http_idle, read::duration_or_off, mistakes);
     Some(FrontTimeouts {
         first_byte: first_byte?,
         request_head: request_head?,
         tls: tls?,
+        proxy_header: proxy_header?,
         http_idle: http_idle?,
     })
 }
 
 fn forwarded(raw: &raw::Forwarded, mistakes: &mut Mistakes) -> Option<Forwarded> {
     let style = take(&raw.style, read::choice, mistakes);
-    let trust = take(&raw.trust, read::networks, mistakes);
+    let trust = take(&raw.trust, read::trust, mistakes);
     let via = take(&raw.via, read::switch, mistakes);
+    let request_id = take(&raw.request_id, read::switch, mistakes);
     Some(Forwarded {
         style: style?,
         trust: trust?,
         via: via?,
+        request_id: request_id?,
     })
 }
 

@@ -1,7 +1,6 @@
 //! The admin listener and the log.
 
-use std::net::SocketAddr;
-
+use lubdub_proxy::Address;
 use lubdub_proxy::settings::Logging;
 
 use super::super::error::{Mistakes, Wrong};
@@ -21,18 +20,15 @@ pub(super) fn admin(
     let hosts = take(&raw.hosts, read::hosts, mistakes);
     let (address, token, hosts) = (address?, token?, hosts?);
     Some(address.map(|address| AdminSettings {
+        v6_only: addresses.v6_only(&address),
         address,
-        v6_only: addresses.v6_only(address),
         token,
         hosts,
     }))
 }
 
 /// Only where it listens.
-pub(super) fn admin_address(
-    raw: &raw::Admin,
-    mistakes: &mut Mistakes,
-) -> Option<Option<SocketAddr>> {
+pub(super) fn admin_address(raw: &raw::Admin, mistakes: &mut Mistakes) -> Option<Option<Address>> {
     take(&raw.address, read::address_or_off, mistakes)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lubdub_proxy::settings::{Limits, Upstream};
+use lubdub_proxy::settings::{Limits, ProxyVersion, Upstream};
 use lubdub_proxy::tls::UpstreamTls;
 
 use super::super::error::{Mistake, Mistakes, Wrong};
@@ -55,16 +55,20 @@ fn upstream(
     let url = url.and_then(|leaf| upstream_url(leaf, mistakes));
     let waiting = take(&raw.limits.waiting, read::count_or_auto, mistakes);
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
+    let proxy_protocol: Option<Option<ProxyVersion>> =
+        take(&raw.proxy_protocol, read::choice, mistakes);
     let pool = take(&raw.pool, read::switch, mistakes);
     let pool_age = take(&raw.pool_age, read::duration, mistakes);
     let on_removed = take(&raw.on_removed, read::choice, mistakes);
     let tls = upstream_tls::resolve(&key, raw, url.as_ref(), trusts, mistakes);
     let (url, tls) = (url?, tls?);
+    let proxy_protocol = proxy_protocol?;
     Some(Upstream {
         name: name.into(),
         host: url.host.into(),
         port: url.port,
         tls: tls.map(Arc::new),
+        proxy_protocol,
         waiting: match waiting? {
             Some(waiting) => waiting.get(),
             None => WAITING.min(share(limits?.pairs, 4)),
@@ -73,7 +77,7 @@ fn upstream(
             Some(requests) => requests.get(),
             None => share(limits?.connections.get(), 2),
         },
-        pool: pool?,
+        pool: pool? && proxy_protocol.is_none(),
         pool_age: pool_age?,
         on_removed: on_removed?,
     })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use lubdub_proxy::tls::{self, Certificate, Trust, UpstreamTls};
+use lubdub_proxy::tls::{self, Certificate, UpstreamTls, UpstreamTrust};
 use rustls_pki_types::ServerName;
 
 use super::super::error::{Mistakes, Wrong};
@@ -16,7 +16,7 @@ use super::{load, optional, take};
 /// Whom upstreams are verified by, by the file that says so, `None` being the platform: its certificates
 /// are read once, not for every upstream.
 #[derive(Default)]
-pub(super) struct Trusts(HashMap<Option<PathBuf>, Trust>);
+pub(super) struct Trusts(HashMap<Option<PathBuf>, UpstreamTrust>);
 
 /// TLS toward the upstream at `key`, the inner `None` for none. The outer `None` says that something is
 /// wrong, which is then noted.
@@ -35,10 +35,10 @@ pub(super) fn resolve(
     }
     let is_blind = is_blind?;
     let trust = match &raw.ca {
-        None if is_blind => Trust::anybody(),
+        None if is_blind => UpstreamTrust::anybody(),
         // What `ca` names is read in any case, for the day when it is asked again.
         _ => match trust(raw, trusts, mistakes)? {
-            _ if is_blind => Trust::anybody(),
+            _ if is_blind => UpstreamTrust::anybody(),
             trust => trust,
         },
     };
@@ -89,7 +89,11 @@ fn own_name(
     name
 }
 
-fn trust(raw: &raw::Upstream, trusts: &mut Trusts, mistakes: &mut Mistakes) -> Option<Trust> {
+fn trust(
+    raw: &raw::Upstream,
+    trusts: &mut Trusts,
+    mistakes: &mut Mistakes,
+) -> Option<UpstreamTrust> {
     let path = match &raw.ca {
         Some(leaf) => Some(load(leaf, |path| Ok(path.to_owned()), mistakes)?),
         None => None,
@@ -98,8 +102,8 @@ fn trust(raw: &raw::Upstream, trusts: &mut Trusts, mistakes: &mut Mistakes) -> O
         return Some(trust.clone());
     }
     let made = match path.as_deref().map(pem::certificates).transpose() {
-        Ok(Some(certificates)) => Trust::named(certificates),
-        Ok(None) => Trust::platform(),
+        Ok(Some(certificates)) => UpstreamTrust::named(certificates),
+        Ok(None) => UpstreamTrust::platform(),
         Err(Wrong(wrong)) => return refused(raw, wrong, mistakes),
     };
     match made {
@@ -115,7 +119,7 @@ fn trust(raw: &raw::Upstream, trusts: &mut Trusts, mistakes: &mut Mistakes) -> O
 }
 
 /// Notes that nobody can be trusted.
-fn refused(raw: &raw::Upstream, wrong: String, mistakes: &mut Mistakes) -> Option<Trust> {
+fn refused(raw: &raw::Upstream, wrong: String, mistakes: &mut Mistakes) -> Option<UpstreamTrust> {
     // Without authorities of its own it is for its URL that it takes the platform's.
     let leaf: Option<&Leaf> = raw.ca.as_ref().or(raw.url.as_ref());
     if let Some(leaf) = leaf {

@@ -365,7 +365,8 @@ fn variables_are_text_until_the_key_says_how_to_read_it() {
     let settings = &config.settings;
     assert_eq!(settings.listeners[0].address.to_string(), "[::1]:0");
     assert_eq!(settings.limits.pairs, 100);
-    assert_eq!(settings.forwarded.trust, ["10.0.0.0/8".parse().unwrap()]);
+    let trust = &settings.forwarded.trust;
+    assert_eq!(trust.networks, ["10.0.0.0/8".parse().unwrap()]);
     let terms = &settings.routes[0].terms;
     assert_eq!(
         terms.keepalive.client.jitter(),

@@ -11,6 +11,7 @@ const LONG: u32 = 1000;
 const TIMEOUTS: FrontTimeouts = FrontTimeouts {
     first_byte: Duration::from_secs(10),
     request_head: Duration::from_secs(10),
+    proxy_header: Duration::from_secs(5),
     tls: Duration::from_secs(10),
     http_idle: Some(Duration::from_secs(120)),
 };

@@ -55,7 +55,7 @@ async fn open(address: SocketAddr) -> (Carrier, Far) {
     let near = Socket::new(tokio::net::TcpStream::from_std(near).unwrap()).unwrap();
     let connected = Connected {
         leg: Leg::Plain(near),
-        address,
+        address: address.into(),
         permit: budget::testing::budget(1).try_take().unwrap(),
     };
     let mut carrier = Carrier::new(connected, 8192).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_connection_to_an_address_that_the_name_has_no_more_is_not_used() {
     pool.put(0, moved, AGE);
     let now = [address(1), address(3)];
     let taken = pool.take(0, Some(&now)).map(|carrier| carrier.address);
-    assert_eq!(taken, Some(address(1)));
+    assert_eq!(taken, Some(address(1).into()));
     far_of_moved.expect_end().await;
     assert!(pool.take(0, Some(&now)).is_none());
 }

@@ -51,7 +51,7 @@ async fn the_first_version_is_read_and_goes_on() {
     let state = PairState::from_bytes(V1).expect("it was released");
     assert_eq!((state.version, state.id), (1, 1));
     assert_eq!((&*state.listener, &*state.route), ("main", "main"));
-    assert_eq!(state.client, NOBODY);
+    assert_eq!(state.client, NOBODY.into());
     assert_eq!(
         state.ends.client.bytes,
         12 + 50,

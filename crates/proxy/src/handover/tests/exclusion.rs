@@ -1,0 +1,179 @@
+//! A hand-over and other changes of the whole, at the same moment.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use lubdub_metrics::{BuildInfo, Metrics, Names};
+use tokio::runtime;
+
+use super::super::link::Link;
+use super::super::message::{self, FromPredecessor, FromSuccessor, Hello, OLDEST, VERSION};
+use super::super::{HandoverError, Offer};
+use crate::control::Control;
+use crate::drain::{DrainError, Selection};
+use crate::proxy::{Proxy, StartError};
+use crate::settings::{
+    Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, Settings, testing,
+};
+
+fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
+    let listener = |&(name, address): &(&str, SocketAddr)| Listener {
+        name: name.into(),
+        address: address.into(),
+        v6_only: false,
+        tls: None,
+    };
+    let some = NonZeroUsize::new(64).unwrap();
+    Settings {
+        listeners: listeners.iter().map(listener).collect(),
+        routes: vec![Arc::new(testing::route("main"))],
+        timeouts: FrontTimeouts::default(),
+        limits: Limits {
+            pairs: 64,
+            pairs_per_source: None,
+            handshakes: some,
+            connections: some,
+            head_bytes: 65_536,
+        },
+        forwarded: Forwarded {
+            style: ForwardedStyle::default(),
+            trust: Vec::new(),
+            via: false,
+        },
+        drain: testing::drain(),
+        logging: Logging::default(),
+        workers: NonZeroUsize::MIN,
+    }
+}
+
+fn any() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+fn started() -> Proxy {
+    let build = BuildInfo {
+        version: "0",
+        revision: "test",
+    };
+    let names = Names {
+        listeners: &["first"],
+        routes: &["main"],
+        upstreams: &["upstream"],
+    };
+    let metrics = Arc::new(Metrics::new(build, names).unwrap());
+    Proxy::start(settings(&[("first", any())]), &metrics).unwrap()
+}
+
+fn offer(stream: UnixStream) -> Offer {
+    Offer {
+        stream,
+        successor: None,
+        program: "0".to_owned(),
+        admin: None,
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(future)
+}
+
+/// Says hello as a successor does, and tells which listeners it is given.
+fn given(stream: UnixStream) -> Vec<String> {
+    let hello = FromSuccessor::Hello(Hello {
+        oldest: OLDEST,
+        newest: VERSION,
+        program: "0".to_owned(),
+        pid: 0,
+        room: 100,
+    });
+    block_on(async {
+        let mut link = Link::new(stream).unwrap();
+        link.send(&message::encode(&hello), &[]).await.unwrap();
+        let packet = link.receive().await.unwrap();
+        match message::decode(&packet.body).unwrap() {
+            FromPredecessor::Welcome(welcome) => {
+                let names = welcome.listeners.into_iter().map(|it| it.name);
+                names.collect()
+            }
+            other => panic!("no welcome: {}", other.name()),
+        }
+    })
+}
+
+/// The listener was bound behind the moment at which the listeners were given away, and died with this process.
+#[test]
+fn a_hand_over_that_begins_in_the_middle_of_a_reload_gives_the_new_listener_as_well() {
+    let proxy = started();
+    // Here a reload has to wait: it has bound its listener, and nothing is in effect.
+    let doors = proxy.shared().doors.lock();
+    let doors = doors.unwrap_or_else(PoisonError::into_inner);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let next = settings(&[("first", any()), ("second", any())]);
+            proxy.reload(next).unwrap();
+        });
+        while !proxy.shared().changing.is_being_made() {
+            thread::yield_now();
+        }
+        scope.spawn(|| block_on(proxy.hand_over(offer(ours))));
+        scope.spawn(move || tell.send(given(theirs)));
+        // Nothing comes while the reload is in the middle; if something does, it is wrong.
+        let early = told.recv_timeout(Duration::from_millis(200));
+        drop(doors);
+        let given = early.or_else(|_| told.recv()).unwrap();
+        assert_eq!(given, ["first", "second"]);
+    });
+}
+
+#[test]
+fn nothing_is_changed_while_it_is_handed_over() {
+    let proxy = started();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let taken = TcpListener::bind(any()).unwrap().local_addr().unwrap();
+    thread::scope(|scope| {
+        let handing_over = scope.spawn(|| block_on(proxy.hand_over(offer(ours))));
+        while !proxy.shared().changing.change().is_handing_over() {
+            thread::yield_now();
+        }
+        let next = settings(&[("first", any()), ("second", taken)]);
+        for refused in [
+            proxy.reload(next.clone()).map(drop),
+            proxy.try_reload(&next),
+        ] {
+            assert!(matches!(refused, Err(StartError::HandingOver)));
+        }
+        let control: Control = proxy.control();
+        let drain = control.drain(Selection::default(), None);
+        assert_eq!(drain.unwrap_err(), DrainError::HandingOver);
+        let (another, _end) = UnixStream::pair().unwrap();
+        let second = block_on(proxy.hand_over(offer(another)));
+        assert!(matches!(second, Err(HandoverError::UnderWay)));
+        // It comes to nothing, and all can be changed again.
+        drop(theirs);
+        assert!(handing_over.join().unwrap().is_err());
+        proxy.reload(next).unwrap();
+    });
+}
+
+#[test]
+fn it_is_not_handed_over_in_the_middle_of_a_drain() {
+    let proxy = started();
+    let control = proxy.control();
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    block_on(async {
+        control.drain(Selection::default(), None).unwrap();
+        let refused = proxy.hand_over(offer(ours)).await;
+        assert!(matches!(refused, Err(HandoverError::Draining(1))));
+        // A refusal leaves nothing behind that would refuse a reload.
+        control.call_off_drain().unwrap();
+        proxy.reload(settings(&[("first", any())])).unwrap();
+    });
+}
