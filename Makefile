@@ -7,7 +7,7 @@ LOCKED := $(if $(CI),--locked)
 ARGS ?= --config lubdub.example.toml
 # How long each target of `make fuzz-smoke` runs, in seconds.
 FUZZ_SECONDS ?= 20
-FUZZ_TARGETS := header scanner_splits heartbeat_ops
+FUZZ_TARGETS := header scanner_splits heartbeat_ops proxy_v1 proxy_v2 forwarded
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use lubdub_proxy::settings::{Listener, Settings};
+use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
 use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
@@ -21,6 +21,8 @@ fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Sett
         address: address.into(),
         v6_only: false,
         tls: None,
+        proxy_protocol: ProxyProtocol::Off,
+        trust: None,
     };
     settings.listeners = listeners.iter().map(listener).collect();
     settings

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
-use lubdub_proxy::settings::{Listener, Settings};
+use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
 use lubdub_testkit::http::{Request, SWITCHING};
 
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
@@ -208,6 +208,8 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
         v6_only: false,
         tls: None,
+        proxy_protocol: ProxyProtocol::Off,
+        trust: None,
     };
     let mut settings = ProxyBox::new().settings(upstreams.address());
     settings.limits.handshakes = NonZeroUsize::MIN;

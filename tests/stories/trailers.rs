@@ -61,7 +61,7 @@ async fn a_requests_trailers_say_nothing_that_its_head_may_not() {
     // A trusted peer can say it in the head, where lubdub's word is behind its own.
     let trusting = ProxyBox::new().with(|proxy| {
         let all = "0.0.0.0/0".parse().expect("this is every network");
-        proxy.forwarded.trust = vec![all];
+        proxy.forwarded.trust.networks = vec![all];
     });
     let heard = goes_up(trusting, TRAILERS).await;
     assert_eq!(heard, "0\r\nx-sum: 532\r\n\r\n");

@@ -3,7 +3,9 @@
 
 pub(crate) mod clock;
 mod connection;
+mod proxied;
 mod watched;
 
 pub(crate) use self::connection::Connection;
+pub(crate) use self::proxied::Proxied;
 pub(crate) use self::watched::{LINGER, Watched};

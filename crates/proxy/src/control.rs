@@ -50,12 +50,15 @@ impl Control {
         names.listeners.extend(generation.listeners.iter().cloned());
         let of_pairs = self.shared.registry.pairs();
         for pair in &of_pairs {
-            names.listeners.insert(Arc::clone(&pair.listener));
+            names.listeners.insert(Arc::clone(&pair.names.listener));
         }
-        let of_routes = generation.routes.iter().map(|route| &route.names);
-        for of_route in of_routes.chain(of_pairs.iter().map(|pair| &pair.names)) {
-            names.routes.insert(Arc::clone(&of_route.route));
-            names.upstreams.insert(Arc::clone(&of_route.upstream));
+        let of_routes = generation.routes.iter();
+        let of_routes = of_routes.map(|route| (&route.name, &route.upstream.settings.name));
+        let of_pairs = of_pairs.iter().map(|pair| &pair.names);
+        let of_pairs = of_pairs.map(|names| (&names.route, &names.upstream));
+        for (route, upstream) in of_routes.chain(of_pairs) {
+            names.routes.insert(Arc::clone(route));
+            names.upstreams.insert(Arc::clone(upstream));
         }
         names
     }

@@ -4,3 +4,4 @@ pub(crate) mod gates;
 mod listener;
 pub(crate) mod listeners;
 mod newcomer;
+mod proxy_header;

@@ -30,6 +30,7 @@ mod proxy;
 mod pseudonym;
 mod refusals;
 pub mod registry;
+mod request_id;
 mod route;
 pub mod settings;
 mod shared;

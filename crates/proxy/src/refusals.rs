@@ -30,6 +30,10 @@ pub(crate) struct Refused<'a> {
     pub(crate) method: Option<&'a Method>,
     /// What [`RequestDetail::tell`] has told of it.
     pub(crate) request: Option<Cow<'a, str>>,
+    /// What the request is called.
+    pub(crate) request_id: Option<&'a dyn Display>,
+    /// What a PROXY header has told beyond addresses.
+    pub(crate) proxy_header: Option<&'a str>,
     /// The status that the client got, if it got one.
     pub(crate) status: Option<u16>,
     /// Why, beyond the outcome.
@@ -105,6 +109,8 @@ impl Refusals {
             upstream = refused.upstream,
             method = refused.method.map(Method::as_str),
             request = refused.request.as_deref(),
+            request_id = refused.request_id.map(tracing::field::display),
+            proxy_header = refused.proxy_header,
             status = refused.status,
             reason = refused.reason.map(tracing::field::display),
             not_logged = (not_logged > 0).then_some(not_logged),
@@ -321,6 +327,8 @@ mod tests {
             request: RequestDetail::Path
                 .tell("example.com", "/chat?token=hunter2")
                 .map(|told| told.into_string().into()),
+            request_id: Some(&"id-1"),
+            proxy_header: Some("alpn=h2"),
             status: Some(401),
             reason: Some(&"it said so"),
         });
@@ -328,7 +336,7 @@ mod tests {
             *ear.0.lock().unwrap(),
             [
                 "outcome=\"refused\" client=203.0.113.9 peer=127.0.0.1:5000 listener=\"main\" route=\"chat\" \
-              upstream=\"backend\" method=\"GET\" request=\"example.com/chat\" status=401 \
+              upstream=\"backend\" method=\"GET\" request=\"example.com/chat\" request_id=id-1 proxy_header=\"alpn=h2\" status=401 \
               reason=it said so "
             ]
         );

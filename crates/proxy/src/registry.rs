@@ -14,6 +14,7 @@ use lubdub_metrics::NamesInUse;
 use crate::address::{Address, Peer};
 use crate::caller::{Caller, ClientAddress};
 use crate::frozen::{Freezer, Frozen, Kept};
+use crate::request_id::RequestId;
 
 /// The identity of a pair within one run of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,10 +36,8 @@ pub struct Registry {
 pub struct PairEntry {
     /// Its identity.
     pub id: PairId,
-    /// The listener that accepted the client.
-    pub listener: Arc<str>,
-    /// The route that the request took, and where it leads.
-    pub names: Arc<RouteNames>,
+    /// Where it came in, the route that the request took, and where that leads.
+    pub names: Arc<PairNames>,
     /// The client's true address.
     pub client: ClientAddress,
     /// The upstream's address.
@@ -50,6 +49,8 @@ pub struct PairEntry {
     status: PerSide<Status>,
     /// The latest round trip in microseconds; `u32::MAX` while there is none.
     rtt: PerSide<AtomicU32>,
+    /// The number that the request's id is made of; 0 for none.
+    request_number: u64,
     /// What most pairs have nothing of.
     beside: Option<Box<Beside>>,
     order: AtomicU8,
@@ -64,12 +65,19 @@ pub struct PairEntry {
 #[derive(Debug)]
 struct Beside {
     /// The other end of the client's connection, where that is not the client.
-    peer: Peer,
+    peer: Option<Peer>,
+    /// What the request is called, where that is not a number of this process.
+    request_id: Option<Box<str>>,
+    /// What a PROXY header has told beyond addresses.
+    proxy_header: Option<Box<str>>,
 }
 
-/// What a route is called, and its upstream: one of these is shared by all its pairs.
+/// What a listener is called, a route, and its upstream: one of these is shared by all pairs that they
+/// have in common.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RouteNames {
+pub struct PairNames {
+    /// The configured name of the listener that accepted the client.
+    pub listener: Arc<str>,
     /// The configured name of the route.
     pub route: Arc<str>,
     /// That of the upstream.
@@ -121,11 +129,13 @@ pub(crate) enum Order {
 /// Who a pair is, but for its number.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    pub(crate) listener: Arc<str>,
-    pub(crate) names: Arc<RouteNames>,
+    pub(crate) names: Arc<PairNames>,
     pub(crate) caller: Caller,
     pub(crate) upstream: Address,
     pub(crate) request: Option<Box<str>>,
+    pub(crate) request_id: Option<RequestId>,
+    /// What a PROXY header has told beyond addresses.
+    pub(crate) proxy_header: Option<Box<str>>,
 }
 
 /// Keeps a pair in the registry for as long as it lives.
@@ -212,16 +222,29 @@ impl Registry {
 
     fn enter(self: &Arc<Self>, id: PairId, identity: Identity, opened: Instant) -> Registration {
         let Identity {
-            listener,
             names,
             caller,
             upstream,
             request,
+            request_id,
+            proxy_header,
         } = identity;
-        let beside = (!caller.is_peer()).then_some(Beside { peer: caller.peer });
+        let (number, request_id) = match request_id {
+            None => (0, None),
+            Some(RequestId::Made(number)) => (number, None),
+            Some(id @ RequestId::Kept(_)) => (0, Some(id.to_string().into_boxed_str())),
+        };
+        let peer = (!caller.is_peer()).then_some(caller.peer);
+        let beside = peer.is_some() || request_id.is_some() || proxy_header.is_some();
+        let beside = beside.then(|| {
+            Box::new(Beside {
+                peer,
+                request_id,
+                proxy_header,
+            })
+        });
         let entry = Arc::new(PairEntry {
             id,
-            listener,
             names,
             client: caller.client,
             upstream,
@@ -229,7 +252,8 @@ impl Registry {
             opened,
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
-            beside: beside.map(Box::new),
+            request_number: number,
+            beside,
             order: AtomicU8::new(Order::None as u8),
             has_renewal: AtomicBool::new(false),
             is_to_freeze: AtomicBool::new(false),
@@ -311,7 +335,7 @@ impl Registry {
         let mut names = NamesInUse::default();
         for pair in self.lock().values() {
             let all = [
-                (&mut names.listeners, &pair.listener),
+                (&mut names.listeners, &pair.names.listener),
                 (&mut names.routes, &pair.names.route),
                 (&mut names.upstreams, &pair.names.upstream),
             ];
@@ -337,12 +361,28 @@ impl PairEntry {
     #[must_use]
     pub fn caller(&self) -> Caller {
         let client = self.client;
-        let peer = match (&self.beside, client) {
-            (Some(beside), _) => beside.peer,
+        let another = self.beside.as_ref().and_then(|beside| beside.peer);
+        let peer = match (another, client) {
+            (Some(peer), _) => peer,
             (None, ClientAddress::Socket(address)) => Peer::Ip(address),
             (None, ClientAddress::Ip(_) | ClientAddress::Unix) => Peer::Unix,
         };
         Caller { peer, client }
+    }
+
+    /// What the request is called, if it is called anything.
+    #[must_use]
+    pub fn request_id(&self) -> Option<String> {
+        match self.request_number {
+            0 => (self.beside.as_ref()?.request_id.as_deref()).map(str::to_owned),
+            number => Some(RequestId::Made(number).to_string()),
+        }
+    }
+
+    /// What a PROXY header has told of the client's connection beyond addresses.
+    #[must_use]
+    pub fn proxy_header(&self) -> Option<&str> {
+        self.beside.as_ref()?.proxy_header.as_deref()
     }
 
     /// How alive a side is.

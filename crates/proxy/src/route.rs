@@ -11,7 +11,7 @@ use crate::drain::LastRemoval;
 use crate::generation::General;
 use crate::live_terms::LiveTerms;
 use crate::namesakes::OfRoute;
-use crate::registry::RouteNames;
+use crate::registry::PairNames;
 use crate::settings::{OnRemoved, Route, Terms};
 use crate::upstream::Upstream;
 
@@ -23,8 +23,6 @@ pub(crate) struct RouteTable(Vec<Arc<RouteState>>);
 #[derive(Debug)]
 pub(crate) struct RouteState {
     pub(crate) name: Arc<str>,
-    /// What its pairs know of it.
-    pub(crate) names: Arc<RouteNames>,
     /// The terms on which its pairs begin.
     pub(crate) terms: Arc<Terms>,
     /// Those on which they live.
@@ -40,10 +38,17 @@ pub(crate) struct RouteState {
     pub(crate) on_removed: OnRemoved,
     /// When its pairs had to go last.
     pub(crate) last_removal: Arc<LastRemoval>,
-    /// What is counted, by the listener that a request came in at.
-    metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
+    /// What there is for each listener that a request can come in at.
+    doors: Box<[Door]>,
     host: Option<String>,
     path_prefix: String,
+}
+
+/// A route, as it is for requests that come in at one listener.
+#[derive(Debug)]
+struct Door {
+    names: Arc<PairNames>,
+    metrics: Arc<PairMetrics>,
 }
 
 impl RouteState {
@@ -55,12 +60,17 @@ impl RouteState {
         upstream: Arc<Upstream>,
         metrics: Box<[(Arc<str>, Arc<PairMetrics>)]>,
     ) -> Self {
-        Self {
-            name: Arc::clone(&route.name),
-            names: Arc::new(RouteNames {
+        let door = |(listener, metrics)| Door {
+            names: Arc::new(PairNames {
+                listener,
                 route: Arc::clone(&route.name),
                 upstream: Arc::clone(&route.upstream.name),
             }),
+            metrics,
+        };
+        let doors = metrics.into_iter().map(door).collect();
+        Self {
+            name: Arc::clone(&route.name),
             terms: Arc::clone(&route.terms),
             live_terms: of_name.live_terms,
             general: Arc::clone(general),
@@ -69,7 +79,7 @@ impl RouteState {
             most_pairs: route.pairs.unwrap_or(usize::MAX),
             on_removed: route.on_removed,
             last_removal: of_name.last_removal,
-            metrics,
+            doors,
             host: route.host.clone(),
             path_prefix: route.path_prefix.clone(),
         }
@@ -90,9 +100,18 @@ impl RouteState {
 
     /// What is counted for requests that came in at this listener.
     pub(crate) fn metrics(&self, listener: &Arc<str>) -> &Arc<PairMetrics> {
-        let found = self.metrics.iter().find(|(name, _)| name == listener);
-        let (_, metrics) = found.expect("every listener's requests are counted on every route");
-        metrics
+        &self.door(listener).metrics
+    }
+
+    /// What pairs know of it whose client came in at this listener.
+    pub(crate) fn names(&self, listener: &Arc<str>) -> &Arc<PairNames> {
+        &self.door(listener).names
+    }
+
+    fn door(&self, listener: &Arc<str>) -> &Door {
+        let mut doors = self.doors.iter();
+        let found = doors.find(|door| door.names.listener == *listener);
+        found.expect("every listener's requests are counted on every route")
     }
 
     fn takes(&self, host: &str, path: &str) -> bool {

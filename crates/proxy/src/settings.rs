@@ -352,6 +352,17 @@ impl Default for Logging {
     }
 }
 
+impl Default for Forwarded {
+    fn default() -> Self {
+        Self {
+            style: ForwardedStyle::default(),
+            trust: Trust::default(),
+            via: false,
+            request_id: true,
+        }
+    }
+}
+
 impl Default for FrontTimeouts {
     fn default() -> Self {
         let seconds = Duration::from_secs;

@@ -8,15 +8,16 @@ mod presence;
 mod queue;
 
 use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, TcpStream as StdStream};
+use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, recv};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 pub(crate) use self::presence::{Goodbye, Presence};
@@ -158,6 +159,33 @@ impl Socket {
     /// Until there is something to read: bytes, an end, or an error.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         self.tcp().readable().await
+    }
+
+    /// Looks at what lies ready, and takes nothing of it, as soon as that is more than `known` bytes. As
+    /// many as before say that no more will come.
+    pub(crate) async fn peek_beyond(&self, known: usize, buf: &mut [u8]) -> io::Result<usize> {
+        let tcp = self.tcp();
+        loop {
+            let ready = tcp.ready(Interest::READABLE).await?;
+            let peeked = tcp.try_io(Interest::READABLE, || {
+                let (_, n) = recv(tcp, &mut *buf, RecvFlags::PEEK)?;
+                if n > known || n == 0 || ready.is_read_closed() {
+                    return Ok(n);
+                }
+                // So the runtime forgets that there is something, and waits for more.
+                Err(io::ErrorKind::WouldBlock.into())
+            });
+            match peeked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return peeked,
+            }
+        }
+    }
+
+    /// The address at which the peer has reached this machine, if it has one.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        let address = SockRef::from(self.tcp()).local_addr();
+        address.ok()?.as_socket()
     }
 
     /// Lets somebody wait for the peer's end while others read and write.

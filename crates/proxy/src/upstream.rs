@@ -135,9 +135,15 @@ impl Upstream {
         Arc::ptr_eq(&self.pool, &other.pool)
     }
 
+    /// Whether connections are kept for further plain requests. One with a PROXY header in front of it is
+    /// for the client that this has told of.
+    pub(crate) fn keeps_connections(&self) -> bool {
+        self.settings.pool && self.settings.proxy_protocol.is_none()
+    }
+
     /// A connection that was kept by this worker, if there is one of use.
     pub(crate) fn kept(&self, worker: usize) -> Option<Carrier> {
-        if !self.settings.pool {
+        if !self.keeps_connections() {
             return None;
         }
         let addresses = self.lookup.recent(Self::RECENT);
@@ -147,7 +153,7 @@ impl Upstream {
     /// Keeps a connection for the next plain request of this worker, if it can carry one.
     pub(crate) fn keep(&self, worker: usize, carrier: Carrier) {
         let can_go_on = !carrier.link.is_ending() && carrier.is_ready();
-        if self.settings.pool && can_go_on {
+        if self.keeps_connections() && can_go_on {
             self.pool.put(worker, carrier, self.settings.pool_age);
         }
     }

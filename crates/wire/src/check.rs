@@ -4,6 +4,7 @@
 //! ordinary test that replays the committed corpora. Bytes in, so that all three mean the same by
 //! an input; no part of the product.
 
+mod callers;
 mod reference;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     Violation,
 };
 
+pub use self::callers::{forwarded, proxy_v1, proxy_v2};
 use self::reference::{Frame, Stream};
 
 /// How much of a stream one call of the scanner gets, and where it is to stop.
@@ -328,6 +330,13 @@ mod tests {
     #[test]
     fn replays_the_header_corpus() {
         replay("header", super::header);
+    }
+
+    #[test]
+    fn replays_the_corpora_of_who_is_behind() {
+        replay("proxy_v1", super::proxy_v1);
+        replay("proxy_v2", super::proxy_v2);
+        replay("forwarded", super::forwarded);
     }
 
     #[test]

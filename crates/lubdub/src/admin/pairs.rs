@@ -51,8 +51,9 @@ pub(super) fn describe(pair: &PairEntry, now: Instant) -> Value {
     client["peer"] = caller.peer.to_string().into();
     json!({
         "id": pair.id.0,
-        "listener": &*pair.listener,
+        "listener": &*pair.names.listener,
         "route": &*pair.names.route,
+        "request_id": pair.request_id(),
         "age_seconds": seconds(now.saturating_duration_since(pair.opened)),
         "client": client,
         "upstream": side(pair.upstream.to_string(), pair.status(Side::Upstream, now)),

@@ -38,7 +38,7 @@ fn add_defaults(root: &mut Table) {
     }
 }
 
-/// Adds what listeners with TLS leave out. A listener without it stays so.
+/// Adds what listeners leave out, and those with TLS of that. A listener without it stays so.
 fn add_to_listeners(root: &mut Table) {
     let Some(listeners) = root.table_mut("listen") else {
         return;
@@ -47,14 +47,20 @@ fn add_to_listeners(root: &mut Table) {
         let Tree::Table(listener) = listener else {
             continue;
         };
-        let Some(Tree::Table(tls)) = listener.entries.get_mut("tls") else {
-            continue;
-        };
         for place in keys::places() {
-            if let (["listen", NAME, "tls", last], Preset::Default(literal)) =
-                (&place.path[..], place.key.preset)
-            {
-                tls.imply(&format!("listen.{name}.tls"), last, literal.scalar());
+            let Preset::Default(literal) = place.key.preset else {
+                continue;
+            };
+            match place.path[..] {
+                ["listen", NAME, last] => {
+                    listener.imply(&format!("listen.{name}"), last, literal.scalar());
+                }
+                ["listen", NAME, "tls", last] => {
+                    if let Some(Tree::Table(tls)) = listener.entries.get_mut("tls") {
+                        tls.imply(&format!("listen.{name}.tls"), last, literal.scalar());
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -147,6 +147,10 @@ pub(crate) const FIELDS: &[Field] = &[
         "predecessor",
         "The process id of the one whose place this process takes.",
     ),
+    text(
+        "proxy_header",
+        "What a PROXY header has told beyond addresses: `authority`, `alpn`, `tls`, `cn` (of a verified certificate), `unique_id`; each with at most 128 bytes.",
+    ),
     text("reading", "`Paused` or `Resumed`."),
     text("reason", "Why, in words."),
     number(
@@ -157,6 +161,10 @@ pub(crate) const FIELDS: &[Field] = &[
     text(
         "request",
         "The request's host and path, as far as `log.request` allows: at most 256 bytes, never the query.",
+    ),
+    text(
+        "request_id",
+        "What the request is called: `X-Request-Id` ([forwarded.request_id](config.md#forwarded)).",
     ),
     text(
         "revision",

@@ -1,11 +1,14 @@
 //! What the requests of one connection share.
 
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::header::HeaderMap;
+use lubdub_wire::Relayed;
 
 use super::clock::Clock;
+use super::proxied::Proxied;
 use crate::address::Peer;
 use crate::budget::Permit;
 use crate::caller::{Caller, ClientAddress};
@@ -22,6 +25,10 @@ use crate::worker::{Load, Worker};
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
+    /// The address at which the client's connection has reached this machine.
+    reached: OnceLock<SocketAddr>,
+    /// What a PROXY header has said of it.
+    proxied: OnceLock<Box<Proxied>>,
     pub(crate) entrance: Arc<Entrance>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) worker: Arc<Worker>,
@@ -32,6 +39,15 @@ pub(crate) struct Connection {
     pub(crate) returning: Arc<AtomicBool>,
     state: Mutex<State>,
     _load: Load,
+}
+
+/// A connection to an upstream that is one client's.
+#[derive(Debug)]
+struct Own {
+    upstream: Arc<Upstream>,
+    /// A balancer's connection may bring requests of several.
+    client: ClientAddress,
+    carrier: Carrier,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +63,7 @@ struct State {
     /// goes on uploading behind an answer does so as long as this client is there.
     link: Option<(Arc<LinkState>, Turn)>,
     /// Connections to upstreams over which this client has logged in: nobody else may use them.
-    own: Vec<(Arc<Upstream>, Carrier)>,
+    own: Vec<Own>,
 }
 
 impl Connection {
@@ -62,6 +78,8 @@ impl Connection {
     ) -> Self {
         Self {
             peer,
+            reached: OnceLock::new(),
+            proxied: OnceLock::new(),
             entrance,
             shared,
             worker,
@@ -80,12 +98,59 @@ impl Connection {
     /// Whoever is nearest of those that are known to stand between the client and here: the peer, or
     /// whom it connects for.
     pub(crate) fn nearest(&self) -> Peer {
-        self.peer
+        let said = self.proxied().and_then(|proxied| proxied.source);
+        said.unwrap_or(self.peer)
+    }
+
+    /// What a PROXY header has said of the connection, if there was one.
+    pub(crate) fn proxied(&self) -> Option<&Proxied> {
+        self.proxied.get().map(|proxied| &**proxied)
+    }
+
+    /// What the log tells of that header beyond addresses.
+    pub(crate) fn told(&self) -> Option<Box<str>> {
+        self.proxied()?.told.clone()
+    }
+
+    /// Said once, before there are requests.
+    pub(crate) fn set_proxied(&self, proxied: Proxied) {
+        let _ = self.proxied.set(Box::new(proxied));
+    }
+
+    /// Said once, before there are requests.
+    pub(crate) fn set_reached(&self, address: SocketAddr) {
+        let _ = self.reached.set(address);
+    }
+
+    /// Whether the client's connection had TLS: here, or where a PROXY header tells of it.
+    pub(crate) fn has_tls(&self) -> bool {
+        let is_told = self.proxied().is_some_and(|proxied| proxied.is_tls);
+        is_told || self.entrance.listener.tls.is_some()
+    }
+
+    /// Whether the peer is believed.
+    pub(crate) fn is_peer_trusted(&self, general: &General) -> bool {
+        self.trust(general).has(self.peer.ip())
+    }
+
+    /// The PROXY header that tells `upstream` of a client, if it is to get one.
+    pub(crate) fn header_for(&self, upstream: &Upstream, caller: &Caller) -> Option<Vec<u8>> {
+        let version = upstream.settings.proxy_protocol?;
+        let destination = match self.proxied() {
+            Some(proxied) => proxied.destination,
+            None => self.reached.get().copied(),
+        };
+        let relayed = match (caller.client.socket(), destination) {
+            (Some(source), Some(destination)) => Relayed::between(source, destination),
+            (None, _) | (_, None) => Relayed::Unknown,
+        };
+        Some(relayed.to_header(version))
     }
 
     /// Whether whoever is nearest is believed when it says who the client is.
     pub(crate) fn is_trusted(&self, general: &General) -> bool {
-        self.trust(general).has(self.nearest().ip())
+        let is_anonymous = self.proxied().is_some_and(|proxied| proxied.is_anonymous);
+        !is_anonymous && self.trust(general).has(self.nearest().ip())
     }
 
     /// Who is calling, before anybody has asked for anything.
@@ -159,13 +224,12 @@ impl Connection {
     }
 
     /// The connection to `upstream` over which this client has logged in, if it has.
-    pub(crate) fn take_own(&self, upstream: &Arc<Upstream>) -> Option<Carrier> {
+    pub(crate) fn take_own(&self, upstream: &Arc<Upstream>, caller: &Caller) -> Option<Carrier> {
         let mut state = self.state();
-        let position = state
-            .own
-            .iter()
-            .position(|(of, _)| of.shares_connections_with(upstream))?;
-        Some(state.own.swap_remove(position).1)
+        let position = state.own.iter().position(|own| {
+            own.client == caller.client && own.upstream.shares_connections_with(upstream)
+        })?;
+        Some(state.own.swap_remove(position).carrier)
     }
 
     /// What goes with this connection when it ends.
@@ -179,8 +243,12 @@ impl Connection {
 
     /// This client has logged in over `carrier`, or is about to: it is nobody else's, and ends with
     /// this connection.
-    pub(crate) fn keep_own(&self, upstream: &Arc<Upstream>, carrier: Carrier) {
-        self.state().own.push((Arc::clone(upstream), carrier));
+    pub(crate) fn keep_own(&self, upstream: &Arc<Upstream>, caller: &Caller, carrier: Carrier) {
+        self.state().own.push(Own {
+            upstream: Arc::clone(upstream),
+            client: caller.client,
+            carrier,
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

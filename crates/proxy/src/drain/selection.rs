@@ -33,7 +33,7 @@ impl Selection {
         let age = now.saturating_duration_since(pair.opened);
         named(&self.route, &pair.names.route)
             && named(&self.upstream, &pair.names.upstream)
-            && named(&self.listener, &pair.listener)
+            && named(&self.listener, &pair.names.listener)
             && self.older_than.is_none_or(|least| age >= least)
     }
 }

@@ -12,10 +12,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lubdub_metrics::Outcome;
+use lubdub_wire::NotAProxyHeader;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use super::proxy_header::{self, HeaderError, Taken};
 use crate::address::Peer;
 use crate::budget::Permit;
 use crate::client::clock::Expired;
@@ -27,7 +29,7 @@ use crate::idle::Keeps;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::refusals::Refused;
-use crate::settings::FrontTimeouts;
+use crate::settings::{FrontTimeouts, ProxyProtocol};
 use crate::shared::Shared;
 use crate::socket::{Goodbye, Presence, Socket};
 use crate::worker::{Load, Worker};
@@ -48,6 +50,12 @@ pub(crate) struct Newcomer {
 enum Unserved {
     #[error("no first byte in time")]
     FirstByte,
+    #[error("no whole PROXY header in time")]
+    HeaderTimeout,
+    #[error("a PROXY header is required, and this peer is not trusted to send one")]
+    Stranger,
+    #[error(transparent)]
+    Header(HeaderError),
     #[error("TLS handshake not done in time")]
     TlsTimeout,
     #[error("it was slow, and others needed its place")]
@@ -56,6 +64,15 @@ enum Unserved {
     Tls(#[source] io::Error),
     #[error(transparent)]
     Socket(#[from] io::Error),
+}
+
+impl Unserved {
+    fn of_header(error: HeaderError) -> Self {
+        match error {
+            HeaderError::Socket(error) => Self::Socket(error),
+            error @ (HeaderError::Malformed(_) | HeaderError::Half) => Self::Header(error),
+        }
+    }
 }
 
 /// How long a handshake may wait for its client and keep its slot: silent connections must not
@@ -80,12 +97,18 @@ pub(crate) async fn serve(
     let connection = Arc::new(connection);
     // Its waits are those of its moment, however long it stays.
     let general = Arc::clone(&connection.shared.generation.load().general);
-    match open(&connection, &general.timeouts, tcp).await {
+    match open(&connection, &general, tcp).await {
         Ok((leg, presence)) => serve_http(connection, &general, leg, presence).await,
         Err(unserved) => {
             match &unserved {
-                Unserved::FirstByte | Unserved::TlsTimeout | Unserved::MadeRoom => {
+                Unserved::FirstByte
+                | Unserved::HeaderTimeout
+                | Unserved::TlsTimeout
+                | Unserved::MadeRoom => {
                     not_served(&connection, Outcome::RequestTimeout, &unserved);
+                }
+                Unserved::Stranger | Unserved::Header(_) => {
+                    not_served(&connection, Outcome::BadRequest, &unserved);
                 }
                 Unserved::Tls(error) if !is_gone(error) => {
                     not_served(&connection, Outcome::BadRequest, &unserved);
@@ -101,49 +124,100 @@ pub(crate) async fn serve(
     }
 }
 
-/// Waits for the first byte, and sets up TLS if the listener speaks it.
+/// Waits for the first byte, takes the PROXY header where the listener has them, and sets up TLS if it
+/// speaks that.
 async fn open(
     connection: &Connection,
-    timeouts: &FrontTimeouts,
+    general: &General,
     tcp: TcpStream,
 ) -> Result<(Leg, Presence), Unserved> {
-    let (socket, presence) = Socket::shared(tokio::net::TcpStream::from_std(tcp)?);
-    let patience = SLOT_PATIENCE.min(timeouts.first_byte);
-    if timeout(patience, socket.readable()).await.is_err() {
-        connection.release_slot();
-        // Who says nothing is the first to go when others need the place.
-        let idle = connection.shared.idle.enter(Keeps::Nothing);
-        let wait = within(timeouts.first_byte - patience, socket.readable());
-        tokio::select! {
-            biased;
-            readable = wait => readable.map_err(|_| Unserved::FirstByte)??,
-            () = idle.told_to_go() => return Err(Unserved::MadeRoom),
-        }
+    let timeouts = &general.timeouts;
+    let (mut socket, presence) = Socket::shared(tokio::net::TcpStream::from_std(tcp)?);
+    if let Some(address) = socket.local_address() {
+        connection.set_reached(address);
     }
-    let Some(config) = &connection.entrance.listener.tls else {
+    let listener = &connection.entrance.listener;
+    let is_behind_a_header = match listener.proxy_protocol {
+        ProxyProtocol::Off => false,
+        _ if connection.is_peer_trusted(general) => {
+            take_header(connection, timeouts, &mut socket).await?
+        }
+        ProxyProtocol::Optional => false,
+        ProxyProtocol::Required => return Err(Unserved::Stranger),
+    };
+    let Some(config) = &listener.tls else {
+        if !is_behind_a_header {
+            first_byte(connection, timeouts, &socket).await?;
+        }
         return Ok((Leg::Plain(socket), presence));
     };
+    // A balancer may send its header long before its client says anything.
+    first_byte(connection, timeouts, &socket).await?;
     let accept = TlsAcceptor::from(Arc::clone(config)).accept_with(socket, |session| {
         session.set_buffer_limit(Some(TLS_BUFFER_LIMIT))
     });
-    let mut accept = pin!(accept);
-    let patience = SLOT_PATIENCE.min(timeouts.tls);
-    let accepted = match timeout(patience, accept.as_mut()).await {
-        Ok(accepted) => accepted,
-        Err(_) => {
-            connection.release_slot();
-            let idle = connection.shared.idle.enter(Keeps::Nothing);
-            tokio::select! {
-                biased;
-                accepted = within(timeouts.tls - patience, accept) => {
-                    accepted.map_err(|_| Unserved::TlsTimeout)?
-                }
-                () = idle.told_to_go() => return Err(Unserved::MadeRoom),
-            }
-        }
-    };
-    let tls = accepted.map_err(Unserved::Tls)?;
+    let accepted = patiently(connection, timeouts.tls, accept).await?;
+    let tls = accepted.ok_or(Unserved::TlsTimeout)?;
+    let tls = tls.map_err(Unserved::Tls)?;
     Ok((Leg::Tls(Box::new(tls.into())), presence))
+}
+
+async fn first_byte(
+    connection: &Connection,
+    timeouts: &FrontTimeouts,
+    socket: &Socket,
+) -> Result<(), Unserved> {
+    let readable = patiently(connection, timeouts.first_byte, socket.readable()).await?;
+    Ok(readable.ok_or(Unserved::FirstByte)??)
+}
+
+/// Takes the PROXY header of somebody who may send one. Says whether there is one.
+async fn take_header(
+    connection: &Connection,
+    timeouts: &FrontTimeouts,
+    socket: &mut Socket,
+) -> Result<bool, Unserved> {
+    first_byte(connection, timeouts, socket).await?;
+    let taken = patiently(
+        connection,
+        timeouts.proxy_header,
+        proxy_header::take(socket),
+    )
+    .await?;
+    let taken = taken.ok_or(Unserved::HeaderTimeout)?;
+    match taken.map_err(Unserved::of_header)? {
+        Taken::Header(proxied) => {
+            connection.set_proxied(proxied);
+            Ok(true)
+        }
+        // Health checks connect and go.
+        Taken::Nothing => Err(Unserved::Socket(io::ErrorKind::UnexpectedEof.into())),
+        Taken::Other => match connection.entrance.listener.proxy_protocol {
+            ProxyProtocol::Required => Err(Unserved::Header(NotAProxyHeader::Other.into())),
+            ProxyProtocol::Off | ProxyProtocol::Optional => Ok(false),
+        },
+    }
+}
+
+/// Waits for the client, for `limit` at the most; `None` if it has not come to it by then. Whoever takes
+/// long does so without a slot, and is the first to go when others need the place.
+async fn patiently<F: Future>(
+    connection: &Connection,
+    limit: Duration,
+    wait: F,
+) -> Result<Option<F::Output>, Unserved> {
+    let mut wait = pin!(wait);
+    let patience = SLOT_PATIENCE.min(limit);
+    if let Ok(done) = timeout(patience, wait.as_mut()).await {
+        return Ok(Some(done));
+    }
+    connection.release_slot();
+    let idle = connection.shared.idle.enter(Keeps::Nothing);
+    tokio::select! {
+        biased;
+        done = within(limit - patience, wait) => Ok(done.ok()),
+        () = idle.told_to_go() => Err(Unserved::MadeRoom),
+    }
 }
 
 async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, presence: Presence) {
@@ -271,6 +345,9 @@ fn not_served(connection: &Connection, outcome: Outcome, reason: &dyn Display) {
     connection.entrance.metrics.unrouted(outcome).increment(1);
     let refused = || Refused {
         listener: &connection.entrance.listener.name,
+        proxy_header: connection
+            .proxied()
+            .and_then(|proxied| proxied.told.as_deref()),
         reason: Some(reason),
         ..Refused::default()
     };

@@ -38,6 +38,10 @@ pub(crate) struct PairState {
     #[serde(with = "text")]
     pub(crate) upstream: Address,
     pub(crate) request: Option<String>,
+    #[serde(default)]
+    pub(crate) request_id: Option<String>,
+    #[serde(default)]
+    pub(crate) proxy_header: Option<String>,
     pub(crate) opened: i64,
     pub(crate) handshake_us: u32,
     pub(crate) heartbeat: HeartbeatState,

@@ -18,6 +18,7 @@ use crate::front::listeners::Listeners;
 use crate::frozen::{Anchor, FrozenPair, InvalidPair, PairState};
 use crate::proxy::Proxy;
 use crate::registry::{Identity, PairEntry, PairId, Registry};
+use crate::request_id::RequestId;
 use crate::route::RouteState;
 use crate::shared::Shared;
 use crate::splice::{NewHome, Places, Splice};
@@ -202,11 +203,12 @@ impl Newcomers {
         let opened = anchor.instant(state.opened)?;
         let caller = state.caller()?;
         let identity = Identity {
-            listener: Arc::clone(&entrance.listener.name),
-            names: Arc::clone(&route.names),
+            names: Arc::clone(route.names(&entrance.listener.name)),
             caller,
             upstream: state.upstream.clone(),
             request: state.request.clone().map(String::into_boxed_str),
+            request_id: state.request_id.as_deref().and_then(RequestId::kept),
+            proxy_header: state.proxy_header.clone().map(String::into_boxed_str),
         };
         let id = PairId(state.id);
         let registration = self.shared.registry.adopt(id, identity, opened);

@@ -9,7 +9,9 @@ use lubdub_metrics::Outcome;
 
 use crate::caller::Caller;
 use crate::client::Connection;
+use crate::generation::General;
 use crate::refusals::Refused;
+use crate::request_id::RequestId;
 use crate::route::RouteState;
 use crate::settings::RequestDetail;
 
@@ -17,6 +19,8 @@ use crate::settings::RequestDetail;
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
     caller: Caller,
+    /// What the request is called.
+    id: Option<RequestId>,
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
@@ -25,19 +29,27 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn of<B>(request: &Request<B>, caller: Caller, detail: RequestDetail) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, connection: &Connection, general: &General) -> Self {
+        let headers = request.headers();
+        let id = || RequestId::of(headers, connection.is_trusted(general));
         Self {
-            caller,
+            caller: connection.caller_with(general, headers),
+            id: general.forwarded.request_id.then(id),
             method: request.method().clone(),
             uri: request.uri().clone(),
             host: request.headers().get(HOST).cloned(),
-            detail,
+            detail: general.request_detail,
         }
     }
 
     /// Who is asking.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// What the request is called, if it is called anything.
+    pub(super) fn request_id(&self) -> Option<&RequestId> {
+        self.id.as_ref()
     }
 
     /// Host and path, as far as they may be told.
@@ -62,6 +74,10 @@ impl Asker {
             route: route.map(|route| &*route.name),
             upstream: route.map(|route| &*route.upstream.settings.name),
             method: Some(&self.method),
+            request_id: self.id.as_ref().map(|id| id as &dyn Display),
+            proxy_header: connection
+                .proxied()
+                .and_then(|proxied| proxied.told.as_deref()),
             request: self.told().map(|told| Cow::Owned(told.into())),
             status: status.map(|status| status.as_u16()),
             reason,

@@ -28,7 +28,6 @@ use super::upgrade::{self, BadSwitch};
 use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
-use crate::caller::Caller;
 use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
 use crate::leg::Leg;
@@ -106,14 +105,14 @@ pub(super) async fn upgrade(
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    let caller = *handshake.asker.caller();
-    let admitted = shared.admission.upgrade(route, caller.client_ip());
+    let caller_ip = handshake.asker.caller().client_ip();
+    let admitted = shared.admission.upgrade(route, caller_ip);
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
     };
     let key = upgrade::key(request.headers());
-    match ask(connection, route, &caller, request, &key).await {
+    match ask(connection, route, &handshake.asker, request, &key).await {
         Ok(mut answered) if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let pair = shared.admission.pair(admitted);
             let pair = match pair {
@@ -161,7 +160,7 @@ pub(super) async fn upgrade(
 async fn ask(
     connection: &Connection,
     route: &RouteState,
-    caller: &Caller,
+    asker: &Asker,
     mut request: Request<Incoming>,
     key: &[u8],
 ) -> Result<Answered, Failed> {
@@ -173,12 +172,14 @@ async fn ask(
         UPGRADE,
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
-    tell_origin(connection, &route.general, caller, &mut request);
+    tell_origin(connection, &route.general, asker, &mut request);
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
     let began = Instant::now();
-    let connected = route.upstream.connect(route.terms.connect).await?;
+    let header = connection.header_for(&route.upstream, asker.caller());
+    let connecting = (route.upstream).connect(route.terms.connect, header.as_deref());
+    let connected = connecting.await?;
     let took = began.elapsed();
     let metrics = route.metrics(&connection.entrance.listener.name);
     metrics.route.upstream_connect_duration.record(took);
@@ -272,11 +273,12 @@ impl Engaged {
         metrics.route.handshake_duration.record(took);
         let shared = &connection.shared;
         let identity = Identity {
-            listener: Arc::clone(&connection.entrance.listener.name),
-            names: Arc::clone(&route.names),
+            names: Arc::clone(route.names(&connection.entrance.listener.name)),
             caller: *handshake.asker.caller(),
             upstream: self.upstream,
             request: handshake.asker.told(),
+            request_id: handshake.asker.request_id().cloned(),
+            proxy_header: connection.told(),
         };
         let opened = Instant::now().into_std();
         let registration = shared.registry.register(identity, opened);

@@ -7,6 +7,7 @@ use http::header::{
 };
 use http::response::Parts;
 
+use super::forwarded::FAMILY;
 use super::trailers::Withheld;
 
 /// "Intermediaries SHOULD remove or replace fields that are known to require removal before
@@ -20,15 +21,16 @@ const KNOWN: [&str; 3] = ["proxy-connection", "keep-alive", "te"];
 /// field itself".
 ///
 /// Fields that frame or address the message are kept even if they are named: to remove them would
-/// change what the message is (and has been used to smuggle requests). What is removed goes no
-/// further in the trailers either.
+/// change what the message is (and has been used to smuggle requests). So are those that say who the
+/// client is: a client could have what a balancer has written taken out behind it. What is removed goes
+/// no further in the trailers either.
 pub(super) fn strip_connection_options(headers: &mut HeaderMap) -> Withheld {
     let options: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .collect();
     for option in &options {
         let keep = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING];
-        if !keep.contains(option) {
+        if !keep.contains(option) && !FAMILY.contains(option) {
             headers.remove(option);
         }
     }
@@ -128,9 +130,14 @@ mod tests {
 
     #[test]
     fn what_frames_or_addresses_the_message_stays() {
-        let lines = [("host", "a"), ("content-length", "3")];
+        let lines = [
+            ("host", "a"),
+            ("content-length", "3"),
+            ("x-forwarded-for", "b"),
+        ];
         let mut map = headers(&lines);
-        map.append(CONNECTION, HeaderValue::from_static("host, content-length"));
+        let named = "host, content-length, X-Forwarded-For";
+        map.append(CONNECTION, HeaderValue::from_static(named));
         strip_connection_options(&mut map);
         assert_eq!(map, headers(&lines));
     }

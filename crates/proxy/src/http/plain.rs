@@ -63,6 +63,7 @@ pub(super) async fn relay(
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
     let caller = *asker.caller();
+    let withheld = prepare(connection, route, &asker, &mut request);
     let mut account = Account::open(connection, route, asker);
     let upstream = &route.upstream;
     let http_idle = route.terms.http_idle;
@@ -72,10 +73,9 @@ pub(super) async fn relay(
         let reason = "as many requests as it may have are unanswered";
         return Ok(account.refuse(Outcome::UpstreamBusy, &reason));
     };
-    let withheld = prepare(connection, route, &caller, &mut request);
     let asked = tokio::select! {
         biased;
-        asked = ask(connection, route, request, withheld, &exchange) => asked,
+        asked = ask(connection, route, &caller, request, withheld, &exchange) => asked,
         () = connection.clock.silence(http_idle) => {
             return Ok(account.refuse(Outcome::AnswerTimeout, &"no answer in time"));
         }
@@ -140,19 +140,19 @@ fn is_cut_short(error: &hyper::Error) -> bool {
 fn prepare(
     connection: &Connection,
     route: &RouteState,
-    caller: &Caller,
+    asker: &Asker,
     request: &mut Request<Incoming>,
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
-    let is_ours = route.general.forwarded.is_ours();
-    let withheld = strip_connection_options(request.headers_mut()).with_family(is_ours);
+    let withheld = strip_connection_options(request.headers_mut());
+    let withheld = withheld.with_ours(&route.general.forwarded);
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
         request
             .headers_mut()
             .insert(TE, HeaderValue::from_static("trailers"));
     }
-    tell_origin(connection, &route.general, caller, request);
+    tell_origin(connection, &route.general, asker, request);
     if !request.headers().contains_key(HOST) {
         // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
         let authority = route.upstream.settings.authority();
@@ -169,20 +169,23 @@ fn prepare(
 async fn ask(
     connection: &Arc<Connection>,
     route: &RouteState,
+    caller: &Caller,
     request: Request<Incoming>,
     withheld: Withheld,
     exchange: &Arc<Exchange>,
 ) -> Result<Asked, Failed> {
     let upstream = &route.upstream;
     let mut logs_in = login::is_asked_for(request.headers());
-    let mut carrier = match own(connection, upstream).await {
+    let header = connection.header_for(upstream, caller);
+    let header = header.as_deref();
+    let mut carrier = match own(connection, upstream, caller).await {
         Some(own) => {
             logs_in = true;
             own
         }
         None => match kept(connection, upstream).await {
             Some(kept) => kept,
-            None => connect(route).await?,
+            None => connect(route, header).await?,
         },
     };
     // Whoever waits to be asked for a body is not made to wait twice.
@@ -199,13 +202,13 @@ async fn ask(
     let goes_over = |link: &_| connection.goes_over(link);
     let sent = match carrier.send(request, goes_over).await {
         Err(SendError::Unsent(request, _)) => {
-            carrier = connect(route).await?;
+            carrier = connect(route, header).await?;
             carrier.send(*request, goes_over).await
         }
         Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
             match again.and_then(|again| again.request(exchange)) {
                 Some(request) => {
-                    carrier = connect(route).await?;
+                    carrier = connect(route, header).await?;
                     carrier.send(request, goes_over).await
                 }
                 None => Err(SendError::Failed(error)),
@@ -223,7 +226,7 @@ async fn ask(
         }
     })?;
     if logs_in || login::is_offered(response.headers()) {
-        connection.keep_own(upstream, carrier);
+        connection.keep_own(upstream, caller, carrier);
     } else {
         keep(connection, upstream, carrier);
     }
@@ -235,8 +238,12 @@ async fn ask(
 }
 
 /// The connection over which this client has logged in, if it still goes on.
-async fn own(connection: &Connection, upstream: &Arc<Upstream>) -> Option<Carrier> {
-    let mut own = connection.take_own(upstream)?;
+async fn own(
+    connection: &Connection,
+    upstream: &Arc<Upstream>,
+    caller: &Caller,
+) -> Option<Carrier> {
+    let mut own = connection.take_own(upstream, caller)?;
     (!own.link.is_ending() && own.ready().await).then_some(own)
 }
 
@@ -255,10 +262,10 @@ async fn kept(connection: &Connection, upstream: &Upstream) -> Option<Carrier> {
 }
 
 /// A new connection to the upstream, for plain requests.
-async fn connect(route: &RouteState) -> Result<Carrier, Failed> {
+async fn connect(route: &RouteState, header: Option<&[u8]>) -> Result<Carrier, Failed> {
     let upstream = &route.upstream;
     let _place = upstream.waiting.try_take().ok_or(Failed::Busy)?;
-    let connected = upstream.connect(route.terms.connect).await?;
+    let connected = upstream.connect(route.terms.connect, header).await?;
     let carrier = Carrier::new(connected, route.general.head_bytes).await;
     carrier.map_err(Failed::NoAnswer)
 }
@@ -268,7 +275,7 @@ fn keep(connection: &Connection, upstream: &Arc<Upstream>, mut carrier: Carrier)
     let (upstream, worker) = (Arc::clone(upstream), connection.worker.number);
     if carrier.is_ready() {
         upstream.keep(worker, carrier);
-    } else if upstream.settings.pool {
+    } else if upstream.keeps_connections() {
         let returning = Arc::clone(&connection.returning);
         returning.store(true, Relaxed);
         tokio::spawn(async move {

@@ -19,9 +19,9 @@ use super::headers::token_count;
 use super::refusal::{and_close, refusal};
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
-use crate::caller::Caller;
 use crate::client::{Connection, LINGER};
 use crate::generation::{General, Generation};
+use crate::request_id::X_REQUEST_ID;
 use crate::route::RouteState;
 
 /// Answers a request of a client. An error ends the connection.
@@ -32,9 +32,7 @@ pub(crate) async fn answer(
     connection.release_slot();
     let exchange = connection.clock.begin();
     let generation = connection.shared.generation.load_full();
-    let general = &generation.general;
-    let caller = connection.caller_with(general, request.headers());
-    let asker = Asker::of(&request, caller, general.request_detail);
+    let asker = Asker::of(&request, &connection, &generation.general);
     let asked = upgrade::asked(&request);
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &generation, &mut request) {
@@ -169,21 +167,24 @@ fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
 pub(super) fn tell_origin(
     connection: &Connection,
     general: &General,
-    caller: &Caller,
+    asker: &Asker,
     request: &mut Request<Incoming>,
 ) {
     let host = request.headers().get(HOST).cloned();
     let origin = Origin {
         nearest: connection.nearest(),
         is_trusted: connection.is_trusted(general),
-        client: caller.client,
-        tls: connection.entrance.listener.tls.is_some(),
+        client: asker.caller().client,
+        tls: connection.has_tls(),
         host: host
             .as_ref()
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default(),
     };
     general.forwarded.apply(request.headers_mut(), origin);
+    if let Some(id) = asker.request_id() {
+        request.headers_mut().insert(X_REQUEST_ID, id.value());
+    }
     if general.forwarded.via {
         let received = request.version();
         let pseudonym = &connection.shared.pseudonym;

@@ -10,6 +10,8 @@ use http::header::{
 };
 
 use super::forwarded::FAMILY;
+use crate::request_id::X_REQUEST_ID;
+use crate::settings::Forwarded;
 
 /// RFC 9110 6.5.1: "Many fields cannot be processed outside the header section because their
 /// evaluation is necessary prior to receiving the content, such as those that describe message
@@ -45,6 +47,8 @@ pub(crate) struct Withheld {
     named: Vec<HeaderName>,
     /// Who the client is, too.
     family: bool,
+    /// And what the request is called.
+    request_id: bool,
 }
 
 impl Withheld {
@@ -53,14 +57,19 @@ impl Withheld {
     pub(super) fn named(named: Vec<HeaderName>) -> Self {
         Self {
             named,
-            family: false,
+            ..Self::default()
         }
     }
 
-    /// Whatever a client says of itself goes no further either: not that of a trusted peer, because
-    /// a reader that puts trailers behind the head's fields would take it for lubdub's word.
-    pub(super) fn with_family(self, family: bool) -> Self {
-        Self { family, ..self }
+    /// Whatever a client says of itself, or of its request, goes no further either, where that is lubdub's
+    /// to say: not that of a trusted peer, because a reader that puts trailers behind the head's fields
+    /// would take it for lubdub's word.
+    pub(super) fn with_ours(self, forwarded: &Forwarded) -> Self {
+        Self {
+            family: forwarded.is_ours(),
+            request_id: forwarded.request_id,
+            ..self
+        }
     }
 
     /// What goes on.
@@ -73,6 +82,9 @@ impl Withheld {
                 trailers.remove(name);
             }
         }
+        if self.request_id {
+            trailers.remove(X_REQUEST_ID);
+        }
         trailers
     }
 }
@@ -82,6 +94,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::settings::{ForwardedStyle, Trust};
 
     fn left(withheld: &Withheld, names: &[&'static str]) -> Vec<String> {
         let trailers = names
@@ -107,8 +120,21 @@ mod tests {
     #[test]
     fn what_connection_named_is_withheld_and_no_more() {
         let withheld = Withheld::named(vec![HeaderName::from_static("x-hop")]);
-        let names = ["x-hop", "x-sum", "x-forwarded-for"];
-        assert_eq!(left(&withheld, &names), ["x-forwarded-for", "x-sum"]);
-        assert_eq!(left(&withheld.with_family(true), &names), ["x-sum"]);
+        let names = ["x-hop", "x-sum", "x-forwarded-for", "x-request-id"];
+        assert_eq!(
+            left(&withheld, &names),
+            ["x-forwarded-for", "x-request-id", "x-sum"]
+        );
+        let mut forwarded = Forwarded {
+            style: ForwardedStyle::XForwarded,
+            trust: Trust::default(),
+            via: false,
+            request_id: false,
+        };
+        let ours = withheld.clone().with_ours(&forwarded);
+        assert_eq!(left(&ours, &names), ["x-request-id", "x-sum"]);
+        (forwarded.style, forwarded.request_id) = (ForwardedStyle::Off, true);
+        let ours = withheld.with_ours(&forwarded);
+        assert_eq!(left(&ours, &names), ["x-forwarded-for", "x-sum"]);
     }
 }

@@ -53,12 +53,14 @@ impl Splice {
             .find(|&side| fate::lapsed(side) == cause && vitals[side].pongs_received == 0);
         info!(
             pair = entry.id.0,
-            listener = &*entry.listener,
+            listener = &*entry.names.listener,
             route = &*entry.names.route,
             client = %caller.client,
             peer = %caller.peer,
             upstream_address = %entry.upstream,
             request = entry.request.as_deref(),
+            request_id = entry.request_id(),
+            proxy_header = entry.proxy_header(),
             cause = cause.as_str(),
             close_code = self.fate.close.and_then(|close| close.code),
             close_by = self.fate.close.map(|close| close.by.as_str()),

@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::admission::Admission;
 use crate::caller::Caller;
-use crate::registry::{Identity, PairEntry, Registry, RouteNames};
+use crate::registry::{Identity, PairEntry, PairNames, Registry};
 use crate::route;
 use crate::settings::{self, Limits};
 use crate::socket::Socket;
@@ -73,13 +73,15 @@ const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
 fn identity() -> Identity {
     Identity {
-        listener: "main".into(),
-        names: Arc::new(RouteNames {
+        names: Arc::new(PairNames {
+            listener: "main".into(),
             route: "main".into(),
             upstream: "main".into(),
         }),
         caller: Caller::peer(NOBODY.into()),
         upstream: NOBODY.into(),
+        request_id: None,
+        proxy_header: None,
         request: None,
     }
 }

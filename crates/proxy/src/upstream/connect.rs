@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_metrics::Outcome;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
@@ -62,11 +63,16 @@ impl ConnectError {
 }
 
 impl Upstream {
-    /// Connects, TLS included, in `limit`. Who calls holds a place of [`Upstream::waiting`].
-    pub(crate) async fn connect(&self, limit: Duration) -> Result<Connected, ConnectError> {
+    /// Connects, TLS included, in `limit`. `header` goes in front of all. Who calls holds a place of
+    /// [`Upstream::waiting`].
+    pub(crate) async fn connect(
+        &self,
+        limit: Duration,
+        header: Option<&[u8]>,
+    ) -> Result<Connected, ConnectError> {
         within(limit, async {
             let permit = self.socket_place(limit).await?;
-            let (leg, address) = self.connect_any(limit).await?;
+            let (leg, address) = self.connect_any(limit, header).await?;
             Ok(Connected {
                 leg,
                 address,
@@ -95,7 +101,11 @@ impl Upstream {
         })
     }
 
-    async fn connect_any(&self, limit: Duration) -> Result<(Leg, Address), ConnectError> {
+    async fn connect_any(
+        &self,
+        limit: Duration,
+        header: Option<&[u8]>,
+    ) -> Result<(Leg, Address), ConnectError> {
         let until = Instant::now() + limit;
         let last = last_try(limit);
         let addresses = self.resolve(last).await?;
@@ -104,7 +114,7 @@ impl Upstream {
                 return Err(ConnectError::Own(address.into()));
             }
         }
-        connect_first(self, &addresses, until, limit).await
+        connect_first(self, &addresses, header, until, limit).await
     }
 
     /// What `error` of an answer says of TLS with who is at `address`, if it does.
@@ -152,6 +162,7 @@ impl Upstream {
 async fn connect_first(
     upstream: &Upstream,
     addresses: &[SocketAddr],
+    header: Option<&[u8]>,
     until: Instant,
     limit: Duration,
 ) -> Result<(Leg, Address), ConnectError> {
@@ -159,7 +170,7 @@ async fn connect_first(
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        failure = match within(share, connect_one(upstream, address, share)).await {
+        failure = match within(share, connect_one(upstream, address, header, share)).await {
             Ok(Ok(leg)) => return Ok((leg, address.into())),
             Ok(Err(error)) => error,
             Err(_) => ConnectError::TimedOut(limit),
@@ -171,12 +182,17 @@ async fn connect_first(
 async fn connect_one(
     upstream: &Upstream,
     address: SocketAddr,
+    header: Option<&[u8]>,
     limit: Duration,
 ) -> Result<Leg, ConnectError> {
-    let socket = connect_when_possible(address, limit)
+    let mut socket = connect_when_possible(address, limit)
         .await
         .and_then(Socket::new)
         .map_err(|error| ConnectError::Connect(address.into(), error))?;
+    if let Some(header) = header {
+        let written = socket.write_all(header).await;
+        written.map_err(|error| ConnectError::Connect(address.into(), error))?;
+    }
     let Some(tls) = &upstream.tls else {
         return Ok(Leg::Plain(socket));
     };
@@ -236,7 +252,7 @@ mod tests {
     async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
         let upstream = &upstream::testing::upstream(&testing::route("main").upstream);
         let until = Instant::now() + LIMIT;
-        let connected = connect_first(upstream, addresses, until, LIMIT).await;
+        let connected = connect_first(upstream, addresses, None, until, LIMIT).await;
         connected.map(|(_, address)| address.ip().expect("an IP address"))
     }
 

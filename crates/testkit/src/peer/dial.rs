@@ -10,6 +10,7 @@ use std::task::Poll;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{Connect, TlsConnector};
@@ -27,6 +28,7 @@ pub struct Dial {
     send_buffer: Option<u32>,
     tls: Option<Arc<ClientConfig>>,
     name: &'static str,
+    preface: Vec<u8>,
 }
 
 /// A client in the middle of its TLS handshake: it was shown a certificate, and has not looked.
@@ -42,6 +44,7 @@ impl Dial {
             send_buffer: None,
             tls: None,
             name: certs::NAME,
+            preface: Vec::new(),
         }
     }
 
@@ -60,6 +63,15 @@ impl Dial {
     pub fn tls(self, config: Arc<ClientConfig>) -> Self {
         Self {
             tls: Some(config),
+            ..self
+        }
+    }
+
+    /// It sends these bytes in front of everything, TLS included.
+    #[must_use]
+    pub fn preface(self, bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            preface: bytes.into(),
             ..self
         }
     }
@@ -134,8 +146,9 @@ impl Dial {
         if let Some(bytes) = self.send_buffer {
             socket.set_send_buffer_size(bytes)?;
         }
-        let tcp = socket.connect(self.to).await?;
+        let mut tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;
+        tcp.write_all(&self.preface).await?;
         Ok(tcp)
     }
 

@@ -77,7 +77,7 @@ fn upstream(
             Some(requests) => requests.get(),
             None => share(limits?.connections.get(), 2),
         },
-        pool: pool? && proxy_protocol.is_none(),
+        pool: pool?,
         pool_age: pool_age?,
         on_removed: on_removed?,
     })

@@ -1,6 +1,7 @@
 //! The configuration as a whole: from sources to settings.
 
 mod budgets;
+mod callers;
 mod changes;
 mod declaration;
 mod names;

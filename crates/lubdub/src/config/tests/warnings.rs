@@ -350,3 +350,43 @@ fn a_token_guards_the_api_but_not_the_metrics() {
         );
     }
 }
+
+#[test]
+fn a_trust_of_all_addresses() {
+    for everybody in ["0.0.0.0/0", "::/0", "10.0.0.0/8, ::/0", "::ffff:0:0/96"] {
+        expect_warning(
+            "trust-everybody",
+            "forwarded.trust",
+            &[("forwarded.trust", everybody)],
+        );
+        expect_warning(
+            "trust-everybody",
+            "listen.a.trust",
+            &[("listen.a.trust", everybody)],
+        );
+    }
+    expect_none(&[("forwarded.trust", "0.0.0.0/1, unix")]);
+}
+
+#[test]
+fn a_header_that_may_come_and_that_nobody_may_send() {
+    let (header, trust) = ("listen.a.proxy_protocol", "listen.a.trust");
+    expect_warning("proxy-header-untrusted", header, &[(header, "optional")]);
+    let own = [
+        (header, "optional"),
+        ("forwarded.trust", "::1"),
+        (trust, ""),
+    ];
+    expect_warning("proxy-header-untrusted", header, &own);
+    expect_none(&[(header, "optional"), ("forwarded.trust", "::1")]);
+    expect_none(&[(header, "optional"), (trust, "unix")]);
+}
+
+#[test]
+fn a_pool_of_connections_that_are_for_one_client_each() {
+    let (pool, header) = ("upstream.b.pool", "upstream.b.proxy_protocol");
+    expect_warning("pool-unused", pool, &[(pool, "true"), (header, "v2")]);
+    expect_none(&[(header, "v1")]);
+    expect_none(&[(pool, "false"), (header, "v1")]);
+    expect_none(&[(pool, "true"), (header, "off")]);
+}

@@ -18,7 +18,7 @@ use crate::control::Control;
 use crate::drain::{DrainError, Selection};
 use crate::proxy::{Proxy, StartError};
 use crate::settings::{
-    Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, Settings, testing,
+    Forwarded, FrontTimeouts, Limits, Listener, Logging, ProxyProtocol, Settings, testing,
 };
 
 fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
@@ -27,6 +27,8 @@ fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
         address: address.into(),
         v6_only: false,
         tls: None,
+        proxy_protocol: ProxyProtocol::Off,
+        trust: None,
     };
     let some = NonZeroUsize::new(64).unwrap();
     Settings {
@@ -40,11 +42,7 @@ fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
             connections: some,
             head_bytes: 65_536,
         },
-        forwarded: Forwarded {
-            style: ForwardedStyle::default(),
-            trust: Vec::new(),
-            via: false,
-        },
+        forwarded: Forwarded::default(),
         drain: testing::drain(),
         logging: Logging::default(),
         workers: NonZeroUsize::MIN,
