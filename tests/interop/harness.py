@@ -156,10 +156,11 @@ def stop_all():
 class Lubdub(Process):
     """lubdub in front of upstreams, given as name -> port; each answers what begins with /name.
 
-    A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
+    A single upstream named `all` answers everything. `interval` is that of the pings to both sides. `url` is
+    where upstreams are, and `of_upstream` what else is to be said of each.
     """
 
-    def __init__(self, name, upstreams, interval, extra=""):
+    def __init__(self, name, upstreams, interval, extra="", url="ws://127.0.0.1:{port}", of_upstream=""):
         config = [
             '[listen.public]\naddress = "127.0.0.1:0"',
             '[admin]\naddress = "127.0.0.1:0"',
@@ -168,7 +169,7 @@ class Lubdub(Process):
             f'[keepalive.upstream]\ninterval = "{interval}"',
         ]
         for upstream, port in upstreams.items():
-            config.append(f'[upstream.{upstream}]\nurl = "ws://127.0.0.1:{port}"')
+            config.append(f'[upstream.{upstream}]\nurl = "{url.format(port=port)}"\n{of_upstream}')
             prefix = "/" if upstream == "all" else f"/{upstream}"
             config.append(f'[route.{upstream}]\npath_prefix = "{prefix}"\nupstream = "{upstream}"')
         config.append(extra)
@@ -179,6 +180,7 @@ class Lubdub(Process):
         try:
             self.admin = self._address("admin listens")
             self.address = self._address("listening")
+            self.port_number = int(self.address.rsplit(":", 1)[1])
             self.wait_for(lambda line: '"ready"' in line, 10)
         except Exception:
             self.stop()
@@ -211,6 +213,23 @@ class Lubdub(Process):
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
         raise KeyError(field)
+
+
+class Certificate:
+    """A certificate and its key, as `openssl req -x509` makes them: it has signed itself, and says CA:TRUE."""
+
+    def __init__(self, name, *hosts, days=2):
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.cert, self.key = LOGS / f"{name}.pem", LOGS / f"{name}.key"
+        names = ",".join(f"DNS:{host}" for host in hosts)
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        command += ["-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}"]
+        command += ["-keyout", str(self.key), "-out", str(self.cert)]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    def of_listener(self, name="main"):
+        """The tables of a listener that shows it."""
+        return f'[listen.public.tls.certificate.{name}]\ncert = "{self.cert}"\nkey = "{self.key}"\n'
 
 
 def expect(seen, wanted, what="value"):

@@ -52,6 +52,7 @@ kept() { cmp --silent "$1" "$2/.interop"; }
 keep() { cp "$1" "$2/.interop"; }
 
 debian curl curl
+debian openssl openssl
 debian prometheus prometheus
 debian python3 python3
 # A browser is a quarter of a gigabyte.
