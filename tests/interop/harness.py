@@ -1,6 +1,8 @@
 """What every suite here needs: processes that end with it, lubdub with a configuration, a tally."""
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import queue
@@ -226,6 +228,13 @@ class Certificate:
         command += ["-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}"]
         command += ["-keyout", str(self.key), "-out", str(self.cert)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    def spki(self):
+        """What Chromium knows it by: the hash of its public key."""
+        key = ["openssl", "x509", "-in", str(self.cert), "-pubkey", "-noout"]
+        pem = subprocess.run(key, check=True, capture_output=True, timeout=60).stdout
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "der"], input=pem, check=True, capture_output=True, timeout=60)
+        return base64.b64encode(hashlib.sha256(der.stdout).digest()).decode()
 
     def of_listener(self, name="main"):
         """The tables of a listener that shows it."""

@@ -15,6 +15,7 @@ SUITES = {
     "plain_http": "plain_http.suite",
     "socketio": "socketio.suite",
     "clients": "clients.suite",
+    "tls": "tls.suite",
     "autobahn": "autobahn_cases.suite",
 }
 
