@@ -14,7 +14,7 @@ async fn a_session_is_resumed_by_the_next_connection_to_the_same_upstream() {
     for (version, versions) in [("12", TLS12), ("13", TLS13)] {
         let demands = Demands {
             versions,
-            client: None,
+            ..Demands::default()
         };
         let backend = TlsBackend::start(&server, &demands).await;
         for name in ["one", "other"] {

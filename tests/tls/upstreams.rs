@@ -163,7 +163,7 @@ async fn who_shows_a_certificate_that_is_named_is_believed_whatever_else_it_says
         for (version, versions) in [("12", TLS12), ("13", TLS13)] {
             let demands = Demands {
                 versions,
-                client: None,
+                ..Demands::default()
             };
             let backend = TlsBackend::start(identity, &demands).await;
             let upstream = format!("{name}-{version}");
@@ -298,6 +298,7 @@ async fn lubdub_shows_a_certificate_to_who_asks_for_one() {
         let demands = Demands {
             versions,
             client: Some(&client),
+            ..Demands::default()
         };
         let backend = TlsBackend::start(&server, &demands).await;
         for (name, shown) in [
@@ -346,6 +347,48 @@ async fn lubdub_shows_a_certificate_to_who_asks_for_one() {
         let words = format!("it refuses the certificate in upstream.wrong{version}.certificate");
         assert!(told.contains(&words), "{told}");
     }
+}
+
+/// asyncio and Node do not say by an alert what they have against a certificate.
+#[tokio::test]
+async fn who_asks_for_a_certificate_and_then_hangs_up_may_have_refused_it() {
+    let server = Identity::self_signed("localhost", |_| {});
+    let client = Identity::self_signed("lubdub.example", |_| {});
+    let mut stage = Stage::new("hangs_up");
+    stage.write("ca.pem", server.pem());
+    stage.write_identity("client", &client);
+    let mut backends = Vec::new();
+    for (name, asked) in [("asks", Some(&client)), ("asks-not", None)] {
+        let demands = Demands {
+            client: asked,
+            hangs_up: true,
+            ..Demands::default()
+        };
+        let backend = TlsBackend::start(&server, &demands).await;
+        let settings = [
+            "ca = \"ca.pem\"",
+            "certificate = \"client.pem\"",
+            "key = \"client.key\"",
+        ];
+        stage.upstream(name, backend.address(), &settings);
+        backends.push(backend);
+    }
+    let lubdub = stage.lubdub().await;
+    let reason = refuse(&lubdub, "/asks", 1).await;
+    let words = "may refuse the certificate in upstream.asks.certificate";
+    assert!(reason.contains(words), "{reason}");
+    // Plain requests are told the same.
+    let mut client = lubdub.dial().connect().await;
+    client.ask(&Request::get("/asks")).await;
+    client.expect_answer(502).await;
+    let line = lubdub.expect_logged_times("not served", 2).await;
+    assert_eq!(line["outcome"], "connect_failed", "{line}");
+    // Who hangs up without having asked has another reason.
+    let mut client = lubdub.dial().connect().await;
+    client.ask(&Request::upgrade("/asks-not")).await;
+    client.expect_answer(502).await;
+    let line = lubdub.expect_logged_times("not served", 3).await;
+    assert_eq!(line["outcome"], "bad_answer", "{line}");
 }
 
 #[tokio::test]

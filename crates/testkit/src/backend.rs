@@ -35,6 +35,8 @@ pub struct Demands<'a> {
     pub versions: &'a [&'static SupportedProtocolVersion],
     /// The certificate that they must show, or that of its authority.
     pub client: Option<&'a Identity>,
+    /// Whether it hangs up behind the handshake.
+    pub hangs_up: bool,
 }
 
 /// TLS 1.2 and nothing else.
@@ -153,6 +155,7 @@ impl Default for Demands<'_> {
         Self {
             versions: rustls::ALL_VERSIONS,
             client: None,
+            hangs_up: false,
         }
     }
 }
@@ -170,9 +173,10 @@ impl TlsBackend {
         let address = listener.local_addr().expect("it is bound");
         let (told, met) = mpsc::unbounded_channel();
         let acceptor = TlsAcceptor::from(identity.accepting(demands));
+        let hangs_up = demands.hangs_up;
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                tokio::spawn(serve(tcp, acceptor.clone(), told.clone()));
+                tokio::spawn(serve(tcp, acceptor.clone(), told.clone(), hangs_up));
             }
         });
         Self { address, met }
@@ -203,7 +207,12 @@ impl TlsBackend {
 }
 
 /// Answers requests without bodies, to the end of a connection.
-async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, told: mpsc::UnboundedSender<Met>) {
+async fn serve(
+    tcp: TcpStream,
+    acceptor: TlsAcceptor,
+    told: mpsc::UnboundedSender<Met>,
+    hangs_up: bool,
+) {
     // Whose fault it is, lubdub says.
     let Ok(mut tls) = acceptor.accept(tcp).await else {
         return;
@@ -215,6 +224,9 @@ async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, told: mpsc::UnboundedSende
         is_resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         certificate: shown.cloned(),
     });
+    if hangs_up {
+        return;
+    }
     let mut head = Vec::new();
     while let Ok(1..) = tls.read_buf(&mut head).await {
         if head.ends_with(b"\r\n\r\n") {

@@ -55,8 +55,9 @@ def run(tally, options):
                     no_pair_is_left(lubdub, backend)
                     expect(lubdub.metric("lubdub_lapses_total", route=backend), 0, "lapses")
         for what, settings, words in (
-            ("no certificate", ca, "it asks for a certificate: set upstream.{}.certificate and upstream.{}.key"),
-            ("another certificate", showing(stranger), "it refuses the certificate in upstream.{}.certificate"),
+            # They say so by an alert, or hang up.
+            ("no certificate", ca, "asks for a certificate: set upstream.{}.certificate and upstream.{}.key"),
+            ("another certificate", showing(stranger), "the certificate in upstream.{}.certificate"),
             ("another authority", f'ca = "{stranger.cert}"\n', "its certificate is that of an authority"),
         ):
             name = f"tls-lubdub-{what.replace(' ', '-')}"

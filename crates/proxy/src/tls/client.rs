@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use rustls::ClientConfig;
-use rustls::client::Resumption;
-use rustls::sign::SingleCertAndKey;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
 use rustls_pki_types::{DnsName, ServerName};
 
 use super::{Certificate, UpstreamTrust, provider};
@@ -19,7 +21,15 @@ pub struct UpstreamTls {
     name: ServerName<'static>,
     trust: UpstreamTrust,
     certificate: Option<Certificate>,
+    shown: Arc<Shown>,
     config: Arc<ClientConfig>,
+}
+
+/// Shows a certificate, or none, and remembers that somebody has asked for one.
+#[derive(Debug)]
+struct Shown {
+    certificate: Option<Arc<CertifiedKey>>,
+    was_asked_for: AtomicBool,
 }
 
 /// As many tickets are kept for later connections (TLS 1.3 spends one for each, TLS 1.2 has but one). It
@@ -41,19 +51,18 @@ impl UpstreamTls {
             .expect("the provider has cipher suites for the default versions")
             .dangerous()
             .with_custom_certificate_verifier(trust.verifier());
-        let mut config = match &certificate {
-            Some(certificate) => {
-                let shown = SingleCertAndKey::from(Arc::clone(certificate.key()));
-                builder.with_client_cert_resolver(Arc::new(shown))
-            }
-            None => builder.with_no_client_auth(),
-        };
+        let shown = Arc::new(Shown {
+            certificate: certificate.as_ref().map(|it| Arc::clone(it.key())),
+            was_asked_for: AtomicBool::new(false),
+        });
+        let mut config = builder.with_client_cert_resolver(Arc::<Shown>::clone(&shown));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::in_memory_sessions(TICKETS);
         Self {
             name,
             trust,
             certificate,
+            shown,
             config: Arc::new(config),
         }
     }
@@ -76,6 +85,11 @@ impl UpstreamTls {
         self.certificate.as_ref()
     }
 
+    /// Whether the upstream has asked for a certificate, in a connection before this moment.
+    pub(super) fn was_asked(&self) -> bool {
+        self.shown.was_asked_for.load(Relaxed)
+    }
+
     /// What rustls connects with.
     #[must_use]
     pub fn config(&self) -> &Arc<ClientConfig> {
@@ -89,6 +103,7 @@ impl PartialEq for UpstreamTls {
             name,
             trust,
             certificate,
+            shown: _,
             config: _,
         } = self;
         *name == other.name && *trust == other.trust && *certificate == other.certificate
@@ -96,6 +111,17 @@ impl PartialEq for UpstreamTls {
 }
 
 impl Eq for UpstreamTls {}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.was_asked_for.store(true, Relaxed);
+        self.certificate.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.certificate.is_some()
+    }
+}
 
 /// What a server is called where its certificate is verified: a host name, or an IP address, which may
 /// have the brackets of IPv6. `None` if it is neither.

@@ -30,27 +30,34 @@ pub fn explain(error: &io::Error, tls: &UpstreamTls, key: impl Fn(&str) -> Strin
     words.unwrap_or_else(|| error.to_string())
 }
 
-/// The same for what came behind the handshake, if it is a part of it: with TLS 1.3 lubdub is through
-/// before the upstream has looked at lubdub's certificate, and reads its judgement in place of an answer.
+/// The same for what came behind the handshake in place of the first answer, if it is a part of it: with TLS
+/// 1.3 lubdub is through before the upstream has looked at lubdub's certificate. What that comes to it says by
+/// an alert, or just hangs up (as asyncio and Node do).
 pub fn explain_late(
-    error: &(dyn StdError + 'static),
+    error: &hyper::Error,
     tls: &UpstreamTls,
     key: impl Fn(&str) -> String,
 ) -> Option<String> {
-    let mut cause = Some(error);
-    let error = loop {
-        let error = cause?;
-        match error.downcast_ref().and_then(rustls_error) {
-            Some(error) => break error,
-            None => cause = error.source(),
+    let words = Words { tls, key: &key };
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut has_hung_up = error.is_incomplete_message();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        // The enum is open; all other alerts are about what was sent since.
+        if let Some(Error::AlertReceived(alert)) = io.and_then(rustls_error) {
+            return words.of_certificate_of_lubdub(*alert);
         }
-    };
-    // The enum is open; all other alerts are about what was sent since.
-    #[allow(clippy::wildcard_enum_match_arm)]
-    match error {
-        Error::AlertReceived(alert) => Words { tls, key: &key }.of_certificate_of_lubdub(*alert),
-        _ => None,
+        has_hung_up |= io.is_some_and(|io| {
+            let kinds = [
+                io::ErrorKind::UnexpectedEof,
+                io::ErrorKind::ConnectionReset,
+                io::ErrorKind::BrokenPipe,
+            ];
+            kinds.contains(&io.kind())
+        });
+        cause = error.source();
     }
+    (has_hung_up && tls.was_asked()).then(|| words.of_silence())
 }
 
 fn rustls_error(error: &io::Error) -> Option<&Error> {
@@ -186,6 +193,21 @@ impl Words<'_> {
                 "it does not speak HTTP/1.1 there (ALPN)".to_owned()
             }
             other => format!("it broke off the TLS handshake ({other:?})"),
+        }
+    }
+
+    /// Why it may have hung up, which asks for a certificate.
+    fn of_silence(&self) -> String {
+        let (certificate, key) = ((self.key)("certificate"), (self.key)("key"));
+        match self.tls.certificate() {
+            Some(_) => format!(
+                "it hung up behind the TLS handshake; it asks for a certificate, and may refuse the \
+                 certificate in {certificate}"
+            ),
+            None => format!(
+                "it hung up behind the TLS handshake, in which it asks for a certificate: set {certificate} \
+                 and {key}"
+            ),
         }
     }
 

@@ -117,12 +117,9 @@ impl Upstream {
         connect_first(self, &addresses, header, until, limit).await
     }
 
-    /// What `error` of an answer says of TLS with who is at `address`, if it does.
-    pub(crate) fn judged(
-        &self,
-        address: &Address,
-        error: &(dyn std::error::Error + 'static),
-    ) -> Option<ConnectError> {
+    /// What `error` says of TLS with who is at `address`, if it does. It came in place of the first answer over
+    /// a connection.
+    pub(crate) fn judged(&self, address: &Address, error: &hyper::Error) -> Option<ConnectError> {
         let words = tls::explain_late(error, self.tls.as_deref()?, |key| self.key(key))?;
         Some(ConnectError::Tls(address.clone(), words))
     }
