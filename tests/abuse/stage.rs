@@ -41,12 +41,14 @@ const CONTROL: &str = "GET /control HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";
 /// A refusal of lubdub's own, as far as it is about an upstream.
 pub(crate) const BAD_GATEWAY: &str = "HTTP/1.1 502 Bad Gateway\r\n\
     content-type: text/plain\r\n\
+    proxy-status: lubdub; error=http_protocol_error\r\n\
     content-length: 16\r\n\
     \r\n\
     502 Bad Gateway\n";
 /// The same to an upgrade: nothing may follow.
 pub(crate) const BAD_GATEWAY_LAST: &str = "HTTP/1.1 502 Bad Gateway\r\n\
     content-type: text/plain\r\n\
+    proxy-status: lubdub; error=http_protocol_error\r\n\
     connection: close\r\n\
     content-length: 16\r\n\
     \r\n\

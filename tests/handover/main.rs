@@ -12,6 +12,7 @@
 )]
 
 mod backend;
+mod callers;
 mod crowd;
 mod lineage;
 mod mistakes;

@@ -1,6 +1,7 @@
 //! Clients whose request is wrong, slow or unwelcome, or who do not wait for the answer.
 
 use lubdub_proxy::Drained;
+use lubdub_proxy::settings::HostPattern;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
@@ -71,7 +72,7 @@ async fn what_is_not_http_is_refused() {
 
 #[tokio::test]
 async fn an_upgrade_that_no_route_covers_is_refused() {
-    let proxy = ProxyBox::new().with(|proxy| proxy.host = Some("chat.example".to_owned()));
+    let proxy = ProxyBox::new().with(|proxy| proxy.host = Some(HostPattern::new("chat.example")));
     let request = Request::upgrade("/")
         .without("host")
         .field("Host", "other.example")

@@ -74,7 +74,9 @@ async fn claims_about_where_a_request_came_from_are_not_believed() {
 async fn claims_of_a_trusted_proxy_are_added_to() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.forwarded.trust = vec!["127.0.0.0/8".parse().expect("a network")])
+        .with(|proxy| {
+            proxy.forwarded.trust.networks = vec!["127.0.0.0/8".parse().expect("a network")]
+        })
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/")

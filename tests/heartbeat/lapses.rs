@@ -232,7 +232,7 @@ async fn the_registry_tells_how_alive_each_side_is() {
     let [pair] = &proxy.registry().pairs()[..] else {
         panic!("there is one pair");
     };
-    assert_eq!(pair.client, client.address().into());
+    assert_eq!(pair.client, lubdub_proxy::Peer::Ip(client.address()).into());
     assert_eq!(pair.upstream, upstream.address().into());
     client.send_text("hello").await;
     upstream.expect_text("hello").await;

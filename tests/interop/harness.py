@@ -158,22 +158,26 @@ def stop_all():
 class Lubdub(Process):
     """lubdub in front of upstreams, given as name -> port; each answers what begins with /name.
 
-    A single upstream named `all` answers everything. `interval` is that of the pings to both sides. `url` is
-    where upstreams are, and `of_upstream` what else is to be said of each.
+    A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
+    `listen` and `upstream` are further lines of their tables, and `routes` of the route of that name. `url` is
+    where upstreams are.
     """
 
-    def __init__(self, name, upstreams, interval, extra="", url="ws://127.0.0.1:{port}", of_upstream=""):
+    def __init__(
+        self, name, upstreams, interval, extra="", listen="", upstream="", routes=None, url="ws://127.0.0.1:{port}"
+    ):
         config = [
-            '[listen.public]\naddress = "127.0.0.1:0"',
+            f'[listen.public]\naddress = "127.0.0.1:0"\n{listen}',
             '[admin]\naddress = "127.0.0.1:0"',
             '[log]\nformat = "json"',
             f'[keepalive.client]\ninterval = "{interval}"',
             f'[keepalive.upstream]\ninterval = "{interval}"',
         ]
-        for upstream, port in upstreams.items():
-            config.append(f'[upstream.{upstream}]\nurl = "{url.format(port=port)}"\n{of_upstream}')
-            prefix = "/" if upstream == "all" else f"/{upstream}"
-            config.append(f'[route.{upstream}]\npath_prefix = "{prefix}"\nupstream = "{upstream}"')
+        for one, port in upstreams.items():
+            config.append(f'[upstream.{one}]\nurl = "{url.format(port=port)}"\n{upstream}')
+            prefix = "/" if one == "all" else f"/{one}"
+            config.append(f'[route.{one}]\npath_prefix = "{prefix}"\nupstream = "{one}"')
+            config.append((routes or {}).get(one, ""))
         config.append(extra)
         LOGS.mkdir(parents=True, exist_ok=True)
         path = LOGS / f"{name}.toml"

@@ -14,8 +14,10 @@ SUITES = {
     "prometheus": "prometheus.suite",
     "plain_http": "plain_http.suite",
     "socketio": "socketio.suite",
+    "balancers": "balancers.suite",
     "clients": "clients.suite",
     "tls": "tls.suite",
+    "pages": "pages.suite",
     "autobahn": "autobahn_cases.suite",
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Real clients, real backends and the Autobahn test suite through lubdub: README.md says how and why.
 #
-#   run.sh [--fast] [--cases PATTERNS] [autobahn|clients|tls|socketio|plain_http|prometheus]...
+#   run.sh [--fast] [--cases PATTERNS] [autobahn|balancers|clients|tls|pages|socketio|plain_http|prometheus]...
 #
 # Installs what it needs under target/interop, by pip, npm and, where a program is missing and the user
 # is root or may become it by sudo, apt-get. LUBDUB names the lubdub to test, PYTHON27 a Python 2.7.
@@ -52,6 +52,8 @@ kept() { cmp --silent "$1" "$2/.interop"; }
 keep() { cp "$1" "$2/.interop"; }
 
 debian curl curl
+debian haproxy haproxy
+debian nginx nginx-light
 debian openssl openssl
 debian prometheus prometheus
 debian python3 python3
@@ -79,7 +81,7 @@ if ! kept "$here/package-lock.json" "$work/npm"; then
     keep "$here/package-lock.json" "$work/npm"
 fi
 # Node looks for modules upward from the script.
-cp -R "$here"/{backends,clients,socketio,plain_http} "$work/npm"
+cp -R "$here"/{backends,clients,pages,socketio,plain_http} "$work/npm"
 
 if [ -z "${PYTHON27:-}" ]; then
     for candidate in "$(command -v python2.7)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python2.7; do

@@ -24,6 +24,7 @@ mod ways;
 use futures_util::future::join_all;
 use lubdub_keepalive::{Enforce, Side};
 use lubdub_proxy::Drained;
+use lubdub_proxy::settings::HostPattern;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::eventually;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
@@ -162,7 +163,7 @@ impl Lodge {
         let certs = Certs::generate().without_sessions();
         let stage = Stage::set(legs, certs, ROOM.into()).await;
         let proxy = ProxyBox::new().with(|proxy| {
-            proxy.host = Some(terms.host());
+            proxy.host = Some(HostPattern::new(&terms.host()));
             proxy.timeouts.request_head = WAIT;
             proxy.drain.timeout = WAIT;
             if legs == Legs::Tls {

@@ -1,5 +1,6 @@
 //! Heads: what passes, what is rewritten, and what goes no further than one connection.
 
+use lubdub_proxy::settings::HostPattern;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::{Head, Request, SWITCHING};
 use lubdub_testkit::ms;
@@ -106,7 +107,7 @@ async fn an_answer_arrives_as_the_upstream_made_it() {
 async fn a_request_that_no_route_covers_is_answered_and_the_connection_goes_on() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.host = Some("here.example".to_owned()))
+        .with(|proxy| proxy.host = Some(HostPattern::new("here.example")))
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;

@@ -39,7 +39,7 @@ async fn a_listener_that_goes_leaves_its_pairs_and_one_that_comes_has_its_own() 
     let (mut client, mut upstream) = open(old).await;
     proxy.reload(with_listeners(&upstreams, &[("new", new)]));
     lubdub_testkit::eventually("the old listener is closed", || {
-        std::net::TcpStream::connect(old).is_err()
+        TcpStream::connect(old).is_err()
     })
     .await;
     let (_client, _upstream) = open(new).await;
@@ -93,7 +93,7 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
     assert!(matches!(proxy.reload(next), Err(StartError::Bind { .. })));
     assert_eq!(proxy.generation(), 1);
     assert!(
-        std::net::TcpStream::connect(could_be).is_err(),
+        TcpStream::connect(could_be).is_err(),
         "what was bound before the mistake was found is closed again"
     );
     // The old listener leads to the old upstream.

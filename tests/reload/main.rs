@@ -1,5 +1,6 @@
 //! A reload: the next generation takes effect whole, and no live pair ends by it.
 
+mod access;
 mod heartbeat;
 mod limits;
 mod listeners;

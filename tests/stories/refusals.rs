@@ -1,5 +1,6 @@
 //! Refusals that did not get to whom they were for, or counted the wrong one.
 
+use lubdub_proxy::settings::HostPattern;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
@@ -41,7 +42,8 @@ async fn a_refusal_is_not_reset_away_by_what_the_client_said_too_early() {
 #[tokio::test]
 async fn lubdubs_own_refusal_is_not_reset_away_either() {
     let full = ProxyBox::new().with(|proxy| proxy.limits.pairs = 0);
-    let elsewhere = ProxyBox::new().with(|proxy| proxy.host = Some("other.example".to_owned()));
+    let elsewhere =
+        ProxyBox::new().with(|proxy| proxy.host = Some(HostPattern::new("other.example")));
     for (proxy, status) in [(full, 503), (elsewhere, 404)] {
         let proxy = proxy.start(&Upstream::listen());
         let mut client = proxy.dial().connect().await;

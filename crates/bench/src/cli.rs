@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::accounting::Pid;
+use crate::floor;
 use crate::load::Target;
 use crate::machine::Core;
 use crate::tls;
 
 /// The measuring bench of lubdub: an echo backend, a load generator and side-by-side runs.
 #[derive(Debug, Parser)]
-#[command(name = "lubdub-bench")]
+#[command(name = "lubdub-bench", version)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -36,6 +37,11 @@ pub(crate) enum Command {
     Idle(HoldArgs),
     /// Hold connections that are pinged, and measure what a ping costs
     Heartbeat(HoldArgs),
+    /// Relay bytes and look at nothing: what a proxy costs at least
+    Floor(FloorArgs),
+    /// Drive a scenario in slices, as standard input says; compare starts this
+    #[command(hide = true)]
+    Drive(DriveArgs),
     /// Measure lubdub and the peers of this machine side by side, and write the page
     Compare(CompareArgs),
     /// Write the page anew from what was measured before
@@ -57,6 +63,40 @@ pub(crate) struct BackendArgs {
     /// Stay on this core
     #[arg(long, value_name = "CORE")]
     pub pin: Option<Core>,
+}
+
+/// The bare relay.
+#[derive(Debug, Args)]
+pub(crate) struct FloorArgs {
+    /// How it waits
+    #[arg(long)]
+    pub kind: floor::Kind,
+    /// Where to listen
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Where to connect to
+    #[arg(long, value_name = "ADDR")]
+    pub backend: SocketAddr,
+}
+
+/// A scenario in slices.
+#[derive(Debug, Args)]
+pub(crate) struct DriveArgs {
+    /// Its name
+    #[arg(long)]
+    pub scenario: String,
+    /// Where to connect to
+    #[arg(long)]
+    pub url: String,
+    /// Whom to trust for wss://
+    #[arg(long, value_name = "PEM")]
+    pub ca: Option<PathBuf>,
+    /// The process of the proxy
+    #[arg(long, value_name = "PID")]
+    pub proxy_pid: Option<Pid>,
+    /// From how many loopback addresses to connect
+    #[arg(long, value_name = "NUMBER", default_value_t = 256)]
+    pub sources: u32,
 }
 
 /// What every load needs to know.
@@ -178,8 +218,14 @@ pub(crate) struct CompareArgs {
     /// How long each measurement takes
     #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
     pub seconds: Duration,
+    /// How often what is measured in slices is: every proxy once in each cycle
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
+    pub cycles: u64,
+    /// How long a slice is
+    #[arg(long, value_name = "SECONDS", default_value = "0.1", value_parser = seconds)]
+    pub slice: Duration,
     /// With how many worker threads or processes, such as 1,2
-    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    #[arg(long, value_delimiter = ',', default_value = "1")]
     pub workers: Vec<usize>,
     /// Only these scenarios, by their names on the page
     #[arg(long, value_delimiter = ',')]
@@ -211,9 +257,11 @@ impl fmt::Display for CompareArgs {
         let workers: Vec<String> = self.workers.iter().map(usize::to_string).collect();
         write!(
             f,
-            "--rounds {} --seconds {} --workers {}",
+            "--rounds {} --seconds {} --cycles {} --slice {} --workers {}",
             self.rounds,
             self.seconds.as_secs_f64(),
+            self.cycles,
+            self.slice.as_secs_f64(),
             workers.join(",")
         )?;
         for (name, chosen) in [("scenario", &self.scenario), ("peer", &self.peer)] {
@@ -230,12 +278,25 @@ impl fmt::Display for CompareArgs {
 impl LoadArgs {
     /// Where the load goes.
     pub(crate) fn target(&self) -> anyhow::Result<Target> {
-        let trust = || match &self.ca {
-            Some(ca) => tls::client(ca),
-            None => anyhow::bail!("wss:// needs --ca"),
-        };
-        Target::new(&self.url, trust, self.sources)
+        target(&self.url, self.ca.as_deref(), self.sources)
     }
+}
+
+// === impl DriveArgs ===
+
+impl DriveArgs {
+    /// Where the load goes.
+    pub(crate) fn target(&self) -> anyhow::Result<Target> {
+        target(&self.url, self.ca.as_deref(), self.sources)
+    }
+}
+
+fn target(url: &str, ca: Option<&Path>, sources: u32) -> anyhow::Result<Target> {
+    let trust = || match ca {
+        Some(ca) => tls::client(ca),
+        None => anyhow::bail!("wss:// needs --ca"),
+    };
+    Target::new(url, trust, sources)
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -265,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_side_by_side_run_tells_how_to_repeat_it() {
-        let said = "--rounds 5 --seconds 0.5 --workers 1,4 --scenario idle --peer nginx,envoy";
+        let said = "--rounds 5 --seconds 0.5 --cycles 9 --slice 0.06 --workers 1,4 --scenario idle --peer nginx,envoy";
         let words = "lubdub-bench compare --note busy".split(' ');
         let Command::Compare(args) = Cli::parse_from(words.chain(said.split(' '))).command else {
             panic!("that was the command");

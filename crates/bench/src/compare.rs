@@ -1,5 +1,6 @@
 //! The side-by-side run: lubdub and every peer of the machine, measured in turns, so that what
-//! drifts (other load, temperature) hits all of them alike.
+//! drifts (other load, temperature) hits all of them alike. What can be driven for a moment at a time is
+//! measured in slices, the rest in whole runs.
 
 mod bars;
 mod data;
@@ -8,10 +9,10 @@ mod peer;
 mod plan;
 mod plot;
 mod scenario;
+mod slices;
 mod statistics;
 mod template;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::Write;
@@ -29,11 +30,12 @@ use crate::machine::{self, Core, Machine};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::tls::{self, Certificate};
+pub(crate) use slices::drive;
+
 use data::{Data, Measurement};
-use peer::{Peer, Setting};
+use peer::{Peer, Setting, family};
 use plan::Turn;
 use scenario::{SCENARIOS, Scenario};
-use statistics::Spread;
 
 /// How long a program may take to listen.
 const START: Duration = Duration::from_secs(15);
@@ -45,8 +47,6 @@ const LOOK: Duration = Duration::from_millis(20);
 const SOURCES: u32 = 256;
 /// Half of what the slower of these can carry is the rate of latency.
 const RATE_PEERS: [&str; 2] = ["lubdub", "nginx"];
-/// How often it is measured what they can carry.
-const RATE_ROUNDS: usize = 3;
 /// Where listening sockets are looked for: below the ports that the kernel gives to clients.
 const PORTS: std::ops::Range<u16> = 18_080..32_000;
 
@@ -76,8 +76,6 @@ struct Bench<'a> {
     scratch: Scratch,
     certificate: Certificate,
     peers: Vec<Peer>,
-    /// The rate of latency by the number of workers, once it is chosen.
-    rates: BTreeMap<usize, f64>,
     data: Data,
 }
 
@@ -103,7 +101,9 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     check_names(args)?;
     let mut peers = Peer::find(&lubdub)?;
     peers.retain(|peer| {
-        peer.name == "lubdub" || args.peer.is_empty() || args.peer.iter().any(|p| p == peer.name)
+        family(peer.name) == "lubdub"
+            || args.peer.is_empty()
+            || args.peer.iter().any(|p| p == peer.name)
     });
 
     let scratch = Scratch::make()?;
@@ -113,13 +113,21 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
         certificate: Certificate::make(&scratch.0)?,
         scratch,
         peers: peers.clone(),
-        rates: BTreeMap::new(),
         data: Data::new(Machine::probe()?, args, &peers),
     };
     let is_wanted = |scenario: &Scenario| {
         args.scenario.is_empty() || args.scenario.iter().any(|id| id == scenario.id)
     };
-    let plan = plan::plan(&peers, &args.workers, args.rounds, is_wanted);
+    for &workers in &args.workers {
+        for scenario in SCENARIOS.iter().filter(|s| s.is_sliced() && is_wanted(s)) {
+            bench.slice(scenario, workers)?;
+            // A run that is broken off leaves what it has measured.
+            bench.data.save(&args.out)?;
+        }
+    }
+    let plan = plan::plan(&peers, &args.workers, args.rounds, |scenario| {
+        !scenario.is_sliced() && is_wanted(scenario)
+    });
     let mut course = Course {
         began: Instant::now(),
         done: 0,
@@ -127,7 +135,6 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<()> {
     };
     let mut round = 0;
     for turn in &plan {
-        // A run that is broken off leaves what it has measured.
         if turn.round != round {
             round = turn.round;
             bench.data.save(&args.out)?;
@@ -185,10 +192,7 @@ impl Bench<'_> {
             round + 1,
             peer.name
         );
-        let report = self
-            .rate(scenario, workers)
-            .and_then(|rate| self.measure_once(turn, rate));
-        match report {
+        match self.measure_once(turn) {
             Ok(report) => {
                 let line = format!("{label}: {report}");
                 if report.lost() > 0 {
@@ -214,49 +218,8 @@ impl Bench<'_> {
         }
     }
 
-    /// The rate of a scenario that needs one: the same for everyone and in all rounds.
-    fn rate(&mut self, scenario: &Scenario, workers: usize) -> anyhow::Result<Option<f64>> {
-        if !scenario.needs_rate() {
-            return Ok(None);
-        }
-        if !self.rates.contains_key(&workers) {
-            let rate = self.saturation(workers)? / 2.0;
-            self.rates.insert(workers, rate);
-        }
-        Ok(self.rates.get(&workers).copied())
-    }
-
-    /// What the slower of the two that the bar compares can carry, in echoes per second. Measured
-    /// for this alone and more than once: a single disturbed measurement would otherwise decide at
-    /// which rate everybody is measured from then on.
-    fn saturation(&self, workers: usize) -> anyhow::Result<f64> {
-        let mut slowest = f64::INFINITY;
-        for peer in &self.peers {
-            if !RATE_PEERS.contains(&peer.name) {
-                continue;
-            }
-            let turn = Turn {
-                scenario: Scenario::saturating(),
-                peer,
-                workers,
-                round: 0,
-            };
-            let rates = (0..RATE_ROUNDS)
-                .map(|_| {
-                    let report = self.measure_once(&turn, None)?;
-                    let report = report.relayed().context("it relays messages")?;
-                    Ok(report.echoes_per_second)
-                })
-                .collect::<anyhow::Result<Vec<f64>>>()
-                .with_context(|| format!("the saturation of {}", peer.name))?;
-            let rate = Spread::of(&rates).context("it was measured")?.median;
-            slowest = slowest.min(rate);
-        }
-        Ok(slowest)
-    }
-
     /// Starts backend and proxy afresh, and measures.
-    fn measure_once(&self, turn: &Turn<'_>, rate: Option<f64>) -> anyhow::Result<Report> {
+    fn measure_once(&self, turn: &Turn<'_>) -> anyhow::Result<Report> {
         let &Turn {
             scenario,
             peer,
@@ -264,19 +227,7 @@ impl Bench<'_> {
             ..
         } = turn;
         let seating = Seating::of(workers, &self.cores);
-        let backend = start_backend(&seating)?;
-        let setting = Setting {
-            listen: free_address()?,
-            backend: backend.address,
-            workers,
-            tls: scenario.tls.then_some(&self.certificate),
-            ping_every: scenario.ping_every(),
-            directory: &self.scratch.0,
-        };
-        let command = peer.command(&setting)?;
-        let proxy = Running::start(command, &seating.proxy, setting.listen)
-            .with_context(|| format!("cannot start {}", peer.name))?;
-
+        let (backend, proxy) = self.start(scenario, peer, workers)?;
         let scheme = if scenario.tls { "wss" } else { "ws" };
         let target = Target::new(
             &format!("{scheme}://{}/", proxy.address),
@@ -287,11 +238,40 @@ impl Bench<'_> {
             duration: self.args.seconds,
             proxy: proxy.child.id(),
             backend: backend.address,
-            rate,
         };
         machine::on_cores(&seating.others, || {
             scenario.run(target, &circumstances, Progress::on_terminal())
         })?
+    }
+
+    /// Starts a backend, and a proxy in front of it.
+    fn start(
+        &self,
+        scenario: &Scenario,
+        peer: &Peer,
+        workers: usize,
+    ) -> anyhow::Result<(Running, Running)> {
+        let seating = Seating::of(workers, &self.cores);
+        let backend = start_backend(&seating)?;
+        // Several run at a time, and their files have the same names.
+        let directory = self.scratch.0.join(peer.name);
+        fs::create_dir_all(&directory)?;
+        let setting = Setting {
+            listen: free_address()?,
+            backend: backend.address,
+            workers,
+            tls: scenario.tls.then_some(&self.certificate),
+            ping_every: scenario.ping_every(),
+            directory: &directory,
+        };
+        let cores = if peer.uses_all_cores() {
+            &self.cores
+        } else {
+            &seating.proxy
+        };
+        let proxy = Running::start(peer.command(&setting)?, cores, setting.listen)
+            .with_context(|| format!("cannot start {}", peer.name))?;
+        Ok((backend, proxy))
     }
 }
 

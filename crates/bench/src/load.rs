@@ -6,10 +6,12 @@ mod fleet;
 mod hold;
 mod meter;
 mod relay;
+mod slice;
 mod target;
 
 pub(crate) use churn::{Churn, ChurnReport};
 pub(crate) use hold::{Hold, HoldReport, Kind, counters};
 pub(crate) use meter::Observed;
 pub(crate) use relay::{Relay, RelayReport};
+pub(crate) use slice::{Slice, Sliced};
 pub(crate) use target::Target;

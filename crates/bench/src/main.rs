@@ -9,6 +9,7 @@ mod backend;
 mod cli;
 mod compare;
 mod echo;
+mod floor;
 mod handshake;
 mod inbox;
 mod latency;
@@ -101,6 +102,8 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
             let found = |target| hold.run(target, Progress::on_terminal());
             tell(&args.load, |target| Ok(Report::Heartbeat(found(target)?)))
         }
+        Command::Floor(args) => floor::run(args.kind, args.listen, args.backend),
+        Command::Drive(args) => compare::drive(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Page(args) => compare::write_page_again(&args.out),
     }

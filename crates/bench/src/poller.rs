@@ -146,7 +146,15 @@ impl Alarm {
     /// Rings `after` this time, and until it is set again.
     pub(crate) fn set(&self, after: Duration) -> io::Result<()> {
         // A zero would switch it off.
-        let after = after.max(Duration::from_nanos(1));
+        self.arm(after.max(Duration::from_nanos(1)))
+    }
+
+    /// Rings no more.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        self.arm(Duration::ZERO)
+    }
+
+    fn arm(&self, after: Duration) -> io::Result<()> {
         timerfd_settime(
             &self.timer,
             TimerfdTimerFlags::empty(),

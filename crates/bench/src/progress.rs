@@ -36,7 +36,6 @@ impl Progress {
     }
 
     /// No line at all.
-    #[cfg(test)]
     pub(crate) fn off() -> Self {
         Self { state: State::Off }
     }

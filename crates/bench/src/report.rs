@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::accounting::Usage;
-use crate::load::{ChurnReport, HoldReport, Observed, RelayReport};
+use crate::load::{ChurnReport, HoldReport, Observed, RelayReport, Slice};
 
 /// What a run found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub(crate) enum Report {
     Idle(HoldReport),
     /// Connections with a heartbeat.
     Heartbeat(HoldReport),
+    /// A moment of messages or of short sessions.
+    Slice(Slice),
 }
 
 // === impl Report ===
@@ -30,15 +32,19 @@ impl Report {
     pub(crate) fn relayed(&self) -> Option<&RelayReport> {
         match self {
             Self::Relay(report) | Self::Bulk(report) => Some(report),
-            Self::Churn(_) | Self::Idle(_) | Self::Heartbeat(_) => None,
+            Self::Churn(_) | Self::Idle(_) | Self::Heartbeat(_) | Self::Slice(_) => None,
         }
     }
 
-    /// The sessions' report.
-    pub(crate) fn churned(&self) -> Option<&ChurnReport> {
+    /// A moment's report.
+    pub(crate) fn slice(&self) -> Option<&Slice> {
         match self {
-            Self::Churn(report) => Some(report),
-            Self::Relay(_) | Self::Bulk(_) | Self::Idle(_) | Self::Heartbeat(_) => None,
+            Self::Slice(slice) => Some(slice),
+            Self::Relay(_)
+            | Self::Bulk(_)
+            | Self::Churn(_)
+            | Self::Idle(_)
+            | Self::Heartbeat(_) => None,
         }
     }
 
@@ -46,7 +52,7 @@ impl Report {
     pub(crate) fn held(&self) -> Option<&HoldReport> {
         match self {
             Self::Idle(report) | Self::Heartbeat(report) => Some(report),
-            Self::Relay(_) | Self::Bulk(_) | Self::Churn(_) => None,
+            Self::Relay(_) | Self::Bulk(_) | Self::Churn(_) | Self::Slice(_) => None,
         }
     }
 
@@ -55,12 +61,21 @@ impl Report {
         self.held().map_or(0, |report| report.lost)
     }
 
-    /// What was seen besides.
-    pub(crate) fn observed(&self) -> &Observed {
+    /// What was seen besides, in a whole run.
+    fn observed(&self) -> Option<&Observed> {
         match self {
-            Self::Relay(report) | Self::Bulk(report) => &report.observed,
-            Self::Churn(report) => &report.observed,
-            Self::Idle(report) | Self::Heartbeat(report) => &report.observed,
+            Self::Relay(report) | Self::Bulk(report) => Some(&report.observed),
+            Self::Churn(report) => Some(&report.observed),
+            Self::Idle(report) | Self::Heartbeat(report) => Some(&report.observed),
+            Self::Slice(_) => None,
+        }
+    }
+
+    /// How much of one core the proxy used: 1 is all of it.
+    pub(crate) fn proxy_load(&self) -> Option<f64> {
+        match self.slice() {
+            Some(slice) => Some(slice.proxy_load()),
+            None => self.observed()?.proxy_load(),
         }
     }
 }
@@ -79,8 +94,16 @@ impl fmt::Display for Report {
                 f.write_str("heartbeat: ")?;
                 hold(f, report)?;
             }
+            Self::Slice(slice) => write!(
+                f,
+                "{} in {:.3} s, CPU {:.2} us each, p99 {:.0} us",
+                slice.count,
+                slice.seconds,
+                slice.cpu_us(),
+                slice.p99_us
+            )?,
         }
-        observed(f, self.observed())
+        self.observed().map_or(Ok(()), |seen| observed(f, seen))
     }
 }
 
@@ -193,8 +216,18 @@ pub(crate) mod tests {
         generator_load: 0.5,
     };
 
+    /// A report of a slice.
+    pub(crate) fn sliced() -> Report {
+        Report::Slice(Slice {
+            count: 1000,
+            seconds: 0.1,
+            cpu_seconds: 0.05,
+            p99_us: 9.0,
+        })
+    }
+
     /// A report of sessions.
-    pub(crate) fn churned() -> Report {
+    fn churned() -> Report {
         Report::Churn(ChurnReport {
             connections: 32,
             sessions: 1000,

@@ -9,7 +9,7 @@ use lubdub_wire::{CloseCode, ControlFrame};
 use crate::accounting::Pid;
 use crate::backend::Backend;
 use crate::handshake::{Request, head_len, switching_protocols};
-use crate::load::{Churn, Hold, Kind, Relay, Target};
+use crate::load::{Churn, Hold, Kind, Relay, Sliced, Target, counters};
 use crate::progress::Progress;
 use crate::tls::{self, Certificate};
 
@@ -78,6 +78,43 @@ fn a_schedule_is_kept_and_every_message_of_it_is_echoed() {
     let report = relay.run(plain(backend(None)), Progress::off()).unwrap();
     // A busy machine may be late, but it cannot be ahead of the schedule by more than a start.
     assert!(report.echoes_per_second < 2300.0, "{report:?}");
+}
+
+/// Each slice begins and ends in silence: what was sent in it is back, at its own pace or at a rate.
+#[test]
+fn slices_of_messages_follow_each_other() {
+    let time = Duration::from_millis(50);
+    let address = backend(None);
+    let mut slices = relay().sliced(plain(address), Progress::off()).unwrap();
+    for rate in [None, Some(2000.0), None] {
+        let slice = slices.slice(time, rate).unwrap();
+        assert!(slice.count > 0 && slice.cpu_seconds > 0.0, "{slice:?}");
+        assert!(slice.seconds >= time.as_secs_f64(), "{slice:?}");
+        if rate.is_some() {
+            // As many messages of the schedule as the slice has room for, there and back.
+            let room = slice.seconds * 2000.0 + 1.0;
+            assert!(slice.count as f64 <= 2.0 * room, "{slice:?}");
+        }
+    }
+}
+
+#[test]
+fn slices_of_sessions_leave_none_behind() {
+    let address = backend(None);
+    let churn = Churn {
+        connections: 4,
+        bytes: 10,
+        warm_up: Duration::ZERO,
+        duration: Duration::ZERO,
+        proxy: Some(own_pid()),
+    };
+    let target = Target::new(&format!("ws://{address}/"), || unreachable!(), 8).unwrap();
+    let mut slices = churn.sliced(target).unwrap();
+    for _ in 0..3 {
+        assert!(slices.slice(Duration::from_millis(50), None).unwrap().count > 0);
+        // The one that asks is the only one.
+        assert_eq!(counters(address).unwrap().open, 0);
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.";
 const RELOAD_HELP: &str = "\
 What is read is what that lubdub was started with: its file, its variables, its flags.
 
-Exit codes: 0 applied (with --dry-run: possible), 1 refused or no answer, 64 wrong usage.";
+Exit codes: 0 applied or upgraded (with --dry-run: possible), 1 refused or no answer, 64 wrong usage.";
 /// What `probe` adds to the exit codes.
 const PROBE_EXIT: &str = "\
 If the last ping has no pong at the end of its --timeout, late ones are waited for, for as long again, but at
@@ -104,7 +104,7 @@ pub(crate) enum Command {
     /// Have a running lubdub say farewell to all of its pairs or to some, evenly over a time
     #[command(after_help = DRAIN_HELP)]
     Drain(Coherent<Drain>),
-    /// Have a running lubdub read its configuration again, as SIGHUP does
+    /// Have a running lubdub read its configuration again, as SIGHUP does; no pair ends
     #[command(after_help = RELOAD_HELP)]
     Reload(Reload),
     /// Have a running lubdub replaced by the program on disk, as SIGUSR2 does; no pair ends
@@ -146,7 +146,7 @@ pub(crate) enum Which {
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct Options {
     /// Read this TOML file [variable: LUBDUB_CONFIG]
-    #[arg(long, value_name = "PATH", global = true)]
+    #[arg(short = 'c', long, value_name = "PATH", global = true)]
     config: Option<PathBuf>,
 
     /// Listen here and nowhere else, such as 0.0.0.0:8080
@@ -276,9 +276,17 @@ mod tests {
                 Origin::Variable(CONFIG_VARIABLE.to_owned())
             ))
         );
-        assert_eq!(
-            file(&["lubdub", "check", "--config", "flag.toml"]),
-            Some(("flag.toml".into(), Origin::Flag("--config".to_owned())))
-        );
+        for args in [
+            &["check", "--config", "flag.toml"][..],
+            &["check", "-c", "flag.toml"],
+            &["-c", "flag.toml", "check"],
+            &["-cflag.toml"],
+        ] {
+            assert_eq!(
+                file(&[&["lubdub"], args].concat()),
+                Some(("flag.toml".into(), Origin::Flag("--config".to_owned()))),
+                "{args:?}"
+            );
+        }
     }
 }

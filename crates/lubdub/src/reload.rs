@@ -19,7 +19,7 @@ use crate::config::{
     Rewritten, Sources, Warnings,
 };
 use crate::logging::LogDial;
-use crate::service_manager::ServiceManager;
+use crate::service_manager::{Remark, ServiceManager};
 use crate::upgrade::Upgrader;
 
 /// Reads the configuration again, from what it was read from at the start.
@@ -146,6 +146,10 @@ impl Reloader {
         }
         let result = self.next(&mut config, purpose);
         if purpose == Purpose::Apply {
+            self.manager.remark(match result {
+                Ok(_) => Remark::Nothing,
+                Err(_) => Remark::ReloadRefused,
+            });
             self.manager.ready();
         }
         drop(config);

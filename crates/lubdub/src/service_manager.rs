@@ -11,6 +11,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -26,6 +27,19 @@ pub(crate) struct ServiceManager {
     is_lost: AtomicBool,
     /// A service that ends is not ready again, whatever is reloaded meanwhile.
     is_ending: AtomicBool,
+    /// Another process is the service, and tells how it is.
+    is_replaced: AtomicBool,
+    /// What people should know besides the number of pairs.
+    remark: Mutex<Remark>,
+}
+
+/// How the latest change went, if it failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Remark {
+    #[default]
+    Nothing,
+    ReloadRefused,
+    UpgradeFailed,
 }
 
 impl ServiceManager {
@@ -48,10 +62,8 @@ impl ServiceManager {
             Ok((socket, address))
         });
         let this = Self {
-            socket: None,
             watchdog,
-            is_lost: AtomicBool::new(false),
-            is_ending: AtomicBool::new(false),
+            ..Self::default()
         };
         match socket {
             Ok(socket) => Self {
@@ -108,15 +120,24 @@ impl ServiceManager {
         self.tell(&format!("EXTEND_TIMEOUT_USEC={}", time.as_micros()));
     }
 
-    /// The service is this process from now on.
+    /// The service is this process from now on, and goes on. This one is not listened to any more.
     pub(crate) fn main_pid(&self, pid: u32) {
-        self.tell(&format!("MAINPID={pid}"));
+        self.tell(&format!("MAINPID={pid}\nREADY=1"));
+        self.is_replaced.store(true, Relaxed);
+    }
+
+    /// What is told with the number of pairs from now on.
+    pub(crate) fn remark(&self, remark: Remark) {
+        *self.remark.lock().unwrap_or_else(PoisonError::into_inner) = remark;
     }
 
     fn tell(&self, state: &str) {
         let Some((socket, address)) = &self.socket else {
             return;
         };
+        if self.is_replaced.load(Relaxed) {
+            return;
+        }
         match socket.send_to_addr(state.as_bytes(), address) {
             Ok(_) => self.is_lost.store(false, Relaxed),
             Err(error) => self.lose(&error),
@@ -126,6 +147,18 @@ impl ServiceManager {
     fn lose(&self, error: &io::Error) {
         if !self.is_lost.swap(true, Relaxed) {
             warn!(%error, "the service manager cannot be told (NOTIFY_SOCKET)");
+        }
+    }
+}
+
+// === impl Remark ===
+
+impl Remark {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::ReloadRefused => "; the latest reload was refused, see the log",
+            Self::UpgradeFailed => "; the latest upgrade has failed, see the log",
         }
     }
 }
@@ -186,7 +219,12 @@ mod tests {
     fn another_process_can_be_the_service() {
         let (listener, manager) = listen("mainpid", None);
         manager.main_pid(4711);
-        assert_eq!(heard(&listener).as_deref(), Some("MAINPID=4711"));
+        assert_eq!(heard(&listener).as_deref(), Some("MAINPID=4711\nREADY=1"));
+        // How it is, is not for this one to say any more.
+        manager.ready();
+        manager.alive();
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(heard(&listener), None);
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! Upgrades: another process takes the place of this one, and no pair ends.
 //!
-//! The next process is started by this one (SIGUSR2, or somebody asks for it), or from outside
+//! The next process is started by this one (SIGUSR2, SIGUSR1, or somebody asks for it), or from outside
 //! (`lubdub run --take-over`). How it goes on from there is [`lubdub_proxy::handover`].
 
 mod predecessor;
 mod program;
 mod socket;
+mod starter;
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use lubdub_proxy::handover::{Departed, HandoverError, Offer};
-use tokio::process::Child;
+use lubdub_proxy::handover::{Departed, HandoverError, Offer, Who};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -19,7 +19,9 @@ use tracing::{info, warn};
 
 pub(crate) use predecessor::{Predecessor, Start};
 pub(crate) use program::Program;
+use program::Started;
 pub(crate) use socket::{Others, Socket};
+pub(crate) use starter::be_starter;
 
 use crate::commands::run::Running;
 use crate::version;
@@ -32,6 +34,8 @@ pub(crate) struct Upgrader(mpsc::Sender<Asked>);
 #[derive(Debug)]
 pub(crate) struct Upgrades {
     signal: Signal,
+    /// Either a reload or an upgrade.
+    either: Signal,
     asked: mpsc::Receiver<Asked>,
     upgrader: Upgrader,
     socket: Option<Socket>,
@@ -40,8 +44,8 @@ pub(crate) struct Upgrades {
 /// Somebody wants an upgrade.
 #[derive(Debug)]
 pub(crate) enum Wanted {
-    /// By SIGUSR2.
-    Signal,
+    /// By SIGUSR2; or by SIGUSR1, if the program is another one.
+    Signal(Order),
     /// By an operator, who waits for the answer.
     Asked(Asked),
     /// By a process that is there already.
@@ -51,20 +55,48 @@ pub(crate) enum Wanted {
 /// What an operator asks for.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// Whether the new program only has to check its configuration, and nothing is handed over.
-    only_check: bool,
+    order: Order,
     answer: oneshot::Sender<Result<Upgraded, String>>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Upgrade,
+    /// Nothing, if the program on disk is the one that runs.
+    UpgradeIfNew,
+    /// The new program only has to check its configuration, and nothing is handed over.
+    Check,
 }
 
 /// How an upgrade went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Upgraded {
-    /// The process that goes on; none after a mere check.
-    pub successor: Option<u32>,
-    /// So many pairs have moved.
-    pub moved: u64,
-    /// So many stay with this process.
-    pub kept: u64,
+pub(crate) enum Upgraded {
+    /// Another process goes on.
+    Done {
+        successor: u32,
+        /// So many pairs have moved.
+        moved: u64,
+        /// So many stay with this process.
+        kept: u64,
+    },
+    /// The new program takes the configuration.
+    Possible,
+    /// The program on disk is the one that runs.
+    NotNeeded,
+}
+
+/// What has come of it for this process.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Another one goes on; this is left to do.
+    Departed(Box<Departed>),
+    /// It goes on, and was asked for nothing else.
+    Checked,
+    /// It goes on, for the program on disk is the one that runs.
+    NotNeeded,
+    /// It goes on.
+    Failed,
 }
 
 /// Why there is no upgrade.
@@ -91,13 +123,13 @@ const END: Duration = Duration::from_secs(2);
 // === impl Upgrader ===
 
 impl Upgrader {
-    /// Has lubdub upgraded, or only the new program's configuration checked.
+    /// Has it done.
     ///
     /// # Errors
     /// Why all is as it was.
-    pub(crate) async fn upgrade(&self, only_check: bool) -> Result<Upgraded, String> {
+    pub(crate) async fn upgrade(&self, order: Order) -> Result<Upgraded, String> {
         let (answer, answered) = oneshot::channel();
-        let asked = Asked { only_check, answer };
+        let asked = Asked { order, answer };
         let ending = || Refused::Draining.to_string();
         self.0.send(asked).await.map_err(|_| ending())?;
         answered.await.map_err(|_| ending())?
@@ -107,11 +139,12 @@ impl Upgrader {
 // === impl Upgrades ===
 
 impl Upgrades {
-    /// Listens for SIGUSR2 from now on.
+    /// Listens for SIGUSR2 and SIGUSR1 from now on.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let (asks, asked) = mpsc::channel(4);
         Ok(Self {
             signal: signal(SignalKind::user_defined2())?,
+            either: signal(SignalKind::user_defined1())?,
             asked,
             upgrader: Upgrader(asks),
             socket: None,
@@ -139,7 +172,11 @@ impl Upgrades {
         tokio::select! {
             _ = self.signal.recv() => {
                 info!("told to upgrade by SIGUSR2");
-                Wanted::Signal
+                Wanted::Signal(Order::Upgrade)
+            }
+            _ = self.either.recv() => {
+                info!("told by SIGUSR1 to upgrade if the program on disk is another one, and else to reload");
+                Wanted::Signal(Order::UpgradeIfNew)
             }
             Some(asked) = self.asked.recv() => {
                 info!("told to upgrade by an operator");
@@ -156,13 +193,31 @@ impl Upgrades {
 // === impl Wanted ===
 
 impl Wanted {
-    /// Does it. What comes back is what is left to do for this process, if another one goes on.
-    pub(crate) async fn carry_out(self, running: &Running, program: &Program) -> Option<Departed> {
+    fn order(&self) -> Order {
+        match self {
+            Self::Signal(order) | Self::Asked(Asked { order, .. }) => *order,
+            Self::Outside(_) => Order::Upgrade,
+        }
+    }
+
+    /// Whether another process is to take the place of this one.
+    pub(crate) fn replaces(&self, program: &Program) -> bool {
+        match self.order() {
+            Order::Upgrade => true,
+            // Where that is not known, somebody waits to be told so.
+            Order::UpgradeIfNew => program.is_another().unwrap_or(true),
+            Order::Check => false,
+        }
+    }
+
+    /// Does it.
+    pub(crate) async fn carry_out(self, running: &Running, program: &Program) -> Outcome {
         let result = match &self {
             _ if running.is_draining() => Err(Refused::Draining.into()),
-            Self::Asked(asked) if asked.only_check => program.check().await.map(|()| None),
-            Self::Signal | Self::Asked(_) => start(running, program).await.map(Some),
-            Self::Outside(caller) => hand_over_to(running, caller).await.map(Some),
+            Self::Outside(caller) => hand_over_to(running, caller).await,
+            Self::Signal(order) | Self::Asked(Asked { order, .. }) => {
+                do_as_ordered(*order, running, program).await
+            }
         };
         let result = result.map_err(|error| format!("{error:#}"));
         if let Err(reason) = &result {
@@ -189,22 +244,21 @@ impl Wanted {
     fn refuse(self, refused: &Refused) {
         let reason = refused.to_string();
         failed(&reason);
-        self.answer(Err(reason));
+        let _ = self.answer(Err(reason));
     }
 
-    fn answer(self, result: Result<Option<Departed>, String>) -> Option<Departed> {
+    fn answer(self, result: Result<Outcome, String>) -> Outcome {
         match (self, &result) {
             (Self::Asked(asked), _) => {
-                let told = result
-                    .as_ref()
-                    .map(|departed| Upgraded::of(departed.as_ref()));
+                let told = result.as_ref().map_err(Clone::clone);
+                let told = told.and_then(Upgraded::of);
                 // Who asked may have gone.
-                let _ = asked.answer.send(told.map_err(Clone::clone));
+                let _ = asked.answer.send(told);
             }
             (Self::Outside(caller), Err(reason)) => caller.refuse(reason),
-            (Self::Signal | Self::Outside(_), _) => {}
+            (Self::Signal(_) | Self::Outside(_), _) => {}
         }
-        result.ok().flatten()
+        result.unwrap_or(Outcome::Failed)
     }
 }
 
@@ -212,16 +266,33 @@ fn failed(reason: &str) {
     warn!(reason, "the upgrade has failed: lubdub goes on");
 }
 
+async fn do_as_ordered(
+    order: Order,
+    running: &Running,
+    program: &Program,
+) -> anyhow::Result<Outcome> {
+    match order {
+        Order::Check => program.check().await.map(|()| Outcome::Checked),
+        Order::UpgradeIfNew if !program.is_another()? => {
+            info!("the program on disk is the one that runs: there is nothing to upgrade to");
+            Ok(Outcome::NotNeeded)
+        }
+        Order::Upgrade | Order::UpgradeIfNew => start(running, program).await,
+    }
+}
+
 /// Starts the new program, and hands over to it.
-async fn start(running: &Running, program: &Program) -> anyhow::Result<Departed> {
+async fn start(running: &Running, program: &Program) -> anyhow::Result<Outcome> {
     if std::process::id() == 1 {
         return Err(Refused::Init.into());
     }
     let (ours, theirs) = UnixStream::pair()?;
     let mut child = program.start(theirs.into())?;
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-    let error = match hand_over(running, ours, pid).await {
-        Ok(departed) => return Ok(departed),
+    let error = match hand_over(running, ours, Who::Own).await {
+        Ok(departed) => {
+            child.let_go().await;
+            return Ok(Outcome::Departed(Box::new(departed)));
+        }
         Err(error) => error,
     };
     let ended = match timeout(END, child.wait()).await {
@@ -242,28 +313,29 @@ async fn start(running: &Running, program: &Program) -> anyhow::Result<Departed>
 
 /// A new process that has not ended by itself. If it has pairs already, it knows that it has to end with
 /// the last of them; else it is of no use.
-fn leave(mut child: Child, error: &HandoverError) {
+fn leave(mut child: Started, error: &HandoverError) {
     if !error.is_in_the_middle() {
-        // If it has ended meanwhile, that is what was wanted.
-        let _ = child.start_kill();
+        child.kill();
     }
     // So that nothing of it stays behind.
     tokio::spawn(async move { child.wait().await });
 }
 
-async fn hand_over_to(running: &Running, caller: &socket::Caller) -> anyhow::Result<Departed> {
+async fn hand_over_to(running: &Running, caller: &socket::Caller) -> anyhow::Result<Outcome> {
     // A process that is not seen from here is in another container, and is not ended by this one's end.
     if std::process::id() == 1 && caller.pid != 0 {
         return Err(Refused::Init.into());
     }
     let stream = caller.stream.try_clone()?;
-    Ok(hand_over(running, stream, Some(caller.pid).filter(|pid| *pid > 0)).await?)
+    let who = Who::Other(Some(caller.pid).filter(|pid| *pid > 0));
+    let departed = hand_over(running, stream, who).await?;
+    Ok(Outcome::Departed(Box::new(departed)))
 }
 
 async fn hand_over(
     running: &Running,
     stream: UnixStream,
-    successor: Option<i32>,
+    successor: Who,
 ) -> Result<Departed, HandoverError> {
     let offer = Offer {
         stream,
@@ -277,11 +349,16 @@ async fn hand_over(
 // === impl Upgraded ===
 
 impl Upgraded {
-    fn of(departed: Option<&Departed>) -> Self {
-        Self {
-            successor: departed.map(|it| it.successor),
-            moved: departed.map_or(0, |it| it.moved),
-            kept: departed.map_or(0, |it| it.kept),
-        }
+    fn of(outcome: &Outcome) -> Result<Self, String> {
+        Ok(match outcome {
+            Outcome::Departed(departed) => Self::Done {
+                successor: departed.successor,
+                moved: departed.moved,
+                kept: departed.kept,
+            },
+            Outcome::Checked => Self::Possible,
+            Outcome::NotNeeded => Self::NotNeeded,
+            Outcome::Failed => return Err("the upgrade has failed".to_owned()),
+        })
     }
 }

@@ -1,13 +1,19 @@
-//! Who gets in: the bounds on pairs, on handshakes in flight and on connections.
+//! Who gets in: the bounds on pairs, on handshakes in flight and a second, and on connections.
+
+mod handshake_rate;
+mod source;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwapOption;
 use lubdub_metrics::{Outcome, ProxyMetrics};
 use tokio::time::Instant;
 
+use self::handshake_rate::HandshakeRate;
+use self::source::Source;
 use crate::budget::{Budget, Permit, Subject};
 use crate::route::RouteState;
 use crate::settings::Limits;
@@ -17,6 +23,8 @@ use crate::settings::Limits;
 pub(crate) struct Admission {
     pairs: Arc<Budget>,
     sources: Arc<Sources>,
+    /// Upgrades a second from one source; `None` for no limit.
+    handshake_rate: ArcSwapOption<HandshakeRate>,
     /// Connections before the end of their first head.
     pub(crate) handshakes: Arc<Budget>,
     /// Connections of clients, whatever they are about.
@@ -34,6 +42,8 @@ pub(crate) enum Refusal {
     Route,
     /// The source has.
     Source,
+    /// The source asks too often.
+    Rate,
 }
 
 /// The place of an upgrade on its way to the upstream: within the bounds of its route and its source,
@@ -58,13 +68,13 @@ pub(crate) struct PairPermit {
 struct Sources {
     /// `usize::MAX` for no limit; then nothing is counted.
     most: AtomicUsize,
-    taken: Mutex<BTreeMap<IpAddr, usize>>,
+    taken: Mutex<BTreeMap<Source, usize>>,
 }
 
 #[derive(Debug)]
 struct SourcePermit {
     sources: Arc<Sources>,
-    source: IpAddr,
+    source: Source,
 }
 
 // === impl Admission ===
@@ -86,6 +96,7 @@ impl Admission {
                 most: AtomicUsize::new(limits.pairs_per_source.unwrap_or(usize::MAX)),
                 taken: Mutex::default(),
             }),
+            handshake_rate: ArcSwapOption::new(limits.handshake_rate.map(HandshakeRate::new)),
             handshakes: budget(
                 limits.handshakes.get(),
                 "limits.handshakes",
@@ -113,6 +124,22 @@ impl Admission {
         self.sockets.resize(connections);
         let most = limits.pairs_per_source.unwrap_or(usize::MAX);
         self.sources.most.store(most, Relaxed);
+        let rate = self.handshake_rate.load();
+        // What is known of sources is known by the rate that they were counted by.
+        if rate.as_ref().map(|rate| rate.rate()) != limits.handshake_rate {
+            let rate = limits.handshake_rate.map(HandshakeRate::new);
+            self.handshake_rate.store(rate);
+        }
+    }
+
+    /// One more upgrade of this source, whatever becomes of it. Who has no address is no source, and asks
+    /// as often as it likes.
+    pub(crate) fn ask(&self, source: Option<IpAddr>) -> Result<(), Refusal> {
+        let rate = self.handshake_rate.load();
+        match (&*rate, source) {
+            (Some(rate), Some(source)) if !rate.admits(source.into()) => Err(Refusal::Rate),
+            _ => Ok(()),
+        }
     }
 
     /// A place for one more upgrade on its way, if there is room for its pair as well.
@@ -175,6 +202,7 @@ impl Refusal {
         match self {
             Self::Process => Outcome::AtCapacity,
             Self::Route | Self::Source => Outcome::Limited,
+            Self::Rate => Outcome::RateLimited,
         }
     }
 }
@@ -186,7 +214,7 @@ impl Sources {
     fn take(self: &Arc<Self>, source: Option<IpAddr>) -> Result<Option<SourcePermit>, Refusal> {
         match (source, self.most.load(Relaxed)) {
             (None, _) | (_, usize::MAX) => Ok(None),
-            (Some(source), most) => self.take_of(source, most).map(Some),
+            (Some(source), most) => self.take_of(source.into(), most).map(Some),
         }
     }
 
@@ -194,12 +222,11 @@ impl Sources {
     fn take_beyond(self: &Arc<Self>, source: Option<IpAddr>) -> Option<SourcePermit> {
         match (source, self.most.load(Relaxed)) {
             (None, _) | (_, usize::MAX) => None,
-            (Some(source), _) => self.take_of(source, usize::MAX).ok(),
+            (Some(source), _) => self.take_of(source.into(), usize::MAX).ok(),
         }
     }
 
-    fn take_of(self: &Arc<Self>, source: IpAddr, most: usize) -> Result<SourcePermit, Refusal> {
-        let source = network(source);
+    fn take_of(self: &Arc<Self>, source: Source, most: usize) -> Result<SourcePermit, Refusal> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(source).or_default();
         if *count >= most {
@@ -229,17 +256,6 @@ impl Drop for SourcePermit {
     }
 }
 
-/// What counts as one source: an IPv4 address, or the /64 that one IPv6 host can choose from.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
@@ -259,6 +275,7 @@ mod tests {
         let limits = Limits {
             pairs,
             pairs_per_source: per_source,
+            handshake_rate: None,
             handshakes: NonZeroUsize::MIN,
             connections: NonZeroUsize::MIN,
             head_bytes: 65_536,
@@ -316,18 +333,5 @@ mod tests {
             assert_eq!(admission.pair(late).unwrap_err(), Refusal::Process);
         }
         drop(pair);
-    }
-
-    #[test]
-    fn an_ipv6_host_cannot_choose_among_its_addresses() {
-        let a: IpAddr = "2001:db8:1:2:3::4".parse().unwrap();
-        let b: IpAddr = "2001:db8:1:2:ffff::1".parse().unwrap();
-        let c: IpAddr = "2001:db8:1:3::1".parse().unwrap();
-        assert_eq!(network(a), network(b));
-        assert_ne!(network(a), network(c));
-        assert_eq!(
-            network("::ffff:10.0.0.1".parse().unwrap()),
-            IpAddr::from([10, 0, 0, 1])
-        );
     }
 }

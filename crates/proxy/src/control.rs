@@ -105,6 +105,11 @@ impl Control {
         Ok(progress)
     }
 
+    /// Waits until the process that this one takes over from has done what it does before it lingers.
+    pub async fn has_taken_over(&self) {
+        self.shared.lingerers.settled().await;
+    }
+
     /// What is known of the latest drain.
     #[must_use]
     pub fn latest_drain(&self) -> Option<Progress> {

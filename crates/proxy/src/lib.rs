@@ -6,6 +6,7 @@
 //! Each of these knows only what stands below it: `proxy`, then `front`, `http`, `splice` and
 //! `client`, `shared`, and under that what is shared.
 
+mod access;
 mod address;
 mod admission;
 mod budget;
@@ -18,6 +19,7 @@ mod front;
 mod frozen;
 mod generation;
 pub mod handover;
+mod host;
 mod http;
 mod idle;
 mod inherited;

@@ -323,6 +323,8 @@ impl Proxy {
             let ends = async {
                 self.listeners.closed().await;
                 self.tasks.wait().await;
+                // What started this process may kill what is left of them at its end.
+                self.shared.lingerers.gone().await;
             };
             tokio::select! {
                 () = ends => {}
@@ -341,7 +343,8 @@ impl Proxy {
         self.shared.cutting.cancel();
         self.shared.registry.order_all(Order::Cut);
         // What is not a pair (a plain exchange, a handshake) ends with its worker.
-        let _ = timeout(Self::AFTER_CUT, self.tasks.wait()).await;
+        let ends = async { tokio::join!(self.tasks.wait(), self.shared.lingerers.gone()) };
+        let _ = timeout(Self::AFTER_CUT, ends).await;
         if left == 0 {
             Drained::Clean
         } else {

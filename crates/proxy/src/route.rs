@@ -4,15 +4,17 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use http::uri::PathAndQuery;
 use lubdub_metrics::PairMetrics;
 
 use crate::budget::Budget;
 use crate::drain::LastRemoval;
 use crate::generation::General;
+use crate::host::{self, HostPattern};
 use crate::live_terms::LiveTerms;
 use crate::namesakes::OfRoute;
 use crate::registry::PairNames;
-use crate::settings::{OnRemoved, Route, Terms};
+use crate::settings::{Access, OnRemoved, Route, Terms};
 use crate::upstream::Upstream;
 
 /// Routes, most specific first.
@@ -40,8 +42,11 @@ pub(crate) struct RouteState {
     pub(crate) last_removal: Arc<LastRemoval>,
     /// What there is for each listener that a request can come in at.
     doors: Box<[Door]>,
-    host: Option<String>,
+    /// Who may come in.
+    pub(crate) access: Access,
+    host: Option<HostPattern>,
     path_prefix: String,
+    strip_prefix: bool,
 }
 
 /// A route, as it is for requests that come in at one listener.
@@ -80,8 +85,10 @@ impl RouteState {
             on_removed: route.on_removed,
             last_removal: of_name.last_removal,
             doors,
+            access: route.access.clone(),
             host: route.host.clone(),
             path_prefix: route.path_prefix.clone(),
+            strip_prefix: route.strip_prefix,
         }
     }
 
@@ -115,28 +122,48 @@ impl RouteState {
     }
 
     fn takes(&self, host: &str, path: &str) -> bool {
-        let host_matches = match &self.host {
-            Some(wanted) => without_dot(wanted).eq_ignore_ascii_case(host),
-            None => true,
+        let is_host = |wanted: &HostPattern| wanted.matches(host);
+        self.host.as_ref().is_none_or(is_host) && is_under(prefix(&self.path_prefix), path)
+    }
+
+    /// The target that the upstream gets for one that this route takes. What stands behind the prefix stays as
+    /// it is, byte for byte: what it comes to is for the upstream to say.
+    pub(crate) fn target(&self, target: PathAndQuery) -> PathAndQuery {
+        let prefix = prefix(&self.path_prefix);
+        if !self.strip_prefix || prefix.is_empty() {
+            return target;
+        }
+        let Some(rest) = target.as_str().strip_prefix(prefix) else {
+            return target;
         };
-        host_matches && is_under(prefix(&self.path_prefix), path)
+        let stripped = if rest.starts_with('/') {
+            PathAndQuery::try_from(rest)
+        } else {
+            // Of `/chat` and `/chat?q` nothing is left of the path.
+            PathAndQuery::try_from(format!("/{rest}"))
+        };
+        stripped.unwrap_or(target)
     }
 }
 
 impl RouteTable {
-    /// Orders `routes` by how specific they are: those for a host before those for any, then
-    /// longer path prefixes before shorter ones.
+    /// Orders `routes` by how specific they are: those for one host, then those for all below a
+    /// name, longer names first, then those for any; among these, longer path prefixes first.
     pub(crate) fn new(mut routes: Vec<Arc<RouteState>>) -> Self {
         let length = |route: &RouteState| prefix(&route.path_prefix).len();
-        routes.sort_by_key(|route| (Reverse(route.host.is_some()), Reverse(length(route))));
+        let rank = |route: &RouteState| {
+            let host = route.host.as_ref();
+            (host.is_none(), host.map(HostPattern::rank))
+        };
+        routes.sort_by_key(|route| (rank(route), Reverse(length(route))));
         Self(routes)
     }
 
     /// The route for a request to `host` (as in the Host field, with or without a port) and
     /// `path`.
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<RouteState>> {
-        let host = without_dot(without_port(host));
-        self.0.iter().find(|route| route.takes(host, path))
+        let host = host::bare(host);
+        self.0.iter().find(|route| route.takes(&host, path))
     }
 
     /// All routes, most specific first.
@@ -155,19 +182,6 @@ fn prefix(path: &str) -> &str {
 fn is_under(prefix: &str, path: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.is_empty())
-}
-
-/// The host of `host[:port]`, where the host may be an IPv6 literal in brackets.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') && !name.is_empty() => name,
-        _ => host,
-    }
-}
-
-/// A name without the dot of the root, which some clients write behind it: it is the same name.
-fn without_dot(host: &str) -> &str {
-    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -212,7 +226,7 @@ mod tests {
     fn table(routes: &[(&str, Option<&str>, &str)]) -> RouteTable {
         let route = |&(name, host, prefix): &(&str, Option<&str>, &str)| {
             let mut route = settings::testing::route(name);
-            route.host = host.map(str::to_owned);
+            route.host = host.map(HostPattern::new);
             prefix.clone_into(&mut route.path_prefix);
             Arc::new(testing::state(&route))
         };
@@ -271,10 +285,55 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_not_part_of_a_host() {
-        assert_eq!(without_port("[::1]:8080"), "[::1]");
-        assert_eq!(without_port("[::1]"), "[::1]");
-        assert_eq!(without_port("a.example:80"), "a.example");
-        assert_eq!(without_port("a.example"), "a.example");
+    fn one_host_goes_before_a_wildcard_and_a_longer_name_before_a_shorter() {
+        let routes = [
+            ("any", None, "/"),
+            ("any_chat", None, "/chat"),
+            ("com", Some("*.example.com"), "/"),
+            ("com_chat", Some("*.example.com"), "/chat"),
+            ("deep", Some("*.b.example.com"), "/"),
+            ("exact", Some("a.b.example.com"), "/chat"),
+        ];
+        let mut reversed = routes;
+        reversed.reverse();
+        for routes in [routes, reversed] {
+            let table = table(&routes);
+            let found = |host, path| &*table.find(host, path).unwrap().name;
+            assert_eq!(found("a.b.example.com", "/chat"), "exact");
+            assert_eq!(found("A.B.example.com.:80", "/chat/1"), "exact");
+            assert_eq!(found("a.b.example.com", "/"), "deep");
+            assert_eq!(found("c.b.example.com", "/chat"), "deep");
+            assert_eq!(found("b.example.com", "/chat"), "com_chat");
+            assert_eq!(found("b.example.com", "/x"), "com");
+            assert_eq!(found("example.com", "/chat"), "any_chat");
+            assert_eq!(found("", "/"), "any");
+        }
+    }
+
+    #[test]
+    fn what_is_stripped_is_the_prefix_and_nothing_else() {
+        let stripped = |prefix: &str, target: &'static str| {
+            let mut route = settings::testing::route("main");
+            prefix.clone_into(&mut route.path_prefix);
+            route.strip_prefix = true;
+            let target = PathAndQuery::from_static(target);
+            testing::state(&route).target(target).to_string()
+        };
+        for (target, expected) in [
+            ("/chat", "/"),
+            ("/chat/", "/"),
+            ("/chat?", "/?"),
+            ("/chat?q=/chat", "/?q=/chat"),
+            ("/chat/room?q", "/room?q"),
+            ("/chat//room", "//room"),
+            ("/chat/../admin", "/../admin"),
+            ("/chat/%2e%2E/%63", "/%2e%2E/%63"),
+            ("/chat/chat", "/chat"),
+            ("/other", "/other"),
+            ("*", "*"),
+        ] {
+            assert_eq!(stripped("/chat/", target), expected, "{target}");
+        }
+        assert_eq!(stripped("/", "/chat"), "/chat");
     }
 }

@@ -8,15 +8,18 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use lubdub_keepalive::{PerSide, Policy};
 use lubdub_wire::CloseCode;
-pub use lubdub_wire::ProxyVersion;
-
-pub use crate::trust::Trust;
 
 use crate::address::Address;
 
 use crate::tls::UpstreamTls;
+pub use lubdub_wire::ProxyVersion;
+
+pub use crate::access::{Access, InvalidOrigin, Networks, OriginMissing, OriginPattern, WebOrigin};
+pub use crate::host::HostPattern;
+pub use crate::trust::Trust;
 
 /// Everything that a proxy needs to run.
 #[derive(Debug, Clone)]
@@ -79,6 +82,8 @@ pub struct Upstream {
     pub port: u16,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<UpstreamTls>>,
+    /// The Host field that it gets; `None` for the client's.
+    pub host_field: Option<HeaderValue>,
     /// The PROXY header that it is sent in front of every connection, if any. A connection is for one
     /// client then: none is kept.
     pub proxy_protocol: Option<ProxyVersion>,
@@ -130,10 +135,14 @@ impl Upstream {
 pub struct Route {
     /// Its configured name: the metric label `route`.
     pub name: Arc<str>,
-    /// Only requests for this host (lower case, no port); `None` for all.
-    pub host: Option<String>,
+    /// Only requests for these hosts; `None` for all.
+    pub host: Option<HostPattern>,
     /// Only requests whose path begins with these segments; starts with `/`.
     pub path_prefix: String,
+    /// Whether the upstream gets the path without that.
+    pub strip_prefix: bool,
+    /// Who may come in.
+    pub access: Access,
     /// Who answers.
     pub upstream: Arc<Upstream>,
     /// The terms on which this route's pairs live.
@@ -230,6 +239,8 @@ pub struct Limits {
     pub pairs: usize,
     /// Pairs at a time from one source address (IPv6: one /64); `None` for no limit.
     pub pairs_per_source: Option<usize>,
+    /// Upgrades a second from one source, and as many at once; `None` for no limit.
+    pub handshake_rate: Option<NonZeroU32>,
     /// Handshakes in flight; the excess waits in the accept queue.
     pub handshakes: NonZeroUsize,
     /// Connections of clients at a time, of every kind, and as many to upstreams, pairs included. The
@@ -397,11 +408,14 @@ pub(crate) mod testing {
             name: name.into(),
             host: None,
             path_prefix: "/".to_owned(),
+            strip_prefix: false,
+            access: Access::default(),
             upstream: Arc::new(Upstream {
                 name: "upstream".into(),
                 host: "127.0.0.1".into(),
                 port: 9,
                 tls: None,
+                host_field: None,
                 proxy_protocol: None,
                 waiting: 1024,
                 requests: 1024,

@@ -10,8 +10,9 @@ use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::registry::Registry;
 use lubdub_proxy::settings::{
-    Drain, Forwarded, ForwardedStyle, FrontTimeouts, Limits, Listener, Logging, OnRemoved,
-    ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust, Upstream as UpstreamSettings,
+    Access, Drain, Forwarded, ForwardedStyle, FrontTimeouts, HostPattern, Limits, Listener,
+    Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
+    Upstream as UpstreamSettings,
 };
 use lubdub_proxy::tls::UpstreamTls;
 use lubdub_proxy::{Address, Drained, Inherited, Proxy};
@@ -37,8 +38,16 @@ pub struct ProxyBox {
     pub listen: SocketAddr,
     /// The socket on which it listens instead, as somebody else does.
     pub socket: Option<Arc<TcpListener>>,
-    /// The host that the route is for; `None` for all.
-    pub host: Option<String>,
+    /// The hosts that the route is for; `None` for all.
+    pub host: Option<HostPattern>,
+    /// The paths that the route is for.
+    pub path_prefix: String,
+    /// Whether the upstream gets paths without that.
+    pub strip_prefix: bool,
+    /// Who may come in.
+    pub access: Access,
+    /// The Host field that the upstream gets; `None` for the client's.
+    pub host_field: Option<String>,
     /// Pairs at a time on the route.
     pub route_pairs: Option<usize>,
     /// TLS toward clients.
@@ -82,6 +91,7 @@ impl ProxyBox {
             limits: Limits {
                 pairs: 1000,
                 pairs_per_source: None,
+                handshake_rate: None,
                 handshakes: NonZeroUsize::new(512).expect("512 is not 0"),
                 connections: NonZeroUsize::new(9000).expect("9000 is not 0"),
                 head_bytes: 64 * 1024,
@@ -100,6 +110,10 @@ impl ProxyBox {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             socket: None,
             host: None,
+            path_prefix: "/".to_owned(),
+            strip_prefix: false,
+            access: Access::default(),
+            host_field: None,
             route_pairs: None,
             listener_tls: None,
             upstream_tls: None,
@@ -207,6 +221,7 @@ impl ProxyBox {
             host: host.into(),
             port: upstream.port(),
             tls: self.upstream_tls.map(Arc::new),
+            host_field: (self.host_field).map(|host| host.parse().expect("a test's host is one")),
             proxy_protocol: self.proxy_out,
             waiting: self.waiting,
             requests: self.requests,
@@ -226,7 +241,9 @@ impl ProxyBox {
             routes: vec![Arc::new(Route {
                 name: "main".into(),
                 host: self.host,
-                path_prefix: "/".to_owned(),
+                path_prefix: self.path_prefix,
+                strip_prefix: self.strip_prefix,
+                access: self.access,
                 upstream: Arc::new(upstream),
                 terms: Arc::new(self.terms),
                 pairs: self.route_pairs,

@@ -310,6 +310,9 @@ impl ScanCheck<'_> {
 mod tests {
     use std::{fs, path::Path};
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     /// Runs a property over the corpus of its fuzz target.
     fn replay(target: &str, property: fn(&[u8])) {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -330,6 +333,24 @@ mod tests {
     #[test]
     fn replays_the_header_corpus() {
         replay("header", super::header);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_say_who_is_behind_or_nothing(data in vec(any::<u8>(), 0..300)) {
+            super::proxy_v1(&data);
+            super::proxy_v2(&data);
+            super::forwarded(&data);
+        }
+
+        #[test]
+        fn so_does_what_looks_like_it(
+            line in "(TCP4|TCP6|UNKNOWN)?[ 0-9a-f.:]{0,60}\r?\n?",
+            list in "([0-9a-f.:\\[\\]]{1,12}|[,;\"\\\\]|for=|host=){0,30}",
+        ) {
+            super::proxy_v1(line.as_bytes());
+            super::forwarded(list.as_bytes());
+        }
     }
 
     #[test]

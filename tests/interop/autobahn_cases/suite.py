@@ -198,7 +198,7 @@ def in_front(name, port, interval, suffix):
             certificate = Certificate(f"{name}-certificate", "localhost")
             second = Lubdub(f"{name}-second", {"all": port}, "off", certificate.of_listener())
             port = behind.enter_context(second).port_number
-            how = {"url": "wss://localhost:{port}", "of_upstream": f'ca = "{certificate.cert}"'}
+            how = {"url": "wss://localhost:{port}", "upstream": f'ca = "{certificate.cert}"'}
         lubdub = behind.enter_context(Lubdub(f"{name}-lubdub", {"all": port}, f"{interval * 1000:.0f}ms", **how))
         yield f"ws://{lubdub.address}"
         lives = lubdub.metric("lubdub_pair_duration_seconds_sum")

@@ -39,7 +39,7 @@ def run(tally, options):
         how = {"url": "wss://localhost:{port}"}
         ca = f'ca = "{server.cert}"\n'
         showing = lambda certificate: f'{ca}certificate = "{certificate.cert}"\nkey = "{certificate.key}"\n'
-        with Lubdub("tls-lubdub", backends, INTERVAL, listener, of_upstream=showing(client), **how) as lubdub:
+        with Lubdub("tls-lubdub", backends, INTERVAL, listener, upstream=showing(client), **how) as lubdub:
             coming = [client for client in CLIENTS if client[0] in COMING and not (options.fast and client[0] == "chromium")]
             for name, command, lacking, further in coming:
                 for backend in backends:
@@ -61,7 +61,7 @@ def run(tally, options):
             ("another authority", f'ca = "{stranger.cert}"\n', "its certificate is that of an authority"),
         ):
             name = f"tls-lubdub-{what.replace(' ', '-')}"
-            with Lubdub(name, backends, INTERVAL, of_upstream=settings, **how) as lubdub:
+            with Lubdub(name, backends, INTERVAL, upstream=settings, **how) as lubdub:
                 for backend in backends:
                     with tally.guard(f"tls, {backend} backend, {what}: connect_failed, and why"):
                         refused(lubdub, backend, words.format(backend, backend))

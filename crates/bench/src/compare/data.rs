@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::peer::{Peer, family, is_rated};
+use super::peer::{Peer, family};
 use super::statistics::{Ratio, Spread};
 use crate::cli::CompareArgs;
 use crate::machine::Machine;
@@ -29,6 +29,10 @@ pub(super) struct Data {
     pub rounds: u64,
     /// For how long each time.
     pub seconds: f64,
+    /// How often what is measured in slices was.
+    pub cycles: u64,
+    /// How long a slice is.
+    pub slice_seconds: f64,
     /// What every proxy said of its version.
     pub versions: BTreeMap<String, String>,
     /// Every measurement, in the order in which they were made.
@@ -73,6 +77,8 @@ impl Data {
             note: args.note.clone(),
             rounds: args.rounds,
             seconds: args.seconds.as_secs_f64(),
+            cycles: args.cycles,
+            slice_seconds: args.slice.as_secs_f64(),
             versions: (peers.iter())
                 .map(|peer| (peer.name.to_owned(), peer.version.clone()))
                 .collect(),
@@ -107,7 +113,7 @@ impl Data {
         Ok(text.replacen("\"measurements\": []", &list, 1) + "\n")
     }
 
-    /// The proxies of a scenario, lubdub first, then in the order of their first turns.
+    /// The proxies of a scenario, lubdub first.
     pub(super) fn peers(&self, scenario: &str, workers: usize) -> Vec<&str> {
         let mut peers = Vec::new();
         for measurement in &self.measurements {
@@ -118,7 +124,7 @@ impl Data {
                 peers.push(measurement.peer.as_str());
             }
         }
-        peers.sort_by_key(|peer| *peer != "lubdub");
+        peers.sort_by_key(|peer| (family(peer) != "lubdub", *peer != "lubdub", *peer));
         peers
     }
 
@@ -151,21 +157,21 @@ impl Data {
         Spread::of(&values)
     }
 
-    /// The variant of a peer with the smallest median, of those that count.
+    /// The variant of a peer with the smallest median.
     pub(super) fn best<'a>(
         &'a self,
         scenario: &'a str,
         workers: usize,
         peer: &str,
     ) -> Option<Series<'a>> {
-        self.best_of(scenario, workers, |name| {
-            family(name) == peer && is_rated(name)
-        })
+        self.best_of(scenario, workers, |name| family(name) == peer)
     }
 
-    /// The peer with the smallest median.
+    /// The proxy with the smallest median, lubdub and the bare relays left out.
     pub(super) fn best_peer<'a>(&'a self, scenario: &'a str, workers: usize) -> Option<Series<'a>> {
-        self.best_of(scenario, workers, |name| name != "lubdub")
+        self.best_of(scenario, workers, |name| {
+            !["lubdub", "floor"].contains(&family(name))
+        })
     }
 
     fn best_of<'a>(
@@ -217,16 +223,6 @@ impl Data {
             .collect();
         Ratio::of(&pairs)
     }
-
-    /// The rate, in echoes per second, that a proxy reached in relay-125.
-    pub(super) fn saturation_of(&self, peer: &str, workers: usize) -> Option<f64> {
-        let series = Series {
-            scenario: "relay-125",
-            workers,
-            peer,
-        };
-        self.median(series, |report| Some(report.relayed()?.echoes_per_second))
-    }
 }
 
 #[cfg(test)]
@@ -244,6 +240,8 @@ impl Data {
             note: None,
             rounds: 3,
             seconds: 4.0,
+            cycles: 40,
+            slice_seconds: 0.1,
             versions: BTreeMap::new(),
             measurements: Vec::new(),
             failures: Vec::new(),
@@ -270,10 +268,10 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::churned;
+    use crate::report::tests::sliced;
 
     fn churn(value: f64) -> (f64, Report) {
-        (value, churned())
+        (value, sliced())
     }
 
     #[test]
@@ -301,7 +299,7 @@ mod tests {
         };
         let ratio = data.ratio(series("lubdub"), series("nginx")).unwrap();
         // The first and the third: 1 and 3.
-        assert!((ratio.mean - 3.0_f64.sqrt()).abs() < 1e-12, "{ratio:?}");
+        assert!((ratio.middle - 3.0_f64.sqrt()).abs() < 1e-12, "{ratio:?}");
     }
 
     #[test]
@@ -313,7 +311,6 @@ mod tests {
                 "nginx-16k",
                 vec![churn(4.0), churn(4.0), churn(9.0)],
             )
-            .with("churn", "nginx-32k", vec![churn(0.5)])
             .with("churn", "haproxy", vec![churn(1.0)]);
         let best = data.best("churn", 1, "nginx").unwrap();
         assert_eq!(best.peer, "nginx-16k");

@@ -55,6 +55,12 @@ enum Ability {
     OnlyLarge,
     /// It is a variant that only makes a difference to bulk.
     OnlyBulk,
+    /// It is there for what is measured in slices.
+    OnlySliced,
+    /// It is lubdub with two workers on all cores, for what sessions cost then.
+    OnlyChurn,
+    /// It relays bytes on one thread, and knows of nothing else: what sessions and messages cost at least.
+    OnlyPlain,
     /// Messages of moderate size on few connections, without TLS, on one thread: websocat passes on
     /// what is longer than its buffer as several messages, does not end a session by itself, and
     /// takes the longer for each connection the more it has.
@@ -79,7 +85,7 @@ pub(super) struct Setting<'a> {
 }
 
 /// All that is known.
-static RECIPES: [Recipe; 9] = [
+static RECIPES: [Recipe; 13] = [
     Recipe {
         name: "lubdub",
         program: "lubdub",
@@ -88,6 +94,59 @@ static RECIPES: [Recipe; 9] = [
         values: &[],
         args: &["--config", "{{config}}"],
         ability: Ability::All,
+    },
+    // The same once more: what differs between the two is the error of the measurement.
+    Recipe {
+        name: "lubdub-again",
+        program: "lubdub",
+        version_flag: "--version",
+        config: Some(("lubdub.toml", include_str!("../../peers/lubdub.toml"))),
+        values: &[],
+        args: &["--config", "{{config}}"],
+        ability: Ability::OnlySliced,
+    },
+    Recipe {
+        name: "lubdub-2w",
+        program: "lubdub",
+        version_flag: "--version",
+        config: Some(("lubdub.toml", include_str!("../../peers/lubdub.toml"))),
+        values: &[("workers", "2")],
+        args: &["--config", "{{config}}"],
+        ability: Ability::OnlyChurn,
+    },
+    Recipe {
+        name: "floor-epoll",
+        program: "lubdub-bench",
+        version_flag: "--version",
+        config: None,
+        values: &[],
+        args: &[
+            "floor",
+            "--kind",
+            "epoll",
+            "--listen",
+            "{{listen}}",
+            "--backend",
+            "{{backend}}",
+        ],
+        ability: Ability::OnlyPlain,
+    },
+    Recipe {
+        name: "floor-tokio",
+        program: "lubdub-bench",
+        version_flag: "--version",
+        config: None,
+        values: &[],
+        args: &[
+            "floor",
+            "--kind",
+            "tokio",
+            "--listen",
+            "{{listen}}",
+            "--backend",
+            "{{backend}}",
+        ],
+        ability: Ability::OnlyPlain,
     },
     Recipe {
         name: "nginx",
@@ -187,9 +246,10 @@ impl Peer {
     pub(super) fn find(lubdub: &Path) -> anyhow::Result<Vec<Self>> {
         let mut peers = Vec::new();
         for recipe in &RECIPES {
-            let program = match recipe.name {
+            let program = match recipe.program {
                 "lubdub" => Some(lubdub.to_owned()),
-                _ => find_program(recipe.program),
+                "lubdub-bench" => Some(std::env::current_exe()?),
+                program => find_program(program),
             };
             if let Some(program) = program {
                 peers.push(Self {
@@ -213,8 +273,21 @@ impl Peer {
             Ability::All => true,
             Ability::OnlyLarge => scenario.is_large(),
             Ability::OnlyBulk => scenario.is_bulk(),
+            Ability::OnlySliced => scenario.is_sliced(),
+            Ability::OnlyChurn => scenario.is_churn() && !scenario.tls && workers == 1,
+            Ability::OnlyPlain => scenario.is_sliced() && !scenario.tls && workers == 1,
             Ability::OnlySmallRelay => workers == 1 && !scenario.tls && scenario.is_small_relay(),
         }
+    }
+
+    /// Whether it is worth its time in slices: websocat is many times dearer than the others.
+    pub(super) fn is_sliced(&self) -> bool {
+        self.recipe.ability != Ability::OnlySmallRelay
+    }
+
+    /// Whether it sits on all cores, whoever else does.
+    pub(super) fn uses_all_cores(&self) -> bool {
+        self.recipe.ability == Ability::OnlyChurn
     }
 
     /// The names of all that are known.
@@ -282,12 +355,6 @@ impl Setting<'_> {
         }
         values
     }
-}
-
-/// Whether a variant counts where a peer's best does. Those with larger buffers than their proxies come
-/// with, and than is advised for many connections, are shown beside: every connection pays for them.
-pub(super) fn is_rated(name: &str) -> bool {
-    !["nginx-32k", "haproxy-64k"].contains(&name)
 }
 
 /// The family of a name: of a variant, what stands before its hyphen.

@@ -6,17 +6,21 @@ pub(super) use self::table::SCENARIOS;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use crate::accounting::Pid;
-use crate::load::{Churn, Hold, Kind, Relay, Target};
+use crate::load::{Churn, Hold, Kind, Relay, Slice, Sliced, Target};
 use crate::progress::Progress;
 use crate::report::Report;
 
 /// The number of workers that the bars are about.
 pub(super) const BAR_WORKERS: usize = 1;
-/// What is not counted at the beginning.
-const WARM_UP: Duration = Duration::from_secs(1);
 /// How long a storm of connects is left to settle.
 const SETTLE: Duration = Duration::from_secs(3);
+/// The messages of bulk.
+const BULK: usize = 1 << 20;
+/// How many bytes are a GiB.
+const GIB: f64 = (1_u64 << 30) as f64;
 /// The messages of the scenario with larger ones.
 const LARGE: usize = 16 * 1024;
 /// The connections of the small scenarios.
@@ -58,7 +62,17 @@ pub(super) struct Scenario {
 pub(super) enum Bar {
     /// In relation to the best variant of a peer.
     Peer(&'static str, f64),
-    /// In relation to lubdub itself in another scenario.
+    /// In relation to one variant of a peer, lubdub's own among them.
+    Variant(&'static str, f64),
+    /// In relation to the best variant of all peers.
+    Best(f64),
+    /// In relation to a peer in another scenario.
+    Elsewhere {
+        scenario: &'static str,
+        peer: &'static str,
+        at_most: f64,
+    },
+    /// A variant of lubdub's in relation to lubdub.
     Own(&'static str, f64),
     /// By itself.
     Absolute(f64),
@@ -98,19 +112,18 @@ pub(super) struct Circumstances {
     pub proxy: Pid,
     /// The echo backend.
     pub backend: SocketAddr,
-    /// The rate of a scenario that needs one.
-    pub rate: Option<f64>,
 }
 
 // === impl Scenario ===
 
 impl Scenario {
-    /// The one that shows how many messages a proxy can carry.
-    pub(super) fn saturating() -> &'static Self {
-        &SCENARIOS[0]
+    /// The one of that name.
+    pub(super) fn named(id: &str) -> anyhow::Result<&'static Self> {
+        (SCENARIOS.iter().find(|scenario| scenario.id == id))
+            .with_context(|| format!("there is no scenario {id}"))
     }
 
-    /// Measures.
+    /// Measures in a whole run.
     pub(super) fn run(
         &self,
         target: Target,
@@ -121,19 +134,7 @@ impl Scenario {
             duration,
             proxy,
             backend,
-            rate,
         } = circumstances;
-        let relay = Relay {
-            connections: FEW,
-            idle: 0,
-            bytes: 125,
-            in_flight: 1,
-            rate,
-            warm_up: WARM_UP,
-            duration,
-            at_once: 256,
-            proxy: Some(proxy),
-        };
         let hold = Hold {
             kind: Kind::Idle,
             connections: MANY,
@@ -145,45 +146,16 @@ impl Scenario {
             backend: Some(backend),
         };
         Ok(match self.load {
-            Load::Relay {
-                connections,
-                idle,
-                bytes,
-            } => Report::Relay(
-                Relay {
-                    connections,
-                    idle,
-                    bytes,
-                    warm_up: if idle > 0 { SETTLE } else { WARM_UP },
-                    ..relay
-                }
-                .run(target, progress)?,
-            ),
+            Load::Relay { .. } | Load::Latency | Load::Bulk | Load::Churn => {
+                anyhow::bail!("{} is measured in slices", self.id)
+            }
             Load::Sparse => Report::Relay(
                 Relay {
                     connections: MANY,
                     rate: Some(SPARSE_RATE),
                     warm_up: SETTLE,
-                    ..relay
-                }
-                .run(target, progress)?,
-            ),
-            Load::Latency => Report::Relay(relay.run(target, progress)?),
-            Load::Bulk => Report::Bulk(
-                Relay {
-                    connections: 4,
-                    bytes: 1 << 20,
-                    ..relay
-                }
-                .run(target, progress)?,
-            ),
-            Load::Churn => Report::Churn(
-                Churn {
-                    connections: 32,
-                    bytes: 125,
-                    warm_up: WARM_UP,
                     duration,
-                    proxy: Some(proxy),
+                    ..self.relay(Some(proxy))
                 }
                 .run(target, progress)?,
             ),
@@ -205,13 +177,90 @@ impl Scenario {
         })
     }
 
+    /// Opens what it needs, to be driven in slices.
+    pub(super) fn sliced(
+        &self,
+        target: Target,
+        proxy: Option<Pid>,
+        progress: Progress,
+    ) -> anyhow::Result<Box<dyn Sliced>> {
+        Ok(match self.load {
+            Load::Relay { .. } | Load::Latency | Load::Bulk => {
+                Box::new(self.relay(proxy).sliced(target, progress)?)
+            }
+            Load::Churn => {
+                let churn = Churn {
+                    connections: 32,
+                    bytes: 125,
+                    warm_up: Duration::ZERO,
+                    duration: Duration::ZERO,
+                    proxy,
+                };
+                Box::new(churn.sliced(target)?)
+            }
+            Load::Sparse | Load::Idle { .. } | Load::Heartbeat => {
+                anyhow::bail!("{} is not measured in slices", self.id)
+            }
+        })
+    }
+
+    /// Its messages there and back.
+    fn relay(&self, proxy: Option<Pid>) -> Relay {
+        let (connections, idle, bytes) = match self.load {
+            Load::Relay {
+                connections,
+                idle,
+                bytes,
+            } => (connections, idle, bytes),
+            Load::Bulk => (4, 0, BULK),
+            Load::Sparse | Load::Latency | Load::Churn | Load::Idle { .. } | Load::Heartbeat => {
+                (FEW, 0, 125)
+            }
+        };
+        Relay {
+            connections,
+            idle,
+            bytes,
+            in_flight: 1,
+            rate: None,
+            warm_up: Duration::ZERO,
+            duration: Duration::ZERO,
+            at_once: 256,
+            proxy,
+        }
+    }
+
+    /// Whether it is measured in slices.
+    pub(super) fn is_sliced(&self) -> bool {
+        match self.load {
+            Load::Relay { .. } | Load::Latency | Load::Bulk | Load::Churn => true,
+            Load::Sparse | Load::Idle { .. } | Load::Heartbeat => false,
+        }
+    }
+
+    /// Whether it is about short sessions.
+    pub(super) fn is_churn(&self) -> bool {
+        self.load == Load::Churn
+    }
+
+    /// The result of a slice that counts.
+    pub(super) fn value_of_slice(&self, slice: &Slice) -> Option<f64> {
+        let value = match self.load {
+            Load::Latency => slice.p99_us,
+            Load::Bulk => slice.cpu_seconds / (slice.count as f64 * BULK as f64 / GIB),
+            Load::Relay { .. }
+            | Load::Sparse
+            | Load::Churn
+            | Load::Idle { .. }
+            | Load::Heartbeat => slice.cpu_us(),
+        };
+        value.is_finite().then_some(value)
+    }
+
     /// The result that counts.
     pub(super) fn value(&self, report: &Report) -> Option<f64> {
         match (self.load, report) {
-            (Load::Relay { .. } | Load::Sparse, Report::Relay(report)) => report.cpu_us_per_message,
-            (Load::Latency, Report::Relay(report)) => Some(report.latency.p99_us),
-            (Load::Bulk, Report::Bulk(report)) => report.cpu_seconds_per_gib,
-            (Load::Churn, Report::Churn(report)) => report.cpu_us_per_session,
+            (Load::Sparse, Report::Relay(report)) => report.cpu_us_per_message,
             (Load::Idle { .. }, Report::Idle(report)) => {
                 report.memory_per_pair.map(|bytes| bytes / 1024.0)
             }
@@ -223,8 +272,13 @@ impl Scenario {
     /// How often it is measured with a peer of this family: with one worker lubdub, and those that
     /// a bar compares it with, take part in all rounds, the others in some.
     pub(super) fn rounds(&self, family: &str, workers: usize, all: u64) -> u64 {
+        let of_another = |bar: &Bar| matches!(bar, Bar::Elsewhere { scenario, peer, .. } if *scenario == self.id && *peer == family);
         let is_compared = family == "lubdub" && !self.bars.is_empty()
-            || (self.bars.iter()).any(|bar| matches!(bar, Bar::Peer(peer, _) if *peer == family));
+            || (self.bars.iter()).any(|bar| matches!(bar, Bar::Peer(peer, _) if *peer == family))
+            || SCENARIOS
+                .iter()
+                .flat_map(|other| other.bars)
+                .any(of_another);
         if is_compared && workers == BAR_WORKERS {
             all
         } else {
@@ -291,15 +345,15 @@ mod tests {
 
     #[test]
     fn what_a_bar_compares_is_measured_in_all_rounds() {
-        let relay = scenario("relay-125");
-        assert_eq!(relay.rounds("lubdub", 1, 9), 9);
-        assert_eq!(relay.rounds("nginx", 1, 9), 9);
-        assert_eq!(relay.rounds("envoy", 1, 9), 3);
-        assert_eq!(relay.rounds("lubdub", 2, 9), 3);
-        assert_eq!(relay.rounds("lubdub", 2, 2), 2);
+        let heartbeat = scenario("heartbeat");
+        assert_eq!(heartbeat.rounds("lubdub", 1, 9), 9);
+        assert_eq!(heartbeat.rounds("lubdub", 2, 9), 3);
+        assert_eq!(heartbeat.rounds("lubdub", 2, 2), 2);
+        let sparse = scenario("relay-sparse");
+        assert_eq!(sparse.rounds("nginx", 1, 9), 9);
+        assert_eq!(sparse.rounds("envoy", 1, 9), 3);
         assert_eq!(scenario("idle").rounds("lubdub", 1, 9), 9);
         assert_eq!(scenario("idle").rounds("haproxy", 1, 9), 3);
-        assert_eq!(scenario("relay-wss").rounds("lubdub", 1, 9), 3);
     }
 
     #[test]
@@ -308,21 +362,20 @@ mod tests {
             for bar in scenario.bars {
                 match *bar {
                     // What it is compared with has been measured in the same round.
-                    Bar::Own(other, _) => {
-                        let place = |id| SCENARIOS.iter().position(|s| s.id == id).unwrap();
-                        assert!(place(other) < place(scenario.id));
-                    }
+                    Bar::Elsewhere {
+                        scenario: other, ..
+                    } => assert_eq!(
+                        Scenario::named(other).unwrap().is_sliced(),
+                        scenario.is_sliced()
+                    ),
                     Bar::Peer(peer, _) => assert!(["nginx", "haproxy"].contains(&peer)),
-                    Bar::Absolute(_) | Bar::AllAlive => {}
+                    Bar::Variant(name, _) | Bar::Own(name, _) => {
+                        assert!(super::super::peer::Peer::names().contains(&name), "{name}");
+                    }
+                    Bar::Best(_) | Bar::Absolute(_) | Bar::AllAlive => {}
                 }
             }
         }
-    }
-
-    #[test]
-    fn the_rate_comes_from_what_the_page_says_it_does() {
-        assert_eq!(Scenario::saturating().id, "relay-125");
-        assert!(scenario("latency").about.contains("relay-125"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Client, Kit};
 use super::meter::{Observed, Watch};
+use super::slice::{Slice, Sliced, observe};
 use super::target::Target;
 use crate::accounting::Pid;
 use crate::latency::{Latencies, Quantiles};
@@ -67,29 +68,50 @@ enum Stage {
     Leaving,
 }
 
+/// Short sessions in slices.
+#[derive(Debug)]
+pub(crate) struct ChurnSlices {
+    run: Run,
+    watch: Watch,
+}
+
 // === impl Churn ===
 
 impl Churn {
+    /// Sessions to be driven in slices; the first have come and gone.
+    pub(crate) fn sliced(&self, target: Target) -> anyhow::Result<ChurnSlices> {
+        let mut run = self.prepare(target)?;
+        run.begin_all()?;
+        // A session that has ended shows that the proxy has all its processes.
+        run.quiesce()?;
+        Ok(ChurnSlices {
+            run,
+            watch: Watch::on(self.proxy)?,
+        })
+    }
+
+    fn prepare(&self, target: Target) -> anyhow::Result<Run> {
+        Ok(Run {
+            kit: Kit::new(target, self.bytes),
+            poller: Poller::new()?,
+            sessions: (0..self.connections).map(|_| None).collect(),
+            has_more: false,
+            ready: Vec::new(),
+            begun: 0,
+            ended: 0,
+            last: Instant::now(),
+            durations: Latencies::new(),
+        })
+    }
+
     /// Does it.
     pub(crate) fn run(
         &self,
         target: Target,
         mut progress: Progress,
     ) -> anyhow::Result<ChurnReport> {
-        let mut run = Run {
-            kit: Kit::new(target, self.bytes),
-            poller: Poller::new()?,
-            sessions: Vec::with_capacity(self.connections),
-            ready: Vec::new(),
-            begun: 0,
-            ended: 0,
-            last: Instant::now(),
-            durations: Latencies::new(),
-        };
-        for token in 0..self.connections {
-            let session = run.begin(token)?;
-            run.sessions.push(session);
-        }
+        let mut run = self.prepare(target)?;
+        run.begin_all()?;
 
         // A session that has ended shows that the proxy has all its processes.
         while run.ended == 0 {
@@ -125,12 +147,34 @@ impl Churn {
     }
 }
 
+// === impl ChurnSlices ===
+
+impl Sliced for ChurnSlices {
+    fn slice(&mut self, time: Duration, rate: Option<f64>) -> anyhow::Result<Slice> {
+        anyhow::ensure!(rate.is_none(), "sessions follow each other, and no rate");
+        let Self { run, watch } = self;
+        run.ended = 0;
+        run.durations.clear();
+        observe(watch, || {
+            let began = Instant::now();
+            run.begin_all()?;
+            while began.elapsed() < time {
+                run.step()?;
+            }
+            run.quiesce()?;
+            Ok((run.ended, run.durations.quantiles().p99_us))
+        })
+    }
+}
+
 /// A run under way.
 #[derive(Debug)]
 struct Run {
     kit: Kit,
     poller: Poller,
-    sessions: Vec<Session>,
+    sessions: Vec<Option<Session>>,
+    /// A session that ends is followed by the next.
+    has_more: bool,
     ready: Vec<Ready>,
     begun: u64,
     ended: u64,
@@ -141,6 +185,25 @@ struct Run {
 // === impl Run ===
 
 impl Run {
+    /// Begins as many sessions as there are to be at a time.
+    fn begin_all(&mut self) -> anyhow::Result<()> {
+        self.has_more = true;
+        self.last = Instant::now();
+        for token in 0..self.sessions.len() {
+            self.sessions[token] = Some(self.begin(token)?);
+        }
+        Ok(())
+    }
+
+    /// Begins no more, and waits for the end of those under way.
+    fn quiesce(&mut self) -> anyhow::Result<()> {
+        self.has_more = false;
+        while self.sessions.iter().any(Option::is_some) {
+            self.step()?;
+        }
+        Ok(())
+    }
+
     /// Begins a session.
     fn begin(&mut self, token: usize) -> anyhow::Result<Session> {
         let began = Instant::now();
@@ -171,7 +234,9 @@ impl Run {
     }
 
     fn drive(&mut self, ready: Ready) -> anyhow::Result<()> {
-        let session = &mut self.sessions[ready.token];
+        let Some(session) = &mut self.sessions[ready.token] else {
+            return Ok(());
+        };
         let client = &mut session.client;
         client.hear(ready, &mut self.kit)?;
         if client.has_ended() {
@@ -184,8 +249,10 @@ impl Run {
             self.ended += 1;
             self.last = now;
             // The old socket is dropped, and with it what epoll knows of it.
-            let next = self.begin(ready.token)?;
-            self.sessions[ready.token] = next;
+            self.sessions[ready.token] = None;
+            if self.has_more {
+                self.sessions[ready.token] = Some(self.begin(ready.token)?);
+            }
             return Ok(());
         }
         if session.stage == Stage::Speaking && client.inbox().echoes() == 1 {

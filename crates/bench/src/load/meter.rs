@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounting::{Pid, Processes, Sample, Usage};
 
 /// Who will be observed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watch {
     proxy: Option<Processes>,
     own: Processes,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Kit;
 use super::fleet::Fleet;
 use super::meter::{Observed, Watch};
+use super::slice::{Slice, Sliced, observe};
 use super::target::Target;
 use crate::accounting::Pid;
 use crate::latency::{Latencies, Quantiles};
@@ -20,7 +21,7 @@ use crate::progress::Progress;
 
 /// The number under which the alarm is watched.
 const ALARM: usize = usize::MAX;
-/// How long the echoes of a run at a fixed rate may be late at its end.
+/// How long echoes may be late at the end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often the clock is looked at when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -84,54 +85,70 @@ pub(crate) struct RelayReport {
 /// When messages are sent.
 #[derive(Debug)]
 enum Pace {
-    /// As soon as there is room: the times at which those under way were sent, by connection.
-    Closed {
-        in_flight: u64,
-        sent: Vec<VecDeque<Instant>>,
-    },
+    /// Not at all.
+    Silent,
+    /// As soon as there is room.
+    Closed,
     /// By a schedule that starts at an instant: message `i` is that of connection `i % connections`.
     Open {
         start: Instant,
         gap: f64,
         scheduled: u64,
-        alarm: Alarm,
     },
+}
+
+/// Messages in slices.
+#[derive(Debug)]
+pub(crate) struct RelaySlices {
+    run: Run,
+    watch: Watch,
 }
 
 // === impl Relay ===
 
 impl Relay {
+    /// Opens all connections, to be driven in slices.
+    pub(crate) fn sliced(
+        &self,
+        target: Target,
+        mut progress: Progress,
+    ) -> anyhow::Result<RelaySlices> {
+        let mut run = self.open(target, &mut progress)?;
+        // Whoever has echoed on each of them has all its processes, and all pairs.
+        run.begin(None)?;
+        run.quiesce()?;
+        Ok(RelaySlices {
+            run,
+            watch: Watch::on(self.proxy)?,
+        })
+    }
+
+    fn open(&self, target: Target, progress: &mut Progress) -> anyhow::Result<Run> {
+        let kit = Kit::new(target, self.bytes);
+        let count = self.connections + self.idle;
+        let fleet = Fleet::open(kit, count, self.at_once, progress)?;
+        Ok(Run {
+            alarm: Alarm::new(&fleet.poller, ALARM)?,
+            fleet,
+            connections: self.connections,
+            in_flight: self.in_flight,
+            pace: Pace::Silent,
+            sent: vec![VecDeque::new(); self.connections],
+            latencies: Latencies::new(),
+            echoes: 0,
+            counted_from: None,
+            ready: Vec::new(),
+        })
+    }
+
     /// Does it.
     pub(crate) fn run(
         &self,
         target: Target,
         mut progress: Progress,
     ) -> anyhow::Result<RelayReport> {
-        let kit = Kit::new(target, self.bytes);
-        let count = self.connections + self.idle;
-        let mut run = Run {
-            fleet: Fleet::open(kit, count, self.at_once, &mut progress)?,
-            connections: self.connections,
-            latencies: Latencies::new(),
-            echoes: 0,
-            counted_from: None,
-            ready: Vec::new(),
-            pace: Pace::Closed {
-                in_flight: self.in_flight,
-                sent: vec![VecDeque::with_capacity(self.in_flight as usize); self.connections],
-            },
-        };
-        if let Some(rate) = self.rate {
-            let alarm = Alarm::new(&run.fleet.poller, ALARM)?;
-            alarm.set(Duration::ZERO)?;
-            run.pace = Pace::Open {
-                start: Instant::now(),
-                gap: 1.0 / rate,
-                scheduled: 0,
-                alarm,
-            };
-        }
-        run.begin()?;
+        let mut run = self.open(target, &mut progress)?;
+        run.begin(self.rate)?;
 
         let watch = Watch::on(self.proxy)?;
         let warm = Instant::now() + self.warm_up;
@@ -153,7 +170,10 @@ impl Relay {
         }
         let echoes = run.echoes;
         let observed = meter.stop()?;
-        run.finish()?;
+        if self.rate.is_some() {
+            // What is still under way counts as late.
+            run.quiesce()?;
+        }
 
         anyhow::ensure!(echoes > 0, "no message came back");
         let messages = echoes * 2;
@@ -180,12 +200,38 @@ impl Relay {
     }
 }
 
+// === impl RelaySlices ===
+
+impl Sliced for RelaySlices {
+    fn slice(&mut self, time: Duration, rate: Option<f64>) -> anyhow::Result<Slice> {
+        let Self { run, watch } = self;
+        run.echoes = 0;
+        run.latencies.clear();
+        observe(watch, || {
+            let began = Instant::now();
+            run.counted_from = Some(began);
+            run.begin(rate)?;
+            while began.elapsed() < time {
+                run.step()?;
+            }
+            run.quiesce()?;
+            // An echo is relayed twice.
+            Ok((run.echoes * 2, run.latencies.quantiles().p99_us))
+        })
+    }
+}
+
 /// A run under way.
 #[derive(Debug)]
 struct Run {
     fleet: Fleet,
     connections: usize,
+    in_flight: u64,
     pace: Pace,
+    /// When the next message of a schedule is to be sent.
+    alarm: Alarm,
+    /// When those under way were sent, or were to be sent, by connection.
+    sent: Vec<VecDeque<Instant>>,
     latencies: Latencies,
     echoes: u64,
     /// Echoes of messages that were to be sent before this are not timed.
@@ -196,16 +242,30 @@ struct Run {
 // === impl Run ===
 
 impl Run {
-    /// Sends the first messages, where they do not follow a schedule.
-    fn begin(&mut self) -> anyhow::Result<()> {
+    /// Sends the first messages, or begins a schedule.
+    fn begin(&mut self, rate: Option<f64>) -> anyhow::Result<()> {
+        if let Some(rate) = rate {
+            self.pace = Pace::Open {
+                start: Instant::now(),
+                gap: 1.0 / rate,
+                scheduled: 0,
+            };
+            return Ok(self.alarm.set(Duration::ZERO)?);
+        }
+        self.pace = Pace::Closed;
         for token in 0..self.connections {
-            if let Pace::Closed { in_flight, sent } = &mut self.pace {
-                self.fleet.clients[token].set_due(*in_flight);
-                sent[token].extend((0..*in_flight).map(|_| Instant::now()));
-            }
+            let now = Instant::now();
+            (0..self.in_flight).for_each(|_| self.owe(token, now));
             self.fleet.speak(token)?;
         }
         Ok(())
+    }
+
+    /// One more message of a connection is to be sent, at this time.
+    fn owe(&mut self, token: usize, at: Instant) {
+        let client = &mut self.fleet.clients[token];
+        client.set_due(client.due() + 1);
+        self.sent[token].push_back(at);
     }
 
     /// Waits for something to happen, and does what it asks for.
@@ -233,32 +293,22 @@ impl Run {
 
     /// Times the echoes of a connection from number `before` on, and makes the next messages due.
     fn on_echoes(&mut self, token: usize, before: u64) {
-        let client = &mut self.fleet.clients[token];
-        let echoes = client.inbox().echoes();
+        let echoes = self.fleet.clients[token].inbox().echoes();
         if echoes == before {
             return;
         }
         let now = Instant::now();
-        for number in before..echoes {
-            let sent = match &mut self.pace {
-                Pace::Closed { sent, .. } => {
-                    let first = sent[token].pop_front();
-                    sent[token].push_back(now);
-                    first.expect("as many are kept as are under way")
-                }
-                Pace::Open { start, gap, .. } => {
-                    let place = number * self.connections as u64 + token as u64;
-                    *start + Duration::from_secs_f64(place as f64 * *gap)
-                }
-            };
+        for _ in before..echoes {
+            let sent = self.sent[token].pop_front();
+            let sent = sent.expect("as many are kept as are under way");
             if self.counted_from.is_some_and(|from| sent >= from) {
                 self.latencies.record(now.saturating_duration_since(sent));
             }
+            if matches!(self.pace, Pace::Closed) {
+                self.owe(token, now);
+            }
         }
         self.echoes += echoes - before;
-        if let Pace::Closed { in_flight, .. } = self.pace {
-            client.set_due(echoes + in_flight);
-        }
     }
 
     /// Sends what is due by the schedule.
@@ -268,36 +318,28 @@ impl Run {
                 start,
                 gap,
                 scheduled,
-                alarm,
             } = &mut self.pace
             else {
-                return Ok(());
+                return Ok(self.alarm.clear()?);
             };
             let next = *start + Duration::from_secs_f64(*scheduled as f64 * *gap);
             let now = Instant::now();
             if next > now {
-                return Ok(alarm.set(next - now)?);
+                return Ok(self.alarm.set(next - now)?);
             }
             let token = (*scheduled % self.connections as u64) as usize;
             *scheduled += 1;
-            let client = &mut self.fleet.clients[token];
-            client.set_due(client.due() + 1);
+            self.owe(token, next);
             self.fleet.speak(token)?;
         }
     }
 
-    /// Waits for the echoes that a schedule has left under way; they count as late ones.
-    fn finish(&mut self) -> anyhow::Result<()> {
-        let Pace::Open { alarm, .. } = &self.pace else {
-            return Ok(());
-        };
-        alarm.set(GRACE * 2)?;
+    /// Sends no more, and waits for all echoes.
+    fn quiesce(&mut self) -> anyhow::Result<()> {
+        self.pace = Pace::Silent;
+        self.alarm.clear()?;
         let limit = Instant::now() + GRACE;
-        let missing = |run: &Self| -> u64 {
-            (run.fleet.clients.iter())
-                .map(|client| client.due() - client.inbox().echoes())
-                .sum()
-        };
+        let missing = |run: &Self| run.sent.iter().map(VecDeque::len).sum::<usize>();
         while missing(self) > 0 {
             anyhow::ensure!(
                 Instant::now() < limit,

@@ -67,7 +67,8 @@ fn summary(config: &Config) -> String {
     }
     for route in &settings.routes {
         let upstream = &route.upstream;
-        let host = route.host.as_deref().unwrap_or("*");
+        let host = route.host.as_ref().map(ToString::to_string);
+        let host = host.as_deref().unwrap_or("*");
         lines.push(format!(
             "route {}: {host}{} to {}",
             route.name, route.path_prefix, upstream.name

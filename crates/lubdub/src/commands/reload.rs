@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ask::{self, Admin, Asking};
+use super::upgrade::upgrade_if_new;
 use crate::config::Sources;
 use crate::output;
 
@@ -17,6 +18,11 @@ pub(crate) struct Reload {
     /// Change nothing: say what a reload would change, or what is wrong
     #[arg(long)]
     dry_run: bool,
+
+    /// Upgrade instead, if the program on disk is another one than the one that runs; needs the token, as an upgrade
+    /// does. SIGUSR1 does the same and needs none
+    #[arg(long, conflicts_with = "dry_run")]
+    upgrade_if_new: bool,
 
     /// The lubdub that is asked.
     #[command(flatten)]
@@ -28,6 +34,12 @@ const PATH: &str = "/api/v1/reload";
 
 /// Asks for it, and tells what came of it. A reload that is refused is a failure.
 pub(crate) fn reload(reload: &Reload, sources: &Sources) -> anyhow::Result<ExitCode> {
+    if reload.upgrade_if_new
+        && let Some(told) = upgrade_if_new(&reload.asking, sources)?
+    {
+        output::print(&told)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let admin = Admin::find(&reload.asking, sources)?;
     let body = json!({ "dry_run": reload.dry_run });
     let answer = ask::block_on(async { admin.post(PATH, &body).await }).context("no reload")?;

@@ -19,8 +19,8 @@ use crate::activation::{Activation, Unusable};
 use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Again, Purpose, Reloader};
-use crate::service_manager::ServiceManager;
-use crate::upgrade::{Others, Predecessor, Program, Socket, Start, Upgrades, Wanted};
+use crate::service_manager::{Remark, ServiceManager};
+use crate::upgrade::{Others, Outcome, Predecessor, Program, Socket, Start, Upgrades, Wanted};
 
 /// What the program begins with.
 struct Beginning {
@@ -38,7 +38,15 @@ enum Over {
     /// It was told to stop.
     Told,
     /// Another process serves, and what could not go there stays.
-    HandedOver(Box<Departed>),
+    HandedOver(Box<Departed>, AndThen),
+}
+
+/// What the process that serves is to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AndThen {
+    Serve,
+    /// It was told so while it was replaced.
+    Stop,
 }
 
 /// Runs the proxy until it is told to stop.
@@ -145,9 +153,9 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
     if let Some(reloader) = running.reloader.clone() {
         tokio::spawn(reload_on(hangup, reloader));
     }
-    manager.ready();
     let control = running.proxy.control();
     let telling = async {
+        manager.tell_of_the_beginning(&control).await;
         tokio::select! {
             never = manager.tell_of_pairs(&control) => match never {},
             never = manager.tell_of_life(async || control.hear_workers().await) => match never {},
@@ -155,12 +163,15 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
     };
     let mut telling = pin!(telling);
     let over = tokio::select! {
-        over = until_over(&running, &program, &mut ending, &mut upgrades) => over?,
+        over = until_over(&running, &program, &manager, &mut ending, &mut upgrades) => over?,
         never = telling.as_mut() => match never {},
     };
     match over {
-        Over::HandedOver(departed) => {
+        Over::HandedOver(departed, and_then) => {
             manager.main_pid(departed.successor);
+            if and_then == AndThen::Stop {
+                departed.stop_successor();
+            }
             let limit = handover.linger;
             running
                 .linger(*departed, limit, &mut ending, &mut upgrades)
@@ -178,6 +189,7 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
 async fn until_over(
     running: &Running,
     program: &Program,
+    manager: &ServiceManager,
     ending: &mut Ending,
     upgrades: &mut Upgrades,
 ) -> anyhow::Result<Over> {
@@ -186,35 +198,47 @@ async fn until_over(
             () = ending.wait() => return Ok(Over::Told),
             wanted = upgrades.wanted() => wanted,
         };
+        let by_signal = matches!(wanted, Wanted::Signal(_));
+        let replaces = wanted.replaces(program);
+        if replaces {
+            manager.reloading();
+        }
         match carry_out(wanted, running, program, ending, upgrades).await? {
-            (Some(departed), true) => {
-                departed.stop_successor();
-                return Ok(Over::Told);
+            (Outcome::Departed(departed), and_then) => {
+                return Ok(Over::HandedOver(departed, and_then));
             }
-            (Some(departed), false) => return Ok(Over::HandedOver(Box::new(departed))),
-            (None, true) => return Ok(Over::Told),
-            (None, false) => {}
+            (_, AndThen::Stop) => return Ok(Over::Told),
+            (Outcome::Failed, AndThen::Serve) if replaces => {
+                manager.remark(Remark::UpgradeFailed);
+                manager.ready();
+            }
+            // Who asks by a request does the one after the other.
+            (Outcome::NotNeeded, AndThen::Serve) if by_signal => {
+                if let Some(reloader) = running.reloader.clone() {
+                    tokio::spawn(reload(reloader));
+                }
+            }
+            (Outcome::Failed | Outcome::NotNeeded | Outcome::Checked, AndThen::Serve) => {}
         }
     }
 }
 
-/// Has an upgrade made. Signals and others wait for its end. Says as well whether it was told to stop
-/// meanwhile.
+/// Has an upgrade made. Signals and others wait for its end. Says as well what it was told meanwhile.
 async fn carry_out(
     wanted: Wanted,
     running: &Running,
     program: &Program,
     ending: &mut Ending,
     upgrades: &mut Upgrades,
-) -> anyhow::Result<(Option<Departed>, bool)> {
+) -> anyhow::Result<(Outcome, AndThen)> {
     let mut upgrade = pin!(wanted.carry_out(running, program));
-    let mut told = false;
+    let mut and_then = AndThen::Serve;
     loop {
         tokio::select! {
-            departed = upgrade.as_mut() => return Ok((departed, told)),
+            outcome = upgrade.as_mut() => return Ok((outcome, and_then)),
             () = ending.wait() => {
-                anyhow::ensure!(!told, "ended at once by a second signal");
-                told = true;
+                anyhow::ensure!(and_then == AndThen::Serve, "ended at once by a second signal");
+                and_then = AndThen::Stop;
             }
             wanted = upgrades.wanted() => wanted.refuse_while_under_way(),
         }
@@ -225,10 +249,13 @@ async fn carry_out(
 async fn reload_on(mut hangup: Signal, reloader: Arc<Reloader>) {
     while hangup.recv().await.is_some() {
         info!("told to reload by SIGHUP");
-        let reloader = Arc::clone(&reloader);
-        // It has said what happened.
-        let _ = spawn_blocking(move || reloader.reload(Purpose::Apply)).await;
+        reload(Arc::clone(&reloader)).await;
     }
+}
+
+async fn reload(reloader: Arc<Reloader>) {
+    // It has said what happened.
+    let _ = spawn_blocking(move || reloader.reload(Purpose::Apply)).await;
 }
 
 /// Every pair is two descriptors, so the soft limit is of no use below the hard one.

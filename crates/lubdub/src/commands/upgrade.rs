@@ -28,6 +28,16 @@ const PATH: &str = "/api/v1/upgrade";
 /// A new program may take half of this to start, and thousands of pairs move.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Asks for it, if the program on disk is another one than the one that runs, and tells what came of it. Nothing is
+/// told if it is not.
+pub(super) fn upgrade_if_new(asking: &Asking, sources: &Sources) -> anyhow::Result<Option<String>> {
+    let asking = asking.clone().at_least(PATIENCE);
+    let admin = Admin::find(&asking, sources)?;
+    let body = json!({ "only_if_new": true });
+    let answer = ask::block_on(async { admin.post(PATH, &body).await }).context("no upgrade")?;
+    Ok((answer["outcome"] != "current").then(|| told(&answer)))
+}
+
 /// Asks for it, and tells what came of it.
 pub(crate) fn upgrade(upgrade: &Upgrade, sources: &Sources) -> anyhow::Result<()> {
     let asking = upgrade.asking.clone().at_least(PATIENCE);

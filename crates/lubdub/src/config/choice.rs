@@ -3,7 +3,7 @@
 
 use lubdub_keepalive::{Enforce, Evidence, Mode};
 use lubdub_proxy::settings::{
-    ForwardedStyle, OnRemoved, ProxyProtocol, ProxyVersion, RequestDetail,
+    ForwardedStyle, OnRemoved, OriginMissing, ProxyProtocol, ProxyVersion, RequestDetail,
 };
 use tracing::Level;
 
@@ -70,6 +70,11 @@ choice!(Option<ProxyVersion> {
 choice!(OnRemoved {
     "keep" => Self::Keep,
     "drain" => Self::Drain,
+});
+
+choice!(OriginMissing {
+    "allow" => Self::Allow,
+    "deny" => Self::Deny,
 });
 
 choice!(RequestDetail {

@@ -89,6 +89,7 @@ table!(
         key: Option<Leaf>,
         server_name: Option<Leaf>,
         insecure_skip_verify: Option<Leaf>,
+        host: Option<Leaf>,
         proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,
         pool: Option<Leaf>,
@@ -107,6 +108,11 @@ table!(
     Route {
         host: Option<Leaf>,
         path_prefix: Option<Leaf>,
+        strip_prefix: Option<Leaf>,
+        origins: Option<Leaf>,
+        origin_missing: Option<Leaf>,
+        allow: Option<Leaf>,
+        deny: Option<Leaf>,
         upstream: Option<Leaf>,
         on_removed: Option<Leaf>,
         boundary_wait: Option<Leaf>,
@@ -174,6 +180,7 @@ table!(
     Limits {
         pairs: Option<Leaf>,
         pairs_per_source: Option<Leaf>,
+        handshake_rate: Option<Leaf>,
         handshakes: Option<Leaf>,
         connections: Option<Leaf>,
         head_bytes: Option<Leaf>,

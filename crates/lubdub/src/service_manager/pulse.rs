@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use lubdub_proxy::Control;
@@ -17,6 +18,17 @@ impl ServiceManager {
     /// How long a drain may go on after it was told that it does.
     const EXTENSION: Duration = Duration::from_secs(20);
 
+    /// How long the predecessor may take to say who the service is.
+    const SUCCESSION: Duration = Duration::from_secs(10);
+
+    /// Tells that it is ready, once it is this process that is listened to: a predecessor says first that this
+    /// is the service.
+    pub(crate) async fn tell_of_the_beginning(&self, proxy: &Control) {
+        // One that stands still says nothing, and there may be nobody else to say it.
+        let _ = timeout(Self::SUCCESSION, proxy.has_taken_over()).await;
+        self.ready();
+    }
+
     /// Tells how many pairs there are, while that changes.
     pub(crate) async fn tell_of_pairs(&self, proxy: &Control) -> Infallible {
         let mut ticks = interval(Self::STEP);
@@ -24,10 +36,12 @@ impl ServiceManager {
         loop {
             ticks.tick().await;
             let (pairs, is_drained) = (proxy.registry().len(), proxy.is_drained());
-            if told.replace((pairs, is_drained)) != Some((pairs, is_drained)) {
+            let remark = *self.remark.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = (pairs, is_drained, remark);
+            if told.replace(now) != Some(now) {
                 let noun = if pairs == 1 { "pair" } else { "pairs" };
                 let left = if is_drained { " left of a drain" } else { "" };
-                self.status(&format!("{pairs} {noun}{left}"));
+                self.status(&format!("{pairs} {noun}{left}{}", remark.as_str()));
             }
         }
     }

@@ -266,9 +266,43 @@ fn what_has_the_wrong_shape_is_told_the_right_one() {
              it off",
         ),
         (
-            "[route.x]\nhost = \"*.example.com\"\n",
-            "route.x.host = \"*.example.com\" (lubdub.toml): must be one whole host, without \"*\"; \
-             what is not set is for every host",
+            "[route.x]\nhost = \"*\"\n",
+            "route.x.host = \"*\" (lubdub.toml): is every host: leave it out, for what is not set is for \
+             every host",
+        ),
+        (
+            "[route.x]\nhost = \"chat.*\"\n",
+            "route.x.host = \"chat.*\" (lubdub.toml): must be one whole host, or \"*.\" and the name that \
+             hosts are below, such as \"*.example.com\"",
+        ),
+        (
+            "[route.x]\norigins = [\"https://example.com/chat\"]\n",
+            "route.x.origins = [\"https://example.com/chat\"] (lubdub.toml): \"https://example.com/chat\" \
+             has something behind the host: write \"https://example.com\"",
+        ),
+        (
+            "[route.x]\norigins = \"*\"\n",
+            "route.x.origins = \"*\" (lubdub.toml): \"*\" is every page: leave it out, or list the pages \
+             that may, such as [\"https://example.com\"]",
+        ),
+        (
+            "[route.x]\norigin_missing = \"no\"\n",
+            "route.x.origin_missing = \"no\" (lubdub.toml): must be one of \"allow\", \"deny\"",
+        ),
+        (
+            "[route.x]\nallow = [\"10.0.0.0/33\"]\n",
+            "route.x.allow = [\"10.0.0.0/33\"] (lubdub.toml): must be a list of networks, such as \
+             [\"10.0.0.0/8\", \"fd00::/8\"]",
+        ),
+        (
+            "[limits]\nhandshake_rate = \"20/m\"\n",
+            "limits.handshake_rate = \"20/m\" (lubdub.toml): must be a whole number above zero a second, \
+             such as \"10/s\", or \"off\"",
+        ),
+        (
+            "[upstream.chat]\nhost = \"http://chat.internal\"\n",
+            "upstream.chat.host = \"http://chat.internal\" (lubdub.toml): must be a host, perhaps with a \
+             port, such as \"chat.internal:8080\", or \"keep\"",
         ),
     ] {
         let mistakes = Lubdub::new("shapes")

@@ -8,6 +8,7 @@ use lubdub_metrics::{Handover, Way};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::lingerers::Known;
 use super::link::Link;
 use super::message::{self, FromPredecessor, FromSuccessor, Heir, Hello, OLDEST, VERSION, Welcome};
 use super::pairs::{Coming, Newcomers};
@@ -146,7 +147,7 @@ impl Arrival {
                 Ok(link) => {
                     let (successor, newcomers) = (Successor::new(link), Newcomers::of(proxy));
                     let metrics = Arc::clone(&shared.metrics);
-                    (shared.lingerers).add(heir.pid, heir.pairs, successor, newcomers, metrics);
+                    (shared.lingerers).add(Known::from(&heir), successor, newcomers, metrics);
                 }
                 Err(error) => {
                     warn!(predecessor = heir.pid, reason = %error, "the connection to an earlier process is lost; its pairs go on there");
@@ -154,8 +155,9 @@ impl Arrival {
             }
         }
         if arrived == Arrived::Whole {
-            let (pid, metrics) = (self.welcome.pid, Arc::clone(&shared.metrics));
-            (shared.lingerers).add(pid, 0, self.successor, newcomers, metrics);
+            let known = Known::predecessor(self.welcome.pid);
+            let metrics = Arc::clone(&shared.metrics);
+            (shared.lingerers).add(known, self.successor, newcomers, metrics);
         }
         arrived
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lubdub_metrics::{Handover, Way};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
@@ -29,12 +30,21 @@ use crate::proxy::Proxy;
 pub struct Offer {
     /// The connection to it.
     pub stream: UnixStream,
-    /// Its process, as far as this one can see it.
-    pub successor: Option<i32>,
+    /// Who it is.
+    pub successor: Who,
     /// The version of this program.
     pub program: String,
     /// The listening socket for operators.
     pub admin: Option<(Address, OwnedFd)>,
+}
+
+/// Who a successor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// A process that was started by this one: what it says of itself is true.
+    Own,
+    /// Another one: its process id, if it can be seen from here.
+    Other(Option<i32>),
 }
 
 /// A hand-over that is done: this process lingers for what could not be moved.
@@ -53,15 +63,6 @@ pub struct Departed {
     pub kept: u64,
 }
 
-/// How lingering ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lingered {
-    /// Nothing is left.
-    Done,
-    /// Its time is over, or the successor ends, and something is left.
-    TimeUp,
-}
-
 impl Proxy {
     /// Hands all over that can go: the listeners, then the pairs. When it is done, this process accepts
     /// nobody any more, and what is left should [linger](Departed::linger).
@@ -76,8 +77,7 @@ impl Proxy {
             drain.map_or(Ok(()), |drain| Err(HandoverError::Draining(drain)))
         })?;
         let link = Link::new(offer.stream)?;
-        let successor = offer.successor.and_then(Pid::from_raw);
-        let (mut predecessor, hello, version) = Predecessor::greet(link, successor).await?;
+        let (mut predecessor, hello, version) = Predecessor::greet(link, offer.successor).await?;
         info!(successor = hello.pid, version = %hello.program, pairs = shared.registry.len(), "hand-over begins");
         let lingerers = shared.lingerers.rest().await;
         let given = self
@@ -207,8 +207,14 @@ impl Departed {
     }
 
     /// Keeps what could not be moved until its end, or for so long, and hands over what can be moved by then:
-    /// pairs whose handshake was under way. The successor is told, and may ask for a drain.
-    pub async fn linger(mut self, proxy: &Proxy, limit: Option<Duration>) -> Lingered {
+    /// pairs whose handshake was under way. The successor is told, and may ask for a drain. It ends when nothing is
+    /// left; `time_is_up` hears that something is, and that the time is over or the successor ends.
+    pub async fn linger(
+        mut self,
+        proxy: &Proxy,
+        limit: Option<Duration>,
+        time_is_up: oneshot::Sender<()>,
+    ) {
         let shared = proxy.shared();
         info!(
             pairs = shared.registry.len(),
@@ -226,20 +232,31 @@ impl Departed {
             }
         };
         tokio::pin!(time_up);
+        let mut time_is_up = Some(time_is_up);
+        let mut say_time_is_up = || {
+            if let Some(time_is_up) = time_is_up.take() {
+                // Who waits for it may have gone on for another reason.
+                let _ = time_is_up.send(());
+            }
+        };
         let mut is_alone = false;
+        let mut is_in_time = true;
         loop {
             tokio::select! {
                 () = proxy.everyone_gone() => {
                     if !is_alone {
                         self.tell(proxy).await;
                     }
-                    return Lingered::Done;
+                    return;
                 }
-                () = &mut time_up => return Lingered::TimeUp,
+                () = &mut time_up, if is_in_time => {
+                    is_in_time = false;
+                    say_time_is_up();
+                }
                 heard = self.predecessor.hear(), if !is_alone => {
                     is_alone = !self.on_heard(heard, proxy);
                     if self.is_told_to_end {
-                        return Lingered::TimeUp;
+                        say_time_is_up();
                     }
                 }
                 _ = look.tick(), if !is_alone => {

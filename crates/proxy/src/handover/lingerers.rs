@@ -5,11 +5,12 @@
 //! they rest meanwhile.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lubdub_metrics::Metrics;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::counters;
@@ -19,7 +20,11 @@ use super::successor::{Said, Successor};
 
 /// The earlier processes that linger.
 #[derive(Debug, Default)]
-pub(crate) struct Lingerers(Mutex<Vec<Lingerer>>);
+pub(crate) struct Lingerers {
+    all: Mutex<Vec<Lingerer>>,
+    /// One has said its first word, or has gone.
+    changed: Notify,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -30,9 +35,11 @@ struct Lingerer {
 
 /// What is known of one.
 #[derive(Debug)]
-struct Known {
+pub(crate) struct Known {
     pid: u32,
     pairs: AtomicU64,
+    /// It has done what it does before it lingers.
+    lingers: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -71,17 +78,13 @@ impl Lingerers {
     /// Goes on hearing what an earlier process says, on the runtime of who calls.
     pub(crate) fn add(
         self: &Arc<Self>,
-        pid: u32,
-        pairs: u64,
+        known: Known,
         successor: Successor<Coming>,
         newcomers: Newcomers,
         metrics: Arc<Metrics>,
     ) {
         let (orders, orders_of) = mpsc::channel(16);
-        let known = Arc::new(Known {
-            pid,
-            pairs: AtomicU64::new(pairs),
-        });
+        let known = Arc::new(known);
         self.lock().push(Lingerer {
             known: Arc::clone(&known),
             orders,
@@ -95,8 +98,9 @@ impl Lingerers {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             let known = Arc::clone(&hearing.known);
-            hearing.run(orders_of).await;
+            hearing.run(orders_of, &this.changed).await;
             this.lock().retain(|it| !Arc::ptr_eq(&it.known, &known));
+            this.changed.notify_waiters();
         });
     }
 
@@ -112,6 +116,29 @@ impl Lingerers {
     pub(crate) fn ask(&self, ask: &Ask) {
         for lingerer in self.lock().iter() {
             let _ = lingerer.orders.try_send(Order::Ask(ask.clone()));
+        }
+    }
+
+    /// Waits until each of them lingers, or has gone.
+    pub(crate) async fn settled(&self) {
+        self.until(|all| all.iter().all(|it| it.known.lingers.load(Relaxed)))
+            .await;
+    }
+
+    /// Waits until none is left.
+    pub(crate) async fn gone(&self) {
+        self.until(<[_]>::is_empty).await;
+    }
+
+    async fn until(&self, so: impl Fn(&[Lingerer]) -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // What changes from here on is heard.
+            changed.as_mut().enable();
+            if so(&self.lock()) {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -131,7 +158,31 @@ impl Lingerers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Lingerer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// The process that this one takes over from: it says next that it lingers.
+    pub(crate) fn predecessor(pid: u32) -> Self {
+        Self {
+            pid,
+            pairs: AtomicU64::new(0),
+            lingers: AtomicBool::new(false),
+        }
+    }
+}
+
+impl From<&Heir> for Known {
+    /// One that has lingered for a while.
+    fn from(heir: &Heir) -> Self {
+        Self {
+            pid: heir.pid,
+            pairs: AtomicU64::new(heir.pairs),
+            lingers: AtomicBool::new(true),
+        }
     }
 }
 
@@ -157,6 +208,7 @@ impl Resting<'_> {
             let _ = rest.go_on.send(GoOn::No);
         }
         self.of.lock().clear();
+        self.of.changed.notify_waiters();
     }
 }
 
@@ -171,7 +223,7 @@ struct Hearing {
 // === impl Hearing ===
 
 impl Hearing {
-    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>, changed: &Notify) {
         let mut resting = None;
         loop {
             if self.successor.is_at_rest()
@@ -201,6 +253,9 @@ impl Hearing {
                 Ok(Said::Lingering(lingering)) => {
                     self.known.pairs.store(lingering.pairs, Relaxed);
                     counters::add(&self.metrics, lingering.counters);
+                    if !self.known.lingers.swap(true, Relaxed) {
+                        changed.notify_waiters();
+                    }
                 }
                 Ok(Said::Gone { saved }) => {
                     let pairs = self.known.pairs.load(Relaxed);

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_bytes::ByteBuf;
 use tokio::time::timeout;
 
+use super::departure::Who;
 use super::giver::{Giver, Settled};
 use super::link::Link;
 use super::message::{self, End, FromPredecessor, FromSuccessor, Hello, Refused, Welcome};
@@ -74,7 +75,7 @@ impl<T> Predecessor<T> {
     /// Waits for the successor's hello.
     pub(crate) async fn greet(
         mut link: Link,
-        successor: Option<Pid>,
+        who: Who,
     ) -> Result<(Self, Hello, u16), HandoverError> {
         let hello = match hear(&mut link, Stage::Hello, Self::HELLO).await? {
             FromSuccessor::Hello(hello) => hello,
@@ -84,9 +85,13 @@ impl<T> Predecessor<T> {
             | FromSuccessor::Thanks
             | FromSuccessor::Ask(_)) => return Err(unexpected(Stage::Hello, &other)),
         };
+        let successor = match who {
+            Who::Own => i32::try_from(hello.pid).ok(),
+            Who::Other(seen) => seen,
+        };
         let this = Self {
             link,
-            successor,
+            successor: successor.filter(|pid| *pid > 0).and_then(Pid::from_raw),
             giver: Giver::new(),
             is_broken: false,
             room: hello.room,

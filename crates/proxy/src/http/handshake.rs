@@ -23,8 +23,9 @@ use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{strip_answer, strip_connection_options, websocket_token};
 use super::refusal::{and_close, refusal};
-use super::service::tell_origin;
+use super::service::{address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
+use crate::access::Denied;
 use crate::address::Address;
 use crate::admission::PairPermit;
 use crate::budget::Permit;
@@ -49,7 +50,7 @@ struct Handshake {
     reason: Option<Failed>,
 }
 
-/// Why the upstream's side of a handshake failed.
+/// Why a handshake failed, where more can be said than its outcome.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error("as many upgrades as it may have are under way")]
@@ -65,6 +66,9 @@ enum Failed {
     Nonsense(#[source] hyper::Error),
     #[error(transparent)]
     BadSwitch(#[from] BadSwitch),
+    /// The upstream was not asked.
+    #[error(transparent)]
+    Denied(Denied),
 }
 
 /// The upstream's answer.
@@ -102,11 +106,21 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
+    let caller = *handshake.asker.caller();
+    // What costs nothing and keeps nothing goes first.
+    if let Err(denied) = route.access.admit(caller.client_ip()) {
+        return Err(handshake.deny(denied));
+    }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    let caller_ip = handshake.asker.caller().client_ip();
-    let admitted = shared.admission.upgrade(route, caller_ip);
+    if let Err(refused) = shared.admission.ask(caller.client_ip()) {
+        return Err(handshake.refuse(refused.outcome()));
+    }
+    if let Err(denied) = route.access.admit_page(request.headers()) {
+        return Err(handshake.deny(denied));
+    }
+    let admitted = shared.admission.upgrade(route, caller.client_ip());
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
@@ -173,6 +187,7 @@ async fn ask(
         websocket.unwrap_or(HeaderValue::from_static("websocket")),
     );
     tell_origin(connection, &route.general, asker, &mut request);
+    address_to(&route.upstream.settings, request.headers_mut());
 
     // Held until there is an answer, of whatever kind.
     let _place = route.upstream.waiting.try_take().ok_or(Failed::Busy)?;
@@ -349,6 +364,12 @@ where
 }
 
 impl Handshake {
+    fn deny(mut self, denied: Denied) -> Response<Answer> {
+        let outcome = denied.outcome();
+        self.reason = Some(Failed::Denied(denied));
+        self.refuse(outcome)
+    }
+
     fn refuse(mut self, outcome: Outcome) -> Response<Answer> {
         let answer = refusal(outcome);
         self.outcome = Some(outcome);
@@ -380,6 +401,7 @@ impl Failed {
             Self::ClientGone => Outcome::ClientGone,
             Self::AnswerTimeout => Outcome::AnswerTimeout,
             Self::Nonsense(_) | Self::BadSwitch(_) => Outcome::BadAnswer,
+            Self::Denied(denied) => denied.outcome(),
         }
     }
 }

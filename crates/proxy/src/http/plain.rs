@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use http::header::{EXPECT, HOST, TE};
+use http::header::{EXPECT, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -18,7 +18,7 @@ use super::asker::Asker;
 use super::headers::{has_token, strip_answer, strip_connection_options};
 use super::login;
 use super::refusal::and_close;
-use super::service::tell_origin;
+use super::service::{address_to, tell_origin};
 use super::trailers::Withheld;
 use super::upload::{Keep, Rewind, Unwanted, upload};
 use crate::caller::Caller;
@@ -65,6 +65,9 @@ pub(super) async fn relay(
     let caller = *asker.caller();
     let withheld = prepare(connection, route, &asker, &mut request);
     let mut account = Account::open(connection, route, asker);
+    if let Err(denied) = route.access.admit(caller.client_ip()) {
+        return Ok(account.refuse(denied.outcome(), &denied));
+    }
     let upstream = &route.upstream;
     let http_idle = route.terms.http_idle;
     exchange.limit_idle(http_idle);
@@ -153,13 +156,7 @@ fn prepare(
             .insert(TE, HeaderValue::from_static("trailers"));
     }
     tell_origin(connection, &route.general, asker, request);
-    if !request.headers().contains_key(HOST) {
-        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
-        let authority = route.upstream.settings.authority();
-        if let Ok(host) = HeaderValue::from_str(&authority) {
-            request.headers_mut().insert(HOST, host);
-        }
-    }
+    address_to(&route.upstream.settings, request.headers_mut());
     // What the client speaks with lubdub is not what lubdub speaks with the upstream.
     *request.version_mut() = Version::HTTP_11;
     withheld

@@ -1,10 +1,11 @@
 //! One request in, one decision out.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -23,6 +24,7 @@ use crate::client::{Connection, LINGER};
 use crate::generation::{General, Generation};
 use crate::request_id::X_REQUEST_ID;
 use crate::route::RouteState;
+use crate::settings;
 
 /// Answers a request of a client. An error ends the connection.
 pub(crate) async fn answer(
@@ -68,11 +70,15 @@ pub(crate) async fn answer(
         Asked::WebSocketWithBody => {
             finish(&connection, client);
             let metrics = route.metrics(&connection.entrance.listener.name);
-            let outcome = Outcome::BadRequest;
+            let denied = route.access.admit(asker.caller().client_ip()).err();
+            let (outcome, reason): (_, &dyn Display) = match &denied {
+                Some(denied) => (denied.outcome(), denied),
+                None => (Outcome::BadRequest, &"an upgrade with a body"),
+            };
             metrics.handshake(outcome).increment(1);
             let answer = refusal(outcome);
-            let (status, reason) = (Some(answer.status()), "an upgrade with a body");
-            asker.not_served(&connection, Some(&route), outcome, status, Some(&reason));
+            let status = Some(answer.status());
+            asker.not_served(&connection, Some(&route), outcome, status, Some(reason));
             and_close(answer)
         }
         Asked::Plain => {
@@ -138,7 +144,7 @@ fn locate(
     };
     let route = generation.routes.find(host, path).ok_or(Outcome::NoRoute)?;
     let route = Arc::clone(route);
-    *request.uri_mut() = Uri::from(target);
+    *request.uri_mut() = Uri::from(route.target(target));
     Ok(route)
 }
 
@@ -161,6 +167,18 @@ fn finish(connection: &Arc<Connection>, client: OnUpgrade) {
         }
         drop(kept);
     });
+}
+
+/// The Host field that the upstream gets.
+pub(super) fn address_to(upstream: &settings::Upstream, headers: &mut HeaderMap) {
+    if let Some(host) = &upstream.host_field {
+        headers.insert(HOST, host.clone());
+    } else if !headers.contains_key(HOST)
+        // HTTP/1.0 may do without; what goes up is HTTP/1.1, which may not.
+        && let Ok(host) = HeaderValue::from_str(&upstream.authority())
+    {
+        headers.insert(HOST, host);
+    }
 }
 
 /// What goes to the upstream beside what the client said.

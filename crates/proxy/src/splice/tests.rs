@@ -91,6 +91,7 @@ fn places() -> Places {
     let limits = Limits {
         pairs: 1,
         pairs_per_source: None,
+        handshake_rate: None,
         handshakes: NonZeroUsize::MIN,
         connections: NonZeroUsize::MIN,
         head_bytes: 65_536,

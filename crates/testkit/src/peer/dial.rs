@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -24,6 +24,7 @@ use crate::{PATIENCE, certs, eventually};
 #[derive(Debug, Clone)]
 pub struct Dial {
     to: SocketAddr,
+    from: Option<IpAddr>,
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
     tls: Option<Arc<ClientConfig>>,
@@ -40,11 +41,21 @@ impl Dial {
     pub fn to(address: SocketAddr) -> Self {
         Self {
             to: address,
+            from: None,
             receive_buffer: None,
             send_buffer: None,
             tls: None,
             name: certs::NAME,
             preface: Vec::new(),
+        }
+    }
+
+    /// From this address of the machine: all that begin with 127 are.
+    #[must_use]
+    pub fn from(self, address: impl Into<IpAddr>) -> Self {
+        Self {
+            from: Some(address.into()),
+            ..self
         }
     }
 
@@ -145,6 +156,9 @@ impl Dial {
         }
         if let Some(bytes) = self.send_buffer {
             socket.set_send_buffer_size(bytes)?;
+        }
+        if let Some(from) = self.from {
+            socket.bind((from, 0).into())?;
         }
         let mut tcp = socket.connect(self.to).await?;
         tcp.set_nodelay(true)?;

@@ -55,7 +55,7 @@ fn proxy_header(data: &[u8]) {
             let bounds = match beginning {
                 Beginning::Header(ProxyVersion::V1) => 15..=ProxyHeader::V1_MAX,
                 Beginning::Header(ProxyVersion::V2) => 16..=16 + usize::from(u16::MAX),
-                other => panic!("{other:?} is no header"),
+                Beginning::Undecided | Beginning::Other => panic!("{beginning:?} is no header"),
             };
             assert!(bounds.contains(&length), "{length}");
             assert!(earliest <= length, "no more is waited for than there is");

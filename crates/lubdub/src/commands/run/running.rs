@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::handover::{Arrival, Arrived, Departed, Lingered, Sockets};
+use lubdub_proxy::handover::{Arrival, Arrived, Departed, Sockets};
 use lubdub_proxy::{Address, Drained, Proxy};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -147,9 +147,19 @@ impl Running {
         self.proxy.drain().await
     }
 
-    /// Ends the proxy, and the program with it.
+    /// Ends the proxy, and the program with it, as it was told by a signal.
     pub(super) async fn end(
         self,
+        ending: &mut Ending,
+        upgrades: &mut Upgrades,
+    ) -> anyhow::Result<()> {
+        self.end_after(1, ending, upgrades).await
+    }
+
+    /// The same after so many signals. The second one ends it at once.
+    async fn end_after(
+        self,
+        mut signals: u32,
         ending: &mut Ending,
         upgrades: &mut Upgrades,
     ) -> anyhow::Result<()> {
@@ -163,7 +173,10 @@ impl Running {
                     info!("lubdub ends");
                     return Ok(());
                 }
-                () = ending.wait() => anyhow::bail!("ended at once by a second signal"),
+                () = ending.wait() => {
+                    anyhow::ensure!(signals == 0, "ended at once by a second signal");
+                    signals += 1;
+                }
                 wanted = upgrades.wanted() => wanted.refuse_while_draining(),
             }
         }
@@ -180,28 +193,28 @@ impl Running {
     ) -> anyhow::Result<()> {
         self.close_admin();
         let proxy = Arc::clone(&self.proxy);
-        let mut lingering = pin!(departed.linger(&proxy, limit));
-        loop {
+        let (says_so, mut time_is_up) = oneshot::channel();
+        let mut lingering = pin!(departed.linger(&proxy, limit, says_so));
+        let signals = loop {
             tokio::select! {
-                lingered = lingering.as_mut() => match lingered {
-                    Lingered::Done => {
-                        self.last_answers().await;
-                        info!("lubdub ends");
-                        return Ok(());
-                    }
-                    Lingered::TimeUp => return self.end(ending, upgrades).await,
-                },
-                () = ending.wait() => break,
+                () = lingering.as_mut() => {
+                    self.last_answers().await;
+                    info!("lubdub ends");
+                    return Ok(());
+                }
+                // A service manager may tell this process as well as the successor, which has passed it on.
+                Ok(()) = &mut time_is_up => break 0,
+                () = ending.wait() => break 1,
                 wanted = upgrades.wanted() => wanted.refuse_while_lingering(),
             }
-        }
+        };
         // The successor goes on hearing how it is here.
         let told = async {
             lingering.await;
             pending().await
         };
         tokio::select! {
-            ended = self.end(ending, upgrades) => ended,
+            ended = self.end_after(signals, ending, upgrades) => ended,
             () = told => Ok(()),
         }
     }

@@ -35,8 +35,12 @@ pub(crate) enum Kind {
     AddressOrOff,
     /// An upstream's URL.
     Url,
-    /// A host name or IP address, without a port.
-    Host,
+    /// The name that a certificate is for: a host name or an IP address.
+    ServerName,
+    /// A host name or IP address, without a port, or one behind `*.`.
+    HostPattern,
+    /// A host, perhaps with a port, or "keep".
+    HostOrKeep,
     /// Any number of host names.
     Hosts,
     /// The beginning of a path.
@@ -47,6 +51,10 @@ pub(crate) enum Kind {
     File,
     /// Where a unix socket is to be, or "off".
     SocketOrOff,
+    /// Any number of networks.
+    Networks,
+    /// Any number of origins of pages.
+    Origins,
     /// Any number of networks, and "unix".
     Trust,
 }
@@ -64,8 +72,14 @@ impl Kind {
             Self::RateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::Host | Self::Hosts | Self::PathPrefix | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff | Self::Trust => false,
+            Self::ServerName
+            | Self::HostPattern
+            | Self::HostOrKeep
+            | Self::Hosts
+            | Self::PathPrefix
+            | Self::UpstreamName => false,
+            Self::File | Self::SocketOrOff => false,
+            Self::Networks | Self::Origins | Self::Trust => false,
         }
     }
 
@@ -91,12 +105,16 @@ impl Kind {
             Self::Address => "address and port",
             Self::AddressOrOff => "address and port, or `\"off\"`",
             Self::Url => "URL",
-            Self::Host => "host",
+            Self::ServerName => "host name or IP address",
+            Self::HostPattern => "host, or `*.` and a name",
+            Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
             Self::Hosts => "list of hosts",
             Self::PathPrefix => "path",
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
+            Self::Networks => "list of networks",
+            Self::Origins => "list of origins",
             Self::Trust => "list of networks, may have `\"unix\"`",
         };
         words.to_owned()

@@ -1,6 +1,8 @@
 //! Keys that say where requests come from and where they go.
 
-use lubdub_proxy::settings::{ForwardedStyle, OnRemoved, ProxyProtocol, ProxyVersion};
+use lubdub_proxy::settings::{
+    ForwardedStyle, OnRemoved, OriginMissing, ProxyProtocol, ProxyVersion,
+};
 
 use super::super::choice::Choice;
 use super::{Applies, Example, Key, Kind, Literal, Preset, Section};
@@ -144,7 +146,7 @@ pub(super) static UPSTREAM: Section = Section {
         .more("PKCS#8, PKCS#1 or SEC1; not encrypted."),
         Key::new(
             "server_name",
-            Kind::Host,
+            Kind::ServerName,
             Preset::Optional(Literal::Text("chat.internal")),
             "whose certificate the backend must have, if not the url's host",
         )
@@ -161,6 +163,17 @@ pub(super) static UPSTREAM: Section = Section {
             "Whoever is in the way can read and change everything then. It is \
              [warned of](../topics/checks.md#upstream-unverified) at every start and reload. \
              `ca` does without: it takes any certificate that is named, however it was made.",
+        ),
+        Key::new(
+            "host",
+            Kind::HostOrKeep,
+            Preset::text("keep"),
+            "the Host field that it gets; keep: the client's",
+        )
+        .more(
+            "For a backend that answers only to a name of its own. What the client had is in \
+             `X-Forwarded-Host` or `Forwarded`. It changes neither where lubdub connects to nor the name \
+             that it asks for by TLS: both are those of `url`.",
         ),
         Key::new(
             "proxy_protocol",
@@ -242,9 +255,15 @@ pub(super) static ROUTE: Section = Section {
     keys: &[
         Key::new(
             "host",
-            Kind::Host,
+            Kind::HostPattern,
             Preset::Optional(Literal::Text("chat.example.com")),
-            "only requests for this host; all if not set",
+            "only requests for this host, or below it; all if not set",
+        )
+        .more(
+            "`\"*.example.com\"` is for all hosts below `example.com`, by one label or more, and not for \
+             `example.com` itself. One host goes before a `*`, and behind that the longest name wins; only \
+             then `path_prefix` is compared. Ports, case and a dot at the end of what a client sends do not \
+             count.",
         ),
         Key::new(
             "path_prefix",
@@ -253,6 +272,54 @@ pub(super) static ROUTE: Section = Section {
             "only requests whose path begins with these segments",
         )
         .more("`/chat` takes `/chat` and `/chat/room`, but not `/chatter`."),
+        Key::new(
+            "strip_prefix",
+            Kind::Switch,
+            Preset::switch(false),
+            "send the upstream the path without path_prefix",
+        )
+        .more(
+            "With `path_prefix = \"/chat\"`, `/chat/room?q` goes up as `/room?q`, and `/chat` as `/`. What is \
+             behind the prefix stays as it is, byte for byte (`//`, `..` and `%2e` too). Answers are not \
+             changed: an upstream that sends a `Location`, a cookie with a path or links has to know its \
+             prefix.",
+        ),
+        Key::new(
+            "origins",
+            Kind::Origins,
+            Preset::Default(Literal::Texts(&[])),
+            "pages that may open a WebSocket, as [\"https://example.com\"]; [] is all",
+        )
+        .more(
+            "A browser lets every page of every site open a WebSocket to anywhere, with the user's cookies \
+             ([Cross-Site WebSocket Hijacking](../topics/access.md#other-peoples-pages)). An upgrade whose \
+             `Origin` is not listed is answered with 403. Scheme, host and port are compared; \
+             `https://*.example.com` is for all hosts below `example.com`; `null`, which sandboxed \
+             frames and files send, is let in only if it is listed. Plain requests are not looked at.",
+        ),
+        Key::new(
+            "origin_missing",
+            Kind::Choice(OriginMissing::WORDS),
+            Preset::text("allow"),
+            "allow | deny: upgrades without Origin",
+        )
+        .more("Browsers always send it; other clients need not, and can send whatever they like."),
+        Key::new(
+            "allow",
+            Kind::Networks,
+            Preset::Default(Literal::Texts(&[])),
+            "only clients in these networks; [] is all",
+        )
+        .more(
+            "By the client's true address, for plain requests too; others are answered with 403. A client \
+             without an address (behind a unix socket) is in no network.",
+        ),
+        Key::new(
+            "deny",
+            Kind::Networks,
+            Preset::Default(Literal::Texts(&[])),
+            "no clients in these networks, be they in allow or not",
+        ),
         Key::new(
             "upstream",
             Kind::UpstreamName,

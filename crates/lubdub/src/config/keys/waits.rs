@@ -132,6 +132,20 @@ pub(super) static LIMITS: Section = Section {
              reload switches it on, pairs that are open already do not count.",
         ),
         Key::new(
+            "handshake_rate",
+            Kind::RateOrOff,
+            Preset::text("off"),
+            "upgrades a second from one source, such as 20/s",
+        )
+        .more(
+            "And as many at once. For IPv6, from one /64. One more is answered with 429, before the \
+             upstream is asked. Every upgrade counts that reaches a route and is not kept out by `allow` or `deny`, \
+             whatever becomes of it; plain requests do not. The source is the client's true address; who \
+             has none (behind a unix socket) has no rate. A source is known for a second or two; in a flood \
+             of sources, at least the 65,536 that were let in last are. A new value begins anew for \
+             everybody.",
+        ),
+        Key::new(
             "handshakes",
             Kind::Count,
             Preset::integer(512),

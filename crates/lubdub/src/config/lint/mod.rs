@@ -3,6 +3,7 @@
 //! A rule looks at a configuration that has no mistake. Each has a section of its name in
 //! docs/topics/checks.md, and is silent about the defaults.
 
+mod access;
 mod callers;
 mod certificates;
 mod ends;
@@ -28,7 +29,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 21] = [
+static RULES: [Rule; 25] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -44,6 +45,10 @@ static RULES: [Rule; 21] = [
     rule("pool-unused", callers::pool_unused),
     rule("upstream-unused", process::upstream_unused),
     rule("limit-unreachable", process::limit_unreachable),
+    rule("strip-nothing", access::strip_nothing),
+    rule("origin-plain", access::origin_plain),
+    rule("allow-denied", access::allow_denied),
+    rule("list-empty", access::list_empty),
     rule("certificate-expiry", certificates::certificate_expiry),
     rule("certificate-unused", certificates::certificate_unused),
     rule("upstream-unverified", certificates::upstream_unverified),

@@ -2,6 +2,7 @@
 //! would have been right.
 
 mod network;
+mod origin;
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -14,7 +15,11 @@ use super::error::Wrong;
 use super::leaf::Scalar;
 use super::{duration, rate, size};
 
-pub(crate) use network::{address, address_or_off, host, hosts, path_prefix, server_name, trust};
+pub(crate) use network::{
+    address, address_or_off, host_or_keep, host_pattern, hosts, networks, path_prefix, server_name,
+    trust,
+};
+pub(crate) use origin::origins;
 
 /// What reading a value gives.
 type Read<T> = Result<T, Wrong>;

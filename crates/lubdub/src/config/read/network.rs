@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use http::HeaderValue;
 use ipnet::{IpNet, Ipv4Net};
-use lubdub_proxy::settings::Trust;
+use lubdub_proxy::settings::{HostPattern, Trust};
 use lubdub_proxy::{Address, tls};
 use rustls_pki_types::ServerName;
 
@@ -33,15 +34,56 @@ pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<Address>> {
     or_off(value, address)
 }
 
-/// A host name or IP literal as it stands in `Host`, without its port, in lower case.
-pub(crate) fn host(value: &Scalar) -> Read<String> {
+/// A host name or IP literal as it stands in `Host`, without its port; or `*.` and a name.
+pub(crate) fn host_pattern(value: &Scalar) -> Read<HostPattern> {
     let host = text(value)?;
-    if host.contains('*') {
+    let below = host.strip_prefix("*.");
+    if host == "*" {
         return Err(Wrong::new(
-            "must be one whole host, without \"*\"; what is not set is for every host",
+            "is every host: leave it out, for what is not set is for every host",
         ));
     }
-    whole_host(host)
+    let name = below.unwrap_or(host);
+    let is_address = |name: &str| name.split('.').next_back().is_some_and(is_number);
+    if name.contains('*') || below.is_some_and(|name| name.starts_with('[') || is_address(name)) {
+        return Err(Wrong::new(
+            "must be one whole host, or \"*.\" and the name that hosts are below, such as \
+             \"*.example.com\"",
+        ));
+    }
+    let name = whole_host(name)?;
+    Ok(HostPattern::new(&match below {
+        Some(_) => format!("*.{name}"),
+        None => name,
+    }))
+}
+
+/// A host with or without a port, or `None` for "keep".
+pub(crate) fn host_or_keep(value: &Scalar) -> Read<Option<HeaderValue>> {
+    let host = text(value)?;
+    if host == "keep" {
+        return Ok(None);
+    }
+    // What is before the port, which may stand within brackets.
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let is_port = |port: &str| is_number(port) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_host = whole_host(name).is_ok() && port.is_none_or(is_port);
+    is_host
+        .then(|| HeaderValue::from_str(host).ok())
+        .flatten()
+        .map(Some)
+        .ok_or_else(|| {
+            Wrong::new(
+                "must be a host, perhaps with a port, such as \"chat.internal:8080\", or \"keep\"",
+            )
+        })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Any number of hosts.
@@ -80,6 +122,12 @@ fn whole_host(host: &str) -> Read<String> {
     Err(Wrong::new(
         "must be a host without a port, such as \"chat.example.com\"",
     ))
+}
+
+/// Any number of networks.
+pub(crate) fn networks(value: &Scalar) -> Read<Vec<IpNet>> {
+    let read = |value: &Scalar| network(value).ok_or_else(not_networks);
+    list(value).iter().map(read).collect()
 }
 
 /// Any number of networks, and "unix" for whoever has no address.
@@ -138,6 +186,10 @@ pub(crate) fn path_prefix(value: &Scalar) -> Read<String> {
     })
 }
 
+fn not_networks() -> Wrong {
+    Wrong::new("must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"]")
+}
+
 fn not_trust() -> Wrong {
     Wrong::new(
         "must be a list of networks, such as [\"10.0.0.0/8\", \"fd00::/8\"], and perhaps \"unix\"",
@@ -169,6 +221,11 @@ mod tests {
         for wrong in ["10.0.0.0/33", "Unix", "localhost", "10.0.0.0/8 ::1"] {
             assert!(trust(&t(wrong)).is_err(), "{wrong}");
         }
+        let all = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        assert_eq!(networks(&array), Ok(all));
+        assert_eq!(networks(&t("")), Ok(Vec::new()));
+        // Who has no address is in no network, whatever that is called.
+        assert!(networks(&t("unix")).is_err());
         assert_eq!(
             hosts(&t("A,b.c")),
             Ok(vec!["a".to_owned(), "b.c".to_owned()])
@@ -205,19 +262,48 @@ mod tests {
 
     #[test]
     fn hosts_have_no_port() {
-        assert_eq!(host(&t("Chat.Example")), Ok("chat.example".to_owned()));
-        assert_eq!(host(&t("[::1]")), Ok("[::1]".to_owned()));
-        assert_eq!(
-            host(&t("[2001:DB8:0::0:1]")),
-            Ok("[2001:db8::1]".to_owned())
-        );
-        for text in ["", "a:80", "::1", "http://a", "a b"] {
-            assert!(host(&t(text)).is_err(), "{text}");
+        let host = |text: &str| host_pattern(&t(text)).map(|host| host.to_string());
+        assert_eq!(host("Chat.Example"), Ok("chat.example".to_owned()));
+        assert_eq!(host("[::1]"), Ok("[::1]".to_owned()));
+        assert_eq!(host("[2001:DB8:0::0:1]"), Ok("[2001:db8::1]".to_owned()));
+        assert_eq!(host("*.Example.com"), Ok("*.example.com".to_owned()));
+        for text in [
+            "", "a:80", "::1", "http://a", "a b", "*.a:80", "*.a..b", "*.a b", "a.",
+        ] {
+            assert!(host(text).is_err(), "{text}");
+        }
+        let wrong = |text: &str| host(text).unwrap_err().to_string();
+        assert!(wrong("*").contains("leave it out"));
+        for text in [
+            "*.", "a.*", "a.*.b", "*a.b", "*.*.b", "*.0.0.1", "*.[::1]", "**.a",
+        ] {
+            let wrong = wrong(text);
+            let says = wrong.contains("\"*.example.com\"") || wrong.contains("without a port");
+            assert!(says, "{text}: {wrong}");
         }
         for text in ["*", "*.example.com"] {
-            let Wrong(wrong) = host(&t(text)).unwrap_err();
-            assert!(wrong.contains("one whole host, without \"*\""), "{wrong}");
             assert!(hosts(&t(text)).unwrap_err().0.contains("whole hosts"));
+        }
+    }
+
+    #[test]
+    fn a_host_for_an_upstream_may_have_a_port() {
+        for text in [
+            "chat.internal",
+            "Chat.Internal:8080",
+            "10.0.0.1:80",
+            "[::1]:9000",
+            "[::1]",
+        ] {
+            let host = host_or_keep(&t(text)).unwrap().unwrap();
+            assert_eq!(host, text, "as it is written");
+        }
+        assert_eq!(host_or_keep(&t("keep")), Ok(None));
+        for text in [
+            "", "a:", "a:0", "a:65536", "a:+1", ":80", "::1", "a b", "u@a", "http://a", "a/b",
+            "a\r\nb", "*.a", "a:80:80",
+        ] {
+            assert!(host_or_keep(&t(text)).is_err(), "{text:?}");
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn resolve(
         None => None,
     };
     let pairs_per_source = take(&raw.pairs_per_source, read::count_or_off, mistakes);
+    let handshake_rate = take(&raw.handshake_rate, read::rate_or_off, mistakes);
     let handshakes = take(&raw.handshakes, read::count, mistakes);
     let head_bytes = take(&raw.head_bytes, head_bytes, mistakes);
     // A pair is one connection on either side.
@@ -36,6 +37,7 @@ pub(super) fn resolve(
     Some(Limits {
         pairs: pairs?.unwrap_or(connections).get(),
         pairs_per_source: pairs_per_source?,
+        handshake_rate: handshake_rate?,
         handshakes: handshakes?,
         connections,
         head_bytes: head_bytes?,

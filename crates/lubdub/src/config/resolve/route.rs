@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lubdub_metrics::NO_ROUTE;
-use lubdub_proxy::settings::{Route, Upstream};
+use lubdub_proxy::settings::{Access, Route, Upstream};
 
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
@@ -53,8 +53,10 @@ fn route(
     upstreams: &Upstreams,
     mistakes: &mut Mistakes,
 ) -> Option<Route> {
-    let host = optional(&raw.host, read::host, mistakes);
+    let host = optional(&raw.host, read::host_pattern, mistakes);
     let path_prefix = take(&raw.path_prefix, read::path_prefix, mistakes);
+    let strip_prefix = take(&raw.strip_prefix, read::switch, mistakes);
+    let access = access(raw, mistakes);
     let pairs = optional(&raw.limits.pairs, read::count_or_off, mistakes);
     let on_removed = take(&raw.on_removed, read::choice, mistakes);
     let upstream = match &raw.upstream {
@@ -73,10 +75,26 @@ fn route(
         name: name.into(),
         host: host?,
         path_prefix: path_prefix?,
+        strip_prefix: strip_prefix?,
+        access: access?,
         upstream: upstream?,
         terms: Arc::new(terms?),
         pairs: pairs?.flatten(),
         on_removed: on_removed?,
+    })
+}
+
+/// Who may come in.
+fn access(raw: &raw::Route, mistakes: &mut Mistakes) -> Option<Access> {
+    let allow = take(&raw.allow, read::networks, mistakes);
+    let deny = take(&raw.deny, read::networks, mistakes);
+    let origins = take(&raw.origins, read::origins, mistakes);
+    let origin_missing = take(&raw.origin_missing, read::choice, mistakes);
+    Some(Access {
+        allow: allow?.into_iter().collect(),
+        deny: deny?.into_iter().collect(),
+        origins: origins?,
+        origin_missing: origin_missing?,
     })
 }
 

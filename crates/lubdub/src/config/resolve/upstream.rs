@@ -53,6 +53,7 @@ fn upstream(
     let key = format!("upstream.{name}");
     let url = set(&raw.url, &format!("{key}.url"), mistakes);
     let url = url.and_then(|leaf| upstream_url(leaf, mistakes));
+    let host_field = take(&raw.host, read::host_or_keep, mistakes);
     let waiting = take(&raw.limits.waiting, read::count_or_auto, mistakes);
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
     let proxy_protocol: Option<Option<ProxyVersion>> =
@@ -68,6 +69,7 @@ fn upstream(
         host: url.host.into(),
         port: url.port,
         tls: tls.map(Arc::new),
+        host_field: host_field?,
         proxy_protocol,
         waiting: match waiting? {
             Some(waiting) => waiting.get(),

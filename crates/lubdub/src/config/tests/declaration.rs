@@ -77,7 +77,9 @@ fn defaults_and_examples_are_values_that_their_keys_take() {
         if matches!(place.key.kind, keys::Kind::File) {
             continue;
         }
-        let names = |segment: &&'static str| if *segment == NAME { "b" } else { segment };
+        // The listener that has an address, or the upstream that has a URL.
+        let name = if place.path[0] == "listen" { "a" } else { "b" };
+        let names = |segment: &&'static str| if *segment == NAME { name } else { segment };
         let key = place.path.iter().map(names).collect::<Vec<_>>().join(".");
         let value = if matches!(place.key.kind, keys::Kind::UpstreamName) {
             "b".to_owned()

@@ -1,5 +1,6 @@
 //! The configuration as a whole: from sources to settings.
 
+mod access;
 mod budgets;
 mod callers;
 mod changes;
@@ -10,7 +11,7 @@ mod warnings;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lubdub_proxy::settings::{FrontTimeouts, Logging, RequestDetail, Terms};
+use lubdub_proxy::settings::{FrontTimeouts, HostPattern, Logging, RequestDetail, Terms};
 use lubdub_proxy::tls::Moment;
 
 use super::*;
@@ -150,8 +151,8 @@ fn a_route_goes_before_what_holds_for_all() {
     );
     assert_eq!(y.terms.frame_bytes, Some(1 << 20));
     assert_eq!(
-        (y.host.as_deref(), &*y.path_prefix),
-        (Some("y.example"), "/y")
+        (&y.host, &*y.path_prefix),
+        (&Some(HostPattern::new("y.example")), "/y")
     );
     assert_eq!(y.pairs, None);
 }
@@ -374,7 +375,7 @@ fn variables_are_text_until_the_key_says_how_to_read_it() {
         lubdub_keepalive::Jitter::NONE
     );
     assert_eq!(terms.close_codes.to_client.drain.get(), 1013);
-    assert_eq!(settings.routes[0].host.as_deref(), Some("123"));
+    assert_eq!(settings.routes[0].host, Some(HostPattern::new("123")));
     assert_eq!(config.admin.unwrap().hosts, ["a.example", "b.example"]);
 }
 

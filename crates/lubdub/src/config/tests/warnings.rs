@@ -14,12 +14,12 @@ fn warned(more: &[(&str, &str)]) -> Vec<(&'static str, String)> {
 
 /// Asserts that `more` is warned of as `slug` at `key`, and of nothing else.
 #[track_caller]
-fn expect_warning(slug: &'static str, key: &str, more: &[(&str, &str)]) {
+pub(super) fn expect_warning(slug: &'static str, key: &str, more: &[(&str, &str)]) {
     assert_eq!(warned(more), [(slug, key.to_owned())], "{more:?}");
 }
 
 #[track_caller]
-fn expect_none(more: &[(&str, &str)]) {
+pub(super) fn expect_none(more: &[(&str, &str)]) {
     assert_eq!(warned(more), [], "{more:?}");
 }
 

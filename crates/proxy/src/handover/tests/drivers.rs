@@ -11,7 +11,7 @@ use super::super::message::{
 };
 use super::super::predecessor::{Batch, Predecessor, Store};
 use super::super::successor::{Arrivals, Said, Successor};
-use super::super::{HandoverError, Stage};
+use super::super::{HandoverError, Stage, Who};
 
 /// More than two batches.
 const PAIRS: u32 = 300;
@@ -119,7 +119,7 @@ fn welcome() -> Welcome {
 
 async fn give(stream: UnixStream, mut store: Old) -> Result<u64, HandoverError> {
     let link = Link::new(stream).unwrap();
-    let (mut predecessor, _, _) = Predecessor::greet(link, None).await?;
+    let (mut predecessor, _, _) = Predecessor::greet(link, Who::Other(None)).await?;
     predecessor.give_listeners(welcome(), &[]).await?;
     while predecessor.give_batch(&mut store).await? == Batch::Settled {}
     predecessor.end(End::default()).await?;

@@ -13,7 +13,7 @@ use tokio::runtime;
 
 use super::super::link::Link;
 use super::super::message::{self, FromPredecessor, FromSuccessor, Hello, OLDEST, VERSION};
-use super::super::{HandoverError, Offer};
+use super::super::{HandoverError, Offer, Who};
 use crate::control::Control;
 use crate::drain::{DrainError, Selection};
 use crate::proxy::{Proxy, StartError};
@@ -38,6 +38,7 @@ fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
         limits: Limits {
             pairs: 64,
             pairs_per_source: None,
+            handshake_rate: None,
             handshakes: some,
             connections: some,
             head_bytes: 65_536,
@@ -70,7 +71,7 @@ fn started() -> Proxy {
 fn offer(stream: UnixStream) -> Offer {
     Offer {
         stream,
-        successor: None,
+        successor: Who::Other(None),
         program: "0".to_owned(),
         admin: None,
     }

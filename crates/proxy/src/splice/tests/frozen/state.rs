@@ -46,6 +46,29 @@ async fn a_state_comes_back_from_its_bytes_as_it_was() {
     assert_eq!(PairState::from_bytes(&state.to_bytes()).unwrap(), state);
 }
 
+/// The peer stands where releases before look for the client, so that they can read it.
+#[tokio::test(start_paused = true)]
+async fn a_client_behind_its_peer_is_told_beside_it() {
+    let state = busy().await.splice.freeze(&anchor());
+    assert_eq!(state.caller().unwrap(), Caller::peer(NOBODY.into()));
+    assert_eq!(state.true_client, None);
+    let behind = PairState {
+        true_client: Some("203.0.113.9".to_owned()),
+        ..state.clone()
+    };
+    let caller = PairState::from_bytes(&behind.to_bytes()).unwrap().caller();
+    let expected = Caller {
+        peer: NOBODY.into(),
+        client: "203.0.113.9".parse().unwrap(),
+    };
+    assert_eq!(caller.unwrap(), expected);
+    let wrong = PairState {
+        true_client: Some("nobody".to_owned()),
+        ..state
+    };
+    assert!(wrong.caller().is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_version_is_read_and_goes_on() {
     let state = PairState::from_bytes(V1).expect("it was released");

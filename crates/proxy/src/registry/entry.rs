@@ -1,0 +1,294 @@
+//! One live pair, as it is seen from outside its task.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use lubdub_keepalive::{PerSide, Side, Vitals};
+
+use super::{Identity, PairId};
+use crate::address::{Address, Peer};
+use crate::caller::{Caller, ClientAddress};
+use crate::request_id::RequestId;
+
+/// One live pair, as it is seen from outside its task.
+#[derive(Debug)]
+pub struct PairEntry {
+    /// Its identity.
+    pub id: PairId,
+    /// Where it came in, the route that the request took, and where that leads.
+    pub names: Arc<PairNames>,
+    /// The client's true address.
+    pub client: ClientAddress,
+    /// The upstream's address.
+    pub upstream: Address,
+    /// What the log may tell of the request, if anything.
+    pub request: Option<Box<str>>,
+    /// When the 101 was relayed.
+    pub opened: Instant,
+    status: PerSide<Status>,
+    /// The latest round trip in microseconds; `u32::MAX` while there is none.
+    rtt: PerSide<AtomicU32>,
+    /// The number that the request's id is made of; 0 for none.
+    request_number: u64,
+    /// What most pairs have nothing of.
+    beside: Option<Box<Beside>>,
+    order: AtomicU8,
+    /// A reload has changed the terms on which its route's pairs live.
+    has_renewal: AtomicBool,
+    /// It was asked to stand still, and has not answered.
+    is_to_freeze: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// What is known of a pair beyond what all have.
+#[derive(Debug)]
+struct Beside {
+    /// The other end of the client's connection, where that is not the client.
+    peer: Option<Peer>,
+    /// What the request is called, where that is not a number of this process.
+    request_id: Option<Box<str>>,
+    /// What a PROXY header has told beyond addresses.
+    proxy_header: Option<Box<str>>,
+}
+
+/// What a listener is called, a route, and its upstream: one of these is shared by all pairs that they
+/// have in common.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PairNames {
+    /// The configured name of the listener that accepted the client.
+    pub listener: Arc<str>,
+    /// The configured name of the route.
+    pub route: Arc<str>,
+    /// That of the upstream.
+    pub upstream: Arc<str>,
+}
+
+/// What a pair's task publishes about a side. Read without a lock: each number is true, all of
+/// them together may be of two moments.
+#[derive(Debug, Default)]
+struct Status {
+    /// Nanoseconds after `opened`.
+    last_heard: AtomicU64,
+    /// Small, for the room: after four thousand million pings these stand still.
+    pings_sent: AtomicU32,
+    pongs_received: AtomicU32,
+    bytes: AtomicU64,
+    frames: AtomicU64,
+}
+
+/// How alive a side is, at the moment of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SideStatus {
+    /// Time since bytes were last read from the side, or since the pair opened.
+    pub silent_for: Duration,
+    /// The latest round trip, once there was one.
+    pub last_rtt: Option<Duration>,
+    /// Own pings written to the side.
+    pub pings_sent: u64,
+    /// Own pings that the side answered.
+    pub pongs_received: u64,
+    /// Bytes relayed from the side.
+    pub bytes: u64,
+    /// Frames relayed from the side.
+    pub frames: u64,
+}
+
+/// What a pair is told from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Order {
+    /// Nothing.
+    None,
+    /// Say farewell to both sides, now.
+    Drain,
+    /// End now.
+    Cut,
+}
+
+// === impl PairEntry ===
+
+impl PairEntry {
+    pub(super) fn new(id: PairId, identity: Identity, opened: Instant) -> Self {
+        let Identity {
+            names,
+            caller,
+            upstream,
+            request,
+            request_id,
+            proxy_header,
+        } = identity;
+        let (request_number, request_id) = match request_id {
+            None => (0, None),
+            Some(RequestId::Made(number)) => (number, None),
+            Some(id @ RequestId::Kept(_)) => (0, Some(id.to_string().into_boxed_str())),
+        };
+        let peer = (!caller.is_peer()).then_some(caller.peer);
+        let has_more = peer.is_some() || request_id.is_some() || proxy_header.is_some();
+        let beside = has_more.then(|| {
+            Box::new(Beside {
+                peer,
+                request_id,
+                proxy_header,
+            })
+        });
+        Self {
+            id,
+            names,
+            client: caller.client,
+            upstream,
+            request,
+            opened,
+            status: PerSide::default(),
+            rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
+            request_number,
+            beside,
+            order: AtomicU8::new(Order::None as u8),
+            has_renewal: AtomicBool::new(false),
+            is_to_freeze: AtomicBool::new(false),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// Who is calling.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        let client = self.client;
+        let another = self.beside.as_ref().and_then(|beside| beside.peer);
+        let peer = match (another, client) {
+            (Some(peer), _) => peer,
+            (None, ClientAddress::Socket(address)) => Peer::Ip(address),
+            (None, ClientAddress::Ip(_) | ClientAddress::Unix) => Peer::Unix,
+        };
+        Caller { peer, client }
+    }
+
+    /// What the request is called, if it is called anything.
+    #[must_use]
+    pub fn request_id(&self) -> Option<String> {
+        match self.request_number {
+            0 => (self.beside.as_ref()?.request_id.as_deref()).map(str::to_owned),
+            number => Some(RequestId::Made(number).to_string()),
+        }
+    }
+
+    /// What a PROXY header has told of the client's connection beyond addresses.
+    #[must_use]
+    pub fn proxy_header(&self) -> Option<&str> {
+        self.beside.as_ref()?.proxy_header.as_deref()
+    }
+
+    /// How alive a side is.
+    #[must_use]
+    pub fn status(&self, side: Side, now: Instant) -> SideStatus {
+        let status = &self.status[side];
+        let heard = self.opened + Duration::from_nanos(status.last_heard.load(Relaxed));
+        let rtt = self.rtt[side].load(Relaxed);
+        SideStatus {
+            silent_for: now.saturating_duration_since(heard),
+            last_rtt: (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into())),
+            pings_sent: status.pings_sent.load(Relaxed).into(),
+            pongs_received: status.pongs_received.load(Relaxed).into(),
+            bytes: status.bytes.load(Relaxed),
+            frames: status.frames.load(Relaxed),
+        }
+    }
+
+    /// Publishes how a side's heartbeat goes. Called by the pair's own task only.
+    pub(crate) fn publish_heartbeat(&self, side: Side, vitals: &Vitals) {
+        let status = &self.status[side];
+        if let Some(rtt) = vitals.rtt {
+            let micros = u32::try_from(rtt.last().as_micros()).unwrap_or(u32::MAX - 1);
+            self.rtt[side].store(micros, Relaxed);
+        }
+        let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        status.pings_sent.store(small(vitals.pings_sent), Relaxed);
+        status
+            .pongs_received
+            .store(small(vitals.pongs_received), Relaxed);
+    }
+
+    /// Publishes what came from a side, last so long after the pair opened. Called by the pair's
+    /// own task only, with every message.
+    pub(crate) fn publish_traffic(&self, side: Side, heard: Duration, bytes: u64, frames: u64) {
+        let status = &self.status[side];
+        let heard = u64::try_from(heard.as_nanos()).unwrap_or(u64::MAX);
+        status.last_heard.store(heard, Relaxed);
+        status.bytes.store(bytes, Relaxed);
+        status.frames.store(frames, Relaxed);
+    }
+
+    /// Tells the pair; a stronger order replaces a weaker one.
+    pub(crate) fn order(&self, order: Order) {
+        self.order.fetch_max(order as u8, Ordering::Release);
+        self.wake();
+    }
+
+    /// The terms of its route have changed: it has to look at them.
+    pub(super) fn renew(&self) {
+        self.has_renewal.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// It is to stand still, and to answer once.
+    pub(super) fn ask_to_freeze(&self) {
+        self.is_to_freeze.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether it was asked so, and has not answered.
+    pub(super) fn take_request_to_freeze(&self) -> bool {
+        self.is_to_freeze.load(Relaxed) && self.is_to_freeze.swap(false, Ordering::AcqRel)
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether there is something that the pair has been told and has to look at.
+    pub(crate) fn has_orders(&self) -> bool {
+        self.ordered() != Order::None || self.has_renewal.load(Relaxed)
+    }
+
+    /// Whether the terms of the route have changed since this was asked last.
+    pub(crate) fn take_renewal(&self) -> bool {
+        self.has_renewal.load(Relaxed) && self.has_renewal.swap(false, Ordering::AcqRel)
+    }
+
+    /// What the pair has been told.
+    pub(crate) fn ordered(&self) -> Order {
+        match self.order.load(Ordering::Acquire) {
+            0 => Order::None,
+            1 => Order::Drain,
+            _ => Order::Cut,
+        }
+    }
+
+    /// Whom to wake when there is an order. To be set before looking for one.
+    pub(crate) fn set_waker(&self, waker: &Waker) {
+        *self.waker() = Some(waker.clone());
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each pair has one, and with the two counters of its `Arc` it is a piece of memory of 256 bytes: the
+    /// next larger one has 320.
+    #[test]
+    fn an_entry_is_small() {
+        assert!(
+            size_of::<PairEntry>() + 16 <= 256,
+            "{}",
+            size_of::<PairEntry>()
+        );
+    }
+}
