@@ -206,12 +206,10 @@ impl Known {
     fn judged(
         signature: Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signature.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::BadSignature) => {
-                CertificateError::Other(OtherError(Arc::new(NotItsKey))).into()
-            }
-            error => error,
-        })
+        if let Err(Error::InvalidCertificate(CertificateError::BadSignature)) = signature {
+            return Err(CertificateError::Other(OtherError(Arc::new(NotItsKey))).into());
+        }
+        signature
     }
 }
 
