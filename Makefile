@@ -7,6 +7,8 @@ LOCKED := $(if $(CI),--locked)
 ARGS ?= --config lubdub.example.toml
 # How long each target of `make fuzz-smoke` runs, in seconds.
 FUZZ_SECONDS ?= 20
+# The rooms of tests that are played over Unix sockets as well.
+OVER_UNIX := $(addprefix --test ,transparency conformance abuse heartbeat ends plain handshake)
 FUZZ_TARGETS := header scanner_splits heartbeat_ops proxy_v1 proxy_v2 forwarded
 
 .DEFAULT_GOAL := help
@@ -27,6 +29,7 @@ build: ## Build every program of the workspace
 
 test: build ## Run every test
 	cargo test $(LOCKED) --workspace
+	LUBDUB_TEST_WAY=unix cargo test $(LOCKED) --package lubdub-tests $(OVER_UNIX)
 
 check: fmt-check lint doc deny ## All that a change has to pass besides the tests
 

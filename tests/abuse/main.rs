@@ -16,3 +16,6 @@ mod lengths;
 mod routes;
 mod stage;
 mod upgrades;
+
+/// How clients come in here; `over_tls.rs` has the same cases over TLS.
+const FRONT: lubdub_testkit::proxy::Front = lubdub_testkit::proxy::Front::Plain;

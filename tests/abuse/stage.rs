@@ -6,6 +6,8 @@ use lubdub_testkit::peer::{Heard, Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use tokio::time::timeout;
 
+use crate::FRONT;
+
 /// What becomes of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fate {
@@ -80,7 +82,9 @@ pub(crate) fn get(rest: &str) -> String {
 
 /// A proxy that adds nothing of its own to a request.
 pub(crate) fn silent() -> ProxyBox {
-    ProxyBox::new().with(|proxy| proxy.forwarded.style = ForwardedStyle::Off)
+    ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.forwarded.style = ForwardedStyle::Off)
 }
 
 /// Sends a request, and sees what becomes of it.
@@ -95,7 +99,7 @@ pub(crate) async fn play(request: &[u8], fate: Fate) {
             assert_eq!(head.field("connection"), Some("close"), "{head:#?}");
             client.expect_eof().await;
         }
-        Fate::Dropped => client.expect_eof().await,
+        Fate::Dropped => FRONT.expect_dropped(&mut client).await,
         Fate::GoesUp(arrives) => {
             hear(&upstreams, arrives, "first").await;
             expect_body(&mut client, "first").await;

@@ -3,8 +3,10 @@
 mod changes;
 mod drains;
 mod log;
+mod rates;
 mod reloads;
 mod service;
+mod succession;
 
 use std::fs;
 use std::path::Path;

@@ -1,66 +1,41 @@
 //! As a service: what the service manager is told, and sockets that it passes.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::http::Request;
+use lubdub_testkit::manager::Manager;
+use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Dial, Upstream};
-use lubdub_testkit::{PATIENCE, ms};
 use rustix::process::Signal;
-use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::pair;
 
-/// A stand-in for the service manager.
-struct Manager {
-    socket: UnixDatagram,
-    path: PathBuf,
+fn listen(test: &str) -> Manager {
+    Manager::listen(env!("CARGO_TARGET_TMPDIR"), test)
 }
 
-impl Manager {
-    fn listen(test: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-notify"));
-        // Of a run before.
-        let _ = std::fs::remove_file(&path);
-        let socket = UnixDatagram::bind(&path).expect("a new socket");
-        Self { socket, path }
-    }
-
-    async fn start(&self, upstreams: &Upstream, settings: &[&str], watchdog: &str) -> Binary {
-        let url = format!("upstream.main.url=ws://{}", upstreams.address());
-        let path = self.path.to_str().expect("text");
-        let environment = [("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", watchdog)];
-        Binary::start_as_service(&[&[url.as_str()], settings].concat(), &environment).await
-    }
-
-    async fn next(&self) -> String {
-        let mut message = [0; 1024];
-        let len = timeout(PATIENCE, self.socket.recv(&mut message)).await;
-        let len = len.expect("a message in time").expect("a message");
-        String::from_utf8_lossy(&message[..len]).into_owned()
-    }
-
-    /// Waits for this message, whatever comes before.
-    async fn expect(&self, wanted: &str) {
-        let mut before = Vec::new();
-        while before.last().is_none_or(|last| last != wanted) {
-            before.push(self.next().await);
-            assert!(before.len() < 1000, "no {wanted}: {before:?}");
-        }
-    }
+async fn start(
+    manager: &Manager,
+    upstreams: &Upstream,
+    settings: &[&str],
+    watchdog: &str,
+) -> Binary {
+    let url = format!("upstream.main.url=ws://{}", upstreams.address());
+    let environment = [manager.environment(), ("WATCHDOG_USEC", watchdog)];
+    Binary::start_as_service(&[&[url.as_str()], settings].concat(), &environment).await
 }
 
 #[tokio::test]
 async fn the_service_manager_is_told_how_it_is() {
-    let manager = Manager::listen("told");
+    let mut manager = listen("told");
     let upstreams = Upstream::listen();
     let settings = ["timeouts.close=4s"];
-    let mut lubdub = manager.start(&upstreams, &settings, "0").await;
-    assert_eq!(manager.next().await, "READY=1");
-    assert_eq!(manager.next().await, "STATUS=0 pairs");
+    let mut lubdub = start(&manager, &upstreams, &settings, "0").await;
+    assert_eq!(manager.next().await.text, "READY=1");
+    assert_eq!(manager.next().await.text, "STATUS=0 pairs");
     let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
     manager.expect("STATUS=1 pair").await;
     lubdub.signal(Signal::TERM);
@@ -68,6 +43,7 @@ async fn the_service_manager_is_told_how_it_is() {
     client.expect_close(1012).await;
     upstream.expect_close(1001).await;
     // Nobody answers these, so that the drain goes on for a while: it is told more than once.
+    manager.expect("STATUS=1 pair left of a drain").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
     drop((client, upstream));
@@ -76,12 +52,12 @@ async fn the_service_manager_is_told_how_it_is() {
 
 #[tokio::test]
 async fn the_service_manager_is_told_of_a_reload() {
-    let manager = Manager::listen("reload");
+    let mut manager = listen("reload");
     let upstreams = Upstream::listen();
-    let lubdub = manager.start(&upstreams, &[], "0").await;
+    let lubdub = start(&manager, &upstreams, &[], "0").await;
     manager.expect("STATUS=0 pairs").await;
     lubdub.signal(Signal::HUP);
-    let told = manager.next().await;
+    let told = manager.next().await.text;
     let micros = told.strip_prefix("RELOADING=1\nMONOTONIC_USEC=");
     let micros = micros.and_then(|micros| micros.parse::<u64>().ok());
     assert!(micros.is_some_and(|micros| micros > 0), "{told}");
@@ -90,9 +66,9 @@ async fn the_service_manager_is_told_of_a_reload() {
 
 #[tokio::test]
 async fn a_watchdog_hears_nothing_from_a_process_that_stands_still() {
-    let manager = Manager::listen("watchdog");
+    let mut manager = listen("watchdog");
     let upstreams = Upstream::listen();
-    let lubdub = manager.start(&upstreams, &[], "400000").await;
+    let lubdub = start(&manager, &upstreams, &[], "400000").await;
     for _ in 0..3 {
         manager.expect("WATCHDOG=1").await;
     }
@@ -107,7 +83,7 @@ async fn a_watchdog_hears_nothing_from_a_process_that_stands_still() {
 
 /// A client that connects again and again until it is told to stop: how often it was served, how often
 /// it was told to come back, and what went wrong.
-async fn insist(address: SocketAddr, mut stop: oneshot::Receiver<()>) -> (usize, usize) {
+pub(crate) async fn insist(address: SocketAddr, mut stop: oneshot::Receiver<()>) -> (usize, usize) {
     let (mut served, mut put_off) = (0, 0);
     while stop.try_recv().is_err() {
         let mut client = Dial::to(address).connect().await;

@@ -46,6 +46,9 @@ async fn log_and_admin_tell_the_true_address() {
     assert_eq!(head.field("x-request-id"), Some("req-1"));
     assert_eq!(head.field("x-forwarded-proto"), Some("https"));
 
+    // A client may have its 101 a moment before its pair is there.
+    client.send_text("hello").await;
+    upstream.expect_text("hello").await;
     let (_, pairs) = lubdub.admin("/api/v1/pairs").await;
     let pairs: Value = serde_json::from_str(&pairs).expect("it is JSON");
     let pair = &pairs["pairs"][0];

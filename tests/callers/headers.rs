@@ -150,7 +150,7 @@ async fn a_header_comes_before_tls() {
     for version in VERSIONS {
         let upstreams = Upstream::listen();
         let proxy = behind(ProxyProtocol::Required)
-            .with(|proxy| proxy.listener_tls = Some(certs.accepting()))
+            .with(|proxy| proxy.listener_tls = Some(certs.listening()))
             .start(&upstreams);
         let dial = proxy.dial().tls(certs.connecting());
         let mut client = dial
@@ -284,7 +284,7 @@ async fn the_longest_header_passes_and_is_not_kept() {
 #[tokio::test]
 async fn who_connects_and_goes_asked_for_nothing() {
     let certs = Certs::generate();
-    for tls in [None, Some(certs.accepting())] {
+    for tls in [None, Some(certs.listening())] {
         for header in [Vec::new(), Relayed::Local.to_header(ProxyVersion::V2)] {
             let upstreams = Upstream::listen();
             let proxy = behind(ProxyProtocol::Required)

@@ -70,7 +70,8 @@ if has openssl; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
         -keyout "$work/credentials/key.pem" -out "$work/credentials/cert.pem" 2>/dev/null
     echo token >"$work/credentials/admin-token"
-    for file in deploy/systemd/lubdub.service.d/{tls,admin-token}.conf; do
+    # Those that set something of lubdub's.
+    for file in $(grep -l '^Environment=LUBDUB_' deploy/systemd/lubdub.service.d/*.conf); do
         try "lubdub takes the variables of $file" drop_in "$file"
     done
 else
@@ -90,16 +91,25 @@ if has systemd-analyze; then
     systemd=$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
     try "systemd-analyze security lubdub.service" \
         systemd-analyze security --no-pager --offline=true --threshold=20 "$unit"
+    all=$work/all
+    mkdir "$all"
     for file in deploy/systemd/lubdub.service.d/*.conf; do
-        if [ "$(basename "$file")" = notify-reload.conf ] && [ "${systemd:-0}" -lt 253 ]; then
-            leave "systemd-analyze verify with notify-reload.conf" "systemd $systemd is older than 253"
+        name=$(basename "$file")
+        # What an older systemd does not know, a drop-in says in its first line.
+        since=$(sed -n '1s/^# systemd \([0-9]*\) and later.*/\1/p' "$file")
+        if [ "${since:-0}" -gt "${systemd:-0}" ]; then
+            leave "systemd-analyze verify with $name" "systemd $systemd is older than $since"
             continue
         fi
         mkdir -p "$unit.d"
         cp "$file" "$unit.d"
-        try "systemd-analyze verify with $(basename "$file")" silent systemd-analyze verify --man=no "$unit"
+        cp "$file" "$all"
+        try "systemd-analyze verify with $name" silent systemd-analyze verify --man=no "$unit"
         rm -r "$unit.d"
     done
+    cp -r "$all" "$unit.d"
+    try "systemd-analyze verify with every drop-in" silent systemd-analyze verify --man=no "$unit"
+    rm -r "$unit.d"
 else
     skip "lubdub.service" "systemd-analyze is missing (Debian: systemd)"
 fi

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ ADMIN = pathlib.Path("docs/reference/admin.md")
 # Stands for where an operator keeps the docs; what is behind it is a page of the project.
 DOCS = "https://lubdub.example/"
 TROUBLE = pathlib.Path("docs/topics/troubleshooting.md")
+DEPLOYMENT = pathlib.Path("docs/topics/deploy.md")
 
 # What Prometheus itself adds to every series, and to every scrape.
 TARGET_LABELS = {"job", "instance"}
@@ -336,6 +338,29 @@ def exit_codes(lubdub):
     run = unit_settings(UNIT)["ExecStart"].split()
     known = subprocess.run([lubdub, *run[1:], "--help"], capture_output=True)
     assert known.returncode == 0, f"lubdub does not know {run[1:]}"
+
+
+@fact
+def drop_ins(lubdub):
+    """deployment's page has every drop-in of the unit, and no other"""
+    listed = set(re.findall(r"^\| `([\w-]+\.conf)` \|", DEPLOYMENT.read_text(), re.M))
+    there = {path.name for path in UNIT.with_suffix(".service.d").glob("*.conf")}
+    assert listed == there, f"only on one side: {sorted(listed ^ there)}"
+
+
+@fact
+def pairs_of_the_unit(lubdub):
+    """unit and documentation say how many pairs the unit's limit of files carries"""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    asked = {"LUBDUB_CONFIG": str(DEPLOY / "systemd/lubdub.toml"), "LUBDUB__RUNTIME__WORKERS": "1"}
+    said = subprocess.run([lubdub, "check"], capture_output=True, text=True, env=os.environ | asked).stdout
+    pairs = int(re.search(r"^up to (\d+) pairs", said, re.M)[1])
+    # All but the pairs is the same with every limit, and a file is left over with an odd one.
+    besides = hard - 2 * pairs
+    carried = (int(unit_settings(UNIT)["LimitNOFILE"]) - besides) // 2
+    comment = int(re.search(r"carries (\d+) pairs", UNIT.read_text())[1])
+    page = int(re.search(r"carries ([\d,]+) pairs with one worker", DEPLOYMENT.read_text())[1].replace(",", ""))
+    assert comment == page == carried, f"the unit says {comment}, {DEPLOYMENT} {page}; it is {carried}"
 
 
 @fact

@@ -6,6 +6,7 @@ use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::way;
 use tokio::time::{Instant, sleep};
 
 use crate::LONG;
@@ -149,6 +150,12 @@ async fn a_reset_arrives_as_a_reset() {
         far.expect_text("hello").await;
         near.reset();
         far.expect_reset().await;
+        if way::is_unix() {
+            // There is no reset: who goes has ended, and the other one may still talk.
+            far.finish().await;
+            proxy.expect_ended(&caused_by(side, "eof")).await;
+            continue;
+        }
         proxy.expect_ended(&caused_by(side, "reset")).await;
     }
 }

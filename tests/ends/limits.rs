@@ -87,6 +87,54 @@ async fn nothing_passes_of_a_frame_that_is_too_big() {
     }
 }
 
+/// What a header announces is enough: none of the payload has to come.
+#[tokio::test]
+async fn a_header_that_announces_too_much_ends_the_pair() {
+    let top_bit = [&[127], &(1_u64 << 63).to_be_bytes()[..]].concat();
+    let announced = [
+        vec![101],
+        vec![126, 0, 101],
+        vec![126, 0xFF, 0xFF],
+        [&[127], &101_u64.to_be_bytes()[..]].concat(),
+        top_bit,
+        [&[127], &u64::MAX.to_be_bytes()[..]].concat(),
+    ];
+    // A message of one frame, and one whose first fragment has passed; a control frame of a length that
+    // there is not (RFC 6455 5.5).
+    for first in [0x82, 0x80, 0x89] {
+        for length in &announced {
+            for side in Side::BOTH {
+                let proxy = ProxyBox::new().terms(|terms| terms.frame_bytes = Some(100));
+                let Rig {
+                    proxy,
+                    mut client,
+                    mut upstream,
+                } = Rig::open(proxy).await;
+                let (near, far) = match side {
+                    Side::Client => (&mut client, &mut upstream),
+                    Side::Upstream => (&mut upstream, &mut client),
+                };
+                if first == 0x80 {
+                    near.send_frame(&Frame::text("begun").open()).await;
+                    assert_eq!(far.expect_frame().await.payload, b"begun");
+                }
+                let mut header = [&[first], &length[..]].concat();
+                if side == Side::Client {
+                    header[1] |= 0x80;
+                    header.extend([0; 4]);
+                }
+                near.send(&header).await;
+                near.expect_close(1009).await;
+                told(far, 1009).await;
+                near.finish().await;
+                near.expect_eof().await;
+                drop((client, upstream));
+                proxy.expect_ended("frame_too_big").await;
+            }
+        }
+    }
+}
+
 /// The Close that stands behind the frame was not seen, and its sender waited for the end of its
 /// connection until `timeouts.close` had passed.
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Upgrades that come to nothing: the old process goes on with every pair, and says why.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use lubdub_testkit::installed::Installed;
 use rustix::process::Signal;
 
 use crate::backend::Backend;
@@ -11,50 +11,9 @@ use crate::crowd::{Client, Kind};
 use crate::lineage::{FAILED, Lineage, program, set};
 use crate::settings;
 
-/// A directory of its own, gone with the test.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let place = std::env::temp_dir().join(format!("lubdub-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&place);
-        fs::create_dir(&place).unwrap();
-        Self(place)
-    }
-
-    /// A copy of the program, which can be replaced.
-    fn program(&self) -> PathBuf {
-        let copy = self.0.join("lubdub");
-        if fs::hard_link(program(), &copy).is_err() {
-            fs::copy(program(), &copy).unwrap();
-        }
-        copy
-    }
-
-    /// Puts a file in the place of the program, as an installation does.
-    fn put(&self, content: &[u8], mode: u32) {
-        let new = self.0.join("new");
-        fs::write(&new, content).unwrap();
-        fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
-        fs::rename(new, self.0.join("lubdub")).unwrap();
-    }
-
-    fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        path
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[tokio::test]
 async fn a_program_that_will_not_do_changes_nothing_and_the_reason_is_told() {
-    let place = Place::new("program");
+    let place = Installed::new("program");
     let copy = place.program();
     let backend = Backend::start();
     let mut lubdub = Lineage::start_program(&copy, &settings(&backend)).await;
@@ -101,7 +60,7 @@ async fn a_program_that_will_not_do_changes_nothing_and_the_reason_is_told() {
 
 #[tokio::test]
 async fn a_configuration_that_is_wrong_by_now_is_named_in_the_reason() {
-    let place = Place::new("configuration");
+    let place = Installed::new("configuration");
     let backend = Backend::start();
     let good = format!(
         "[listen.main]\naddress = \"127.0.0.1:0\"\n[upstream.main]\nurl = \"ws://{}\"\n",
@@ -169,7 +128,9 @@ async fn a_second_upgrade_waits_for_nobody_and_a_signal_to_stop_waits_for_the_fi
 async fn nothing_is_upgraded_in_the_middle_of_a_drain() {
     let backend = Backend::start();
     let mut lubdub = Lineage::start(&settings(&backend)).await;
-    let _client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+    let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+    // It is a pair by then, and one that is drained.
+    client.talk_once().await.unwrap();
     lubdub
         .post("/api/v1/drain", r#"{"spread": "60s", "route": "main"}"#)
         .await;
@@ -179,11 +140,39 @@ async fn nothing_is_upgraded_in_the_middle_of_a_drain() {
 }
 
 #[tokio::test]
-async fn a_program_is_found_again_where_it_was_started_by_name() {
-    let place = Place::new("path");
-    place.program();
+async fn what_the_files_of_the_new_process_cannot_hold_stays_and_the_reason_is_told() {
+    let place = Installed::new("files");
+    let copy = place.program();
     let backend = Backend::start();
-    let folder = place.0.display().to_string();
+    let mut lubdub = Lineage::start_program(&copy, &settings(&backend)).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
+        client.talk_once().await.unwrap();
+        clients.push(client);
+    }
+    // 128 of them are for all that is no pair.
+    let script = format!(
+        "#!/bin/sh\nulimit -n 160\nexec {} \"$@\"\n",
+        program().display()
+    );
+    place.put(script.as_bytes(), 0o755);
+    let upgraded = lubdub.upgrade().await;
+    assert_eq!((upgraded.moved, upgraded.kept), (16, 4));
+    let told = "the file limit of the new process carries fewer pairs than there are; the others stay here";
+    let line = lubdub.nth(told, 0).await;
+    assert_eq!((&line["room"], &line["pairs"]), (&16.into(), &20.into()));
+    for client in &mut clients {
+        client.talk_once().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_program_is_found_again_where_it_was_started_by_name() {
+    let place = Installed::new("path");
+    let _ = place.program();
+    let backend = Backend::start();
+    let folder = place.path().display().to_string();
     let run = format!(
         "export PATH={folder}:/usr/bin:/bin; cd {folder} && exec lubdub --listen 127.0.0.1:0 \"$@\""
     );

@@ -1,8 +1,9 @@
 //! What cannot be moved: the old process lingers for it.
 
 use lubdub_testkit::certs::Certs;
+use lubdub_testkit::installed::Installed;
 use lubdub_testkit::peer::{Dial, Peer};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use tokio::time::{sleep, timeout};
 
 use crate::backend::Backend;
@@ -127,4 +128,37 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     lubdub.signal(Signal::TERM);
     lubdub.nth("lubdub ends", 2).await;
     let _ = std::fs::remove_dir_all(place);
+}
+
+/// A service manager may kill at once what a main process leaves behind, and may tell all of them to stop.
+#[tokio::test]
+async fn a_process_that_is_told_to_stop_waits_for_the_one_that_lingers() {
+    let backend = Backend::start();
+    let certs = Certs::generate();
+    let place = Installed::new("waits");
+    let cert = place.file("cert.pem", certs.chain_pem());
+    let key = place.file("key.pem", certs.key_pem());
+    let mut settings = settings(&backend);
+    settings.extend([
+        format!("listen.main.tls.certificate.main.cert={}", cert.display()),
+        format!("listen.main.tls.certificate.main.key={}", key.display()),
+        "timeouts.close=8s".to_owned(),
+    ]);
+    let mut lubdub = Lineage::start(&settings).await;
+    let dial = Dial::to(lubdub.address).tls(certs.connecting());
+    let mut client = dial.websocket().await;
+    let old = lubdub.current();
+    assert_eq!(lubdub.upgrade().await.kept, 1);
+    let new = lubdub.current();
+
+    lubdub.signal(Signal::TERM);
+    client.expect_close(1012).await;
+    kill_process(old, Signal::TERM).unwrap();
+    lubdub.nth("told to stop by SIGTERM", 1).await;
+    // It has nothing of its own, and would have ended by now.
+    sleep(lubdub_testkit::ms(300)).await;
+    assert!(is_alive(new) && is_alive(old));
+    client.close(1012, "").await;
+    lubdub.nth("lubdub ends", 1).await;
+    assert_eq!(lubdub.count("lubdub cannot go on"), 0);
 }

@@ -6,7 +6,10 @@ use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
+use lubdub_testkit::way;
 use tokio::time::Instant;
+
+use crate::FRONT;
 
 /// lubdub refuses this request with this status, and the upstream hears nothing of it.
 async fn refused(proxy: ProxyBox, request: &[u8], status: u16, outcome: &str) {
@@ -27,7 +30,7 @@ async fn refused(proxy: ProxyBox, request: &[u8], status: u16, outcome: &str) {
 async fn an_upgrade_with_a_body_is_refused() {
     let sized = Request::upgrade("/").field("Content-Length", "5").encode();
     refused(
-        ProxyBox::new(),
+        ProxyBox::new().front(FRONT),
         &[&sized[..], b"hello"].concat(),
         400,
         "bad_request",
@@ -37,7 +40,7 @@ async fn an_upgrade_with_a_body_is_refused() {
         .field("Transfer-Encoding", "chunked")
         .encode();
     refused(
-        ProxyBox::new(),
+        ProxyBox::new().front(FRONT),
         &[&chunked[..], b"0\r\n\r\n"].concat(),
         400,
         "bad_request",
@@ -48,7 +51,7 @@ async fn an_upgrade_with_a_body_is_refused() {
 #[tokio::test]
 async fn an_upgrade_without_a_host_is_refused() {
     let request = Request::upgrade("/").without("host").encode();
-    refused(ProxyBox::new(), &request, 400, "bad_request").await;
+    refused(ProxyBox::new().front(FRONT), &request, 400, "bad_request").await;
 }
 
 #[tokio::test]
@@ -56,14 +59,14 @@ async fn an_upgrade_with_two_hosts_is_refused() {
     let request = Request::upgrade("/")
         .field("Host", "other.example")
         .encode();
-    refused(ProxyBox::new(), &request, 400, "bad_request").await;
+    refused(ProxyBox::new().front(FRONT), &request, 400, "bad_request").await;
 }
 
 #[tokio::test]
 async fn what_is_not_http_is_refused() {
     refused(
-        ProxyBox::new(),
-        b"\x16\x03\x01 this is not HTTP\r\n\r\n",
+        ProxyBox::new().front(FRONT),
+        b"\x01\x03\x01 this is not HTTP\r\n\r\n",
         400,
         "bad_request",
     )
@@ -72,7 +75,9 @@ async fn what_is_not_http_is_refused() {
 
 #[tokio::test]
 async fn an_upgrade_that_no_route_covers_is_refused() {
-    let proxy = ProxyBox::new().with(|proxy| proxy.host = Some(HostPattern::new("chat.example")));
+    let proxy = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.host = Some(HostPattern::new("chat.example")));
     let request = Request::upgrade("/")
         .without("host")
         .field("Host", "other.example")
@@ -82,7 +87,9 @@ async fn an_upgrade_that_no_route_covers_is_refused() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
-    let proxy = ProxyBox::new().with(|proxy| proxy.limits.head_bytes = 16 * 1024);
+    let proxy = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.limits.head_bytes = 16 * 1024);
     let request = Request::upgrade("/")
         .field("X-Large", &"x".repeat(20 * 1024))
         .encode();
@@ -93,6 +100,7 @@ async fn a_head_that_is_too_large_is_refused() {
 async fn a_head_that_is_slow_is_not_waited_for() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
+        .front(FRONT)
         .with(|proxy| proxy.timeouts.request_head = ms(300))
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
@@ -118,23 +126,38 @@ async fn a_head_that_is_slow_is_not_waited_for() {
 async fn a_client_that_says_nothing_is_let_go() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
+        .front(FRONT)
         .with(|proxy| proxy.timeouts.first_byte = ms(200))
         .start(&upstreams);
     let began = Instant::now();
     let mut client = proxy.dial().connect().await;
-    client.expect_eof().await;
+    FRONT.expect_dropped(&mut client).await;
     assert!(began.elapsed() >= ms(200), "after {:?}", began.elapsed());
     proxy.expect_outcome("request_timeout").await;
 }
 
 #[tokio::test]
 async fn there_is_no_room_for_more_pairs_than_allowed() {
-    let whole = ProxyBox::new().with(|proxy| proxy.limits.pairs = 1);
-    let of_source = ProxyBox::new().with(|proxy| proxy.limits.pairs_per_source = Some(1));
-    let of_route = ProxyBox::new().with(|proxy| proxy.route_pairs = Some(1));
+    let whole = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.limits.pairs = 1);
+    let of_source = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.limits.pairs_per_source = Some(1));
+    let of_route = ProxyBox::new()
+        .front(FRONT)
+        .with(|proxy| proxy.route_pairs = Some(1));
     let limits = [
         (whole, "at_capacity"),
-        (of_source, "limited"),
+        // Who comes over a Unix socket is of no source.
+        (
+            if way::is_unix() {
+                of_route.clone()
+            } else {
+                of_source
+            },
+            "limited",
+        ),
         (of_route, "limited"),
     ];
     for (proxy, outcome) in limits {
@@ -161,7 +184,7 @@ async fn there_is_no_room_for_more_pairs_than_allowed() {
 #[tokio::test]
 async fn who_was_about_to_ask_when_the_drain_began_is_told_to_come_back() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/").encode();
     let (front, back) = request.split_at(20);
@@ -186,7 +209,7 @@ async fn who_was_about_to_ask_when_the_drain_began_is_told_to_come_back() {
 async fn a_client_that_goes_before_the_answer_takes_the_upstream_with_it() {
     for reset in [false, true] {
         let upstreams = Upstream::listen();
-        let proxy = ProxyBox::new().start(&upstreams);
+        let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
         let mut client = proxy.dial().connect().await;
         client.ask(&Request::upgrade("/")).await;
         let mut upstream = upstreams.accept().await;

@@ -5,3 +5,6 @@ mod client_faults;
 mod refused;
 mod relayed;
 mod upstream_faults;
+
+/// How clients come in here; `over_tls.rs` has the same cases over TLS.
+const FRONT: lubdub_testkit::proxy::Front = lubdub_testkit::proxy::Front::Plain;

@@ -6,10 +6,12 @@ use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 
+use crate::FRONT;
+
 #[tokio::test]
 async fn a_refusal_arrives_with_its_body_and_ends_the_connection() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let smuggled = Request::get("/admin").encode();
     client
@@ -41,7 +43,7 @@ async fn a_refusal_arrives_with_its_body_and_ends_the_connection() {
 #[tokio::test]
 async fn a_refusal_without_a_length_arrives_whole() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;
@@ -67,7 +69,7 @@ async fn a_refusal_without_a_length_arrives_whole() {
 #[tokio::test]
 async fn a_redirect_is_the_clients_to_follow() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;

@@ -5,11 +5,18 @@ use lubdub_testkit::http::{ACCEPT, KEY, Request, SWITCHING};
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
+use lubdub_testkit::way;
+
+use crate::FRONT;
 
 #[tokio::test]
 async fn the_request_arrives_as_the_client_made_it() {
+    if way::is_unix() {
+        // There is no address to be told or trusted.
+        return;
+    }
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/chat/room%201?token=a%2Fb&x=1&x=2")
         .without("host")
@@ -49,15 +56,19 @@ async fn the_request_arrives_as_the_client_made_it() {
     assert_eq!(head.field("sec-websocket-key"), Some(KEY));
     // What lubdub adds, and nothing else.
     assert_eq!(head.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(head.field("x-forwarded-proto"), Some("http"));
+    assert_eq!(head.field("x-forwarded-proto"), Some(FRONT.scheme()));
     assert_eq!(head.field("x-forwarded-host"), Some("chat.example:8080"));
     assert_eq!(head.fields.len(), 12 + 3, "{head:#?}");
 }
 
 #[tokio::test]
 async fn claims_about_where_a_request_came_from_are_not_believed() {
+    if way::is_unix() {
+        // There is no address to be told or trusted.
+        return;
+    }
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/")
         .field("X-Forwarded-For", "203.0.113.9")
@@ -66,14 +77,19 @@ async fn claims_about_where_a_request_came_from_are_not_believed() {
     client.ask(&request).await;
     let head = upstreams.accept().await.expect_head().await;
     assert_eq!(head.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(head.field("x-forwarded-proto"), Some("http"));
+    assert_eq!(head.field("x-forwarded-proto"), Some(FRONT.scheme()));
     assert_eq!(head.field("forwarded"), None);
 }
 
 #[tokio::test]
 async fn claims_of_a_trusted_proxy_are_added_to() {
+    if way::is_unix() {
+        // There is no address to be told or trusted.
+        return;
+    }
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
+        .front(FRONT)
         .with(|proxy| {
             proxy.forwarded.trust.networks = vec!["127.0.0.0/8".parse().expect("a network")]
         })
@@ -94,7 +110,7 @@ async fn claims_of_a_trusted_proxy_are_added_to() {
 #[tokio::test]
 async fn the_answer_arrives_as_the_upstream_made_it() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;
@@ -140,7 +156,7 @@ async fn the_answer_arrives_as_the_upstream_made_it() {
 #[tokio::test]
 async fn an_upgrade_is_known_by_any_spelling() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/")
         .without("upgrade")
@@ -156,7 +172,7 @@ async fn an_upgrade_is_known_by_any_spelling() {
 #[tokio::test]
 async fn bytes_behind_the_request_wait_for_the_101_and_are_not_lost() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let early = client.encode(&Frame::text("early"));
     client
@@ -173,7 +189,7 @@ async fn bytes_behind_the_request_wait_for_the_101_and_are_not_lost() {
 #[tokio::test]
 async fn bytes_behind_the_101_are_not_lost() {
     let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new().start(&upstreams);
+    let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;

@@ -159,7 +159,7 @@ class Lubdub(Process):
     """lubdub in front of upstreams, given as name -> port; each answers what begins with /name.
 
     A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
-    `listen` and `upstream` are further lines of their tables, and `routes` of the route of that name. `url` is
+    `listen` and `upstream` are further lines of their tables, `routes` those of the route of that name. `url` is
     where upstreams are.
     """
 

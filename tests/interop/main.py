@@ -12,11 +12,12 @@ import harness
 
 SUITES = {
     "prometheus": "prometheus.suite",
+    "tls": "tls.suite",
     "plain_http": "plain_http.suite",
     "socketio": "socketio.suite",
     "balancers": "balancers.suite",
     "clients": "clients.suite",
-    "tls": "tls.suite",
+    "tls_ends": "tls_ends.suite",
     "pages": "pages.suite",
     "autobahn": "autobahn_cases.suite",
 }

@@ -167,7 +167,7 @@ impl Lodge {
             proxy.timeouts.request_head = WAIT;
             proxy.drain.timeout = WAIT;
             if legs == Legs::Tls {
-                proxy.listener_tls = Some(stage.certs.accepting());
+                proxy.listener_tls = Some(stage.certs.listening());
                 proxy.upstream_tls = Some(stage.certs.verifying());
             }
         });

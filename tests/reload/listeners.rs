@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
+use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
@@ -20,6 +21,7 @@ fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Sett
         name: name.into(),
         address: address.into(),
         v6_only: false,
+        permissions: Permissions::default(),
         tls: None,
         proxy_protocol: ProxyProtocol::Off,
         trust: None,

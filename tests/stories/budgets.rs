@@ -151,7 +151,7 @@ async fn a_silent_connection_over_tls_makes_room_for_one_that_comes() {
         let proxy = ProxyBox::new()
             .with(|proxy| {
                 proxy.limits.connections = NonZeroUsize::MIN;
-                proxy.listener_tls = Some(certs.accepting());
+                proxy.listener_tls = Some(certs.listening());
                 proxy.timeouts.first_byte = LONG;
                 proxy.timeouts.tls = LONG;
             })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
 use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
+use lubdub_proxy::unix::Permissions;
 use lubdub_testkit::http::{Request, SWITCHING};
 
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
@@ -207,6 +208,7 @@ fn two_listeners(upstreams: &Upstream) -> Settings {
         name: name.into(),
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into(),
         v6_only: false,
+        permissions: Permissions::default(),
         tls: None,
         proxy_protocol: ProxyProtocol::Off,
         trust: None,

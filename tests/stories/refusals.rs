@@ -75,7 +75,7 @@ async fn a_malformed_request_is_the_last_of_its_connection() {
 async fn who_comes_and_goes_at_a_tls_listener_has_asked_nothing_bad() {
     let certs = Certs::generate();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.listener_tls = Some(certs.accepting()))
+        .with(|proxy| proxy.listener_tls = Some(certs.listening()))
         .start(&Upstream::listen());
     let client_gone = [("outcome", "client_gone")];
     // `dial` does not speak TLS unless told so.

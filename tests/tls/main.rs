@@ -1,7 +1,11 @@
 //! The same over TLS: on either leg, or on both.
 
+mod clients;
+mod files;
 mod renewal;
 mod sessions;
+mod strangers;
+mod upstream_sessions;
 mod upstreams;
 
 use lubdub_keepalive::Side;
@@ -44,7 +48,7 @@ async fn open(proxy: ProxyBox, legs: Legs) -> Rig {
         upstream = upstream.tls(certs.accepting());
     }
     let proxy = proxy.with(|proxy| {
-        proxy.listener_tls = legs.client.then(|| certs.accepting());
+        proxy.listener_tls = legs.client.then(|| certs.listening());
         proxy.upstream_tls = legs.upstream.then(|| certs.verifying());
     });
     let dial = |dial: Dial| {
@@ -150,7 +154,7 @@ async fn the_upstream_is_told_that_the_client_came_over_tls() {
     let certs = Certs::generate();
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.listener_tls = Some(certs.accepting()))
+        .with(|proxy| proxy.listener_tls = Some(certs.listening()))
         .start(&upstreams);
     let mut client = proxy.dial().tls(certs.connecting()).connect().await;
     client.ask(&Request::upgrade("/")).await;
@@ -164,7 +168,7 @@ async fn a_tls_handshake_is_waited_for_only_so_long() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new()
         .with(|proxy| {
-            proxy.listener_tls = Some(certs.accepting());
+            proxy.listener_tls = Some(certs.listening());
             proxy.timeouts.tls = ms(200);
         })
         .start(&upstreams);
@@ -175,19 +179,6 @@ async fn a_tls_handshake_is_waited_for_only_so_long() {
     client.expect_end().await;
     assert!(began.elapsed() >= ms(200), "after {:?}", began.elapsed());
     proxy.expect_outcome("request_timeout").await;
-}
-
-#[tokio::test]
-async fn a_plain_client_of_a_tls_listener_is_refused() {
-    let certs = Certs::generate();
-    let upstreams = Upstream::listen();
-    let proxy = ProxyBox::new()
-        .with(|proxy| proxy.listener_tls = Some(certs.accepting()))
-        .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::upgrade("/")).await;
-    client.finish().await;
-    proxy.expect_outcome("bad_request").await;
 }
 
 #[tokio::test]

@@ -1,95 +1,132 @@
-//! TLS sessions with upstreams are resumed, each with its own, and are forgotten with the trust that they
-//! were made by.
+//! Sessions that clients resume: for how long, and what has to be as it was.
 
-use lubdub_testkit::backend::{Demands, Identity, TLS12, TLS13, TlsBackend};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::upstreams::{Stage, pass, reload};
+use lubdub_proxy::tls::{Clients, ServerTls};
+use lubdub_testkit::certs::Certs;
+use lubdub_testkit::eventually;
+use lubdub_testkit::peer::{Dial, Peer, Upstream};
+use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use rustls::version::{TLS12, TLS13};
+
+/// lubdub with this TLS, which is to be had again for a reload.
+fn start(tls: &Arc<ServerTls>, upstreams: &Upstream) -> (RunningProxy, ProxyBox) {
+    let proxy = ProxyBox::new().with(|proxy| proxy.listener_tls = Some(Arc::clone(tls)));
+    (proxy.clone().start(upstreams), proxy)
+}
+
+/// A pair; what has read its 101 has read its tickets.
+async fn pair(dial: &Dial, upstreams: &Upstream) -> Peer {
+    let (client, _) = tokio::join!(dial.clone().websocket(), upstreams.accept_websocket());
+    client
+}
 
 #[tokio::test]
-async fn a_session_is_resumed_by_the_next_connection_to_the_same_upstream() {
-    let server = Identity::self_signed("localhost", |_| {});
-    let mut stage = Stage::new("sessions");
-    stage.write("ca.pem", server.pem());
-    let mut backends = Vec::new();
-    for (version, versions) in [("12", TLS12), ("13", TLS13)] {
-        let demands = Demands {
-            versions,
-            ..Demands::default()
-        };
-        let backend = TlsBackend::start(&server, &demands).await;
-        for name in ["one", "other"] {
-            let name = format!("{name}{version}");
-            stage.upstream(&name, backend.address(), &["ca = \"ca.pem\""]);
-        }
-        backends.push((version, backend));
-    }
-    let lubdub = stage.lubdub().await;
-    for (version, backend) in &mut backends {
-        // The other is at the same address, and has the same name and the same authority.
-        for name in ["one", "other"] {
-            let path = format!("/{name}{version}");
-            pass(&lubdub, &path).await;
-            assert!(!backend.meet().await.is_resumed, "{path}");
-            for _ in 0..3 {
-                pass(&lubdub, &path).await;
-                assert!(backend.meet().await.is_resumed, "{path}");
-            }
-        }
+async fn a_session_is_resumed_until_its_key_is_too_old() {
+    let certs = Certs::generate();
+    for version in [&TLS12, &TLS13] {
+        let upstreams = Upstream::listen();
+        let tls = certs.listening();
+        let (proxy, _) = start(&tls, &upstreams);
+        let dial = proxy.dial().tls(certs.adjusted(None, &[version], |_| {}));
+        let first = pair(&dial, &upstreams).await;
+        assert_eq!(first.has_resumed(), Some(false), "{version:?}");
+        let second = pair(&dial, &upstreams).await;
+        assert_eq!(second.has_resumed(), Some(true), "{version:?}");
+        // The key from before still opens.
+        tls.rotate_tickets();
+        let third = pair(&dial, &upstreams).await;
+        assert_eq!(third.has_resumed(), Some(true), "{version:?}");
+        tls.rotate_tickets();
+        tls.rotate_tickets();
+        let late = pair(&dial, &upstreams).await;
+        assert_eq!(late.has_resumed(), Some(false), "{version:?}");
     }
 }
 
 #[tokio::test]
-async fn sessions_outlive_a_reload_unless_it_changes_the_trust() {
-    let server = Identity::self_signed("localhost", |_| {});
-    let client = Identity::self_signed("lubdub.example", |_| {});
-    let another = Identity::self_signed("another.example", |_| {});
-    let mut stage = Stage::new("sessions_and_reloads");
-    stage.write("ca.pem", server.pem());
-    stage.write("both.pem", &format!("{}{}", server.pem(), another.pem()));
-    for (name, identity) in [("client", &client), ("another", &another)] {
-        stage.write(&format!("{name}.pem"), identity.pem());
-        stage.write(&format!("{name}.key"), identity.key_pem());
-    }
-    let mut backend = TlsBackend::start(&server, &Demands::default()).await;
-    let shows = |name: &str| {
-        [
-            "ca = \"ca.pem\"".to_owned(),
-            format!("certificate = \"{name}.pem\""),
-            format!("key = \"{name}.key\""),
-        ]
-    };
-    let with = |more: &str| ["ca = \"ca.pem\"".to_owned(), more.to_owned()];
-    let plain = ["ca = \"ca.pem\"".to_owned()];
-    let both = ["ca = \"both.pem\"".to_owned()];
-    let (client, another) = (shows("client"), shows("another"));
-    let (requests, blind) = (
-        with("limits.requests = 7"),
-        with("insecure_skip_verify = true"),
-    );
-    stage.upstream("main", backend.address(), &["ca = \"ca.pem\""]);
-    let lubdub = stage.lubdub().await;
-    pass(&lubdub, "/main").await;
-    assert!(!backend.meet().await.is_resumed);
+async fn a_session_is_resumed_after_a_reload() {
+    let certs = Certs::generate();
+    let upstreams = Upstream::listen();
+    let (proxy, settings) = start(&certs.listening(), &upstreams);
+    let dial = proxy.dial().tls(certs.connecting());
+    pair(&dial, &upstreams).await;
+    let next = settings.with(|proxy| proxy.listener_tls = Some(certs.listening()));
+    proxy.reload(next.settings(upstreams.address()));
+    assert_eq!(pair(&dial, &upstreams).await.has_resumed(), Some(true));
+}
 
-    let changes: [(&str, &[String], bool); 8] = [
-        ("nothing", &plain, true),
-        ("something else", &requests, true),
-        ("one more authority", &both, false),
-        ("one less", &plain, false),
-        ("a certificate of lubdub's", &client, false),
-        ("another one", &another, false),
-        ("no verification", &blind, false),
-        ("verification again", &plain, false),
-    ];
-    for (times, (what, settings, is_resumed)) in changes.into_iter().enumerate() {
-        let settings: Vec<_> = settings.iter().map(String::as_str).collect();
-        stage.clear();
-        stage.upstream("main", backend.address(), &settings);
-        stage.configure();
-        reload(&lubdub, times + 1).await;
-        pass(&lubdub, "/main").await;
-        assert_eq!(backend.meet().await.is_resumed, is_resumed, "{what}");
-        pass(&lubdub, "/main").await;
-        assert!(backend.meet().await.is_resumed, "{what}, the second time");
+#[tokio::test]
+async fn what_is_asked_of_clients_is_asked_again_when_it_has_changed() {
+    let (certs, others) = (Certs::generate(), Certs::generate());
+    let upstreams = Upstream::listen();
+    let listening = |clients| certs.listening_to(clients, None);
+    let optional = || Clients::Optional(certs.authorities(&[]));
+    let (proxy, settings) = start(&listening(optional()), &upstreams);
+    let dial = proxy
+        .dial()
+        .tls(certs.connecting_as(&certs.client("client")));
+    let reload = |tls| {
+        let next = settings
+            .clone()
+            .with(|proxy| proxy.listener_tls = Some(tls));
+        proxy.reload(next.settings(upstreams.address()));
+    };
+    pair(&dial, &upstreams).await;
+    reload(listening(optional()));
+    let same = pair(&dial, &upstreams).await;
+    assert_eq!(same.has_resumed(), Some(true), "the same is asked");
+    for clients in [
+        Clients::Required(certs.authorities(&[])),
+        Clients::Required(certs.authorities(&[&certs.revoking(&[])])),
+        Clients::Optional(certs.authorities(&[])),
+        Clients::Anyone,
+    ] {
+        reload(listening(clients));
+        assert_eq!(pair(&dial, &upstreams).await.has_resumed(), Some(false));
     }
+    reload(listening(Clients::Required(others.authorities(&[]))));
+    dial.expect_no_tls().await;
+    let failures = "tls_handshake_failures_total";
+    let unknown = [("reason", "client_certificate_unknown_ca")];
+    proxy.expect_metric(failures, &unknown, 1.0).await;
+}
+
+/// rustls takes the certificate out of the ticket and does not look at it again.
+#[tokio::test]
+async fn a_session_whose_certificate_has_expired_is_not_gone_on_with() {
+    let certs = Certs::generate();
+    let upstreams = Upstream::listen();
+    let clients = Clients::Required(certs.authorities(&[]));
+    let (proxy, _) = start(&certs.listening_to(clients, None), &upstreams);
+    let soon = SystemTime::now() + Duration::from_secs(2);
+    let client = certs.client_with(|client| client.not_after = soon.into());
+    let dial = proxy.dial().tls(certs.connecting_as(&client));
+    pair(&dial, &upstreams).await;
+    eventually("its time is over", || {
+        SystemTime::now() > soon + Duration::from_secs(1)
+    })
+    .await;
+    let mut late = dial.clone().connect().await;
+    assert_eq!(late.has_resumed(), Some(true), "as far as it knows");
+    late.expect_end().await;
+    let failures = "tls_handshake_failures_total";
+    let expired = [("reason", "client_certificate_expired")];
+    proxy.expect_metric(failures, &expired, 1.0).await;
+}
+
+#[tokio::test]
+async fn nothing_is_said_before_the_handshake_is_over() {
+    let certs = Certs::generate();
+    let upstreams = Upstream::listen();
+    let (proxy, _) = start(&certs.listening(), &upstreams);
+    let config = certs.adjusted(None, rustls::DEFAULT_VERSIONS, |config| {
+        config.enable_early_data = true;
+    });
+    let dial = proxy.dial().tls(Arc::clone(&config));
+    pair(&dial, &upstreams).await;
+    let name = lubdub_testkit::certs::NAME.try_into().expect("a name");
+    let mut again = rustls::ClientConnection::new(config, name).expect("a client");
+    assert!(again.early_data().is_none(), "a ticket offers early data");
 }

@@ -7,6 +7,7 @@ use lubdub_testkit::http::{Request, SWITCHING};
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::way;
 use lubdub_testkit::{memory, ms, tap};
 use lubdub_wire::Opcode;
 
@@ -94,7 +95,13 @@ async fn a_frame_may_announce_more_than_there_can_be() {
         }
         near.reset();
         far.expect_reset().await;
-        proxy.expect_ended(&format!("{side}_reset")).await;
+        let mut how = "reset";
+        if way::is_unix() {
+            // There is none: who goes has ended, and the other one may still talk.
+            far.finish().await;
+            how = "eof";
+        }
+        proxy.expect_ended(&format!("{side}_{how}")).await;
         let grown = memory::resident().saturating_sub(before);
         assert!(grown < 64 * 1024 * 1024, "{grown} bytes more than before");
     }

@@ -88,7 +88,8 @@ pub(crate) enum Expiry {
 }
 
 impl Pulse {
-    /// "Never nearer than 1 s after reading resumes."
+    /// After a pause of at least this length a deadline is never nearer than this. A shorter pause moves it
+    /// by its own length and no more: else who is not read every now and then would never be found dead.
     const AFTER_PAUSE: Duration = Duration::from_secs(1);
 
     /// What kernels may hold of one connection, on both hosts together.
@@ -265,7 +266,10 @@ impl Pulse {
         if let Some(deadline) = self.deadline.as_mut().filter(|at| !at.is_unexcused()) {
             // Of the pause, only what lies after the ping was time that it ran.
             let lost = now.since(paused.max(deadline.since));
-            deadline.at = (deadline.at + lost).max(now + Self::AFTER_PAUSE);
+            deadline.at = deadline.at + lost;
+            if now.since(paused) >= Self::AFTER_PAUSE {
+                deadline.at = deadline.at.max(now + Self::AFTER_PAUSE);
+            }
         }
     }
 

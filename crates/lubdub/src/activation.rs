@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 
 use listenfd::ListenFd;
 use lubdub_proxy::handover::Sockets;
@@ -23,7 +23,7 @@ struct Passed {
     /// What the other side calls it; empty if it did not say.
     name: String,
     address: Address,
-    socket: TcpListener,
+    socket: OwnedFd,
 }
 
 /// Why a descriptor that was passed cannot be used.
@@ -35,6 +35,22 @@ pub(crate) struct Unusable {
     number: usize,
     name: String,
     error: io::Error,
+}
+
+/// The socket with this number, TCP or Unix, and where it is.
+fn take_socket(passed: &mut ListenFd, number: usize) -> io::Result<(Address, OwnedFd)> {
+    // What is of the other kind is left there.
+    if let Ok(Some(socket)) = passed.take_unix_listener(number) {
+        let address = socket.local_addr()?;
+        let path = address.as_pathname().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "a Unix socket without a path")
+        })?;
+        let address = Address::unix(path).map_err(io::Error::other)?;
+        return Ok((address, socket.into()));
+    }
+    let socket = passed.take_tcp_listener(number)?;
+    let socket = socket.ok_or(io::ErrorKind::NotFound)?;
+    Ok((socket.local_addr()?.into(), socket.into()))
 }
 
 /// What the admin listener's socket is called.
@@ -59,10 +75,7 @@ impl Activation {
         let mut sockets = Vec::new();
         for number in 0..passed.len() {
             let name = names.next().unwrap_or_default().to_owned();
-            let taken = passed.take_tcp_listener(number).and_then(|socket| {
-                let socket = socket.ok_or(io::ErrorKind::NotFound)?;
-                Ok((Address::from(socket.local_addr()?), socket))
-            });
+            let taken = take_socket(&mut passed, number);
             match taken {
                 Ok((address, socket)) => sockets.push(Passed {
                     name,
@@ -101,7 +114,7 @@ impl Activation {
                     false => self.take_if(|passed| passed.address == *address),
                 };
                 if let Some(passed) = passed {
-                    sockets.listeners.lend(Some(name), passed.socket.into())?;
+                    sockets.listeners.lend(Some(name), passed.socket)?;
                     found.insert(name);
                 }
             }
@@ -111,7 +124,7 @@ impl Activation {
                 .take_if(|passed| same_name(&passed.name, ADMIN))
                 .or_else(|| self.take_if(|passed| passed.address == admin.address));
             if let Some(passed) = passed {
-                sockets.admin.lend(Some(ADMIN), passed.socket.into())?;
+                sockets.admin.lend(Some(ADMIN), passed.socket)?;
             }
         }
         for passed in self.0 {

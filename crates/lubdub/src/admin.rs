@@ -10,7 +10,7 @@
 //! | `/api/v1/drain` | GET | the latest drain | see [`access`] |
 //! | `/api/v1/drain` | POST | begins a drain, or calls it off | see [`change`] |
 //! | `/api/v1/reload` | POST | reads the configuration again | see [`change`] |
-//! | `/api/v1/upgrade` | POST | has the next program take over | who has the token |
+//! | `/api/v1/upgrade` | POST | has the next program take over | who has the token, or comes over the Unix socket |
 //!
 //! HEAD is answered wherever GET is. It runs on the main thread's runtime, not on the workers':
 //! a scrape of many series must not delay pairs.
@@ -36,7 +36,7 @@ use lubdub_proxy::Control;
 
 pub(crate) use self::access::SharedAccess;
 use self::change::Gate;
-pub(crate) use self::listener::{Admin, listen};
+pub(crate) use self::listener::{Admin, AdminSocket, listen};
 use crate::reload::Reloader;
 use crate::upgrade::Upgrader;
 

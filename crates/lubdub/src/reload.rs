@@ -15,8 +15,8 @@ use tracing::{error, info};
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{
-    self, Applies, CertificateSettings, Change, Config, Machine, Mistakes, Part, Rearranged,
-    Rewritten, Sources, Warnings,
+    self, Applies, CertificateSettings, Change, ClientSettings, Config, Machine, Mistakes, Part,
+    Rearranged, Rewritten, Sources, Warnings,
 };
 use crate::logging::LogDial;
 use crate::service_manager::{Remark, ServiceManager};
@@ -188,6 +188,7 @@ impl Reloader {
         }
         refuse_out_of_date(&config.certificates, &next.certificates, &mut mistakes);
         refuse_out_of_date_upstream(&config.settings, &next.settings, &mut mistakes);
+        refuse_old_lists(&config.clients, &next.clients, &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes.into());
         }
@@ -206,7 +207,8 @@ impl Reloader {
             Purpose::Try => self.proxy.try_reload(&next.settings)?,
             Purpose::Apply => {
                 report.generation = self.proxy.reload(next.settings.clone())?;
-                self.certificates.follow(next.certificates.clone());
+                self.certificates
+                    .follow(next.certificates.clone(), next.clients.clone());
                 self.log.turn(next.log);
                 if let (Some(access), Some(settings)) = (&self.access, &next.admin) {
                     access.set(settings);
@@ -303,6 +305,26 @@ fn refuse_out_of_date_upstream(used: &Settings, next: &Settings, mistakes: &mut 
         let used = used.get(upstream).copied();
         if let Some(wrong) = out_of_date(used, certificate, now) {
             mistakes.about(format!("upstream.{upstream}.certificate"), wrong);
+        }
+    }
+}
+
+/// The same for lists of revoked certificates.
+fn refuse_old_lists(used: &[ClientSettings], next: &[ClientSettings], mistakes: &mut Mistakes) {
+    let now = Moment::from(SystemTime::now());
+    let old = |it: &ClientSettings| it.tls.authorities()?.out_of_date(now);
+    for next in next {
+        let Some((number, since)) = old(next) else {
+            continue;
+        };
+        let used = used.iter().find(|used| used.listener == next.listener);
+        if used.is_some_and(|used| old(used).is_none())
+            && let Some(crl) = &next.files.crl
+        {
+            let wrong =
+                format!("list {number} of it is out of date since {since}; those in use stay");
+            let key = format!("{}.client_crl = {crl:?}", next.files.table);
+            mistakes.about(key, wrong);
         }
     }
 }

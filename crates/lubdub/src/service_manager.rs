@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 /// Whoever started lubdub, if it wants to be told.
@@ -43,6 +44,10 @@ pub(crate) enum Remark {
 }
 
 impl ServiceManager {
+    /// How long it is told again which process is the service, and how often.
+    const MAIN_PID: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(20);
+
     /// The one that the environment names.
     pub(crate) fn from_environment() -> Self {
         let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
@@ -121,8 +126,14 @@ impl ServiceManager {
     }
 
     /// The service is this process from now on, and goes on. This one is not listened to any more.
-    pub(crate) fn main_pid(&self, pid: u32) {
-        self.tell(&format!("MAINPID={pid}\nREADY=1"));
+    ///
+    /// Where this is lost the service ends with this process, and so it is said again to somebody who is busy.
+    pub(crate) async fn main_pid(&self, pid: u32) {
+        let state = format!("MAINPID={pid}\nREADY=1");
+        let began = Instant::now();
+        while self.is_busy_for(&state) && began.elapsed() < Self::MAIN_PID {
+            sleep(Self::PAUSE).await;
+        }
         self.is_replaced.store(true, Relaxed);
     }
 
@@ -132,15 +143,26 @@ impl ServiceManager {
     }
 
     fn tell(&self, state: &str) {
+        let _ = self.is_busy_for(state);
+    }
+
+    /// Tells it, and says whether it has too much to read already.
+    fn is_busy_for(&self, state: &str) -> bool {
         let Some((socket, address)) = &self.socket else {
-            return;
+            return false;
         };
         if self.is_replaced.load(Relaxed) {
-            return;
+            return false;
         }
         match socket.send_to_addr(state.as_bytes(), address) {
-            Ok(_) => self.is_lost.store(false, Relaxed),
-            Err(error) => self.lose(&error),
+            Ok(_) => {
+                self.is_lost.store(false, Relaxed);
+                false
+            }
+            Err(error) => {
+                self.lose(&error);
+                error.kind() == io::ErrorKind::WouldBlock
+            }
         }
     }
 
@@ -215,16 +237,31 @@ mod tests {
         assert_eq!(heard(&listener).as_deref(), Some("READY=1"));
     }
 
-    #[test]
-    fn another_process_can_be_the_service() {
+    #[tokio::test]
+    async fn another_process_can_be_the_service() {
         let (listener, manager) = listen("mainpid", None);
-        manager.main_pid(4711);
+        manager.main_pid(4711).await;
         assert_eq!(heard(&listener).as_deref(), Some("MAINPID=4711\nREADY=1"));
         // How it is, is not for this one to say any more.
         manager.ready();
         manager.alive();
         listener.set_nonblocking(true).unwrap();
         assert_eq!(heard(&listener), None);
+    }
+
+    #[tokio::test]
+    async fn who_is_busy_learns_all_the_same_which_process_is_the_service() {
+        let (listener, manager) = listen("busy", None);
+        while !manager.is_busy_for("WATCHDOG=1") {}
+        let read = tokio::task::spawn_blocking(move || {
+            let mut messages = std::iter::from_fn(|| heard(&listener));
+            messages.find(|message| message.starts_with("MAINPID"))
+        });
+        manager.main_pid(4711).await;
+        assert_eq!(
+            read.await.unwrap().as_deref(),
+            Some("MAINPID=4711\nREADY=1")
+        );
     }
 
     #[test]

@@ -95,8 +95,6 @@ pub(crate) enum Outcome {
     Checked,
     /// It goes on, for the program on disk is the one that runs.
     NotNeeded,
-    /// It goes on.
-    Failed,
 }
 
 /// Why there is no upgrade.
@@ -107,6 +105,11 @@ enum Refused {
          start a new container beside this one instead and drain this one (docs/topics/changes.md)"
     )]
     Init,
+    #[error(
+        "systemd has started lubdub and cannot be told which process follows it (there is no NOTIFY_SOCKET): it would \
+         end the service with this process; set Type=notify in the unit and restart once (docs/topics/changes.md)"
+    )]
+    Unheard,
     #[error("an upgrade is under way already")]
     UnderWay,
     #[error("lubdub is draining")]
@@ -210,8 +213,8 @@ impl Wanted {
         }
     }
 
-    /// Does it.
-    pub(crate) async fn carry_out(self, running: &Running, program: &Program) -> Outcome {
+    /// Does it. Nothing comes of it if it fails.
+    pub(crate) async fn carry_out(self, running: &Running, program: &Program) -> Option<Outcome> {
         let result = match &self {
             _ if running.is_draining() => Err(Refused::Draining.into()),
             Self::Outside(caller) => hand_over_to(running, caller).await,
@@ -247,18 +250,17 @@ impl Wanted {
         let _ = self.answer(Err(reason));
     }
 
-    fn answer(self, result: Result<Outcome, String>) -> Outcome {
+    fn answer(self, result: Result<Outcome, String>) -> Option<Outcome> {
         match (self, &result) {
             (Self::Asked(asked), _) => {
-                let told = result.as_ref().map_err(Clone::clone);
-                let told = told.and_then(Upgraded::of);
+                let told = result.as_ref().map(Upgraded::from).map_err(Clone::clone);
                 // Who asked may have gone.
                 let _ = asked.answer.send(told);
             }
             (Self::Outside(caller), Err(reason)) => caller.refuse(reason),
             (Self::Signal(_) | Self::Outside(_), _) => {}
         }
-        result.unwrap_or(Outcome::Failed)
+        result.ok()
     }
 }
 
@@ -285,6 +287,9 @@ async fn do_as_ordered(
 async fn start(running: &Running, program: &Program) -> anyhow::Result<Outcome> {
     if std::process::id() == 1 {
         return Err(Refused::Init.into());
+    }
+    if starter::is_service_unheard() {
+        return Err(Refused::Unheard.into());
     }
     let (ours, theirs) = UnixStream::pair()?;
     let mut child = program.start(theirs.into())?;
@@ -348,9 +353,9 @@ async fn hand_over(
 
 // === impl Upgraded ===
 
-impl Upgraded {
-    fn of(outcome: &Outcome) -> Result<Self, String> {
-        Ok(match outcome {
+impl From<&Outcome> for Upgraded {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
             Outcome::Departed(departed) => Self::Done {
                 successor: departed.successor,
                 moved: departed.moved,
@@ -358,7 +363,6 @@ impl Upgraded {
             },
             Outcome::Checked => Self::Possible,
             Outcome::NotNeeded => Self::NotNeeded,
-            Outcome::Failed => return Err("the upgrade has failed".to_owned()),
-        })
+        }
     }
 }

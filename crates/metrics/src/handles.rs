@@ -9,7 +9,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
-use crate::labels::{Cause, Class, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side};
+use crate::labels::{
+    Cause, Class, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side, TlsFailure,
+};
 use crate::recorder::Scope;
 use crate::table;
 
@@ -24,6 +26,7 @@ pub struct ListenerMetrics {
     name: Box<str>,
     unrouted: Handshakes,
     unrouted_requests: Requests,
+    tls_failures: [Counter; TlsFailure::ALL.len()],
     pairs: RwLock<Vec<Arc<PairMetrics>>>,
 }
 
@@ -135,9 +138,13 @@ pub struct ProxyMetrics {
 #[must_use = "the pair is counted as open only while this is held"]
 pub struct OpenPair(Arc<PairMetrics>);
 
-/// Those who were not served without a line in the log, by outcome.
+/// Those who were not served without a line in the log, by outcome; and TLS handshakes that came to
+/// nothing, by reason.
 #[derive(Debug, Clone)]
-pub struct Unlogged([Counter; Outcome::ALL.len()]);
+pub struct Unlogged {
+    refusals: [Counter; Outcome::ALL.len()],
+    tls_failures: [Counter; TlsFailure::ALL.len()],
+}
 
 /// Handshakes by outcome.
 #[derive(Debug)]
@@ -158,6 +165,11 @@ impl ListenerMetrics {
             name: name.into(),
             unrouted: Handshakes::register(&scope.with(Label::Route, NO_ROUTE)),
             unrouted_requests: Requests::register(&scope.with(Label::Route, NO_ROUTE)),
+            tls_failures: TlsFailure::ALL.map(|reason| {
+                scope
+                    .with(Label::TlsFailure, reason.as_str())
+                    .counter(&table::TLS_HANDSHAKE_FAILURES)
+            }),
             pairs: RwLock::new(
                 routes
                     .iter()
@@ -189,6 +201,11 @@ impl ListenerMetrics {
     /// Plain requests that ended like this before they had reached a route.
     pub fn unrouted_request(&self, class: Class) -> &Counter {
         self.unrouted_requests.get(class)
+    }
+
+    /// TLS handshakes that came to nothing for this reason.
+    pub fn tls_failure(&self, reason: TlsFailure) -> &Counter {
+        &self.tls_failures[reason as usize]
     }
 
     /// The handle for pairs of this listener and the named route, to be looked up when their names are
@@ -392,16 +409,28 @@ impl Drop for OpenPair {
 
 impl Unlogged {
     pub(crate) fn register(scope: &Scope<'_>) -> Self {
-        Self(Outcome::ALL.map(|outcome| {
-            scope
-                .with(Label::Outcome, outcome.as_str())
-                .counter(&table::REFUSALS_NOT_LOGGED)
-        }))
+        Self {
+            refusals: Outcome::ALL.map(|outcome| {
+                scope
+                    .with(Label::Outcome, outcome.as_str())
+                    .counter(&table::REFUSALS_NOT_LOGGED)
+            }),
+            tls_failures: TlsFailure::ALL.map(|reason| {
+                scope
+                    .with(Label::TlsFailure, reason.as_str())
+                    .counter(&table::TLS_HANDSHAKE_FAILURES_NOT_LOGGED)
+            }),
+        }
     }
 
     /// Those of one outcome.
     pub fn get(&self, outcome: Outcome) -> &Counter {
-        &self.0[outcome as usize]
+        &self.refusals[outcome as usize]
+    }
+
+    /// TLS handshakes that came to nothing for this reason.
+    pub fn tls_failure(&self, reason: TlsFailure) -> &Counter {
+        &self.tls_failures[reason as usize]
     }
 }
 

@@ -98,6 +98,8 @@ closed_enum! {
         Way = "direction",
         /// In `lubdub_handover_pairs_total`: what became of a pair.
         Handover = "outcome",
+        /// In `lubdub_tls_handshake_failures_total`: what the client did wrong.
+        TlsFailure = "reason",
     }
 }
 
@@ -162,8 +164,7 @@ closed_enum! {
         RequestTimeout = "request_timeout",
         /// The client asked for a host and path that no route matches, and lubdub refused it.
         NoRoute = "no_route",
-        /// Reserved, does not occur yet: the configuration does not let this client in, and lubdub
-        /// refused it.
+        /// The route's `allow` and `deny` do not let this client's address in, and lubdub refused it.
         Forbidden = "forbidden",
         /// The client's source or the route has as many pairs as its own limit allows, and lubdub
         /// refused one more.
@@ -188,13 +189,13 @@ closed_enum! {
         BadAnswer = "bad_answer",
         /// The client went away before the handshake had ended.
         ClientGone = "client_gone",
-        /// Reserved, does not occur yet: the client's source asked too often, and lubdub refused it.
+        /// The client's source asked more often than `limits.handshake_rate`, and lubdub refused it.
         RateLimited = "rate_limited",
         /// As many requests as `upstream.NAME.limits` allows were waiting for the upstream, and lubdub
         /// refused one more.
         UpstreamBusy = "upstream_busy",
-        /// Reserved, does not occur yet: the page that asked comes from an origin that the route does
-        /// not let in, and lubdub refused it.
+        /// The page that asked comes from an origin that the route's `origins` do not let in, or none was
+        /// told where one must be, and lubdub refused it.
         Origin = "origin",
         /// The request had come through this lubdub before, or its upstream is this lubdub, and lubdub
         /// refused it.
@@ -321,6 +322,47 @@ closed_enum! {
     }
 }
 
+closed_enum! {
+    /// Why a TLS handshake with a client came to nothing.
+    pub enum TlsFailure {
+        /// The client speaks plain HTTP; it is answered with 400.
+        PlainHttp = "plain_http",
+        /// What the client said is neither TLS nor HTTP.
+        NotTls = "not_tls",
+        /// The client offers neither TLS 1.2 nor 1.3.
+        ProtocolVersion = "protocol_version",
+        /// The client offers no cipher suite, group or signature that lubdub has.
+        NothingInCommon = "nothing_in_common",
+        /// The client offers other protocols by ALPN and not http/1.1.
+        NoApplicationProtocol = "no_application_protocol",
+        /// The client does not trust the authority of the listener's certificate.
+        UnknownCa = "unknown_ca",
+        /// The client refuses the listener's certificate for another reason.
+        CertificateRefused = "certificate_refused",
+        /// The client shows no certificate, and has to.
+        NoClientCertificate = "no_client_certificate",
+        /// The client's certificate is from nobody in `client_ca`, or from somebody of whom
+        /// `client_crl` has no list.
+        ClientCertificateUnknownCa = "client_certificate_unknown_ca",
+        /// The client's certificate has expired, or is not valid yet.
+        ClientCertificateExpired = "client_certificate_expired",
+        /// The client's certificate is in `client_crl`.
+        ClientCertificateRevoked = "client_certificate_revoked",
+        /// The client's certificate cannot be used for another reason.
+        ClientCertificateBad = "client_certificate_bad",
+        /// The client gave up and said why by an alert that is about no certificate.
+        Alert = "alert",
+        /// What the client said began as TLS and went on as something else.
+        Malformed = "malformed",
+        /// The handshake took longer than `timeouts.tls`; the outcome `request_timeout` has it too.
+        Timeout = "timeout",
+        /// The client went in the middle of the handshake; the outcome `client_gone` has it too.
+        Gone = "gone",
+        /// The fault is lubdub's own.
+        Internal = "internal",
+    }
+}
+
 impl Label {
     /// Every value that the label can take; `None` if its values are given from outside: names
     /// from the configuration, or the build.
@@ -344,6 +386,7 @@ impl Label {
             Self::Reload => Some(Reload::VALUES),
             Self::Way => Some(Way::VALUES),
             Self::Handover => Some(Handover::VALUES),
+            Self::TlsFailure => Some(TlsFailure::VALUES),
         }
     }
 }

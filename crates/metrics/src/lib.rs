@@ -30,7 +30,8 @@ pub use handles::{
 };
 pub use handovers::Handovers;
 pub use labels::{
-    Cause, Class, Diagnosis, Handover, Label, OpcodeClass, Outcome, Pause, Reload, Value, Way,
+    Cause, Class, Diagnosis, Handover, Label, OpcodeClass, Outcome, Pause, Reload, TlsFailure,
+    Value, Way,
 };
 pub use metrics::{Counter, Gauge, Histogram};
 pub use names::{InvalidNames, Names, NamesInUse};

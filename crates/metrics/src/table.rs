@@ -105,7 +105,7 @@ table! {
     HANDSHAKES = Metric::counter(
         "lubdub_handshakes_total",
         &[Listener, Route, Outcome],
-        "WebSocket handshakes that ended, by outcome. The route none has those that reached no route, and whatever else failed before it had one: silent connections, TLS handshakes, plain requests too slow or malformed.",
+        "WebSocket handshakes that ended, by outcome. The route none has those that reached no route, and whatever else failed before it had one: silent connections, plain requests too slow or malformed. TLS handshakes are counted apart (lubdub_tls_handshake_failures_total).",
     );
     HANDSHAKE_DURATION = Metric::histogram(
         "lubdub_handshake_duration_seconds",
@@ -213,6 +213,16 @@ table! {
         "When the configuration that is in effect was read: at the last reload that was applied, or at the start.",
     )
     .in_seconds();
+    TLS_HANDSHAKE_FAILURES = Metric::counter(
+        "lubdub_tls_handshake_failures_total",
+        &[Listener, Label::TlsFailure],
+        "TLS handshakes with clients that came to nothing, by what the client did wrong. Those who go without a word are not counted here.",
+    );
+    TLS_HANDSHAKE_FAILURES_NOT_LOGGED = Metric::counter(
+        "lubdub_tls_handshake_failures_not_logged_total",
+        &[Label::TlsFailure],
+        "TLS handshakes that came to nothing and have no line of their own in the log, because log.refusals or log.level allows no more; over all listeners.",
+    );
     TLS_CERTIFICATE_EXPIRY = Metric::gauge(
         "lubdub_tls_certificate_expiry_timestamp_seconds",
         &[Listener, Certificate],

@@ -54,6 +54,8 @@ fn rows_are_those_of_the_design_in_its_order() {
             "config_reloads_total",
             "config_last_reload_successful",
             "config_last_reload_success_timestamp_seconds",
+            "tls_handshake_failures_total",
+            "tls_handshake_failures_not_logged_total",
             "tls_certificate_expiry_timestamp_seconds",
             "connections",
             "connections_max",

@@ -3,5 +3,6 @@
 pub(crate) mod gates;
 mod listener;
 pub(crate) mod listeners;
+pub(crate) mod listening;
 mod newcomer;
 mod proxy_header;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 pub(crate) use self::anchor::Anchor;
 pub(crate) use self::state::{
     ArrivalState, EndState, InvalidPair, OutletState, PairState, PingMarkState, PingState,
-    WatchState,
+    RateState, WatchState,
 };
 use crate::worker::Worker;
 

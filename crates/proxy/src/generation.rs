@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::http::Subjects;
 use crate::route::{RouteState, RouteTable};
 use crate::settings::{Drain, Forwarded, FrontTimeouts, OnRemoved, RequestDetail, Settings};
 use crate::upstream::Upstream;
@@ -34,6 +35,8 @@ pub(crate) struct General {
     /// The largest head, in bytes.
     pub(crate) head_bytes: usize,
     pub(crate) forwarded: Forwarded,
+    /// The header fields that tell whose certificate a client has.
+    pub(crate) subjects: Subjects,
     /// How much of a request the log tells.
     pub(crate) request_detail: RequestDetail,
     pub(crate) drain: Drain,
@@ -75,6 +78,7 @@ impl General {
             timeouts: settings.timeouts,
             head_bytes: settings.limits.head_bytes,
             forwarded: settings.forwarded.clone(),
+            subjects: Subjects::of(&settings.listeners),
             request_detail: settings.logging.request,
             drain: settings.drain,
         }

@@ -23,7 +23,7 @@ mod tests;
 
 pub use arrival::{Arrival, Arrived, Sockets, refuse, refuse_successor};
 pub(crate) use changing::{Change, Changing};
-pub use departure::{Departed, Offer, Who};
+pub use departure::{Departed, Offer, OfferedAdmin, Who};
 pub use error::{HandoverError, Stage};
 pub(crate) use lingerers::Lingerers;
 pub(crate) use message::Ask;

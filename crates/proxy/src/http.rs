@@ -10,6 +10,9 @@ mod login;
 mod plain;
 mod refusal;
 pub(crate) mod service;
+mod subject;
 pub(crate) mod trailers;
 mod upgrade;
 mod upload;
+
+pub(crate) use subject::Subjects;

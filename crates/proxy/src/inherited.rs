@@ -2,13 +2,13 @@
 //! started it. A listener that finds its own among them is not bound anew.
 
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use socket2::{SockRef, Type};
+use socket2::{SockAddr, SockRef, Type};
 
 use crate::address::Address;
+use crate::unix::{FileId, SocketFile};
 
 /// The sockets that nobody has taken yet.
 #[derive(Debug, Default)]
@@ -18,7 +18,9 @@ pub struct Inherited(Mutex<Vec<Socket>>);
 struct Socket {
     name: Option<String>,
     address: Address,
-    listener: TcpListener,
+    listener: OwnedFd,
+    /// The file of one that this process is to have for good.
+    file: Option<FileId>,
     /// Whoever gave it keeps it as well.
     is_lent: bool,
     /// The configured address of the listener that its giver meant it for, once that has come.
@@ -29,17 +31,21 @@ struct Socket {
 #[derive(Debug)]
 pub struct Given {
     /// It listens.
-    pub socket: TcpListener,
+    pub socket: OwnedFd,
+    /// Where it does.
+    pub address: Address,
     /// Whoever gave it keeps it as well, and it outlives this process: what waits in its accept queue is not
     /// lost with it.
     pub is_lent: bool,
+    /// The file of a Unix socket, if it goes along: it is still the giver's.
+    pub file: Option<SocketFile>,
 }
 
 /// Why a descriptor is no listener's.
 #[derive(Debug, thiserror::Error)]
 pub enum NotListening {
     /// It is something else.
-    #[error("it is no listening TCP socket")]
+    #[error("it is no listening TCP socket, nor a Unix socket at a path")]
     Other,
     /// The operating system does not tell.
     #[error(transparent)]
@@ -52,35 +58,50 @@ impl Inherited {
     /// One more socket, with the name that it was given under, if it was. Whoever gives it gives it up.
     ///
     /// # Errors
-    /// If it is no listening TCP socket.
+    /// If it is no listening socket with an address.
     pub fn add(&self, name: Option<&str>, socket: OwnedFd) -> Result<Address, NotListening> {
-        self.push(name, socket, false)
+        self.push(name, socket, None, false)
+    }
+
+    /// As [`add`](Self::add), with the file of a Unix socket.
+    ///
+    /// # Errors
+    /// As those of `add`.
+    pub(crate) fn add_with_file(
+        &self,
+        name: Option<&str>,
+        socket: OwnedFd,
+        file: Option<FileId>,
+    ) -> Result<Address, NotListening> {
+        self.push(name, socket, file, false)
     }
 
     /// One more socket, which its giver keeps as well: it can be taken again and again.
     ///
     /// # Errors
-    /// If it is no listening TCP socket.
+    /// If it is no listening socket with an address.
     pub fn lend(&self, name: Option<&str>, socket: OwnedFd) -> Result<Address, NotListening> {
-        self.push(name, socket, true)
+        self.push(name, socket, None, true)
     }
 
     fn push(
         &self,
         name: Option<&str>,
         socket: OwnedFd,
+        file: Option<FileId>,
         is_lent: bool,
     ) -> Result<Address, NotListening> {
         let asked = SockRef::from(&socket);
         let is_listening = asked.is_listener()? && asked.r#type()? == Type::STREAM;
-        let address = asked.local_addr()?.as_socket().map(Address::Ip);
+        let address = address(&asked.local_addr()?);
         let (true, Some(address)) = (is_listening, address) else {
             return Err(NotListening::Other);
         };
         self.lock().push(Socket {
             name: name.map(str::to_owned),
             address: address.clone(),
-            listener: TcpListener::from(socket),
+            listener: socket,
+            file,
             is_lent,
             meant_for: None,
         });
@@ -98,19 +119,31 @@ impl Inherited {
         let Some(place) = find(&sockets, name, address) else {
             return Ok(None);
         };
-        Ok(Some(if sockets[place].is_lent {
-            sockets[place]
-                .meant_for
-                .get_or_insert_with(|| address.clone());
-            Given {
-                socket: sockets[place].listener.try_clone()?,
+        if sockets[place].is_lent {
+            let lent = &mut sockets[place];
+            lent.meant_for.get_or_insert_with(|| address.clone());
+            return Ok(Some(Given {
+                socket: lent.listener.try_clone()?,
+                address: lent.address.clone(),
                 is_lent: true,
-            }
-        } else {
-            Given {
-                socket: sockets.swap_remove(place).listener,
-                is_lent: false,
-            }
+                file: None,
+            }));
+        }
+        let Socket {
+            address,
+            listener,
+            file,
+            ..
+        } = sockets.swap_remove(place);
+        let file = match (&address, file) {
+            (Address::Unix(path), Some(id)) => Some(SocketFile::of_another(path, id)),
+            _ => None,
+        };
+        Ok(Some(Given {
+            socket: listener,
+            address,
+            is_lent: false,
+            file,
         }))
     }
 
@@ -129,6 +162,14 @@ impl Inherited {
     fn lock(&self) -> MutexGuard<'_, Vec<Socket>> {
         // Nothing that is done under the lock leaves it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a socket is; `None` for a Unix socket without a path.
+fn address(local: &SockAddr) -> Option<Address> {
+    match local.as_socket() {
+        Some(address) => Some(Address::Ip(address)),
+        None => Address::unix(local.as_pathname()?).ok(),
     }
 }
 
@@ -151,6 +192,8 @@ fn find(sockets: &[Socket], name: &str, address: &Address) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn listener() -> (OwnedFd, Address) {
@@ -166,7 +209,7 @@ mod tests {
         inherited.add(Some("public"), one).unwrap();
         inherited.add(None, other).unwrap();
         let taken = inherited.take("anything", &first).unwrap().unwrap();
-        assert_eq!(Address::Ip(taken.socket.local_addr().unwrap()), first);
+        assert_eq!(taken.address, first);
         assert!(inherited.take("anything", &first).unwrap().is_none());
         assert_eq!(inherited.close(), [second]);
     }
@@ -179,7 +222,7 @@ mod tests {
         let any = "127.0.0.1:0".parse().unwrap();
         assert!(inherited.take("private", &any).unwrap().is_none());
         let taken = inherited.take("public", &any).unwrap().unwrap();
-        assert_eq!(Address::Ip(taken.socket.local_addr().unwrap()), address);
+        assert_eq!(taken.address, address);
     }
 
     /// A listener may go with a reload and come again with another.
@@ -191,7 +234,7 @@ mod tests {
         let elsewhere = "127.0.0.1:9".parse().unwrap();
         for _ in 0..2 {
             let taken = inherited.take("public", &elsewhere).unwrap().unwrap();
-            assert_eq!(Address::Ip(taken.socket.local_addr().unwrap()), address);
+            assert_eq!(taken.address, address);
             assert!(taken.is_lent);
             assert!(inherited.close().is_empty());
         }

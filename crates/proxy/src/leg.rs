@@ -9,14 +9,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use crate::socket::Socket;
+use crate::tls::ServerStream;
 
 /// The connection between the proxy and one side.
 #[derive(Debug)]
 pub(crate) enum Leg {
     /// TCP.
     Plain(Socket),
-    /// TLS over TCP; boxed, because a session is many times the size of a socket.
+    /// TLS over TCP, with an upstream; boxed, because a session is many times the size of a socket.
     Tls(Box<TlsStream<Socket>>),
+    /// TLS over TCP, with a client.
+    TlsIn(Box<ServerStream>),
 }
 
 /// How much of a TLS session's output may wait in rustls before writes are refused: it is queued
@@ -29,6 +32,7 @@ impl Leg {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(tls) => tls.get_ref().0,
+            Self::TlsIn(tls) => tls.socket(),
         }
     }
 
@@ -37,12 +41,13 @@ impl Leg {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(tls) => tls.get_mut().0,
+            Self::TlsIn(tls) => tls.socket_mut(),
         }
     }
 
     /// Whether written bytes may wait in the leg itself until they are flushed.
     pub(crate) fn is_buffered(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        matches!(self, Self::Tls(_) | Self::TlsIn(_))
     }
 }
 
@@ -55,6 +60,10 @@ macro_rules! on_stream {
                 $call
             }
             Leg::Tls(tls) => {
+                let $stream = Pin::new(tls.as_mut());
+                $call
+            }
+            Leg::TlsIn(tls) => {
                 let $stream = Pin::new(tls.as_mut());
                 $call
             }
@@ -93,6 +102,7 @@ impl AsyncWrite for Leg {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::TlsIn(tls) => tls.is_write_vectored(),
         }
     }
 

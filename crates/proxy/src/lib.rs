@@ -1,5 +1,5 @@
 //! Guards the boundary to the network: all that touches a socket is in here, and nothing that
-//! reads configuration, files or the environment.
+//! reads configuration, the environment, or files other than those of Unix sockets.
 //!
 //! [`Proxy::start`] takes typed [`settings`] and serves: `front` accepts, `http` decides what a
 //! request is, `upstream` connects, and `splice` relays a pair's frames and keeps its heartbeat.
@@ -42,6 +42,7 @@ mod starvation;
 mod succession;
 pub mod tls;
 mod trust;
+pub mod unix;
 mod upstream;
 mod worker;
 

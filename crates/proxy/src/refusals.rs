@@ -1,8 +1,10 @@
-//! Those who did not get what they asked for: a line in the log for each, but not for each of a flood.
+//! Those who did not get what they asked for, or did not get that far: a line in the log for each, but not
+//! for each of a flood.
 //!
-//! Lines are sampled for each outcome by itself, so that many of one kind hide none of another. How
-//! many were left out stands in the next line of that outcome, and in
-//! `lubdub_refusals_not_logged_total`. Not in here: `lubdub_handshakes_total`, which counts them all.
+//! Lines are sampled for each outcome by itself, and for each reason why TLS failed, so that many of one kind
+//! hide none of another. How many were left out stands in the next line of that kind, and in
+//! `lubdub_refusals_not_logged_total` and `lubdub_tls_handshake_failures_not_logged_total`. Not in here: the
+//! metrics that count them all.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
@@ -10,12 +12,13 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use http::Method;
-use lubdub_metrics::{Metrics, Outcome, Unlogged};
+use lubdub_metrics::{Metrics, Outcome, TlsFailure, Unlogged};
 use tokio::time::Instant;
 use tracing::{Level, enabled, info};
 
 use crate::caller::Caller;
 use crate::settings::RequestDetail;
+use crate::tls::Failure;
 
 /// Who was not served, and why, as far as it is known.
 #[derive(Default, Clone)]
@@ -47,6 +50,7 @@ pub(crate) struct Refusals {
     rate: AtomicU32,
     began: Instant,
     samplers: [Sampler; Outcome::ALL.len()],
+    tls_samplers: [Sampler; TlsFailure::ALL.len()],
     unlogged: Unlogged,
 }
 
@@ -73,6 +77,7 @@ impl Refusals {
             rate: AtomicU32::new(rate.map_or(0, NonZeroU32::get)),
             began: Instant::now(),
             samplers: Outcome::ALL.map(|_| Sampler::default()),
+            tls_samplers: TlsFailure::ALL.map(|_| Sampler::default()),
             unlogged: metrics.refusals_not_logged(),
         }
     }
@@ -90,15 +95,10 @@ impl Refusals {
         caller: &Caller,
         refused: impl FnOnce() -> Refused<'a>,
     ) {
-        let sampler = &self.samplers[outcome as usize];
-        let rate = NonZeroU32::new(self.rate.load(Relaxed));
-        let is_free = |rate| sampler.take(self.began.elapsed().as_secs(), rate);
-        if !enabled!(Level::INFO) || !rate.is_some_and(is_free) {
-            sampler.left_out.fetch_add(1, Relaxed);
+        let Some(not_logged) = self.sample(&self.samplers[outcome as usize]) else {
             self.unlogged.get(outcome).increment(1);
             return;
-        }
-        let not_logged = sampler.left_out.swap(0, Relaxed);
+        };
         let refused = refused();
         info!(
             outcome = outcome.as_str(),
@@ -116,6 +116,35 @@ impl Refusals {
             not_logged = (not_logged > 0).then_some(not_logged),
             "not served"
         );
+    }
+
+    /// Logs that the TLS handshake of `caller` came to nothing at this listener.
+    pub(crate) fn log_tls(&self, failure: &Failure, caller: &Caller, listener: &str) {
+        let reason = failure.reason;
+        let Some(not_logged) = self.sample(&self.tls_samplers[reason as usize]) else {
+            self.unlogged.tls_failure(reason).increment(1);
+            return;
+        };
+        info!(
+            failure = reason.as_str(),
+            client = %caller.client,
+            peer = %caller.peer,
+            listener,
+            reason = %failure,
+            not_logged = (not_logged > 0).then_some(not_logged),
+            "TLS handshake failed"
+        );
+    }
+
+    /// Whether there is to be a line now, and if so how many were left out before it.
+    fn sample(&self, sampler: &Sampler) -> Option<u64> {
+        let rate = NonZeroU32::new(self.rate.load(Relaxed));
+        let is_free = |rate| sampler.take(self.began.elapsed().as_secs(), rate);
+        if !enabled!(Level::INFO) || !rate.is_some_and(is_free) {
+            sampler.left_out.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(sampler.left_out.swap(0, Relaxed))
     }
 }
 

@@ -205,6 +205,7 @@ pub(crate) mod testing {
                 via: false,
                 request_id: false,
             },
+            subjects: crate::http::Subjects::default(),
             request_detail: RequestDetail::Off,
             drain: settings::testing::drain(),
         });

@@ -4,17 +4,19 @@
 //! the proxy itself reads neither files nor the environment. Settings are immutable: a pair keeps
 //! the [`Arc`]s that it started with as its snapshot.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use lubdub_keepalive::{PerSide, Policy};
+use lubdub_keepalive::{PerSide, Policy, Side};
 use lubdub_wire::CloseCode;
 
 use crate::address::Address;
+use crate::tls::{ServerTls, UpstreamTls};
+use crate::unix::Permissions;
 
-use crate::tls::UpstreamTls;
 pub use lubdub_wire::ProxyVersion;
 
 pub use crate::access::{Access, InvalidOrigin, Networks, OriginMissing, OriginPattern, WebOrigin};
@@ -51,8 +53,10 @@ pub struct Listener {
     pub address: Address,
     /// Whether it leaves IPv4 alone where the address is `[::]`: another listener has that.
     pub v6_only: bool,
+    /// Who may connect, where it is a Unix socket.
+    pub permissions: Permissions,
     /// TLS toward clients, if this listener speaks it.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: ProxyProtocol,
     /// Whose word about the client counts here; `None` for that of those in [`Forwarded::trust`].
@@ -76,10 +80,8 @@ pub enum ProxyProtocol {
 pub struct Upstream {
     /// Its configured name.
     pub name: Arc<str>,
-    /// Host name or IP literal, without brackets; resolved at every connect.
-    pub host: Arc<str>,
-    /// TCP port.
-    pub port: u16,
+    /// Where it is.
+    pub site: Site,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
     pub tls: Option<Arc<UpstreamTls>>,
     /// The Host field that it gets; `None` for the client's.
@@ -100,6 +102,20 @@ pub struct Upstream {
     pub on_removed: OnRemoved,
 }
 
+/// Where a backend is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Site {
+    /// At a name, or at an IP address.
+    Named {
+        /// Host name or IP literal, without brackets; resolved at every connect.
+        host: Arc<str>,
+        /// TCP port.
+        port: u16,
+    },
+    /// At a Unix socket.
+    Unix(Arc<Path>),
+}
+
 /// What becomes of the pairs of a route or an upstream when a reload removes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnRemoved {
@@ -111,20 +127,20 @@ pub enum OnRemoved {
 }
 
 impl Upstream {
-    /// `host:port`, with an IPv6 address in brackets.
+    /// What its own `Host` is: `host:port`, with an IPv6 address in brackets. A Unix socket has no name, and is on
+    /// this machine.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match &self.site {
+            Site::Named { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Site::Named { host, port } => format!("{host}:{port}"),
+            Site::Unix(_) => "localhost".to_owned(),
         }
     }
 
     /// Whether a connection to the one is a connection to the other.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
-        self.host == other.host
-            && self.port == other.port
+        self.site == other.site
             && self.proxy_protocol == other.proxy_protocol
             && self.tls == other.tls
     }
@@ -180,6 +196,27 @@ pub struct Terms {
     pub lifetime: Option<Duration>,
     /// The largest frame payload, as announced by its header; `None` for any.
     pub frame_bytes: Option<u64>,
+    /// How fast a pair relays.
+    pub rates: Rates,
+}
+
+/// How fast a pair relays in each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// From the upstream to the client.
+    pub to_client: Rate,
+    /// From the client to the upstream.
+    pub to_upstream: Rate,
+}
+
+/// How fast a pair relays in one direction; `None` for as fast as it goes. What is beyond it waits in
+/// the socket that it comes from. A burst may be what a second brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rate {
+    /// Bytes a second, with the headers of frames.
+    pub bytes: Option<NonZeroU64>,
+    /// Messages a second.
+    pub messages: Option<NonZeroU32>,
 }
 
 /// The code of a Close that lubdub writes, by the direction it goes and its cause.
@@ -334,6 +371,23 @@ impl Default for CloseCodes {
     }
 }
 
+impl Rates {
+    /// The rate of what comes from a side.
+    #[must_use]
+    pub fn from(&self, side: Side) -> Rate {
+        match side {
+            Side::Client => self.to_upstream,
+            Side::Upstream => self.to_client,
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn are_off(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The classic recipe: ping every 30 s, write deadline 10 s, read deadline 60 s (docs/adr/0006).
 impl Default for Terms {
     fn default() -> Self {
@@ -350,6 +404,7 @@ impl Default for Terms {
             data_idle: None,
             lifetime: None,
             frame_bytes: None,
+            rates: Rates::default(),
         }
     }
 }
@@ -412,8 +467,10 @@ pub(crate) mod testing {
             access: Access::default(),
             upstream: Arc::new(Upstream {
                 name: "upstream".into(),
-                host: "127.0.0.1".into(),
-                port: 9,
+                site: Site::Named {
+                    host: "127.0.0.1".into(),
+                    port: 9,
+                },
                 tls: None,
                 host_field: None,
                 proxy_protocol: None,

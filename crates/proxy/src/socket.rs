@@ -1,4 +1,7 @@
-//! A TCP socket that can ask the kernel itself, and counts what the kernel took.
+//! A socket, TCP or Unix, that can ask the kernel itself, and counts what the kernel took.
+//!
+//! The runtime's `TcpStream` reads and writes any stream socket: what is asked of TCP alone is asked in here, and of
+//! TCP only. So a pair over Unix sockets takes no more room, and no more instructions, than one over TCP.
 //!
 //! The runtime remembers which sockets are readable; after a stall of the process that memory is
 //! older than the bytes that arrived meanwhile. Before a side is declared dead its socket is
@@ -16,20 +19,28 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
-use socket2::SockRef;
+use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 pub(crate) use self::presence::{Goodbye, Presence};
 pub(crate) use self::queue::Packets;
 
-/// A connected TCP socket.
+/// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
     tcp: Tcp,
     /// Bytes that the kernel took from us.
     taken: u64,
     ask_kernel: bool,
+    kind: Kind,
+}
+
+/// What a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tcp,
+    Unix,
 }
 
 /// Who has the socket.
@@ -80,26 +91,36 @@ impl Socket {
     /// A connected socket that is to be prepared.
     pub(crate) fn new(tcp: TcpStream) -> io::Result<Self> {
         Self::prepare(SockRef::from(&tcp))?;
-        Ok(Self::prepared(tcp))
+        Ok(Self::of(tcp, Kind::Tcp))
+    }
+
+    /// A connected Unix socket, non-blocking.
+    pub(crate) fn unix(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self::of(stream(fd)?, Kind::Unix))
     }
 
     /// A connected socket that is prepared.
-    pub(crate) fn prepared(tcp: TcpStream) -> Self {
+    fn of(tcp: TcpStream, kind: Kind) -> Self {
         Self {
             tcp: Tcp::Own(tcp),
             taken: 0,
             ask_kernel: false,
+            kind,
         }
     }
 
     /// A connected socket that another process has prepared, and for which its kernel, which is ours,
     /// has taken so many bytes.
     pub(crate) fn resume(fd: OwnedFd, taken: u64) -> io::Result<Self> {
-        let tcp = StdStream::from(fd);
-        tcp.set_nonblocking(true)?;
+        let socket = SockRef::from(&fd);
+        socket.set_nonblocking(true)?;
+        let kind = match socket.domain()? {
+            Domain::UNIX => Kind::Unix,
+            _ => Kind::Tcp,
+        };
         Ok(Self {
             taken,
-            ..Self::prepared(TcpStream::from_std(tcp)?)
+            ..Self::of(stream(fd)?, kind)
         })
     }
 
@@ -119,7 +140,11 @@ impl Socket {
 
     /// Bytes that the peer's kernel has not acknowledged; `None` if ours does not say.
     pub(crate) fn unacknowledged(&self) -> Option<u64> {
-        queue::unacknowledged(self.tcp()).ok()
+        match self.kind {
+            Kind::Tcp => queue::unacknowledged(self.tcp()).ok(),
+            // The peer's kernel is ours.
+            Kind::Unix => Some(0),
+        }
     }
 
     /// What has arrived at the peer's kernel; `None` if ours does not say.
@@ -131,9 +156,28 @@ impl Socket {
         })
     }
 
+    /// What shows, compared with an earlier look, whether what waits in the kernel moves on. What has arrived at a
+    /// peer's kernel does; on a Unix socket it is what the peer has read, of which the kernel tells in memory, and so
+    /// with more than the bytes.
+    pub(crate) fn progress(&self) -> Option<Arrival> {
+        /// There may be more memory than bytes were ever taken.
+        const ABOVE_ALL_MEMORY: u64 = 1 << 32;
+        match self.kind {
+            Kind::Tcp => self.arrival(),
+            Kind::Unix => Some(Arrival {
+                acknowledged: (self.taken + ABOVE_ALL_MEMORY)
+                    .saturating_sub(queue::unacknowledged(self.tcp()).ok()?),
+                packets: Packets::default(),
+            }),
+        }
+    }
+
     /// Packets that have arrived at either end, 0 if the kernel does not say.
     pub(crate) fn packets(&self) -> Packets {
-        queue::packets(self.tcp()).unwrap_or_default()
+        match self.kind {
+            Kind::Tcp => queue::packets(self.tcp()).unwrap_or_default(),
+            Kind::Unix => Packets::default(),
+        }
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.
@@ -141,8 +185,12 @@ impl Socket {
         self.ask_kernel = ask;
     }
 
-    /// Makes closing this socket a reset (RST) that discards what is still queued.
+    /// Makes closing this socket a reset (RST) that discards what is still queued. A Unix socket has none: its peer
+    /// gets what is queued, and then the end.
     pub(crate) fn reset_on_close(&self) {
+        if self.kind == Kind::Unix {
+            return;
+        }
         // It fails only on a socket that is no longer connected, where there is nothing to reset.
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
@@ -188,14 +236,20 @@ impl Socket {
         address.ok()?.as_socket()
     }
 
-    /// Lets somebody wait for the peer's end while others read and write.
-    pub(crate) fn shared(tcp: TcpStream) -> (Self, Presence) {
+    /// A socket that a listener of this kind has accepted, non-blocking and prepared. Lets somebody wait for the
+    /// peer's end while others read and write.
+    pub(crate) fn accepted(fd: OwnedFd, kind: Kind) -> io::Result<(Self, Presence)> {
+        Ok(Self::shared(stream(fd)?, kind))
+    }
+
+    fn shared(tcp: TcpStream, kind: Kind) -> (Self, Presence) {
         let tcp = Arc::new(tcp);
         let presence = Presence::new(Arc::clone(&tcp));
         let socket = Self {
             tcp: Tcp::Shared(Some(tcp)),
             taken: 0,
             ask_kernel: false,
+            kind,
         };
         (socket, presence)
     }
@@ -214,6 +268,11 @@ impl Socket {
     fn tcp(&self) -> &TcpStream {
         self.tcp.get()
     }
+}
+
+/// The runtime's stream of a connected socket of either kind, which is non-blocking.
+fn stream(fd: OwnedFd) -> io::Result<TcpStream> {
+    TcpStream::from_std(StdStream::from(fd))
 }
 
 impl Tcp {

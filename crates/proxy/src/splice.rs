@@ -20,10 +20,12 @@ mod farewell;
 mod fate;
 mod frozen;
 mod inject;
+mod inlet;
 mod link;
 mod obituary;
 mod outlet;
 mod parcel;
+mod rate;
 mod relay;
 mod scratch;
 mod tally;
@@ -40,6 +42,7 @@ use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
 use self::fate::{CloseSender, Fate, SeenClose};
 pub(crate) use self::frozen::NewHome;
+use self::inlet::Inlet;
 use self::parcel::Parcel;
 use self::tally::Tally;
 use self::timer::Timer;
@@ -90,7 +93,8 @@ pub(crate) struct Splice {
     timer: Timer,
     deadlines: Deadlines,
     excused: Excused,
-    early: Option<Box<PerSide<Bytes>>>,
+    /// `None` for most: nothing stands between the sockets and what is relayed.
+    inlets: Option<Box<PerSide<Inlet>>>,
     polled: bool,
     /// No turn was had since it has given up what it knew, and gone on.
     thawed: bool,
@@ -127,7 +131,15 @@ impl Splice {
         let opened = pair.registration.entry().opened;
         let terms = pair.terms;
         let early = pair.early;
-        let has_early = Side::BOTH.iter().any(|&side| !early[side].is_empty());
+        let has_inlets =
+            !terms.rates.are_off() || Side::BOTH.iter().any(|&side| !early[side].is_empty());
+        let PerSide { client, upstream } = early;
+        let inlets = has_inlets.then(|| {
+            Box::new(PerSide {
+                client: Inlet::new(client, terms.rates.from(Side::Client), opened),
+                upstream: Inlet::new(upstream, terms.rates.from(Side::Upstream), opened),
+            })
+        });
         Self {
             ends: PerSide {
                 client: End::new(pair.legs.client, terms.frame_bytes),
@@ -146,7 +158,7 @@ impl Splice {
                     .map(|lifetime| opened + lifetime.mul_f64(1.0 - 0.1 * pair.chance)),
                 closing: None,
             },
-            early: has_early.then(|| Box::new(early)),
+            inlets,
             excused: Excused::default(),
             polled: false,
             thawed: false,
@@ -231,14 +243,6 @@ impl Splice {
             self.excuse(stalled, now);
         }
         self.follow_orders(now);
-        if let Some(early) = self.early.take() {
-            for side in Side::BOTH {
-                if !early[side].is_empty() {
-                    self.heart.handle_heard(side, early[side].len(), now);
-                    self.forward(cx, side, &early[side], now);
-                }
-            }
-        }
         // What the runtime knows of a socket is as old as the stall, or nothing yet.
         let ask_kernel = std::mem::take(&mut self.thawed) || stalled.is_some();
         let mut pumped = Pumped::Idle;
@@ -250,6 +254,7 @@ impl Splice {
             self.set_ask_kernel(side, false);
         }
         self.hear_all(cx, now, scratch);
+        self.drop_inlets();
         self.judge(now);
         for side in Side::BOTH {
             let mut parcel = Parcel::default();
@@ -291,7 +296,7 @@ impl Splice {
 
     /// Both sides are read, both take what they are sent, and lubdub owes nobody anything.
     fn is_plain(&self) -> bool {
-        self.early.is_none()
+        self.inlets.is_none()
             && !self.registration.entry().has_orders()
             && self.ends.client.is_plain()
             && self.ends.upstream.is_plain()

@@ -59,6 +59,7 @@ impl Successor {
         let doors = doors(&settings.listeners, shared)?;
         let upstreams = upstreams(&settings.routes, &previous, common, shared)?;
         let routes = routes(&settings.routes, &general, &upstreams, shared)?;
+        follow_sessions(&settings.listeners, listeners);
         let entrances = settings.listeners.into_iter().zip(doors);
         let entrances = entrances.map(|(listener, door)| {
             Arc::new(Entrance {
@@ -162,6 +163,18 @@ fn doors(listeners: &[settings::Listener], shared: &Shared) -> Result<Vec<Door>,
         Ok(door)
     };
     listeners.iter().map(&mut door).collect()
+}
+
+/// Has clients resume the sessions that they began at the same listener before.
+fn follow_sessions(next: &[settings::Listener], open: &Listeners) {
+    for listener in next {
+        if let Some(tls) = &listener.tls
+            && let Some(previous) = open.entrance(&listener.name)
+            && let Some(previous) = &previous.listener.tls
+        {
+            tls.follow(previous);
+        }
+    }
 }
 
 fn upstreams(

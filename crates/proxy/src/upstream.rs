@@ -11,6 +11,7 @@ mod lookup;
 mod own;
 mod pool;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::budget::{Budget, Permit};
 use crate::drain::LastRemoval;
 use crate::idle::IdleConnections;
 use crate::namesakes::OfUpstream;
-use crate::settings;
+use crate::settings::{self, Site};
 use crate::tls::UpstreamTls;
 
 /// An upstream.
@@ -45,12 +46,21 @@ pub(crate) struct Upstream {
     metrics: Arc<UpstreamMetrics>,
     /// When its pairs had to go last.
     pub(crate) last_removal: Arc<LastRemoval>,
-    lookup: Arc<Lookup>,
+    whereabouts: Whereabouts,
     pool: Arc<Pool>,
     sockets: Arc<Budget>,
     kept: Arc<Kept>,
     idle: Arc<IdleConnections>,
     own: Arc<OwnAddresses>,
+}
+
+/// Where an upstream is found.
+#[derive(Debug, Clone)]
+enum Whereabouts {
+    /// By asking for the addresses of its name.
+    Name(Arc<Lookup>),
+    /// At a Unix socket.
+    Path(Arc<Path>),
 }
 
 /// What all upstreams share.
@@ -81,7 +91,7 @@ impl Upstream {
             requests: of_name.requests,
             metrics: of_name.metrics,
             last_removal: of_name.last_removal,
-            lookup: Lookup::new(&settings.host, settings.port),
+            whereabouts: Whereabouts::of(&settings.site),
             pool: Arc::new(Pool::new(common.workers, &common.kept)),
             sockets: Arc::clone(&common.sockets),
             kept: Arc::clone(&common.kept),
@@ -101,10 +111,10 @@ impl Upstream {
             requests: Arc::clone(&self.requests),
             metrics: Arc::clone(&self.metrics),
             last_removal: Arc::clone(&self.last_removal),
-            lookup: if has_moved {
-                Lookup::new(&settings.host, settings.port)
+            whereabouts: if has_moved {
+                Whereabouts::of(&settings.site)
             } else {
-                Arc::clone(&self.lookup)
+                self.whereabouts.clone()
             },
             pool: if has_moved {
                 Arc::new(Pool::new(common.workers, &common.kept))
@@ -146,7 +156,10 @@ impl Upstream {
         if !self.keeps_connections() {
             return None;
         }
-        let addresses = self.lookup.recent(Self::RECENT);
+        let addresses = match &self.whereabouts {
+            Whereabouts::Name(lookup) => lookup.recent(Self::RECENT),
+            Whereabouts::Path(_) => None,
+        };
         self.pool.take(worker, addresses.as_deref())
     }
 
@@ -155,6 +168,15 @@ impl Upstream {
         let can_go_on = !carrier.link.is_ending() && carrier.is_ready();
         if self.keeps_connections() && can_go_on {
             self.pool.put(worker, carrier, self.settings.pool_age);
+        }
+    }
+}
+
+impl Whereabouts {
+    fn of(site: &Site) -> Self {
+        match site {
+            Site::Named { host, port } => Self::Name(Lookup::new(host, *port)),
+            Site::Unix(path) => Self::Path(Arc::clone(path)),
         }
     }
 }

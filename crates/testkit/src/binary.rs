@@ -17,11 +17,11 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::PATIENCE;
 use crate::http::{Head, Request};
 use crate::memory::{Resident, resident_of};
 use crate::peer::{Dial, Upstream};
 use crate::scrape::Scrape;
+use crate::{PATIENCE, way};
 
 /// A running lubdub.
 #[derive(Debug)]
@@ -29,7 +29,10 @@ pub struct Binary {
     child: Child,
     pid: Pid,
     log: Log,
-    address: SocketAddr,
+    /// `None` for a Unix socket of the test's own.
+    address: Option<SocketAddr>,
+    /// What its Unix socket stands for.
+    port: Option<way::Port>,
     admin: SocketAddr,
 }
 
@@ -50,7 +53,7 @@ impl Binary {
     /// # Panics
     /// If it is not built, or does not start.
     pub async fn start(upstream: &Upstream, settings: &[&str]) -> Self {
-        let url = format!("upstream.main.url=ws://{}", upstream.address());
+        let url = format!("upstream.main.url={}", way::url(upstream.address()));
         Self::start_with(&[&[url.as_str()], settings].concat()).await
     }
 
@@ -69,7 +72,19 @@ impl Binary {
     /// # Panics
     /// If it is not built, or does not start.
     pub async fn start_as_service(settings: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(path());
+        Self::start_copy_as_service(&path(), settings, environment).await
+    }
+
+    /// The same with a copy of the program.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_copy_as_service(
+        program: &Path,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(program);
         command.env_clear().envs(environment.iter().copied());
         command.stdin(Stdio::null());
         Self::launch(command, settings).await
@@ -80,25 +95,50 @@ impl Binary {
     /// # Panics
     /// If it is not built, or does not start.
     pub async fn start_on(socket: &TcpListener, name: &str, settings: &[&str]) -> Self {
+        Self::start_on_as_service(socket, name, settings, &[]).await
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_on_as_service(
+        socket: &TcpListener,
+        name: &str,
+        settings: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let socket = socket.try_clone().expect("there is a descriptor");
         // It is the third descriptor that is passed, to the process that is named: only a shell knows
         // which that will be.
-        let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+        let script =
+            "exec 3<&0 0</dev/null; SYSTEMD_EXEC_PID=$$ LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "sh"]).arg(path());
-        command.env_clear().env("LISTEN_FDNAMES", name);
+        command.env_clear().envs(environment.iter().copied());
+        command.env("LISTEN_FDNAMES", name);
         command.stdin(Stdio::from(OwnedFd::from(socket)));
         Self::launch(command, settings).await
     }
 
     async fn launch(mut command: Command, settings: &[&str]) -> Self {
+        let port = way::is_unix().then(|| way::Port::hold().expect("loopback has a free port"));
+        let listen = match &port {
+            Some(port) => format!("unix:{}", way::path(port.address).display()),
+            None => "127.0.0.1:0".to_owned(),
+        };
         command
-            .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--listen", &listen, "--log-format", "json"])
             .args(["--set", "admin.address=127.0.0.1:0"]);
         for setting in settings {
             command.args(["--set", setting]);
         }
-        Self::run(command).await
+        let mut this = Self::run(command).await;
+        if let Some(port) = port {
+            this.address = Some(port.address);
+            this.port = Some(port);
+        }
+        this
     }
 
     /// Starts it as this file says. The file may change, and lubdub be told to read it again.
@@ -108,6 +148,16 @@ impl Binary {
     pub async fn start_from(file: &Path) -> Self {
         let mut command = Command::new(path());
         command.args(["--log-format", "json", "--config"]).arg(file);
+        Self::run(command).await
+    }
+
+    /// The same with nothing but the file, which has to say that the log is JSON.
+    ///
+    /// # Panics
+    /// If it is not built, or does not start.
+    pub async fn start_from_alone(file: &Path) -> Self {
+        let mut command = Command::new(path());
+        command.arg("--config").arg(file);
         Self::run(command).await
     }
 
@@ -127,7 +177,8 @@ impl Binary {
             child,
             pid: id.expect("a process that runs has an id"),
             address: address(&listening),
-            admin: address(&admin),
+            port: None,
+            admin: address(&admin).expect("an address"),
             log,
         }
     }
@@ -141,13 +192,13 @@ impl Binary {
     /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("it listens at an IP address")
     }
 
     /// A client for it.
     #[must_use]
     pub fn dial(&self) -> Dial {
-        Dial::to(self.address)
+        Dial::to(self.address())
     }
 
     /// Waits for a line with this message, and returns the first.
@@ -334,7 +385,11 @@ pub fn change(path: &str) -> Request {
 }
 
 /// Where the program is: two levels above the test that runs, which is in `deps`.
-fn path() -> PathBuf {
+///
+/// # Panics
+/// If it is not built.
+#[must_use]
+pub fn path() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test
         .parent()
@@ -349,11 +404,8 @@ fn path() -> PathBuf {
     path
 }
 
-fn address(line: &Value) -> SocketAddr {
-    let address = line["address"]
-        .as_str()
-        .and_then(|address| address.parse().ok());
-    address.unwrap_or_else(|| panic!("no address in {line}"))
+fn address(line: &Value) -> Option<SocketAddr> {
+    line["address"].as_str()?.parse().ok()
 }
 
 // === impl Log ===

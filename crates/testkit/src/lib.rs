@@ -12,12 +12,15 @@ pub mod binary;
 pub mod certs;
 pub mod frame;
 pub mod http;
+pub mod installed;
+pub mod manager;
 pub mod memory;
 pub mod peer;
 pub mod proxy;
 pub mod rig;
 pub mod scrape;
 pub mod tap;
+pub mod way;
 
 use std::fmt::Display;
 use std::time::Duration;

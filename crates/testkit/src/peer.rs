@@ -12,9 +12,10 @@ mod mouth;
 mod upstream;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use rustls::HandshakeKind;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -37,6 +38,8 @@ pub struct Peer {
     /// A second handle on the socket, for its options.
     socket: socket2::Socket,
     address: SocketAddr,
+    /// Over TLS: whether it went on with a session from before.
+    has_resumed: Option<bool>,
 }
 
 /// Which end it is.
@@ -66,10 +69,22 @@ impl Peer {
             Either::Left(tcp) => tcp,
             Either::Right(tls) => tls.get_ref().0,
         };
-        let address = tcp.local_addr().expect("a connected socket has an address");
+        // A Unix socket has none.
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let address = tcp.local_addr().unwrap_or(nobody);
         let socket = SockRef::from(tcp)
             .try_clone()
             .expect("a descriptor can be duplicated");
+        let has_resumed = match &stream {
+            Either::Left(_) => None,
+            Either::Right(tls) => {
+                let kind = match tls {
+                    TlsStream::Client(tls) => tls.get_ref().1.handshake_kind(),
+                    TlsStream::Server(tls) => tls.get_ref().1.handshake_kind(),
+                };
+                kind.map(|kind| kind == HandshakeKind::Resumed)
+            }
+        };
         let (reading, writing) = tokio::io::split(stream);
         Self {
             role,
@@ -78,6 +93,7 @@ impl Peer {
             answering: Answering::No,
             socket,
             address,
+            has_resumed,
         }
     }
 
@@ -104,6 +120,16 @@ impl Peer {
     /// Says these bytes, if the connection still takes them; whether it did.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.mouth.try_send(bytes.as_ref()).await.is_ok()
+    }
+
+    /// Puts these bytes into the connection below TLS, behind what it has said.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub fn send_below_tls(&mut self, bytes: &[u8]) {
+        let mut socket = &self.socket;
+        let sent = std::io::Write::write(&mut socket, bytes);
+        assert_eq!(sent.ok(), Some(bytes.len()), "there is room");
     }
 
     /// Says these bytes one at a time, each in a segment of its own, with a pause before each.
@@ -204,6 +230,12 @@ impl Peer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Over TLS: whether it went on with a session from before.
+    #[must_use]
+    pub fn has_resumed(&self) -> Option<bool> {
+        self.has_resumed
     }
 
     /// Every byte that it has read since the handshake.

@@ -14,12 +14,13 @@ use lubdub_proxy::settings::{
     Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
     Upstream as UpstreamSettings,
 };
-use lubdub_proxy::tls::UpstreamTls;
+use lubdub_proxy::tls::{ServerTls, UpstreamTls};
+use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
-use crate::peer::{Dial, Upstream};
+use crate::peer::{Dial, Peer, Upstream};
 use crate::scrape::Scrape;
-use crate::{certs, eventually};
+use crate::{certs, eventually, way};
 
 /// What is configured, before the proxy starts.
 #[derive(Debug, Clone)]
@@ -50,8 +51,10 @@ pub struct ProxyBox {
     pub host_field: Option<String>,
     /// Pairs at a time on the route.
     pub route_pairs: Option<usize>,
+    /// How its own clients come in ([`RunningProxy::dial`]).
+    pub front: Front,
     /// TLS toward clients.
-    pub listener_tls: Option<Arc<rustls::ServerConfig>>,
+    pub listener_tls: Option<Arc<ServerTls>>,
     /// TLS toward the upstream.
     pub upstream_tls: Option<UpstreamTls>,
     /// Whether its clients' connections begin with a PROXY header.
@@ -68,12 +71,48 @@ pub struct ProxyBox {
     pub pool_age: Duration,
 }
 
+/// How clients come in, so that what holds of one way can be seen to hold of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Front {
+    /// Over TCP.
+    #[default]
+    Plain,
+    /// Over TLS.
+    Tls,
+}
+
 /// A proxy that runs.
 #[derive(Debug)]
 pub struct RunningProxy {
     proxy: Proxy,
     metrics: Arc<Metrics>,
     address: SocketAddr,
+    /// What its Unix socket stands for.
+    _port: Option<way::Port>,
+    /// What its own clients trust, if they come in over TLS.
+    trust: Option<Arc<rustls::ClientConfig>>,
+}
+
+// === impl Front ===
+
+impl Front {
+    /// The scheme of what is asked for, as upstreams are told.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
+        }
+    }
+
+    /// Waits until `client` has come to the end of a connection that lubdub gave up without an answer. Over TLS
+    /// nothing says that this is the end.
+    pub async fn expect_dropped(self, client: &mut Peer) {
+        match self {
+            Self::Plain => client.expect_eof().await,
+            Self::Tls => client.expect_end().await,
+        }
+    }
 }
 
 // === impl ProxyBox ===
@@ -115,6 +154,7 @@ impl ProxyBox {
             access: Access::default(),
             host_field: None,
             route_pairs: None,
+            front: Front::Plain,
             listener_tls: None,
             upstream_tls: None,
             proxy_protocol: ProxyProtocol::Off,
@@ -151,6 +191,12 @@ impl ProxyBox {
         self
     }
 
+    /// Has its own clients come in like this.
+    #[must_use]
+    pub fn front(self, front: Front) -> Self {
+        Self { front, ..self }
+    }
+
     /// Changes the terms of its pairs.
     #[must_use]
     pub fn terms(mut self, adjust: impl FnOnce(&mut Terms)) -> Self {
@@ -179,7 +225,15 @@ impl ProxyBox {
     /// # Panics
     /// If it cannot.
     #[must_use]
-    pub fn start_before(self, upstream: SocketAddr) -> RunningProxy {
+    pub fn start_before(mut self, upstream: SocketAddr) -> RunningProxy {
+        let trust = match self.front {
+            Front::Plain => None,
+            Front::Tls => {
+                let certs = certs::Certs::generate();
+                self.listener_tls = Some(certs.listening());
+                Some(certs.connecting())
+            }
+        };
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
@@ -196,16 +250,26 @@ impl ProxyBox {
             let lent = sockets.lend(Some("main"), socket.into());
             lent.expect("it listens");
         }
-        let proxy = Proxy::start_with(self.settings(upstream), &metrics, sockets)
+        let port = (way::is_unix() && self.socket.is_none() && self.listen.port() == 0)
+            .then(|| way::Port::hold().expect("loopback has a free port"));
+        let mut settings = self.settings(upstream);
+        if let Some(port) = &port {
+            settings.listeners[0].address = Address::Unix(way::path(port.address).into());
+        }
+        let proxy = Proxy::start_with(settings, &metrics, sockets)
             .unwrap_or_else(|error| panic!("the proxy does not start: {error}"));
         let addresses = proxy.addresses();
-        let [(_, Address::Ip(address))] = addresses[..] else {
-            unreachable!("there is one listener, with an IP address");
+        let address = match (&addresses[..], &port) {
+            (_, Some(port)) => port.address,
+            ([(_, Address::Ip(address))], None) => *address,
+            _ => unreachable!("there is one listener"),
         };
         RunningProxy {
             address,
+            _port: port,
             proxy,
             metrics,
+            trust,
         }
     }
 
@@ -218,8 +282,7 @@ impl ProxyBox {
         };
         let upstream = UpstreamSettings {
             name: "main".into(),
-            host: host.into(),
-            port: upstream.port(),
+            site: way::site(upstream, host),
             tls: self.upstream_tls.map(Arc::new),
             host_field: (self.host_field).map(|host| host.parse().expect("a test's host is one")),
             proxy_protocol: self.proxy_out,
@@ -233,6 +296,7 @@ impl ProxyBox {
             listeners: vec![Listener {
                 name: "main".into(),
                 address: self.listen.into(),
+                permissions: Permissions::default(),
                 v6_only: false,
                 tls: self.listener_tls,
                 proxy_protocol: self.proxy_protocol,
@@ -281,7 +345,11 @@ impl RunningProxy {
     /// A client for it.
     #[must_use]
     pub fn dial(&self) -> Dial {
-        Dial::to(self.address)
+        let dial = Dial::to(self.address);
+        match &self.trust {
+            None => dial,
+            Some(trust) => dial.tls(Arc::clone(trust)),
+        }
     }
 
     /// The live pairs.

@@ -285,6 +285,7 @@ impl ScanCheck<'_> {
             "no more is held back than has to be"
         );
         assert_eq!(scanner.frames().to_array(), expected.counts(self.given));
+        assert_eq!(scanner.left_in_frame(), expected.left(self.forwarded));
     }
 
     /// The direction has ended.

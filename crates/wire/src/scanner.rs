@@ -13,6 +13,7 @@ mod received;
 mod state;
 mod step;
 
+use std::cmp::Ordering;
 use std::{fmt, mem};
 
 pub use self::counts::FrameCounts;
@@ -145,6 +146,16 @@ impl FrameScanner {
     #[must_use]
     pub fn in_data_frame(&self) -> bool {
         matches!(self.place, Place::Payload { is_data: true, .. })
+    }
+
+    /// How many bytes are to come of the frame that the forwarded stream ends within, as far as its
+    /// header told.
+    #[must_use]
+    pub fn left_in_frame(&self) -> u64 {
+        match &self.place {
+            Place::Payload { left, .. } => *left,
+            Place::Header(_) | Place::Control(_) | Place::CutOff => 0,
+        }
     }
 
     /// The bytes held back, to be forwarded when the direction has ended.
@@ -351,6 +362,11 @@ impl FrameScanner {
             Stop::Never => false,
             Stop::AtMessageBoundary => self.at_message_boundary(),
             Stop::AtFrameBoundary => self.at_frame_boundary(),
+            Stop::BehindMessages(n) => match self.counts.messages().cmp(&n) {
+                Ordering::Less => false,
+                Ordering::Equal => self.at_message_boundary(),
+                Ordering::Greater => self.at_frame_boundary(),
+            },
         }
     }
 }

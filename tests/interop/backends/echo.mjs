@@ -30,7 +30,10 @@ const plain = new WebSocketServer({ ...options, perMessageDeflate: false });
 const [cert, key, ca] = process.argv.slice(2).map((file) => readFileSync(file));
 const create = cert ? (serve) => createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, serve) : createServer;
 const http = create((request, response) => {
-  const [kind, body] = FILES[request.url.split("?")[0].split("/").pop()];
+  const file = FILES[request.url.split("?")[0].split("/").pop()];
+  // Browsers ask for an icon.
+  if (!file) return response.writeHead(404).end();
+  const [kind, body] = file;
   response.writeHead(200, { "content-type": kind, "set-cookie": "heart=beats; Path=/" }).end(body);
 });
 http.on("upgrade", (request, socket, head) => {

@@ -33,7 +33,7 @@ def run(tally, options):
     ):
         page = elsewhere.port()
         origins = f'origins = ["http://{OURS}:{page}", "http://*.{OURS}:{page}"]'
-        ports = {"open": backend.port(), "guarded": backend.port()}
+        ports = dict.fromkeys(("open", "guarded"), backend.port())
         with Lubdub("pages-lubdub", ports, "200ms", routes={"guarded": origins}) as lubdub:
             port = lubdub.address.rsplit(":", 1)[1]
             arguments = [f"ws://lubdub.test:{port}", str(page), json.dumps(CASES), shutil.which("chromium"), profile]

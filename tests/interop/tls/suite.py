@@ -1,102 +1,126 @@
-"""TLS on both legs: real clients come to one of three names, and real backends want to see a certificate of lubdub's."""
+"""What sslyze, which knows TLS well, is offered by a listener: nothing weak, and no old version; and openssl, which comes back with its sessions.
 
-import asyncio
-import json
-import ssl
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+It is a probe of the program as it is started, not of what its libraries say that they can.
+"""
 
-from clients.suite import CASES, CLIENTS, Way, no_pair_is_left, one, run_client
-from harness import HERE, NODE, NPM, PYTHON, Certificate, Lubdub, Process, expect
+import subprocess
 
-INTERVAL = "200ms"
-# Who comes; the browser not with --fast.
-COMING = ("websockets", "ws", "chromium")
-# The names of the certificates, and the host by which a client asks for each.
-HOSTS = {"one": "one.example", "two": "any.two.example", "three": "three.example"}
-NAMES = {"one": "one.example", "two": "*.two.example", "three": "three.example"}
-# A handshake that any server answers.
-UPGRADE = {
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version": "13",
+from sslyze import (
+    Scanner,
+    ScanCommand,
+    ScanCommandAttemptStatusEnum,
+    ServerNetworkLocation,
+    ServerScanRequest,
+    ServerScanStatusEnum,
+)
+
+from harness import WORK, Lubdub
+
+# Versions that are too old, with which nobody may get through.
+OLD = {
+    ScanCommand.SSL_2_0_CIPHER_SUITES: "SSL 2.0",
+    ScanCommand.SSL_3_0_CIPHER_SUITES: "SSL 3.0",
+    ScanCommand.TLS_1_0_CIPHER_SUITES: "TLS 1.0",
+    ScanCommand.TLS_1_1_CIPHER_SUITES: "TLS 1.1",
 }
+NEW = {
+    ScanCommand.TLS_1_2_CIPHER_SUITES: "TLS 1.2",
+    ScanCommand.TLS_1_3_CIPHER_SUITES: "TLS 1.3",
+}
+# All of these have forward secrecy and authenticated encryption (RFC 9325 4.2).
+STRONG = {
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+}# So many connections come back.
+AGAIN = 20
 
 
-def run(tally, options):
-    shown = {name: Certificate(f"tls-{name}", host) for name, host in NAMES.items()}
-    server = Certificate("tls-backend", "localhost")
-    client = Certificate("tls-lubdub", "lubdub.example")
-    stranger = Certificate("tls-stranger", "stranger.example")
-    files = [str(server.cert), str(server.key), str(client.cert)]
-    listener = "".join(certificate.of_listener(name) for name, certificate in shown.items())
-    with (
-        Process("tls-backend-python", [PYTHON, str(HERE / "backends" / "echo.py"), *files]) as python,
-        Process("tls-backend-node", [NODE, str(NPM / "backends" / "echo.mjs"), *files]) as node,
-    ):
-        backends = {"python": python.port(), "node": node.port()}
-        how = {"url": "wss://localhost:{port}"}
-        ca = f'ca = "{server.cert}"\n'
-        showing = lambda certificate: f'{ca}certificate = "{certificate.cert}"\nkey = "{certificate.key}"\n'
-        with Lubdub("tls-lubdub", backends, INTERVAL, listener, upstream=showing(client), **how) as lubdub:
-            coming = [client for client in CLIENTS if client[0] in COMING and not (options.fast and client[0] == "chromium")]
-            for name, command, lacking, further in coming:
-                for backend in backends:
-                    one(tally, lubdub, backend, name, command, lacking, further, Way(HOSTS["one"], shown["one"]))
-                for certificate in ("two", "three"):
-                    by_name(tally, lubdub, name, command, further, Way(HOSTS[certificate], shown[certificate]))
-            # Who asks for a name that nobody has is shown the first, and one that nobody is does not fit.
-            for asked, certificate in (("four.example", "one"), ("two.example", "one")):
-                with tally.guard(f"tls: {asked} is shown the certificate {certificate}"):
-                    expect(certificate_for(lubdub, asked), shown[certificate].cert.read_text().split(), "certificate")
-            for backend in backends:
-                with tally.guard(f"tls, {backend} backend: no pair is left, no side lapsed"):
-                    no_pair_is_left(lubdub, backend)
-                    expect(lubdub.metric("lubdub_lapses_total", route=backend), 0, "lapses")
-        for what, settings, words in (
-            # They say so by an alert, or hang up.
-            ("no certificate", ca, "asks for a certificate: set upstream.{}.certificate and upstream.{}.key"),
-            ("another certificate", showing(stranger), "the certificate in upstream.{}.certificate"),
-            ("another authority", f'ca = "{stranger.cert}"\n', "its certificate is that of an authority"),
-        ):
-            name = f"tls-lubdub-{what.replace(' ', '-')}"
-            with Lubdub(name, backends, INTERVAL, upstream=settings, **how) as lubdub:
-                for backend in backends:
-                    with tally.guard(f"tls, {backend} backend, {what}: connect_failed, and why"):
-                        refused(lubdub, backend, words.format(backend, backend))
+def run(tally, _arguments):
+    directory = WORK / "tls"
+    directory.mkdir(parents=True, exist_ok=True)
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    table = f'[listen.public.tls.certificate.main]\ncert = "{cert}"\nkey = "{key}"'
+    # Nobody is behind it: what is looked at is over before that matters.
+    with Lubdub("tls-lubdub", {"all": 9}, "10s", table) as lubdub:
+        scan(tally, lubdub)
 
 
-def by_name(tally, lubdub, name, command, further, way):
-    """A client that trusts one certificate only, and so was shown it."""
-    seen = {}
-    with tally.guard(f"{name}{way.label()}: is shown its certificate"):
-        run_client(lubdub, "python", name, command, further, seen, way, [case for case in CASES if case != "text"])
-        expect(seen, {"text": None}, "cases")
+def scan(tally, lubdub):
+    port = int(lubdub.address.rsplit(":", 1)[1])
+    location = ServerNetworkLocation(hostname="localhost", ip_address="127.0.0.1", port=port)
+    commands = {
+        *OLD,
+        *NEW,
+        ScanCommand.SESSION_RENEGOTIATION,
+        ScanCommand.TLS_1_3_EARLY_DATA,
+        ScanCommand.TLS_COMPRESSION,
+        ScanCommand.TLS_EXTENDED_MASTER_SECRET,
+        ScanCommand.HEARTBLEED,
+        ScanCommand.ROBOT,
+        ScanCommand.OPENSSL_CCS_INJECTION,
+    }
+    scanner = Scanner()
+    scanner.queue_scans([ServerScanRequest(server_location=location, scan_commands=commands)])
+    [result] = scanner.get_results()
+    if result.scan_status != ServerScanStatusEnum.COMPLETED:
+        raise RuntimeError(f"sslyze could not connect: {result.connectivity_error_trace}")
+
+    def of(command):
+        attempt = getattr(result.scan_result, command.value)
+        if attempt.status != ScanCommandAttemptStatusEnum.COMPLETED:
+            raise RuntimeError(f"{command.value}: {attempt.error_reason} {attempt.error_trace}")
+        return attempt.result
+
+    def accepted(command):
+        return {it.cipher_suite.name for it in of(command).accepted_cipher_suites}
+
+    for command, version in OLD.items():
+        with tally.guard(f"sslyze: {version} is refused"):
+            assert not accepted(command), f"accepted: {accepted(command)}"
+    for command, version in NEW.items():
+        with tally.guard(f"sslyze: {version} has strong cipher suites and no others"):
+            suites = accepted(command)
+            assert suites and suites <= STRONG, f"accepted: {suites}"
+    with tally.guard("sslyze: no early data, no compression, no renegotiation by clients"):
+        assert not of(ScanCommand.TLS_1_3_EARLY_DATA).supports_early_data
+        assert not of(ScanCommand.TLS_COMPRESSION).supports_compression
+        renegotiation = of(ScanCommand.SESSION_RENEGOTIATION)
+        assert not renegotiation.is_vulnerable_to_client_renegotiation_dos
+    with tally.guard("sslyze: extended master secret, and none of the known holes"):
+        assert of(ScanCommand.TLS_EXTENDED_MASTER_SECRET).supports_ems_extension
+        assert not of(ScanCommand.HEARTBLEED).is_vulnerable_to_heartbleed
+        assert not of(ScanCommand.OPENSSL_CCS_INJECTION).is_vulnerable_to_ccs_injection
+        assert "NOT_VULNERABLE" in of(ScanCommand.ROBOT).robot_result.name
+    # sslyze takes a ticket that is followed by a newer one for one that was ignored; openssl is told by the server.
+    for version in ("1.2", "1.3"):
+        with tally.guard(f"openssl: sessions of TLS {version} are resumed, {AGAIN} of {AGAIN}"):
+            resumed = resume(port, f"-tls{version.replace('.', '_')}")
+            assert resumed == AGAIN, f"{resumed} of {AGAIN} were"
+    with tally.guard("what sslyze tried is counted by what it did, and is no bad request"):
+        assert lubdub.metric("lubdub_tls_handshake_failures_total", reason="protocol_version") > 0
+        assert lubdub.metric("lubdub_handshakes_total", outcome="bad_request") == 0
 
 
-def certificate_for(lubdub, name):
-    """The certificate that lubdub shows to who asks for this name, as the words of its PEM."""
+def resume(port, version):
+    """How many connections, each with the session of the one before, go on with it."""
+    session = WORK / "tls" / "session.pem"
+    base = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost", version]
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-    async def ask():
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        _, writer = await asyncio.open_connection("127.0.0.1", lubdub.port_number, ssl=context, server_hostname=name)
-        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        writer.close()
-        return ssl.DER_cert_to_PEM_cert(shown).split()
+    def connect(*more):
+        # Tickets of TLS 1.3 come behind the handshake: -ign_eof reads until the server has closed.
+        done = subprocess.run([*base, "-ign_eof", *more], input=request, capture_output=True, timeout=30, check=False)
+        return done.stdout.decode(errors="replace")
 
-    return asyncio.run(asyncio.wait_for(ask(), 10))
-
-
-def refused(lubdub, backend, words):
-    try:
-        with urlopen(Request(f"http://{lubdub.address}/{backend}", headers=UPGRADE), timeout=10) as answer:
-            status = answer.status
-    except HTTPError as error:
-        status = error.code
-    expect(status, 502, "status")
-    line = json.loads(lubdub.wait_for(lambda line: '"not served"' in line and line, 10))
-    expect(line["outcome"], "connect_failed", "outcome")
-    if words not in line["reason"]:
-        raise AssertionError(f"the reason was {line['reason']!r}, without {words!r}")
+    connect("-sess_out", session)
+    return sum("Reused, TLS" in connect("-sess_in", session, "-sess_out", session) for _ in range(AGAIN))

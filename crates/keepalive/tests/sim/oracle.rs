@@ -52,7 +52,10 @@ impl Oracle<'_> {
                         && read < MOST_AHEAD
                     {
                         let began = began.expect("a resumption follows a pause");
-                        deadline = (deadline + (at - began.max(written))).max(at + secs(1));
+                        deadline += at - began.max(written);
+                        if at - began >= secs(1) {
+                            deadline = deadline.max(at + secs(1));
+                        }
                     }
                 }
                 Event::Late => {

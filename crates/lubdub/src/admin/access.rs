@@ -1,8 +1,10 @@
 //! Who may ask what the pairs are doing: whoever is on this machine, or has the token. Who wants to
-//! change something needs the token wherever there is one, on this machine too.
+//! change something needs the token wherever there is one, on this machine too. Who may connect to a Unix socket
+//! is for the file system to say: there an upgrade needs no token.
 //!
 //! A page in an operator's browser is on this machine, too. Its requests carry the name that it
-//! was loaded from, so a name that is not known to be ours is refused (DNS rebinding).
+//! was loaded from, so a name that is not known to be ours is refused (DNS rebinding). No browser connects to a
+//! Unix socket, and there is no name for one: any is taken.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub(crate) struct SharedAccess(ArcSwap<Access>);
 pub(crate) enum Proof {
     /// It is on this machine.
     Loopback,
+    /// It may connect to the Unix socket.
+    Socket,
     /// It has the token.
     Token,
 }
@@ -39,8 +43,8 @@ pub(crate) enum Proof {
 pub(crate) enum Needs {
     /// The token where one is set, and loopback where none is.
     LoopbackOrToken,
-    /// The token, always.
-    Token,
+    /// The token, always, or the Unix socket.
+    TokenOrSocket,
 }
 
 /// Why somebody may not.
@@ -48,7 +52,7 @@ pub(crate) enum Needs {
 pub(crate) enum Denied {
     #[error("this is for loopback, or for who has the token (admin.token_file)")]
     Stranger,
-    #[error("this needs the token (admin.token_file), from loopback too")]
+    #[error("this needs the token (admin.token_file), on this machine too")]
     NoToken,
     #[error("Host must be an IP address, localhost, or one of admin.hosts")]
     Host,
@@ -78,9 +82,13 @@ impl Access {
 
     /// Who wants to know something.
     pub(crate) fn check(&self, peer: Peer, headers: &HeaderMap) -> Result<Proof, Denied> {
-        self.check_host(headers)?;
+        if peer != Peer::Unix {
+            self.check_host(headers)?;
+        }
         if self.is_authorized(headers) {
             Ok(Proof::Token)
+        } else if peer == Peer::Unix {
+            Ok(Proof::Socket)
         } else if peer.is_local() {
             Ok(Proof::Loopback)
         } else {
@@ -95,13 +103,15 @@ impl Access {
         headers: &HeaderMap,
         needs: Needs,
     ) -> Result<Proof, Denied> {
-        let is_enough = match needs {
-            Needs::LoopbackOrToken => self.token.is_none(),
-            Needs::Token => false,
+        let proof = self.check(peer, headers)?;
+        let is_enough = match (needs, proof) {
+            (_, Proof::Token) | (Needs::TokenOrSocket, Proof::Socket) => true,
+            (Needs::TokenOrSocket, Proof::Loopback) => false,
+            (Needs::LoopbackOrToken, Proof::Loopback | Proof::Socket) => self.token.is_none(),
         };
-        match self.check(peer, headers)? {
-            Proof::Loopback if !is_enough => Err(Denied::NoToken),
-            proof @ (Proof::Loopback | Proof::Token) => Ok(proof),
+        match is_enough {
+            true => Ok(proof),
+            false => Err(Denied::NoToken),
         }
     }
 
@@ -147,6 +157,7 @@ impl Proof {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Loopback => "loopback",
+            Self::Socket => "socket",
             Self::Token => "token",
         }
     }
@@ -211,6 +222,29 @@ mod tests {
             Err(Denied::Host)
         );
         assert_eq!(check(HERE, "Admin.Example:9901", ""), Ok(Proof::Loopback));
+    }
+
+    /// Who may connect is for the file system to say, and there is no name that could be wrong.
+    #[test]
+    fn whoever_may_connect_to_the_socket_may_have_lubdub_upgraded() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("whatever"));
+        let open = Access {
+            token: None,
+            ..access()
+        };
+        assert_eq!(open.check(Peer::Unix, &headers), Ok(Proof::Socket));
+        let change = |access: &Access, needs| access.check_change(Peer::Unix, &headers, needs);
+        for access in [&access(), &open] {
+            assert_eq!(change(access, Needs::TokenOrSocket), Ok(Proof::Socket));
+        }
+        assert_eq!(change(&open, Needs::LoopbackOrToken), Ok(Proof::Socket));
+        let guarded = change(&access(), Needs::LoopbackOrToken);
+        assert_eq!(guarded, Err(Denied::NoToken));
+        headers.insert(HOST, HeaderValue::from_static("localhost"));
+        let from_loopback =
+            open.check_change(HERE.parse().unwrap(), &headers, Needs::TokenOrSocket);
+        assert_eq!(from_loopback, Err(Denied::NoToken));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv6Addr, TcpListener as StdTcpListener};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,11 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lubdub_proxy::{Given, Inherited, Peer};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use lubdub_proxy::unix::{self, SocketFile};
+use lubdub_proxy::{Address, Given, Inherited, Peer};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
@@ -22,12 +25,33 @@ use super::State;
 use super::reader::Reader;
 use crate::config::AdminSettings;
 
+/// The socket of the admin listener.
+#[derive(Debug)]
+pub(crate) struct AdminSocket {
+    /// Where it is.
+    pub(crate) address: Address,
+    /// The file of a Unix socket, unless it is left to whoever lent the socket.
+    pub(crate) file: Option<SocketFile>,
+    socket: OwnedFd,
+}
+
 /// The admin listener, bound.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    listener: TcpListener,
+    listener: Listener,
     state: Arc<State>,
 }
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// What is accepted there.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A client that does not send its request is let go of.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,10 +66,15 @@ const BACKLOG: i32 = 128;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Admin {
-    /// Answers at `listener`, which listens already.
-    pub(crate) fn new(listener: StdTcpListener, state: State) -> io::Result<Self> {
+    /// Answers at `socket`, which listens already.
+    pub(crate) fn new(socket: &AdminSocket, state: State) -> io::Result<Self> {
+        let listening = socket.try_clone()?;
+        let listener = match &socket.address {
+            Address::Ip(_) => Listener::Tcp(TcpListener::from_std(listening.into())?),
+            Address::Unix(_) => Listener::Unix(UnixListener::from_std(listening.into())?),
+        };
         Ok(Self {
-            listener: TcpListener::from_std(listener)?,
+            listener,
             state: Arc::new(state),
         })
     }
@@ -74,12 +103,7 @@ impl Admin {
             {
                 oldest.abort();
             }
-            let connection = converse(
-                Arc::clone(&self.state),
-                stream,
-                peer.into(),
-                closing.clone(),
-            );
+            let connection = converse(Arc::clone(&self.state), stream, peer, closing.clone());
             connections.push_back(all.spawn(connection));
         }
         drop(self.listener);
@@ -88,12 +112,46 @@ impl Admin {
 }
 
 /// Listens where `settings` say; with the socket that was given to this process, if one was.
-pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<StdTcpListener> {
-    if let Some(Given { socket, .. }) = given.take("admin", &settings.address)? {
-        socket.set_nonblocking(true)?;
-        return Ok(socket);
+pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<AdminSocket> {
+    let given = given.take("admin", &settings.address)?;
+    if let Some(Given {
+        socket,
+        address,
+        file,
+        ..
+    }) = given
+    {
+        SockRef::from(&socket).set_nonblocking(true)?;
+        if let Some(file) = &file {
+            file.set_permissions(settings.permissions)?;
+        }
+        return Ok(AdminSocket {
+            address,
+            file,
+            socket,
+        });
     }
-    let address = (settings.address.ip()).ok_or(io::ErrorKind::Unsupported)?;
+    let (socket, address, file) = match &settings.address {
+        Address::Ip(address) => {
+            let socket = tcp(*address, settings.v6_only)?;
+            let address = SockRef::from(&socket).local_addr()?.as_socket();
+            let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+            (socket, address.into(), None)
+        }
+        Address::Unix(path) => {
+            let (socket, file) = unix::bind(path, settings.permissions)?;
+            (socket, settings.address.clone(), Some(file))
+        }
+    };
+    SockRef::from(&socket).listen(BACKLOG)?;
+    Ok(AdminSocket {
+        address,
+        file,
+        socket,
+    })
+}
+
+fn tcp(address: SocketAddr, v6_only: bool) -> io::Result<OwnedFd> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -101,16 +159,48 @@ pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<
     )?;
     socket.set_reuse_address(true)?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
-        socket.set_only_v6(settings.v6_only)?;
+        socket.set_only_v6(v6_only)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+// === impl AdminSocket ===
+
+impl AdminSocket {
+    /// Another descriptor of the same socket.
+    pub(crate) fn try_clone(&self) -> io::Result<OwnedFd> {
+        self.socket.try_clone()
+    }
+
+    /// The file is this process's, which removes it at its end, or another one's.
+    pub(crate) fn set_file_ours(&self, is_ours: bool) {
+        if let Some(file) = &self.file {
+            file.set_ours(is_ours);
+        }
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                (Box::new(stream), peer.into())
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                (Box::new(stream), Peer::Unix)
+            }
+        })
+    }
 }
 
 async fn converse(
     state: Arc<State>,
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     peer: Peer,
     mut closing: watch::Receiver<()>,
 ) {

@@ -69,6 +69,7 @@ fn side(address: String, status: SideStatus) -> Value {
         "pongs_received": status.pongs_received,
         "bytes": status.bytes,
         "frames": status.frames,
+        "held": status.is_held,
     })
 }
 

@@ -75,7 +75,7 @@ impl Resource {
     fn needs(self) -> Needs {
         match self {
             // A program is started.
-            Self::Upgrade => Needs::Token,
+            Self::Upgrade => Needs::TokenOrSocket,
             Self::Metrics
             | Self::Live
             | Self::Ready

@@ -15,8 +15,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use lubdub_proxy::Address;
 use serde_json::Value;
-use tokio::net::TcpStream;
 
 use super::answer;
 use super::target::Target;
@@ -26,7 +26,7 @@ use crate::config::{self, Security, Sources, Token, Wrong, parse_duration};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "The lubdub that is asked")]
 pub(crate) struct Asking {
-    /// Its admin listener, such as 10.0.0.7:9901, instead of the configured one
+    /// Its admin listener, such as 10.0.0.7:9901 or unix:/run/x.sock, instead of the configured one
     #[arg(long, value_name = "ADDR", value_parser = listener)]
     admin: Option<Target>,
 
@@ -60,7 +60,7 @@ pub(super) struct Admin {
 /// # Errors
 /// If it is no URL that an admin listener can have.
 pub(super) fn listener(text: &str) -> Result<Target, Wrong> {
-    let target = match text.contains("://") {
+    let target = match text.contains("://") || config::is_unix(text) {
         true => Target::parse(text)?,
         false => Target::parse(&format!("http://{text}"))?,
     };
@@ -77,12 +77,15 @@ pub(super) fn configured(sources: &Sources, flag: &str) -> anyhow::Result<Target
     let address = config::admin_address(sources)?.with_context(|| {
         format!("the admin listener is off (admin.address); name another one with {flag}")
     })?;
-    let address = (address.ip()).context("the admin listener has no port to be asked at")?;
     ensure!(
-        address.port() != 0,
+        !address.is_kernels_choice(),
         "the port of the admin listener is the kernel's choice (admin.address); name it with {flag}"
     );
-    Ok(listener(&reachable(address).to_string())?)
+    let address = match address {
+        Address::Ip(address) => Address::Ip(reachable(address)),
+        path @ Address::Unix(_) => path,
+    };
+    Ok(listener(&address.to_string())?)
 }
 
 /// Where a listener can be reached from this machine: one on every address is on loopback as well.
@@ -112,8 +115,7 @@ pub(super) async fn send(
     target: &Target,
     mut request: Request<Full<Bytes>>,
 ) -> anyhow::Result<Response<Incoming>> {
-    let server = &target.server;
-    let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
+    let stream = target.connect().await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Whatever ends the connection is told by the request.
     tokio::spawn(connection);
@@ -182,7 +184,7 @@ impl Admin {
             .ok()
             .with_context(|| format!("no answer within {}", config::written(self.timeout)))
             .and_then(identity)
-            .with_context(|| format!("http://{}{path}", target.authority()))
+            .with_context(|| target.shown("http"))
     }
 
     async fn answered(

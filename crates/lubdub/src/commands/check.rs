@@ -1,6 +1,9 @@
 //! `lubdub check`: a summary of a configuration without mistakes, and what will not do in it.
 
+use lubdub_proxy::Address;
+use lubdub_proxy::settings::Site;
 use lubdub_proxy::tls::UpstreamTls;
+use lubdub_proxy::unix::Permissions;
 
 use crate::certificates::beginning;
 use crate::config::{CertificateSettings, Config};
@@ -45,11 +48,21 @@ fn summary(config: &Config) -> String {
     let settings = &config.settings;
     let mut lines = vec!["ok".to_owned()];
     for listener in &settings.listeners {
-        let scheme = if listener.tls.is_some() { "wss" } else { "ws" };
-        lines.push(format!(
-            "listen {}: {scheme}://{}",
-            listener.name, listener.address
-        ));
+        let address = match (&listener.address, &listener.tls) {
+            (Address::Ip(address), Some(_)) => format!("wss://{address}"),
+            (Address::Ip(address), None) => format!("ws://{address}"),
+            (Address::Unix(path), Some(_)) => {
+                format!(
+                    "wss+unix:{}, {}",
+                    path.display(),
+                    permissions(listener.permissions)
+                )
+            }
+            (path @ Address::Unix(_), None) => {
+                format!("{path}, {}", permissions(listener.permissions))
+            }
+        };
+        lines.push(format!("listen {}: {address}", listener.name));
         let of_listener = |each: &&CertificateSettings| each.listener == listener.name;
         for each in config.certificates.iter().filter(of_listener) {
             let certificate = each.certificates.get(each.place);
@@ -64,6 +77,19 @@ fn summary(config: &Config) -> String {
                 certificate.not_after()
             ));
         }
+    }
+    for each in &config.clients {
+        let Some(authorities) = each.tls.authorities() else {
+            continue;
+        };
+        let lists = match authorities.lists() {
+            0 => "nothing revoked".to_owned(),
+            lists => format!("lists of revoked ones: {lists}"),
+        };
+        let (listener, count) = (&each.listener, authorities.count());
+        lines.push(format!(
+            "certificates of clients of {listener}: from {count} authorities, {lists}"
+        ));
     }
     for route in &settings.routes {
         let upstream = &route.upstream;
@@ -83,15 +109,14 @@ fn summary(config: &Config) -> String {
     upstreams.sort_by(|a, b| a.name.cmp(&b.name));
     upstreams.dedup_by(|a, b| a.name == b.name);
     for upstream in upstreams {
-        let scheme = if upstream.tls.is_some() { "wss" } else { "ws" };
-        let (left, right) = if upstream.host.contains(':') {
-            ("[", "]")
-        } else {
-            ("", "")
+        let place = match (&upstream.site, &upstream.tls) {
+            (Site::Named { .. }, Some(_)) => format!("wss://{}", upstream.authority()),
+            (Site::Named { .. }, None) => format!("ws://{}", upstream.authority()),
+            (Site::Unix(path), Some(_)) => format!("wss+unix:{}", path.display()),
+            (Site::Unix(path), None) => format!("unix:{}", path.display()),
         };
-        let (host, port) = (&upstream.host, upstream.port);
         lines.push(format!(
-            "upstream {}: {scheme}://{left}{host}{right}:{port}{}",
+            "upstream {}: {place}{}",
             upstream.name,
             upstream.tls.as_deref().map(of_tls).unwrap_or_default()
         ));
@@ -102,7 +127,11 @@ fn summary(config: &Config) -> String {
         } else {
             "without a token"
         };
-        lines.push(format!("admin: http://{}, {token}", admin.address));
+        let address = match &admin.address {
+            Address::Ip(address) => format!("http://{address}"),
+            path @ Address::Unix(_) => format!("{path}, {}", permissions(admin.permissions)),
+        };
+        lines.push(format!("admin: {address}, {token}"));
     }
     lines.push(format!(
         "up to {} pairs, {} workers",
@@ -112,4 +141,12 @@ fn summary(config: &Config) -> String {
         lines.push(format!("{flag} replaces {replaced}"));
     }
     lines.join("\n") + "\n"
+}
+
+/// Who may connect to a Unix socket.
+fn permissions(Permissions { mode, group }: Permissions) -> String {
+    match group {
+        Some(group) => format!("mode {mode:04o}, group {group}"),
+        None => format!("mode {mode:04o}"),
+    }
 }

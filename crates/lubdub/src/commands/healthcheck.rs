@@ -40,8 +40,7 @@ pub(crate) fn healthcheck(
             .ok()
             .with_context(|| format!("no answer within {}", config::written(timeout)))?
     });
-    let said =
-        said.with_context(|| format!("http://{}{}", target.authority(), target.path.path()))?;
+    let said = said.with_context(|| target.shown("http"))?;
     Ok(output::print(&format!("{said}\n"))?)
 }
 

@@ -140,7 +140,7 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
         Left::Nothing => return running.end(&mut ending, &mut upgrades).await,
     }
     if let Some(path) = &handover.socket {
-        match Socket::bind(path, others) {
+        match Socket::bind(path, handover.permissions, others) {
             Ok(socket) => upgrades.listen_at(socket),
             // There are pairs already, which are worth more.
             Err(error) if others == Others::Replaced => {
@@ -168,7 +168,7 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
     };
     match over {
         Over::HandedOver(departed, and_then) => {
-            manager.main_pid(departed.successor);
+            manager.main_pid(departed.successor).await;
             if and_then == AndThen::Stop {
                 departed.stop_successor();
             }
@@ -204,21 +204,21 @@ async fn until_over(
             manager.reloading();
         }
         match carry_out(wanted, running, program, ending, upgrades).await? {
-            (Outcome::Departed(departed), and_then) => {
+            (Some(Outcome::Departed(departed)), and_then) => {
                 return Ok(Over::HandedOver(departed, and_then));
             }
             (_, AndThen::Stop) => return Ok(Over::Told),
-            (Outcome::Failed, AndThen::Serve) if replaces => {
+            (None, AndThen::Serve) if replaces => {
                 manager.remark(Remark::UpgradeFailed);
                 manager.ready();
             }
             // Who asks by a request does the one after the other.
-            (Outcome::NotNeeded, AndThen::Serve) if by_signal => {
+            (Some(Outcome::NotNeeded), AndThen::Serve) if by_signal => {
                 if let Some(reloader) = running.reloader.clone() {
                     tokio::spawn(reload(reloader));
                 }
             }
-            (Outcome::Failed | Outcome::NotNeeded | Outcome::Checked, AndThen::Serve) => {}
+            (Some(Outcome::NotNeeded | Outcome::Checked) | None, AndThen::Serve) => {}
         }
     }
 }
@@ -230,7 +230,7 @@ async fn carry_out(
     program: &Program,
     ending: &mut Ending,
     upgrades: &mut Upgrades,
-) -> anyhow::Result<(Outcome, AndThen)> {
+) -> anyhow::Result<(Option<Outcome>, AndThen)> {
     let mut upgrade = pin!(wanted.carry_out(running, program));
     let mut and_then = AndThen::Serve;
     loop {

@@ -1,8 +1,11 @@
 //! What a command connects to: a URL, taken apart.
 
-use std::fmt;
+use std::{fmt, io};
 
 use http::uri::PathAndQuery;
+use lubdub_proxy::settings::Site;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::{self, Security, UpstreamUrl, Wrong};
 
@@ -21,6 +24,11 @@ impl Target {
     /// # Errors
     /// If it is anything but a scheme, a host, and perhaps a port, a path and a query.
     pub(crate) fn parse(text: &str) -> Result<Self, Wrong> {
+        if config::is_unix(text) {
+            let server = config::parse_url(text)?;
+            let path = PathAndQuery::from_static("/");
+            return Ok(Self { server, path });
+        }
         let after_scheme = text.find("://").map_or(0, |found| found + "://".len());
         let end = text[after_scheme..]
             .find(['/', '?', '#'])
@@ -49,15 +57,11 @@ impl Target {
 
     /// The server as `Host` names it (RFC 9110 7.2).
     pub(super) fn authority(&self) -> String {
-        let UpstreamUrl {
-            security,
-            host,
-            port,
-        } = &self.server;
-        let host = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.clone()
+        let UpstreamUrl { security, site } = &self.server;
+        let (host, port) = match site {
+            Site::Named { host, port } if host.contains(':') => (format!("[{host}]"), port),
+            Site::Named { host, port } => (host.to_string(), port),
+            Site::Unix(_) => return "localhost".to_owned(),
         };
         match (security, port) {
             (Security::Plain, 80) | (Security::Tls, 443) => host,
@@ -66,6 +70,45 @@ impl Target {
     }
 }
 
+impl Target {
+    /// As errors name it, with `scheme` before a host.
+    pub(super) fn shown(&self, scheme: &str) -> String {
+        let path = self.path.path();
+        match &self.server.site {
+            Site::Named { .. } => format!("{scheme}://{}{path}", self.authority()),
+            Site::Unix(socket) => format!("unix:{}, {path}", socket.display()),
+        }
+    }
+
+    /// The name that a certificate is checked against.
+    pub(super) fn certificate_name(&self) -> anyhow::Result<&str> {
+        match &self.server.site {
+            Site::Named { host, .. } => Ok(host),
+            Site::Unix(_) => {
+                anyhow::bail!("a path is no name that a certificate can be checked against")
+            }
+        }
+    }
+
+    /// Connects.
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match &self.server.site {
+            Site::Named { host, port } => {
+                let stream = TcpStream::connect((&**host, *port)).await?;
+                // Or a ping could wait for the acknowledgement of the one before.
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            Site::Unix(path) => Box::new(UnixStream::connect(path).await?),
+        })
+    }
+}
+
+/// A connection.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// As errors name it: without the query, which may hold a secret.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,7 +116,7 @@ impl fmt::Display for Target {
             Security::Plain => "ws",
             Security::Tls => "wss",
         };
-        write!(f, "{scheme}://{}{}", self.authority(), self.path.path())
+        f.write_str(&self.shown(scheme))
     }
 }
 

@@ -76,6 +76,14 @@ pub(crate) struct Fault {
 /// The longest file that is read: hundreds of times what any has.
 const MOST: u64 = 1 << 20;
 
+// === impl Digest ===
+
+impl Digest {
+    pub(super) fn of(hasher: &DefaultHasher) -> Self {
+        Self(hasher.finish())
+    }
+}
+
 // === impl CertificateFiles ===
 
 impl CertificateFiles {
@@ -123,7 +131,7 @@ impl Contents<'_> {
                 Err(error) => error.to_string().hash(&mut hasher),
             }
         }
-        Digest(hasher.finish())
+        Digest::of(&hasher)
     }
 
     /// The certificate with its key.
@@ -158,6 +166,7 @@ impl Contents<'_> {
             Unusable::Rustls(rustls::Error::InvalidCertificate(error)) => {
                 (Part::Cert, pem::unusable(&error))
             }
+            Unusable::WeakKey(_) => (Part::Key, Wrong(format!("cannot be used: {error}"))),
             Unusable::Rustls(error) => (Part::Key, Wrong(format!("cannot be used: {error}"))),
             Unusable::Empty | Unusable::Malformed(_) => {
                 (Part::Cert, Wrong(format!("cannot be used: {error}")))
@@ -167,6 +176,6 @@ impl Contents<'_> {
     }
 }
 
-fn text(contents: &io::Result<Vec<u8>>) -> Result<&[u8], Wrong> {
+pub(super) fn text(contents: &io::Result<Vec<u8>>) -> Result<&[u8], Wrong> {
     contents.as_deref().map_err(pem::unreadable)
 }

@@ -7,7 +7,7 @@ use lubdub_proxy::settings::{
 };
 use tracing::Level;
 
-use super::LogFormat;
+use super::{ClientAuth, LogFormat};
 
 /// A type whose values have words.
 pub(crate) trait Choice: Copy + 'static {
@@ -70,6 +70,12 @@ choice!(Option<ProxyVersion> {
 choice!(OnRemoved {
     "keep" => Self::Keep,
     "drain" => Self::Drain,
+});
+
+choice!(ClientAuth {
+    "off" => Self::Off,
+    "optional" => Self::Optional,
+    "required" => Self::Required,
 });
 
 choice!(OriginMissing {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use lubdub_proxy::tls;
 
@@ -13,6 +14,9 @@ use super::keys::{self, Found, Kind};
 use super::leaf::Leaf;
 use super::tree::{Table, Tree};
 use super::{file, read, reading, url};
+
+/// How often something was met that can be read once.
+static READS: AtomicU64 = AtomicU64::new(0);
 
 /// What every file held, by the key that names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,9 +69,14 @@ impl Contents {
 impl Content {
     fn of(leaf: &Leaf) -> Option<Self> {
         let path = file::place(leaf).ok()?;
-        let held = reading::read(&path, reading::MOST);
+        let held = reading::read_again(&path, reading::MOST);
         Some(Self {
-            digest: digest(&held.map_err(|error| error.to_string())),
+            digest: match held {
+                Ok(Some(held)) => digest(&held),
+                // What can be read once is never the same again.
+                Ok(None) => READS.fetch_add(1, Relaxed),
+                Err(error) => digest(&error.to_string()),
+            },
             file: Some(path),
         })
     }

@@ -4,7 +4,7 @@
 //! It is put into the tree like any other value, so that it is also shown like any other, and after
 //! what is no value has been taken out, so that the defaults are there whatever was set.
 
-use super::keys::{self, NAME, Preset};
+use super::keys::{self, NAME, Preset, Reach};
 use super::leaf::Scalar;
 use super::origin::Origin;
 use super::tree::{Table, Tree};
@@ -118,10 +118,17 @@ fn add_routes(root: &mut Table) {
             route.imply(&key, "upstream", Scalar::Text(only.clone()));
         }
         for place in keys::places() {
-            if let (["route", NAME, last], Preset::Default(literal)) =
-                (&place.path[..], place.key.preset)
+            // What can be set for one route as well has its default elsewhere.
+            if let (["route", NAME, tables @ .., last], Reach::Global, Preset::Default(literal)) =
+                (&place.path[..], place.key.reach, place.key.preset)
             {
-                route.imply(&key, last, literal.scalar());
+                let key = [&[key.as_str()], tables].concat().join(".");
+                let table = tables
+                    .iter()
+                    .try_fold(&mut *route, |table, name| table.table_mut(name));
+                if let Some(table) = table {
+                    table.imply(&key, last, literal.scalar());
+                }
             }
         }
     }

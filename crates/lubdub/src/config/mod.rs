@@ -8,6 +8,7 @@
 mod certificate;
 mod change;
 mod choice;
+mod clients;
 mod content;
 mod duration;
 mod error;
@@ -45,12 +46,14 @@ use std::time::Duration;
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::Settings;
 use lubdub_proxy::tls::UpstreamTls;
+use lubdub_proxy::unix::Permissions;
 use tracing::Level;
 
 #[cfg(test)]
 pub(crate) use certificate::CertificateFiles;
 pub(crate) use certificate::{CertificateSettings, Digest, Part};
 pub(crate) use change::Change;
+pub(crate) use clients::ClientSettings;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};
@@ -64,7 +67,7 @@ pub(crate) use reference::reference;
 pub(crate) use render::{defaults, example};
 pub(crate) use renewal::{Rearranged, Rewritten};
 pub(crate) use token::Token;
-pub(crate) use url::{Security, UpstreamUrl, parse as parse_url};
+pub(crate) use url::{Security, UpstreamUrl, is_unix, parse as parse_url};
 pub(crate) use warning::{Warning, Warnings};
 
 use content::Contents;
@@ -85,6 +88,8 @@ pub(crate) struct Config {
     pub handover: HandoverSettings,
     /// The certificates of the listeners.
     pub certificates: Vec<CertificateSettings>,
+    /// Who vouches for the clients of those listeners that ask them for certificates.
+    pub clients: Vec<ClientSettings>,
     /// What will not do in practice.
     pub warnings: Warnings,
     /// What `--listen` and `--upstream` have replaced.
@@ -102,6 +107,8 @@ pub(crate) struct AdminSettings {
     pub address: Address,
     /// Whether it leaves IPv4 alone where it is `[::]`: somebody else has that.
     pub v6_only: bool,
+    /// Who may connect, where it is a Unix socket.
+    pub permissions: Permissions,
     /// What opens it to others than loopback.
     pub token: Option<Token>,
     /// Names in `Host`, lower case, that are answered besides IP literals and `localhost`.
@@ -113,6 +120,8 @@ pub(crate) struct AdminSettings {
 pub(crate) struct HandoverSettings {
     /// Where one from outside connects, if it can.
     pub socket: Option<PathBuf>,
+    /// Who can.
+    pub permissions: Permissions,
     /// How long this one keeps what cannot be moved; `None`: to its end.
     pub linger: Option<Duration>,
 }
@@ -124,6 +133,17 @@ pub(crate) struct LogSettings {
     pub format: LogFormat,
     /// The least severe level of lubdub's own that is logged.
     pub level: Level,
+}
+
+/// Whether a listener asks its clients for certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientAuth {
+    /// No.
+    Off,
+    /// Who has one shows it.
+    Optional,
+    /// Who has none does not come in.
+    Required,
 }
 
 /// How a line of the log looks.
@@ -152,6 +172,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             log: resolved.log,
             handover: resolved.handover,
             certificates: resolved.certificates,
+            clients: resolved.clients,
             effective: tree,
             contents,
         }),

@@ -73,7 +73,7 @@ fn is_encrypted(text: &[u8]) -> bool {
     holds(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || holds(b"Proc-Type: 4,ENCRYPTED")
 }
 
-fn describe(error: &pem::Error, what: &str) -> Wrong {
+pub(super) fn describe(error: &pem::Error, what: &str) -> Wrong {
     // The enum is open: whatever else may come is about the file's syntax.
     #[allow(clippy::wildcard_enum_match_arm)]
     match error {

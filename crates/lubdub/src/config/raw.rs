@@ -64,6 +64,8 @@ table!(
     /// `listen.NAME`
     Listen {
         address: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
         proxy_protocol: Option<Leaf>,
         trust: Option<Leaf>,
         tls: Option<Tls>,
@@ -72,7 +74,14 @@ table!(
 
 table!(
     /// `listen.NAME.tls`
-    Tls { watch: Option<Leaf>, certificate: BTreeMap<String, Certificate> }
+    Tls {
+        client_auth: Option<Leaf>,
+        client_ca: Option<Leaf>,
+        client_crl: Option<Leaf>,
+        subject_header: Option<Leaf>,
+        watch: Option<Leaf>,
+        certificate: BTreeMap<String, Certificate>,
+    }
 );
 
 table!(
@@ -120,12 +129,23 @@ table!(
         close: Close,
         timeouts: PairTimeouts,
         limits: RouteLimits,
+        rate: Rates,
     }
 );
 
 table!(
     /// `route.NAME.limits`
     RouteLimits { pairs: Option<Leaf>, frame_bytes: Option<Leaf> }
+);
+
+table!(
+    /// `route.NAME.rate`
+    Rates { to_client: Rate, to_upstream: Rate }
+);
+
+table!(
+    /// `route.NAME.rate.to_client` and `route.NAME.rate.to_upstream`
+    Rate { bytes: Option<Leaf>, messages: Option<Leaf> }
 );
 
 table!(
@@ -205,7 +225,13 @@ table!(
 
 table!(
     /// `admin`
-    Admin { address: Option<Leaf>, token_file: Option<Leaf>, hosts: Option<Leaf> }
+    Admin {
+        address: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
+        token_file: Option<Leaf>,
+        hosts: Option<Leaf>,
+    }
 );
 
 table!(
@@ -220,7 +246,12 @@ table!(
 
 table!(
     /// `handover`
-    Handover { socket: Option<Leaf>, linger: Option<Leaf> }
+    Handover {
+        socket: Option<Leaf>,
+        mode: Option<Leaf>,
+        group: Option<Leaf>,
+        linger: Option<Leaf>,
+    }
 );
 
 table!(

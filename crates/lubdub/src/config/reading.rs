@@ -44,6 +44,20 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     bounded(path, move |patience| read_here(&of_file, most, patience))?
 }
 
+/// The same of a regular file; `None` is for pipes and devices, which can be read once.
+///
+/// # Errors
+/// As those of [`read`].
+pub(crate) fn read_again(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let of_file = path.to_owned();
+    bounded(path, move |patience| {
+        let is_file = of_file.metadata()?.is_file();
+        is_file
+            .then(|| read_here(&of_file, most, patience))
+            .transpose()
+    })?
+}
+
 /// The same as text, of up to [`MOST`] bytes.
 ///
 /// # Errors
@@ -224,6 +238,7 @@ mod tests {
         writer.write_all(b"all of it").unwrap();
         drop(writer);
         assert_eq!(read.join().unwrap().unwrap(), b"all of it");
+        assert_eq!(read_again(&pipe.0, MOST).unwrap(), None);
         let path = pipe.0.clone();
         let read = thread::spawn(move || read_here(&path, MOST, SOON));
         let mut writer = OpenOptions::new().write(true).open(&pipe.0).unwrap();

@@ -1,44 +1,55 @@
-//! Where an upstream is: a scheme, a host and a port, and nothing else.
+//! Where an upstream is: a scheme, a host and a port, and nothing else; or a Unix socket.
 //!
 //! Not a general URL: a path would compete with the request's own, and a user or a query would be
 //! a secret in a place that is logged.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use lubdub_proxy::Address;
+use lubdub_proxy::settings::Site;
 
 use super::error::Wrong;
 
-/// A scheme, a host and a port.
+/// A scheme and where it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UpstreamUrl {
     /// Whether TLS is spoken.
     pub security: Security,
-    /// A host name or an IP literal, without brackets, lower case.
-    pub host: String,
-    /// The port; the scheme's if none was given.
-    pub port: u16,
+    /// A host name in lower case, or an IP literal, without brackets, and the port, which is the scheme's if none was
+    /// given; or a Unix socket.
+    pub site: Site,
 }
 
 /// Whether TLS is spoken to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Security {
-    /// `ws`, `http`.
+    /// `ws`, `http`, `unix`.
     Plain,
-    /// `wss`, `https`.
+    /// `wss`, `https`, `wss+unix`.
     Tls,
 }
 
 /// Reads an upstream's URL.
 ///
 /// # Errors
-/// If it is anything but one of the four schemes, a host and perhaps a port.
+/// If it is anything but one of the four schemes, a host and perhaps a port, or `unix:` or `wss+unix:` and a path.
 pub(crate) fn parse(text: &str) -> Result<UpstreamUrl, Wrong> {
+    if let Some((security, path)) = unix(text) {
+        let address = Address::unix(Path::new(path)).map_err(|error| Wrong(error.to_string()))?;
+        let site = match address {
+            Address::Unix(path) => Site::Unix(path),
+            Address::Ip(_) => unreachable!("a path is no IP address"),
+        };
+        return Ok(UpstreamUrl { security, site });
+    }
     let (scheme, rest) = text.split_once("://").ok_or_else(not_a_url)?;
     let (security, default_port) = match scheme.to_ascii_lowercase().as_str() {
         "ws" | "http" => (Security::Plain, 80),
         "wss" | "https" => (Security::Tls, 443),
         _ => {
             return Err(Wrong::new(
-                "must begin with ws://, wss://, http:// or https://",
+                "must begin with ws://, wss://, http://, https://, unix: or wss+unix:",
             ));
         }
     };
@@ -62,8 +73,26 @@ pub(crate) fn parse(text: &str) -> Result<UpstreamUrl, Wrong> {
     };
     Ok(UpstreamUrl {
         security,
-        host,
-        port,
+        site: Site::Named {
+            host: host.into(),
+            port,
+        },
+    })
+}
+
+/// Whether `text` has the scheme of a Unix socket.
+pub(crate) fn is_unix(text: &str) -> bool {
+    unix(text).is_some()
+}
+
+/// What stands behind the scheme of a Unix socket, if `text` has one.
+fn unix(text: &str) -> Option<(Security, &str)> {
+    let schemes = [("unix:", Security::Plain), ("wss+unix:", Security::Tls)];
+    schemes.into_iter().find_map(|(scheme, security)| {
+        let (begins, path) = text.split_at_checked(scheme.len())?;
+        begins
+            .eq_ignore_ascii_case(scheme)
+            .then_some((security, path))
     })
 }
 
@@ -145,7 +174,10 @@ mod tests {
     fn schemes_hosts_and_ports() {
         let url = |text| {
             let url = parse(text).unwrap();
-            (url.security, url.host, url.port)
+            match url.site {
+                Site::Named { host, port } => (url.security, host.to_string(), port),
+                Site::Unix(_) => panic!("{text} is no Unix socket"),
+            }
         };
         assert_eq!(
             url("ws://Chat.Example"),
@@ -167,8 +199,29 @@ mod tests {
     }
 
     #[test]
+    fn a_unix_socket_has_a_path_and_nothing_else() {
+        for (text, security, path) in [
+            ("unix:/run/app.sock", Security::Plain, "/run/app.sock"),
+            ("unix:///run/app.sock", Security::Plain, "/run/app.sock"),
+            ("WSS+Unix:/run/App.sock", Security::Tls, "/run/App.sock"),
+            ("unix:/run/a?b#c@d", Security::Plain, "/run/a?b#c@d"),
+        ] {
+            let site = Site::Unix(Path::new(path).into());
+            assert_eq!(
+                parse(text).unwrap(),
+                UpstreamUrl { security, site },
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_refused_is_named() {
         for (text, part) in [
+            ("unix:run/app.sock", "from the root"),
+            ("unix:@app", "abstract"),
+            ("unix:", "from the root"),
+            ("http+unix:/run/app.sock", "a scheme"),
             ("127.0.0.1:9000", "a scheme"),
             ("tcp://h", "ws://"),
             ("ws://user:secret@h", "user"),

@@ -106,9 +106,24 @@ pub(crate) const EVENTS: &[Event] = &[
         "They have changed, and were like this at two looks in a row. It is told once, until they change again.",
     ),
     warn(
+        "the files of clients' authorities cannot be used; those before stay in use",
+        &["listener", "reason"],
+        "`client_ca` and `client_crl` of the listener. As of a certificate.",
+    ),
+    warn(
+        "a list of revoked certificates is out of date; it goes on counting",
+        &["listener", "since"],
+        "`client_crl` of the listener: nobody has made a new one. What was revoked in the meantime is let in.",
+    ),
+    warn(
         "the upgrade has failed: lubdub goes on",
         &["reason"],
         "Every pair that had not moved yet goes on in this process, and connections are accepted here.",
+    ),
+    warn(
+        "the file limit of the new process carries fewer pairs than there are; the others stay here",
+        &["successor", "room", "pairs"],
+        "It has room for so many. The others go on in this process, to their end.",
     ),
     warn(
         "a process that asks to take over is refused",
@@ -155,6 +170,11 @@ pub(crate) const EVENTS: &[Event] = &[
         &["address"],
         "It is closed.",
     ),
+    warn(
+        "who may connect could not be changed",
+        &["listener", "address", "error"],
+        "A reload has another `mode` or `group` for the Unix socket of a listener that stays, and the operating system does not let lubdub. All else of the reload is in effect.",
+    ),
     info(
         "lubdub starts",
         &["version", "revision"],
@@ -188,6 +208,16 @@ pub(crate) const EVENTS: &[Event] = &[
     info(
         "the files of a certificate hold the one in use again",
         &["listener", "certificate"],
+        "After a warning that they cannot be used.",
+    ),
+    info(
+        "new authorities of clients are in use",
+        &["listener", "authorities", "lists"],
+        "`client_ca` or `client_crl` of the listener has changed. It holds for new connections; those that are open go on, and no session from before is resumed.",
+    ),
+    info(
+        "the files of clients' authorities hold those in use again",
+        &["listener"],
         "After a warning that they cannot be used.",
     ),
     info("ready", &["workers"], "Connections are accepted."),
@@ -244,6 +274,7 @@ pub(crate) const EVENTS: &[Event] = &[
             "client_rtt_min_us",
             "client_rtt_max_us",
             "client_silent_ms",
+            "client_held_ms",
             "upstream_bytes",
             "upstream_frames",
             "upstream_pings",
@@ -252,6 +283,7 @@ pub(crate) const EVENTS: &[Event] = &[
             "upstream_rtt_min_us",
             "upstream_rtt_max_us",
             "upstream_silent_ms",
+            "upstream_held_ms",
         ],
         "One for each pair.",
     ),
@@ -280,9 +312,31 @@ pub(crate) const EVENTS: &[Event] = &[
         "Somebody did not get what it asked for. At most `log.refusals` lines for each outcome; the next one says how many were left out.",
     ),
     info(
+        "TLS handshake failed",
+        &[
+            "failure",
+            "client",
+            "peer",
+            "listener",
+            "reason",
+            "not_logged",
+        ],
+        "A client came to a listener with TLS and could not come in; `reason` says what it did. At most `log.refusals` lines for each `failure`; the next one says how many were left out.",
+    ),
+    info(
         "told to upgrade by SIGUSR2",
         &[],
         "The program on disk is started, and takes over.",
+    ),
+    info(
+        "told by SIGUSR1 to upgrade if the program on disk is another one, and else to reload",
+        &[],
+        "What it is to be is found out next.",
+    ),
+    info(
+        "the program on disk is the one that runs: there is nothing to upgrade to",
+        &[],
+        "After SIGUSR1, `lubdub reload --upgrade-if-new` or `only_if_new`. After the first two the configuration is read again.",
     ),
     info(
         "told to upgrade by an operator",

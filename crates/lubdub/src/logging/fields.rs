@@ -26,6 +26,7 @@ pub(crate) const FIELDS: &[Field] = &[
         "From when on a new value holds ([in words](config.md#reloads)).",
     ),
     text("at", "The place in the source."),
+    number("authorities", "How many authorities vouch for clients."),
     text("backtrace", "The calls that led there."),
     text("before", "The old value of a setting."),
     text("budget", "The key of the budget, such as `limits.pairs`."),
@@ -49,6 +50,10 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("client_bytes", "Relayed from the client."),
     number("client_frames", "Relayed from the client."),
+    number(
+        "client_held_ms",
+        "How long the client was not read, because it had used up the rate of its route; left out if there is none.",
+    ),
     number("client_pings", "Own pings that were written to the client."),
     number("client_pongs", "Own pings that the client answered."),
     number(
@@ -81,6 +86,11 @@ pub(crate) const FIELDS: &[Field] = &[
     number("duration_ms", "From the 101 to the end."),
     text("effect", "What becomes of those who find no place."),
     text("error", "What the operating system or a library said."),
+    text(
+        "failure",
+        "Why TLS failed ([all of them](metrics.md#lubdub_tls_handshake_failures_total)).",
+    ),
+    text("file", "A file that the configuration names."),
     text("flag", "The flag."),
     number(
         "generation",
@@ -107,6 +117,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("lines", "How many lines are missing here."),
     text("listener", "The listener's configured name."),
     number("listeners", "Listening sockets that came in a hand-over."),
+    number("lists", "How many lists of revoked certificates there are."),
     text("method", "The method of the request."),
     number("missed", "So many found no place."),
     number("moved", "Pairs that moved in a hand-over."),
@@ -170,7 +181,12 @@ pub(crate) const FIELDS: &[Field] = &[
         "revision",
         "The source revision that the program was built from.",
     ),
+    number(
+        "room",
+        "For how many pairs the limit of open files of a process has room.",
+    ),
     text("route", "The route's configured name."),
+    text("routes", "The names of routes, with commas between them."),
     number("rtt_us", "The round trip of this ping."),
     number(
         "saved",
@@ -180,6 +196,10 @@ pub(crate) const FIELDS: &[Field] = &[
     text("setting", "The setting that it is about."),
     text("side", "`client` or `upstream`."),
     number("silent_ms", "Since the side was last heard."),
+    text(
+        "since",
+        "When a list of revoked certificates should have been followed by the next.",
+    ),
     number("spread_ms", "Over which time the farewells are spread."),
     number("stalled_ms", "How long the process stood still."),
     number(
@@ -199,12 +219,14 @@ pub(crate) const FIELDS: &[Field] = &[
     ),
     number("upstream_bytes", "As for the client."),
     number("upstream_frames", "As for the client."),
+    number("upstream_held_ms", "As for the client."),
     number("upstream_pings", "As for the client."),
     number("upstream_pongs", "As for the client."),
     number("upstream_rtt_max_us", "As for the client."),
     number("upstream_rtt_min_us", "As for the client."),
     number("upstream_rtt_us", "As for the client."),
     number("upstream_silent_ms", "As for the client."),
+    text("upstreams", "The same of upstreams."),
     text("version", "The version of the program."),
     text("warning", "Its name, for `lubdub explain`."),
     number("workers", "Worker threads."),

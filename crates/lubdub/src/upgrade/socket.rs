@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_proxy::handover;
+use lubdub_proxy::unix::Permissions;
 use rustix::net::sockopt::socket_peercred;
 use tokio::net::UnixListener;
 use tracing::warn;
@@ -43,8 +44,12 @@ impl Socket {
     const PAUSE: Duration = Duration::from_millis(100);
 
     /// Listens at `path`, in place of a socket that nobody listens at any more.
-    pub(crate) fn bind(path: &Path, others: Others) -> anyhow::Result<Self> {
-        let bind = || bind(path, others);
+    pub(crate) fn bind(
+        path: &Path,
+        permissions: Permissions,
+        others: Others,
+    ) -> anyhow::Result<Self> {
+        let bind = || bind(path, permissions, others);
         bind().with_context(|| format!("cannot listen on {} (handover.socket)", path.display()))
     }
 
@@ -80,7 +85,7 @@ pub(super) fn connect(path: &Path) -> anyhow::Result<UnixStream> {
     })
 }
 
-fn bind(path: &Path, others: Others) -> anyhow::Result<Socket> {
+fn bind(path: &Path, permissions: Permissions, others: Others) -> anyhow::Result<Socket> {
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             anyhow::bail!("something that is no socket is there; it is left alone");
@@ -94,7 +99,8 @@ fn bind(path: &Path, others: Others) -> anyhow::Result<Socket> {
     let beside = beside(path);
     let _ = fs::remove_file(&beside);
     let listener = StdUnixListener::bind(&beside)?;
-    let placed = fs::set_permissions(&beside, fs::Permissions::from_mode(0o600))
+    let placed = permissions
+        .give(&beside)
         .and_then(|()| fs::rename(&beside, path));
     if let Err(error) = placed {
         let _ = fs::remove_file(&beside);

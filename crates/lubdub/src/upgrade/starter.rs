@@ -32,6 +32,13 @@ pub(super) fn is_needed() -> bool {
     env::var_os("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty())
 }
 
+/// Whether this is the main process of a service of systemd's that cannot say which process follows it.
+pub(super) fn is_service_unheard() -> bool {
+    // systemd 248 and later: the process that it has started itself.
+    let of_systemd = env::var_os("SYSTEMD_EXEC_PID");
+    of_systemd.is_some_and(|pid| *pid == *std::process::id().to_string()) && !is_needed()
+}
+
 /// Starts the program that its arguments name, and ends as that does, if this process is a starter.
 pub(crate) fn be_starter() -> Option<ExitCode> {
     let wanted_by = env::var_os(STARTER)?;

@@ -9,6 +9,7 @@ mod pages;
 mod printed;
 mod probe;
 mod program;
+mod unix;
 mod unread;
 mod upstream_tls;
 mod usage;

@@ -133,7 +133,7 @@ fn every_value_in_an_unknown_table_is_named_but_not_those_that_may_be_secrets() 
     assert!(!outcome.stderr.contains("hunter2"), "{}", outcome.stderr);
     let mistakes = outcome.expect_mistakes();
     let expected = [
-        "admin.token (lubdub.toml): unknown key; admin has address, token_file, hosts",
+        "admin.token (lubdub.toml): unknown key; admin has address, mode, group, token_file, hosts",
         "colour (lubdub.toml): unknown key; there are listen, upstream, route",
         "keepalvie.client.interval = \"5s\" (lubdub.toml): unknown key; did you mean \
          keepalive.client.interval?",

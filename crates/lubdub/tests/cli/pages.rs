@@ -2,7 +2,7 @@
 
 use super::program::{Lubdub, USAGE};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "demo",
     "check",
@@ -10,6 +10,9 @@ const COMMANDS: [&str; 9] = [
     "config",
     "probe",
     "healthcheck",
+    "drain",
+    "reload",
+    "upgrade",
     "completions",
     "man",
 ];
@@ -20,7 +23,15 @@ fn completions_know_every_command() {
         let script = Lubdub::new("completions")
             .run(&["completions", shell])
             .expect_ok();
-        for word in COMMANDS.into_iter().chain(["deny-warnings", "subprotocol"]) {
+        let short = match shell {
+            "fish" => "-s c -l config",
+            _ => "-c",
+        };
+        for word in
+            COMMANDS
+                .into_iter()
+                .chain(["deny-warnings", "subprotocol", "upgrade-if-new", short])
+        {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
     }
@@ -39,6 +50,10 @@ fn the_manual_names_every_command_and_has_a_page_for_each() {
         );
         let own = Lubdub::new("man").run(&["man", command]).expect_ok();
         assert!(own.contains(&format!(".TH lubdub-{command} 1")), "{own}");
+        assert!(
+            own.contains("\\fB\\-c\\fR, \\fB\\-\\-config\\fR"),
+            "{command}: {own}"
+        );
     }
     let nested = Lubdub::new("man")
         .run(&["man", "config", "effective"])
@@ -59,5 +74,20 @@ fn help_knows_every_command_and_how_to_begin() {
     for command in COMMANDS {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
+    let listed = help
+        .split_once("Commands:\n")
+        .and_then(|(_, rest)| rest.split_once("\n\n"));
+    let (listed, _) = listed.expect("commands are listed");
+    let listed = listed
+        .lines()
+        .map_while(|line| line.split_whitespace().next());
+    let unknown: Vec<_> = listed
+        .filter(|command| *command != "help" && !COMMANDS.contains(command))
+        .collect();
+    assert!(unknown.is_empty(), "not looked at here: {unknown:?}");
     assert!(help.contains("lubdub --listen 0.0.0.0:8080 --upstream ws://127.0.0.1:9000"));
+    for command in COMMANDS {
+        let help = Lubdub::new("help").run(&[command, "--help"]).expect_ok();
+        assert!(help.contains("-c, --config <PATH>"), "{command}: {help}");
+    }
 }

@@ -6,9 +6,12 @@ use super::program::{Lubdub, MINIMAL_FILE, MINIMUM, check};
 const DESIGN: &str = r#"
 [listen.public]
 address = "0.0.0.0:8080"
+proxy_protocol = "off"
 
 [upstream.chat]
 url = "ws://127.0.0.1:9000"
+host = "keep"
+proxy_protocol = "off"
 insecure_skip_verify = false
 pool = true
 pool_age = "60s"
@@ -20,8 +23,18 @@ requests = "auto"
 
 [route.chat]
 path_prefix = "/"
+strip_prefix = false
+origin_missing = "allow"
 on_removed = "keep"
 upstream = "chat"
+
+[route.chat.rate.to_client]
+bytes = "off"
+messages = "off"
+
+[route.chat.rate.to_upstream]
+bytes = "off"
+messages = "off"
 
 [keepalive.client]
 interval = "30s"
@@ -45,6 +58,7 @@ boundary_wait = "5s"
 first_byte = "10s"
 request_head = "10s"
 tls = "10s"
+proxy_header = "5s"
 connect = "5s"
 answer = "30s"
 http_idle = "120s"
@@ -56,6 +70,7 @@ lifetime = "off"
 [limits]
 pairs = "auto"
 pairs_per_source = "off"
+handshake_rate = "off"
 handshakes = 512
 connections = "auto"
 head_bytes = "64KiB"
@@ -87,6 +102,7 @@ timeout = "30s"
 [forwarded]
 style = "x-forwarded"
 via = false
+request_id = true
 
 [admin]
 address = "127.0.0.1:9901"
@@ -138,8 +154,8 @@ fn the_keys_of_the_design_are_taken_and_have_its_defaults() {
     };
     assert_eq!(
         built_in(&said),
-        2,
-        "forwarded.trust and admin.hosts\n{said}"
+        5,
+        "forwarded.trust, admin.hosts, and of the route origins, allow and deny\n{said}"
     );
     assert!(built_in(&implied) > 50, "{implied}");
 }
@@ -180,8 +196,8 @@ fn two_flags_replace_the_listeners_upstreams_and_routes_below() {
     }
     for line in [
         "address = \"127.0.0.1:0\"  # --listen",
-        "url = \"ws://127.0.0.1:9000\"   # --upstream",
-        "upstream = \"main\"    # default",
+        "url = \"ws://127.0.0.1:9000\"  # --upstream",
+        "upstream = \"main\"         # default",
         "level = \"debug\"    # lubdub.toml",
     ] {
         assert!(effective.contains(line), "{line}\n{effective}");

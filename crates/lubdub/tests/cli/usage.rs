@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use super::program::{Lubdub, MINIMUM, USAGE};
+use super::program::{CONFIGURATION, Lubdub, MINIMAL_FILE, MINIMUM, USAGE};
 
 #[test]
 fn the_version_is_short_or_long() {
@@ -27,6 +27,8 @@ fn wrong_usage_is_64() {
         &["nonsense"],
         &["--set", "novalue"],
         &["config"],
+        &["-c"],
+        &["reload", "--upgrade-if-new", "--dry-run"],
     ] {
         let outcome = Lubdub::new("usage").run(args);
         assert_eq!(outcome.code, USAGE, "{args:?}: {}", outcome.stderr);
@@ -46,6 +48,50 @@ fn nothing_to_run_is_a_wrong_configuration() {
     assert_eq!(mistakes.len(), 2, "{mistakes:?}");
     assert!(mistakes[0].starts_with("listen: there is no listener"));
     assert!(mistakes[1].starts_with("upstream: there is no upstream"));
+}
+
+#[test]
+fn the_short_flag_names_the_file_wherever_it_stands() {
+    for args in [
+        &["check", "-c", "given.toml"][..],
+        &["-c", "given.toml", "check"],
+        &["check", "-cgiven.toml"],
+    ] {
+        Lubdub::new("short_flag")
+            .file("given.toml", MINIMAL_FILE)
+            .run(args)
+            .expect_ok();
+    }
+    // Of every command that reads it.
+    for args in [
+        &["run"][..],
+        &["check"],
+        &["config", "effective"],
+        &["healthcheck"],
+        &["drain"],
+        &["reload"],
+        &["upgrade"],
+    ] {
+        let args = [args, &["-c", "given.toml"]].concat();
+        let outcome = Lubdub::new("short_flag")
+            .file("given.toml", "[admin]\naddress = \"nowhere\"\n")
+            .run(&args);
+        assert_eq!(outcome.code, CONFIGURATION, "{args:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains("given.toml"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn nobody_who_answers_is_1() {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address").to_string();
+    drop(free);
+    for command in ["drain", "reload", "upgrade"] {
+        let outcome = Lubdub::new("nobody").run(&[command, "--admin", &address]);
+        assert_eq!(outcome.code, Some(1), "{command}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(&address), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "");
+    }
 }
 
 #[test]

@@ -446,6 +446,7 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
             | Label::Direction
             | Label::Opcode
             | Label::Reason
+            | Label::TlsFailure
             | Label::Reload
             | Label::Way
             | Label::Handover

@@ -200,8 +200,8 @@ mod tests {
             known.note(bits);
         }
         assert!(known.len() <= 2 * GENERATION, "{} are known", known.len());
-        let last = FLOOD - u32::try_from(GENERATION).unwrap()..FLOOD;
-        assert!(last.clone().all(|bits| known.knows(bits)));
+        let mut last = FLOOD - u32::try_from(GENERATION).unwrap()..FLOOD;
+        assert!(last.all(|bits| known.knows(bits)));
         assert!(!known.knows(0));
     }
 

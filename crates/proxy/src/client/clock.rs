@@ -30,6 +30,8 @@ pub(crate) struct Clock {
     owed: AtomicBool,
     /// The end of the connection was said, and its client still has to hear it.
     ending: AtomicBool,
+    /// What came first is TLS, where none is spoken.
+    speaks_tls: AtomicBool,
     exchanges: AtomicU32,
     /// How long the exchange under way may be silent, in milliseconds; `NEVER` for any time.
     exchange_idle: AtomicU64,
@@ -65,6 +67,7 @@ impl Clock {
             heard: AtomicBool::new(false),
             owed: AtomicBool::new(true),
             ending: AtomicBool::new(false),
+            speaks_tls: AtomicBool::new(false),
             exchanges: AtomicU32::new(0),
             exchange_idle: AtomicU64::new(NEVER),
             changed: Notify::new(),
@@ -100,6 +103,16 @@ impl Clock {
     /// Until a byte has come.
     pub(crate) async fn heard(&self) {
         self.until(|clock| clock.heard.load(Relaxed)).await;
+    }
+
+    /// What came first is TLS, and nobody here speaks it.
+    pub(super) fn on_tls(&self) {
+        self.speaks_tls.store(true, Relaxed);
+    }
+
+    /// Whether it was.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.speaks_tls.load(Relaxed)
     }
 
     /// Whether an answer is owed to what has come.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use http::HeaderValue;
 use http::header::HeaderMap;
 use lubdub_wire::Relayed;
 
@@ -37,6 +38,8 @@ pub(crate) struct Connection {
     pub(crate) pressure: Arc<Pressure>,
     /// The connection to the upstream that the last answer came over is about to be kept.
     pub(crate) returning: Arc<AtomicBool>,
+    /// Whose certificate the client has shown, if that is to be told.
+    pub(crate) subject: OnceLock<HeaderValue>,
     state: Mutex<State>,
     _load: Load,
 }
@@ -86,6 +89,7 @@ impl Connection {
             clock: Arc::new(Clock::new()),
             pressure: Arc::default(),
             returning: Arc::default(),
+            subject: OnceLock::new(),
             state: Mutex::new(State {
                 slot,
                 place: Some(place),

@@ -103,12 +103,23 @@ impl AsyncRead for Watched {
                 buf.set_filled(before);
                 continue;
             }
+            if !this.begun && speaks_tls(&bytes[ignored..]) && matches!(this.leg, Leg::Plain(_)) {
+                // There is no answer that it would understand, and hyper says nothing of an error that comes
+                // before a request.
+                this.clock.on_tls();
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
             bytes.copy_within(ignored.., 0);
             buf.set_filled(before + rest);
             this.begun = true;
             return Poll::Ready(Ok(()));
         }
     }
+}
+
+/// Whether this is the header of a record with a handshake message (RFC 8446 5.1), as no method begins.
+fn speaks_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x16, 3, ..] | [0x16])
 }
 
 /// How many of these bytes are empty lines. RFC 9112 2.2: "a server that is expecting to receive and

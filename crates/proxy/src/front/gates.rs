@@ -1,27 +1,28 @@
 //! The listening sockets of this process together: whether connections are accepted, and how another
 //! process gets the sockets.
 
-use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::{fmt, io};
 
 use tokio::sync::watch;
 
+use super::listening::Listening;
 use crate::address::Address;
+use crate::unix::{FileId, SocketFile};
 
 /// The listening sockets. They are closed by those who accept on them.
 pub(crate) struct Gates {
     gate: watch::Sender<Gate>,
-    open: Mutex<Vec<Listening>>,
+    open: Mutex<Vec<OpenSocket>>,
 }
 
 #[derive(Debug)]
-struct Listening {
+struct OpenSocket {
     name: Arc<str>,
     address: Address,
     is_lent: bool,
-    socket: Weak<TcpListener>,
+    socket: Weak<Listening>,
 }
 
 /// Whether connections are accepted.
@@ -41,6 +42,8 @@ pub(crate) struct Given {
     pub(crate) address: Address,
     /// Somebody else keeps it as well.
     pub(crate) is_lent: bool,
+    /// The file by which it is reached, if it is this process's to give.
+    pub(crate) file: Option<FileId>,
     pub(crate) socket: OwnedFd,
 }
 
@@ -53,11 +56,11 @@ impl Gates {
         name: &Arc<str>,
         address: Address,
         is_lent: bool,
-        socket: &Arc<TcpListener>,
+        socket: &Arc<Listening>,
     ) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|it| it.socket.strong_count() > 0);
-        open.push(Listening {
+        open.push(OpenSocket {
             name: Arc::clone(name),
             address,
             is_lent,
@@ -73,6 +76,16 @@ impl Gates {
         self.gate.send_replace(gate);
     }
 
+    /// The files of the sockets that are open are this process's, which removes them at its end, or another one's.
+    pub(crate) fn set_files_ours(&self, are_ours: bool) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for socket in open.iter().filter_map(|it| it.socket.upgrade()) {
+            if let Some(file) = socket.file() {
+                file.set_ours(are_ours);
+            }
+        }
+    }
+
     /// The sockets that are open, as other descriptors of the same.
     pub(crate) fn give(&self) -> io::Result<Vec<Given>> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,6 +98,7 @@ impl Gates {
                 name: Arc::clone(&it.name),
                 address: it.address.clone(),
                 is_lent: it.is_lent,
+                file: socket.file().map(SocketFile::id),
                 socket: socket.as_fd().try_clone_to_owned()?,
             })
         })

@@ -1,7 +1,6 @@
 //! One listening socket: the worker that has it hands each connection to the one with the fewest.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +8,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use lubdub_metrics::Pause;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
@@ -21,110 +17,25 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::gates::Gate;
+use super::listening::{Bound, Listening};
 use super::newcomer::{self, Newcomer};
-use crate::address::{Address, Peer};
 use crate::entrance::{Entrance, Place};
-use crate::inherited::{Given, Inherited};
-use crate::settings;
 use crate::shared::Shared;
+use crate::socket::Kind;
 use crate::starvation::{STARVED, is_starvation};
 use crate::worker::Crew;
-
-/// A bound socket. Unless it was given to this process, it does not listen yet: nobody connects to it before all of
-/// a generation is there.
-#[derive(Debug)]
-pub(crate) struct Bound {
-    socket: Arc<TcpListener>,
-    address: Address,
-    is_lent: bool,
-}
 
 /// Accepts connections for one listener.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     // Not the runtime's own listener: that would register each connection with the acceptor's
     // event queue, only to take it out again for the worker's.
-    socket: AsyncFd<Arc<TcpListener>>,
+    socket: AsyncFd<Arc<Listening>>,
     /// What waits in its accept queue is not lost when it is closed here.
     is_lent: bool,
     /// The listener as it is now: a reload may change it.
     entrance: Arc<ArcSwap<Entrance>>,
     shared: Arc<Shared>,
-}
-
-impl Bound {
-    /// Connections that the kernel completes ahead of us: what waits for a handshake slot, waits
-    /// there. The kernel caps it at `net.core.somaxconn`.
-    const BACKLOG: i32 = 4096;
-
-    /// The socket that was given to this process for it, or a new one.
-    pub(crate) fn new(listener: &settings::Listener, given: &Inherited) -> io::Result<Self> {
-        match given.take(&listener.name, &listener.address)? {
-            Some(given) => Self::of(given),
-            None => Self::anew(listener),
-        }
-    }
-
-    fn of(given: Given) -> io::Result<Self> {
-        let Given { socket, is_lent } = given;
-        socket.set_nonblocking(true)?;
-        crate::socket::Socket::prepare(SockRef::from(&socket))?;
-        let address = socket.local_addr()?.into();
-        Ok(Self {
-            socket: Arc::new(socket),
-            address,
-            is_lent,
-        })
-    }
-
-    /// Whether there could be one. Nothing is taken of what was given to this process, and nobody can connect
-    /// meanwhile.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn could_be(listener: &settings::Listener, given: &Inherited) -> io::Result<()> {
-        if given.has(&listener.name, &listener.address) {
-            return Ok(());
-        }
-        Self::anew(listener).map(drop)
-    }
-
-    fn anew(listener: &settings::Listener) -> io::Result<Self> {
-        let address = (listener.address.ip()).ok_or(io::ErrorKind::Unsupported)?;
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM.nonblocking(),
-            Some(Protocol::TCP),
-        )?;
-        socket.set_reuse_address(true)?;
-        // Said either way: what the system does by itself is a setting of it (net.ipv6.bindv6only).
-        if address.ip() == Ipv6Addr::UNSPECIFIED {
-            socket.set_only_v6(listener.v6_only)?;
-        }
-        crate::socket::Socket::prepare(SockRef::from(&socket))?;
-        socket.bind(&address.into())?;
-        let socket = TcpListener::from(socket);
-        let address = socket.local_addr()?.into();
-        Ok(Self {
-            socket: Arc::new(socket),
-            address,
-            is_lent: false,
-        })
-    }
-
-    /// Has the kernel complete connections to it from now on. On one that listens already this sets the backlog
-    /// and nothing else.
-    ///
-    /// # Errors
-    /// If somebody else has begun to listen there since it was bound.
-    pub(crate) fn listen(&self) -> io::Result<()> {
-        SockRef::from(&*self.socket).listen(Self::BACKLOG)
-    }
-
-    /// The address that it got.
-    pub(crate) fn address(&self) -> &Address {
-        &self.address
-    }
 }
 
 impl Acceptor {
@@ -146,10 +57,10 @@ impl Acceptor {
         let is_lent = bound.is_lent;
         let name = &entrance.load().listener.name;
         let gates = &shared.gates;
-        gates.open(name, bound.address.clone(), is_lent, &bound.socket);
+        gates.open(name, bound.address, is_lent, &bound.socket);
         #[expect(
             deprecated,
-            reason = "its soundness depends on what is wrapped: a listener of the standard library keeps its descriptor"
+            reason = "its soundness depends on what is wrapped: a listening socket keeps its descriptor"
         )]
         let socket = AsyncFd::with_interest(bound.socket, Interest::READABLE)?;
         Ok(Self {
@@ -158,6 +69,10 @@ impl Acceptor {
             entrance,
             shared,
         })
+    }
+
+    fn kind(&self) -> Kind {
+        self.socket.get_ref().kind()
     }
 
     fn name(&self) -> Arc<str> {
@@ -194,6 +109,10 @@ impl Acceptor {
         if self.is_lent {
             return;
         }
+        // Nobody comes any more. Whoever wants the path can have it as soon as this one closes.
+        if let Some(file) = self.socket.get_ref().file() {
+            file.remove();
+        }
         let rest = self.shared.cutting.run_until_cancelled(self.empty(&crew));
         rest.await;
     }
@@ -213,10 +132,11 @@ impl Acceptor {
                 self.shared.idle.close_oldest();
                 tokio::time::sleep(STARVED).await;
             };
-            match accept(self.socket.get_ref()) {
-                Ok((tcp, peer)) => {
+            match self.socket.get_ref().accept() {
+                Ok((socket, peer)) => {
                     let newcomer = Newcomer {
-                        tcp,
+                        socket,
+                        kind: self.kind(),
                         peer,
                         slot: None,
                         place,
@@ -267,10 +187,11 @@ impl Acceptor {
                 Some(slot) => slot,
                 None => shared.paused(Pause::Handshakes, handshakes.take()).await,
             };
-            match ready.try_io(|socket| accept(socket.get_ref())) {
-                Ok(Ok((tcp, peer))) => {
+            match ready.try_io(|socket| socket.get_ref().accept()) {
+                Ok(Ok((socket, peer))) => {
                     return Ok(Newcomer {
-                        tcp,
+                        socket,
+                        kind: self.kind(),
                         peer,
                         slot: Some(slot),
                         place,
@@ -326,14 +247,4 @@ impl Acceptor {
             worker.load(),
         ));
     }
-}
-
-/// Takes a connection, which is non-blocking from the start.
-fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (socket, peer) = acceptfrom_with(listener, flags)?;
-    // A peer that has gone already may have no address any more.
-    let peer: Option<SocketAddr> = peer.and_then(|peer| peer.try_into().ok());
-    let peer = peer.ok_or(Errno::CONNABORTED)?;
-    Ok((socket.into(), peer.into()))
 }

@@ -1,14 +1,15 @@
 //! The listeners that are open. They come and go with the generations; one whose address stays, stays open.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use super::listener::{Acceptor, Bound};
+use super::listener::Acceptor;
+use super::listening::{Bound, Listening};
 use crate::address::Address;
 use crate::entrance::Entrance;
 use crate::inherited::Inherited;
@@ -34,6 +35,8 @@ struct Open {
     wanted: Wanted,
     address: Address,
     entrance: Arc<ArcSwap<Entrance>>,
+    /// Whoever accepts there has it.
+    socket: Weak<Listening>,
     stop: CancellationToken,
 }
 
@@ -146,6 +149,7 @@ impl Listeners {
                 wanted: Wanted::of(&entrance.listener),
                 address: bound.address().clone(),
                 entrance: Arc::new(ArcSwap::from(Arc::clone(&entrance))),
+                socket: Arc::downgrade(&bound.socket),
                 stop: CancellationToken::new(),
             };
             // Beside its pairs: a thread of its own would have to wake the worker's each time.
@@ -168,6 +172,7 @@ impl Listeners {
             match step {
                 Step::Stays(at) => {
                     let stays = before[at].take().expect("each address is wanted once");
+                    stays.set_permissions(&entrance.listener);
                     stays.entrance.store(entrance);
                     open.push(stays);
                 }
@@ -249,6 +254,22 @@ impl Open {
         let is_named_so = || self.entrance.load().listener.name == listener.name;
         self.wanted == Wanted::of(listener)
             && (!listener.address.is_kernels_choice() || is_named_so())
+    }
+
+    /// Who may connect from now on, where that has changed.
+    fn set_permissions(&self, next: &settings::Listener) {
+        if self.entrance.load().listener.permissions == next.permissions {
+            return;
+        }
+        let Some(socket) = self.socket.upgrade() else {
+            return;
+        };
+        if let Some(Err(error)) = socket
+            .file()
+            .map(|file| file.set_permissions(next.permissions))
+        {
+            warn!(listener = %next.name, address = %next.address, %error, "who may connect could not be changed");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
-use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,9 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use lubdub_metrics::Outcome;
+use lubdub_metrics::{Outcome, TlsFailure};
 use lubdub_wire::NotAProxyHeader;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::proxy_header::{self, HeaderError, Taken};
@@ -26,19 +25,21 @@ use crate::entrance::{Entrance, Place};
 use crate::generation::General;
 use crate::http::service;
 use crate::idle::Keeps;
-use crate::leg::{Leg, TLS_BUFFER_LIMIT};
+use crate::leg::Leg;
 use crate::patience::within;
 use crate::refusals::Refused;
 use crate::settings::{FrontTimeouts, ProxyProtocol};
 use crate::shared::Shared;
-use crate::socket::{Goodbye, Presence, Socket};
+use crate::socket::{Goodbye, Kind, Presence, Socket};
+use crate::tls::{Accepting, Failure, ServerTls, Unshaken};
 use crate::worker::{Load, Worker};
 
 /// A connection that was just accepted.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     /// Non-blocking, and prepared as the listener is.
-    pub(crate) tcp: TcpStream,
+    pub(crate) socket: OwnedFd,
+    pub(crate) kind: Kind,
     pub(crate) peer: Peer,
     /// `None` for one that was taken out of the accept queue of a listener that closes.
     pub(crate) slot: Option<Permit>,
@@ -61,7 +62,9 @@ enum Unserved {
     #[error("it was slow, and others needed its place")]
     MadeRoom,
     #[error("TLS handshake failed: {0}")]
-    Tls(#[source] io::Error),
+    Tls(Failure),
+    #[error("it went in the middle of the TLS handshake: {0}")]
+    Gone(#[source] io::Error),
     #[error(transparent)]
     Socket(#[from] io::Error),
 }
@@ -88,7 +91,8 @@ pub(crate) async fn serve(
     load: Load,
 ) {
     let Newcomer {
-        tcp,
+        socket,
+        kind,
         peer,
         slot,
         place,
@@ -97,29 +101,36 @@ pub(crate) async fn serve(
     let connection = Arc::new(connection);
     // Its waits are those of its moment, however long it stays.
     let general = Arc::clone(&connection.shared.generation.load().general);
-    match open(&connection, &general, tcp).await {
+    match open(&connection, &general, socket, kind).await {
         Ok((leg, presence)) => serve_http(connection, &general, leg, presence).await,
-        Err(unserved) => {
-            match &unserved {
-                Unserved::FirstByte
-                | Unserved::HeaderTimeout
-                | Unserved::TlsTimeout
-                | Unserved::MadeRoom => {
-                    not_served(&connection, Outcome::RequestTimeout, &unserved);
-                }
-                Unserved::Stranger | Unserved::Header(_) => {
-                    not_served(&connection, Outcome::BadRequest, &unserved);
-                }
-                Unserved::Tls(error) if !is_gone(error) => {
-                    not_served(&connection, Outcome::BadRequest, &unserved);
-                }
-                // Health checks of load balancers connect and go: they asked for nothing.
-                Unserved::Tls(_) | Unserved::Socket(_) => {
-                    let entrance = &connection.entrance;
-                    entrance.metrics.unrouted(Outcome::ClientGone).increment(1);
-                    debug!(client = %connection.nearest(), listener = %entrance.listener.name, reason = %unserved, "connection not served");
-                }
+        Err(unserved) => turn_away(&connection, &unserved),
+    }
+}
+
+/// Counts and logs who was not served because of `unserved`.
+fn turn_away(connection: &Connection, unserved: &Unserved) {
+    let entrance = &connection.entrance;
+    let tls_failure = |reason| entrance.metrics.tls_failure(reason).increment(1);
+    match unserved {
+        Unserved::FirstByte | Unserved::HeaderTimeout | Unserved::MadeRoom => {
+            not_served(connection, Outcome::RequestTimeout, unserved);
+        }
+        Unserved::Stranger | Unserved::Header(_) => {
+            not_served(connection, Outcome::BadRequest, unserved);
+        }
+        Unserved::TlsTimeout => {
+            tls_failure(TlsFailure::Timeout);
+            not_served(connection, Outcome::RequestTimeout, unserved);
+        }
+        // Told when it happened.
+        Unserved::Tls(_) => {}
+        // Health checks of load balancers connect and go: they asked for nothing.
+        Unserved::Gone(_) | Unserved::Socket(_) => {
+            if matches!(unserved, Unserved::Gone(_)) {
+                tls_failure(TlsFailure::Gone);
             }
+            entrance.metrics.unrouted(Outcome::ClientGone).increment(1);
+            debug!(client = %connection.nearest(), listener = %entrance.listener.name, reason = %unserved, "connection not served");
         }
     }
 }
@@ -129,10 +140,11 @@ pub(crate) async fn serve(
 async fn open(
     connection: &Connection,
     general: &General,
-    tcp: TcpStream,
+    socket: OwnedFd,
+    kind: Kind,
 ) -> Result<(Leg, Presence), Unserved> {
     let timeouts = &general.timeouts;
-    let (mut socket, presence) = Socket::shared(tokio::net::TcpStream::from_std(tcp)?);
+    let (mut socket, presence) = Socket::accepted(socket, kind)?;
     if let Some(address) = socket.local_address() {
         connection.set_reached(address);
     }
@@ -145,7 +157,7 @@ async fn open(
         ProxyProtocol::Optional => false,
         ProxyProtocol::Required => return Err(Unserved::Stranger),
     };
-    let Some(config) = &listener.tls else {
+    let Some(tls) = &listener.tls else {
         if !is_behind_a_header {
             first_byte(connection, timeouts, &socket).await?;
         }
@@ -153,13 +165,44 @@ async fn open(
     };
     // A balancer may send its header long before its client says anything.
     first_byte(connection, timeouts, &socket).await?;
-    let accept = TlsAcceptor::from(Arc::clone(config)).accept_with(socket, |session| {
-        session.set_buffer_limit(Some(TLS_BUFFER_LIMIT))
-    });
-    let accepted = patiently(connection, timeouts.tls, accept).await?;
-    let tls = accepted.ok_or(Unserved::TlsTimeout)?;
-    let tls = tls.map_err(Unserved::Tls)?;
-    Ok((Leg::Tls(Box::new(tls.into())), presence))
+    let leg = shake_hands(connection, timeouts, tls, socket).await?;
+    Ok((leg, presence))
+}
+
+/// Sets up TLS. Who cannot is told so, where there is a way, before this returns.
+async fn shake_hands(
+    connection: &Connection,
+    timeouts: &FrontTimeouts,
+    tls: &Arc<ServerTls>,
+    socket: Socket,
+) -> Result<Leg, Unserved> {
+    let mut accepting = Accepting::new(tls, socket)?;
+    let shaken = patiently(connection, timeouts.tls, accepting.shake()).await?;
+    let shaken = shaken.ok_or(Unserved::TlsTimeout)?;
+    match shaken {
+        Ok(subject) => {
+            if let Some(subject) = subject {
+                let _ = connection.subject.set(subject);
+            }
+            Ok(Leg::TlsIn(accepting.into_stream()))
+        }
+        Err(Unshaken::Gone(error)) if accepting.has_heard() => Err(Unserved::Gone(error)),
+        Err(Unshaken::Gone(error)) => Err(Unserved::Socket(error)),
+        Err(Unshaken::Failed(failure)) => {
+            connection.release_slot();
+            let entrance = &connection.entrance;
+            entrance.metrics.tls_failure(failure.reason).increment(1);
+            let listener = &entrance.listener.name;
+            let refusals = &connection.shared.refusals;
+            refusals.log_tls(&failure, &connection.caller(), listener);
+            let idle = connection.shared.idle.enter(Keeps::Nothing);
+            tokio::select! {
+                () = accepting.take_leave() => {}
+                () = idle.told_to_go() => {}
+            }
+            Err(Unserved::Tls(failure))
+        }
+    }
 }
 
 async fn first_byte(
@@ -285,7 +328,9 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
             // What the client has sent goes before what time says.
             biased;
             ended = served.as_mut() => {
-                if let Err(error) = ended {
+                if clock.speaks_tls() {
+                    not_served(&connection, Outcome::BadRequest, &"it speaks TLS to a plain port");
+                } else if let Err(error) = ended {
                     on_error(&connection, &error);
                 }
                 return;
@@ -355,14 +400,6 @@ fn not_served(connection: &Connection, outcome: Outcome, reason: &dyn Display) {
         .shared
         .refusals
         .log(outcome, &connection.caller(), refused);
-}
-
-/// The client ended the connection, rather than say something wrong.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    )
 }
 
 /// hyper refuses smaller buffers.

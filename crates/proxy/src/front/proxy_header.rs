@@ -106,7 +106,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap());
         let (far, near) = tokio::join!(far, listener.accept());
-        (far.unwrap(), Socket::shared(near.unwrap().0).0)
+        (far.unwrap(), Socket::new(near.unwrap().0).unwrap())
     }
 
     fn relayed() -> Relayed {

@@ -46,7 +46,7 @@ pub(crate) struct PairState {
     pub(crate) handshake_us: u32,
     pub(crate) heartbeat: HeartbeatState,
     pub(crate) ends: PerSide<EndState>,
-    /// What came behind the handshake, and was not relayed yet.
+    /// What was read, and was not relayed yet: it came behind the handshake, or has to wait.
     pub(crate) early: Option<PerSide<ByteBuf>>,
     /// When data last came in.
     pub(crate) data: i64,
@@ -74,6 +74,18 @@ pub(crate) struct EndState {
     /// Relayed from it.
     pub(crate) bytes: u64,
     pub(crate) frames: u64,
+    /// What is left of its rates. Of what was given up without it, nothing was used yet.
+    #[serde(default)]
+    pub(crate) rate: Option<RateState>,
+}
+
+/// When the rates of what comes from a side will be as if nothing had come, if nothing does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct RateState {
+    #[serde(default)]
+    pub(crate) bytes: Option<i64>,
+    #[serde(default)]
+    pub(crate) messages: Option<i64>,
 }
 
 /// What goes to a side.

@@ -75,12 +75,16 @@ impl Arrival {
             let (name, socket) = (Some(&*listening.name), next());
             let added = match listening.is_lent {
                 true => sockets.listeners.lend(name, socket),
-                false => sockets.listeners.add(name, socket),
+                false => sockets
+                    .listeners
+                    .add_with_file(name, socket, listening.file),
             };
             added.map_err(|error| no_listener(&listening.name, &error))?;
         }
         if welcome.admin.is_some() {
-            let added = sockets.admin.add(Some("admin"), next());
+            let added = sockets
+                .admin
+                .add_with_file(Some("admin"), next(), welcome.admin_file);
             added.map_err(|error| no_listener("admin", &error))?;
         }
         let lingering = welcome.lingering.iter().cloned();
@@ -133,6 +137,7 @@ impl Arrival {
         let refused = self.successor.refused;
         handovers.pairs(Way::In, Handover::Kept).increment(refused);
         if arrived != Arrived::BrokenOff {
+            shared.gates.set_files_ours(true);
             let lasted_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
             info!(
                 predecessor = self.welcome.pid,

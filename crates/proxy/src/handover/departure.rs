@@ -24,6 +24,7 @@ use crate::address::Address;
 use crate::drain::Selection;
 use crate::front::gates::Gate;
 use crate::proxy::Proxy;
+use crate::unix::FileId;
 
 /// What a successor is offered besides pairs.
 #[derive(Debug)]
@@ -35,7 +36,18 @@ pub struct Offer {
     /// The version of this program.
     pub program: String,
     /// The listening socket for operators.
-    pub admin: Option<(Address, OwnedFd)>,
+    pub admin: Option<OfferedAdmin>,
+}
+
+/// The listening socket for operators.
+#[derive(Debug)]
+pub struct OfferedAdmin {
+    /// Where it is.
+    pub address: Address,
+    /// The file by which it is reached, if it is this process's to give.
+    pub file: Option<FileId>,
+    /// The socket.
+    pub socket: OwnedFd,
 }
 
 /// Who a successor is.
@@ -79,6 +91,15 @@ impl Proxy {
         let link = Link::new(offer.stream)?;
         let (mut predecessor, hello, version) = Predecessor::greet(link, offer.successor).await?;
         info!(successor = hello.pid, version = %hello.program, pairs = shared.registry.len(), "hand-over begins");
+        let pairs = shared.registry.len() as u64;
+        if hello.room < pairs {
+            warn!(
+                successor = hello.pid,
+                room = hello.room,
+                pairs,
+                "the file limit of the new process carries fewer pairs than there are; the others stay here"
+            );
+        }
         let lingerers = shared.lingerers.rest().await;
         let given = self
             .give_sockets(
@@ -113,6 +134,7 @@ impl Proxy {
             return Err(HandoverError::BrokenOff { moved, reason });
         }
         handovers.pairs(Way::Out, Handover::Moved).increment(moved);
+        shared.gates.set_files_ours(false);
         shared.gates.set_gate(Gate::GivenUp);
         shared.leaving.cancel();
         lingerers.forget();
@@ -139,13 +161,13 @@ impl Proxy {
         predecessor: &mut Predecessor<Standing>,
         version: u16,
         program: String,
-        admin: Option<(Address, OwnedFd)>,
+        admin: Option<OfferedAdmin>,
         lingerers: &Resting<'_>,
     ) -> Result<(), HandoverError> {
         let shared = self.shared();
         let listeners = shared.gates.give()?;
         let mut sockets: Vec<_> = listeners.iter().map(|it| it.socket.as_fd()).collect();
-        sockets.extend(admin.iter().map(|(_, socket)| socket.as_fd()));
+        sockets.extend(admin.iter().map(|admin| admin.socket.as_fd()));
         sockets.extend(lingerers.sockets());
         if sockets.len() > Link::DESCRIPTORS_MAX {
             return Err(HandoverError::TooMany(sockets.len()));
@@ -159,9 +181,11 @@ impl Proxy {
                     name: it.name.to_string(),
                     address: it.address.clone(),
                     is_lent: it.is_lent,
+                    file: it.file,
                 })
                 .collect(),
-            admin: admin.as_ref().map(|(address, _)| address.clone()),
+            admin: admin.as_ref().map(|admin| admin.address.clone()),
+            admin_file: admin.as_ref().and_then(|admin| admin.file),
             lingering: lingerers.iter().collect::<Vec<Heir>>(),
             // Those who are in the middle of a handshake here may still get one.
             last_pair: shared.registry.last() + shared.admission.connections.total() as u64,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::address::Address;
+use crate::unix::FileId;
 
 /// The version of the format that this release has.
 pub(crate) const VERSION: u16 = 1;
@@ -80,6 +81,9 @@ pub(crate) struct Welcome {
     /// The listening socket for operators, if there is one. Its descriptor is next.
     #[serde(default)]
     pub(crate) admin: Option<Address>,
+    /// The file of that, if it is a Unix socket and the predecessor's to give.
+    #[serde(default)]
+    pub(crate) admin_file: Option<FileId>,
     /// Earlier predecessors that linger; each has one descriptor.
     #[serde(default)]
     pub(crate) lingering: Vec<Heir>,
@@ -95,6 +99,9 @@ pub(crate) struct Listening {
     /// Somebody else keeps it as well, and it outlives both.
     #[serde(default)]
     pub(crate) is_lent: bool,
+    /// The file of a Unix socket, if it is the predecessor's to give.
+    #[serde(default)]
+    pub(crate) file: Option<FileId>,
 }
 
 /// The connection to an earlier predecessor.

@@ -21,7 +21,7 @@ use tracing::debug;
 
 use super::answer::{Answer, Relayed};
 use super::asker::Asker;
-use super::headers::{strip_answer, strip_connection_options, websocket_token};
+use super::headers::{strip_answer, strip_connection_options, strip_request, websocket_token};
 use super::refusal::{and_close, refusal};
 use super::service::{address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
@@ -106,21 +106,21 @@ pub(super) async fn upgrade(
         status: None,
         reason: None,
     };
-    let caller = *handshake.asker.caller();
+    let client_ip = handshake.asker.caller().client_ip();
     // What costs nothing and keeps nothing goes first.
-    if let Err(denied) = route.access.admit(caller.client_ip()) {
+    if let Err(denied) = route.access.admit(client_ip) {
         return Err(handshake.deny(denied));
     }
     if shared.is_draining() {
         return Err(handshake.refuse(Outcome::Draining));
     }
-    if let Err(refused) = shared.admission.ask(caller.client_ip()) {
+    if let Err(refused) = shared.admission.ask(client_ip) {
         return Err(handshake.refuse(refused.outcome()));
     }
     if let Err(denied) = route.access.admit_page(request.headers()) {
         return Err(handshake.deny(denied));
     }
-    let admitted = shared.admission.upgrade(route, caller.client_ip());
+    let admitted = shared.admission.upgrade(route, client_ip);
     let admitted = match admitted {
         Ok(permit) => permit,
         Err(refused) => return Err(handshake.refuse(refused.outcome())),
@@ -179,7 +179,7 @@ async fn ask(
     key: &[u8],
 ) -> Result<Answered, Failed> {
     let websocket = websocket_token(request.headers());
-    strip_connection_options(request.headers_mut());
+    strip_request(request.headers_mut(), &route.general.forwarded);
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(

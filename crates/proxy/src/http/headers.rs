@@ -9,6 +9,7 @@ use http::response::Parts;
 
 use super::forwarded::FAMILY;
 use super::trailers::Withheld;
+use crate::settings::Forwarded;
 
 /// "Intermediaries SHOULD remove or replace fields that are known to require removal before
 /// forwarding, whether or not they appear as a connection-option". Transfer-Encoding and Trailer
@@ -21,16 +22,29 @@ const KNOWN: [&str; 3] = ["proxy-connection", "keep-alive", "te"];
 /// field itself".
 ///
 /// Fields that frame or address the message are kept even if they are named: to remove them would
-/// change what the message is (and has been used to smuggle requests). So are those that say who the
-/// client is: a client could have what a balancer has written taken out behind it. What is removed goes
-/// no further in the trailers either.
+/// change what the message is (and has been used to smuggle requests). What is removed goes no
+/// further in the trailers either.
 pub(super) fn strip_connection_options(headers: &mut HeaderMap) -> Withheld {
+    strip_but(headers, &[])
+}
+
+/// The same for the head of a request. Fields that say who the client is stay as well, where lubdub adds
+/// to them: a client could have what a balancer has written taken out behind it.
+pub(super) fn strip_request(headers: &mut HeaderMap, forwarded: &Forwarded) -> Withheld {
+    if forwarded.is_ours() {
+        strip_but(headers, &FAMILY)
+    } else {
+        strip_connection_options(headers)
+    }
+}
+
+fn strip_but(headers: &mut HeaderMap, kept: &[HeaderName]) -> Withheld {
     let options: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .collect();
     for option in &options {
         let keep = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING];
-        if !keep.contains(option) && !FAMILY.contains(option) {
+        if !keep.contains(option) && !kept.contains(option) {
             headers.remove(option);
         }
     }
@@ -130,14 +144,9 @@ mod tests {
 
     #[test]
     fn what_frames_or_addresses_the_message_stays() {
-        let lines = [
-            ("host", "a"),
-            ("content-length", "3"),
-            ("x-forwarded-for", "b"),
-        ];
+        let lines = [("host", "a"), ("content-length", "3")];
         let mut map = headers(&lines);
-        let named = "host, content-length, X-Forwarded-For";
-        map.append(CONNECTION, HeaderValue::from_static(named));
+        map.append(CONNECTION, HeaderValue::from_static("host, content-length"));
         strip_connection_options(&mut map);
         assert_eq!(map, headers(&lines));
     }

@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 use super::account::Account;
 use super::answer::{Answer, Relayed};
 use super::asker::Asker;
-use super::headers::{has_token, strip_answer, strip_connection_options};
+use super::headers::{has_token, strip_answer, strip_request};
 use super::login;
 use super::refusal::and_close;
 use super::service::{address_to, tell_origin};
@@ -63,9 +63,10 @@ pub(super) async fn relay(
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
     let caller = *asker.caller();
+    let admitted = route.access.admit(caller.client_ip());
     let withheld = prepare(connection, route, &asker, &mut request);
     let mut account = Account::open(connection, route, asker);
-    if let Err(denied) = route.access.admit(caller.client_ip()) {
+    if let Err(denied) = admitted {
         return Ok(account.refuse(denied.outcome(), &denied));
     }
     let upstream = &route.upstream;
@@ -147,8 +148,10 @@ fn prepare(
     request: &mut Request<Incoming>,
 ) -> Withheld {
     let trailers = has_token(request.headers(), &TE, "trailers");
-    let withheld = strip_connection_options(request.headers_mut());
-    let withheld = withheld.with_ours(&route.general.forwarded);
+    let forwarded = &route.general.forwarded;
+    let withheld = strip_request(request.headers_mut(), forwarded)
+        .with_ours(forwarded)
+        .with_subjects(&route.general.subjects);
     if trailers {
         // This much lubdub can promise for itself: trailers pass.
         request

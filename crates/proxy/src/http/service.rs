@@ -200,6 +200,7 @@ pub(super) fn tell_origin(
             .unwrap_or_default(),
     };
     general.forwarded.apply(request.headers_mut(), origin);
+    general.subjects.apply(request.headers_mut(), connection);
     if let Some(id) = asker.request_id() {
         request.headers_mut().insert(X_REQUEST_ID, id.value());
     }

@@ -9,6 +9,7 @@ use http::header::{
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 
+use super::Subjects;
 use super::forwarded::FAMILY;
 use crate::request_id::X_REQUEST_ID;
 use crate::settings::Forwarded;
@@ -47,6 +48,8 @@ pub(crate) struct Withheld {
     named: Vec<HeaderName>,
     /// Who the client is, too.
     family: bool,
+    /// Whose certificate it has.
+    subjects: Subjects,
     /// And what the request is called.
     request_id: bool,
 }
@@ -72,6 +75,14 @@ impl Withheld {
         }
     }
 
+    /// Nor what a client says of its certificate.
+    pub(super) fn with_subjects(self, subjects: &Subjects) -> Self {
+        Self {
+            subjects: subjects.clone(),
+            ..self
+        }
+    }
+
     /// What goes on.
     pub(super) fn filter(&self, mut trailers: HeaderMap) -> HeaderMap {
         for name in self.named.iter().chain(&NEVER) {
@@ -82,6 +93,7 @@ impl Withheld {
                 trailers.remove(name);
             }
         }
+        self.subjects.strip(&mut trailers);
         if self.request_id {
             trailers.remove(X_REQUEST_ID);
         }

@@ -39,6 +39,8 @@ pub struct PairEntry {
     has_renewal: AtomicBool,
     /// It was asked to stand still, and has not answered.
     is_to_freeze: AtomicBool,
+    /// One bit for each side that is not read because it has used up its rate.
+    held: AtomicU8,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -93,6 +95,8 @@ pub struct SideStatus {
     pub bytes: u64,
     /// Frames relayed from the side.
     pub frames: u64,
+    /// It is not read at the moment, because it has used up its rate.
+    pub is_held: bool,
 }
 
 /// What a pair is told from outside.
@@ -147,6 +151,7 @@ impl PairEntry {
             order: AtomicU8::new(Order::None as u8),
             has_renewal: AtomicBool::new(false),
             is_to_freeze: AtomicBool::new(false),
+            held: AtomicU8::new(0),
             waker: Mutex::new(None),
         }
     }
@@ -192,6 +197,7 @@ impl PairEntry {
             pongs_received: status.pongs_received.load(Relaxed).into(),
             bytes: status.bytes.load(Relaxed),
             frames: status.frames.load(Relaxed),
+            is_held: self.held.load(Relaxed) & held_bit(side) != 0,
         }
     }
 
@@ -217,6 +223,16 @@ impl PairEntry {
         status.last_heard.store(heard, Relaxed);
         status.bytes.store(bytes, Relaxed);
         status.frames.store(frames, Relaxed);
+    }
+
+    /// Publishes whether a side is not read because it has used up its rate. Called by the pair's own
+    /// task only, as that changes.
+    pub(crate) fn publish_held(&self, side: Side, is_held: bool) {
+        if is_held {
+            self.held.fetch_or(held_bit(side), Relaxed);
+        } else {
+            self.held.fetch_and(!held_bit(side), Relaxed);
+        }
     }
 
     /// Tells the pair; a stronger order replaces a weaker one.
@@ -274,6 +290,13 @@ impl PairEntry {
 
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn held_bit(side: Side) -> u8 {
+    match side {
+        Side::Client => 1,
+        Side::Upstream => 2,
     }
 }
 

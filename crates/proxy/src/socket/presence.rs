@@ -59,7 +59,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::timeout;
 
-    use super::super::{Socket, Tcp};
+    use super::super::{Kind, Socket, Tcp};
     use super::*;
 
     const SOON: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap());
         let (far, near) = tokio::join!(far, listener.accept());
-        let (socket, presence) = Socket::shared(near.unwrap().0);
+        let (socket, presence) = Socket::shared(near.unwrap().0, Kind::Tcp);
         (socket, presence, far.unwrap())
     }
 

@@ -172,6 +172,7 @@ impl Splice {
             consider(self.data_idle_deadline());
         }
         for side in Side::BOTH {
+            consider(self.held_until(side));
             let End {
                 leg: Some(_),
                 outlet,
@@ -242,12 +243,16 @@ impl Splice {
     }
 
     fn data_idle_deadline(&self) -> Option<Instant> {
-        Some(self.deadlines.data + self.terms.data_idle?)
+        // A side that is held may have data to send.
+        let held = Side::BOTH
+            .into_iter()
+            .filter_map(|side| self.held_until(side));
+        Some(held.fold(self.deadlines.data, Instant::max) + self.terms.data_idle?)
     }
 
     /// Until when the closing handshake has to be over. An endpoint may be in the middle of a message
-    /// when the other one says farewell: while data comes in, or is taken, it goes on, but not for
-    /// ever. Where lubdub ends the pair it does not: then nobody is to go on.
+    /// when the other one says farewell: while data comes in, is taken or is held, it goes on, but not
+    /// for ever. Where lubdub ends the pair it does not: then nobody is to go on.
     pub(super) fn closing_deadline(&self) -> Option<Instant> {
         let since = self.deadlines.closing?;
         let close = self.terms.close;
@@ -256,7 +261,8 @@ impl Splice {
         }
         let moved = Side::BOTH
             .into_iter()
-            .filter_map(|side| self.ends[side].outlet.stuck_since())
+            .flat_map(|side| [self.ends[side].outlet.stuck_since(), self.held_until(side)])
+            .flatten()
             .fold(self.deadlines.data.max(since), Instant::max);
         Some((moved + close).min(since + close * Self::CLOSES))
     }

@@ -14,6 +14,7 @@ use serde_bytes::ByteBuf;
 use super::deadlines::{Deadlines, Excused};
 use super::end::{End, Ending, Input};
 use super::fate::Fate;
+use super::inlet::Inlet;
 use super::link::PingMark;
 use super::outlet::{CloseSlot, Fin, Outlet};
 use super::tally::Tally;
@@ -61,7 +62,9 @@ impl Splice {
         let sockets = PerSide::from_fn(|side| self.ends[side].leg.take());
         let fd = |leg: Option<Leg>| match leg {
             Some(Leg::Plain(socket)) => socket.into_fd(),
-            Some(Leg::Tls(_)) | None => unreachable!("both legs are sockets, or it is kept"),
+            Some(Leg::Tls(_) | Leg::TlsIn(_)) | None => {
+                unreachable!("both legs are sockets, or it is kept")
+            }
         };
         match (fd(sockets.client), fd(sockets.upstream)) {
             (Ok(client), Ok(upstream)) => Ok(GivenUp {
@@ -113,7 +116,7 @@ impl Splice {
             let end = &mut self.ends[side];
             match &mut end.leg {
                 None => return Err(Kept::Ending),
-                Some(Leg::Tls(_)) => return Err(Kept::Tls),
+                Some(Leg::Tls(_) | Leg::TlsIn(_)) => return Err(Kept::Tls),
                 Some(Leg::Plain(socket)) => {
                     if !socket.unshare() {
                         return Err(Kept::Shared);
@@ -175,12 +178,12 @@ impl Splice {
                     ping_mark: end.ping_mark.as_ref().map(PingMark::freeze),
                     bytes: self.tally.from[side].bytes,
                     frames: self.relayed_frames(side),
+                    rate: self.inlet(side).and_then(|inlet| inlet.freeze(anchor)),
                 }
             }),
-            early: self
-                .early
-                .as_deref()
-                .map(|early| PerSide::from_fn(|side| ByteBuf::from(early[side].to_vec()))),
+            early: self.inlets.as_deref().map(|inlets| {
+                PerSide::from_fn(|side| ByteBuf::from(inlets[side].waiting().to_vec()))
+            }),
             data: nanos(self.deadlines.data),
             data_excused: self.excused.data,
             data_idle: self.terms.data_idle,
@@ -233,7 +236,7 @@ impl Splice {
             timer: Timer::resume(parts.armed, clock()),
             deadlines: parts.deadlines,
             excused: parts.excused,
-            early: parts.early,
+            inlets: parts.inlets,
             polled: false,
             thawed: true,
             concluded: false,
@@ -258,7 +261,7 @@ struct Parts {
     tally: Tally,
     deadlines: Deadlines,
     excused: Excused,
-    early: Option<Box<PerSide<Bytes>>>,
+    inlets: Option<Box<PerSide<Inlet>>>,
     armed: Option<Instant>,
 }
 
@@ -302,6 +305,16 @@ impl Parts {
                 taken: end.taken,
             })
         };
+        let early = state.early.unwrap_or_default();
+        let inlet = |side: Side, waiting: ByteBuf, rate| {
+            let waiting = Bytes::from(waiting.into_vec());
+            Inlet::thaw(waiting, rate, terms.rates.from(side), now, anchor)
+        };
+        let inlets = PerSide {
+            client: inlet(Side::Client, early.client, state.ends.client.rate)?,
+            upstream: inlet(Side::Upstream, early.upstream, state.ends.upstream.rate)?,
+        };
+        let are_open = inlets.client.is_open() && inlets.upstream.is_open();
         let has_same_idle = state.data_idle == terms.data_idle;
         Ok(Self {
             heart,
@@ -322,12 +335,7 @@ impl Parts {
                 data: state.data_excused && has_same_idle,
                 closing: false,
             },
-            early: state.early.map(|early| {
-                Box::new(PerSide {
-                    client: Bytes::from(early.client.into_vec()),
-                    upstream: Bytes::from(early.upstream.into_vec()),
-                })
-            }),
+            inlets: (!are_open).then(|| Box::new(inlets)),
             armed: instant(state.armed)?,
         })
     }

@@ -48,6 +48,10 @@ impl Splice {
             vitals[side].rtt.as_ref().map(|rtt| micros(pick(rtt)))
         };
         let silent = |side: Side| millis(now.saturating_duration_since(vitals[side].last_heard));
+        let held = |side: Side| {
+            let inlet = self.inlet(side).filter(|inlet| inlet.is_rated());
+            inlet.map(|inlet| millis(inlet.held_for(now)))
+        };
         let lapsed = Side::BOTH
             .into_iter()
             .find(|&side| fate::lapsed(side) == cause && vitals[side].pongs_received == 0);
@@ -77,6 +81,7 @@ impl Splice {
             client_rtt_min_us = rtt(Side::Client, |rtt| rtt.min()),
             client_rtt_max_us = rtt(Side::Client, |rtt| rtt.max()),
             client_silent_ms = silent(Side::Client),
+            client_held_ms = held(Side::Client),
             upstream_bytes = self.tally.from.upstream.bytes,
             upstream_frames = self.relayed_frames(Side::Upstream),
             upstream_pings = vitals.upstream.pings_sent,
@@ -85,6 +90,7 @@ impl Splice {
             upstream_rtt_min_us = rtt(Side::Upstream, |rtt| rtt.min()),
             upstream_rtt_max_us = rtt(Side::Upstream, |rtt| rtt.max()),
             upstream_silent_ms = silent(Side::Upstream),
+            upstream_held_ms = held(Side::Upstream),
             "pair ended"
         );
     }

@@ -38,7 +38,7 @@ impl Splice {
             match self.ends[from].read(cx, scratch) {
                 Read::Bytes(n) => {
                     self.heart.handle_heard(from, n, now);
-                    self.forward(cx, from, &scratch[..n], now);
+                    self.forward(cx, from, &scratch[..n], Stop::Never, now);
                     // A TLS session is to be flushed.
                     self.drain(cx, to, now);
                     if !self.ends[to].outlet.is_plain() {
@@ -69,14 +69,19 @@ impl Splice {
     ) -> Pumped {
         for _ in 0..Self::READS_A_TURN {
             self.drain(cx, from.other(), now);
+            self.hold(from, now);
             self.watch_pause(from, now);
             if self.ends[from].paused {
                 return Pumped::Idle;
             }
-            match self.ends[from].read(cx, scratch) {
+            if self.let_in_waiting(cx, from, now) {
+                continue;
+            }
+            let room = self.room(from, scratch.len());
+            match self.ends[from].read(cx, &mut scratch[..room]) {
                 Read::Bytes(n) => {
                     self.heart.handle_heard(from, n, now);
-                    self.forward(cx, from, &scratch[..n], now);
+                    self.let_in(cx, from, &scratch[..n], now);
                 }
                 Read::End => {
                     self.on_fin(cx, from);
@@ -92,10 +97,18 @@ impl Splice {
         Pumped::More
     }
 
-    /// Passes on what was read from a side.
-    pub(super) fn forward(&mut self, cx: &mut Context<'_>, from: Side, input: &[u8], now: Instant) {
+    /// Passes on what was read from a side, up to where it has to `stop` or to the end. Returns how
+    /// much is left.
+    pub(super) fn forward(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Side,
+        input: &[u8],
+        stop: Stop,
+        now: Instant,
+    ) -> usize {
         if self.ends[from].input == Input::Blind {
-            return;
+            return 0;
         }
         let to = from.other();
         let mut parcel = Parcel::of(input);
@@ -110,7 +123,8 @@ impl Splice {
                 self.flush_from(from);
                 self.ends[from].discarded = true;
             }
-            let stop = self.wanted_boundary(to, now);
+            let wanted = self.wanted_boundary(to, now);
+            let stop = if wanted == Stop::Never { stop } else { wanted };
             let step = self.ends[from].scanner.scan(rest, stop);
             let relayed = step.residue.len() + step.forward.len();
             if relayed > 0 && !self.ends[from].discarded && self.ends[to].outlet.accepts() {
@@ -121,6 +135,7 @@ impl Splice {
             rest = step.rest;
             match &step.event {
                 Event::Exhausted => break,
+                Event::Boundary if matches!(stop, Stop::BehindMessages(_)) => break,
                 Event::Boundary => self.place(&mut parcel, to, now),
                 Event::Ping(ping) => {
                     let room = room.get_or_insert(Payload::EMPTY);
@@ -148,6 +163,7 @@ impl Splice {
                     } else if !self.fate.is_by_lubdub() {
                         // Others are ending the pair, and wait no longer for it than for silence.
                         self.ends[from].input = Input::Blind;
+                        rest = &[];
                         break;
                     }
                     // Nothing of it passes, but behind it stands the Close that answers lubdub's.
@@ -168,6 +184,7 @@ impl Splice {
         }
         self.place(&mut parcel, to, now);
         self.send(cx, to, &parcel);
+        rest.len()
     }
 
     /// Sends a side what was collected for it, while it accepted that.
@@ -212,7 +229,8 @@ impl Splice {
         }
     }
 
-    /// A side is not read while the other has a backlog; its silence then proves nothing.
+    /// A side is not read while the other has a backlog, or while it has used up its rate; its silence
+    /// then proves nothing.
     pub(super) fn watch_pause(&mut self, from: Side, now: Instant) {
         let pause = self.wants_pause(from);
         let end = &mut self.ends[from];
@@ -230,7 +248,7 @@ impl Splice {
 
     pub(super) fn wants_pause(&self, from: Side) -> bool {
         let outlet = &self.ends[from.other()].outlet;
-        outlet.accepts() && outlet.is_backed_up()
+        outlet.accepts() && (outlet.is_backed_up() || self.held_until(from).is_some())
     }
 
     /// Where in the stream to `to` lubdub would like to stand.
@@ -261,7 +279,7 @@ impl Splice {
     pub(super) fn place(&mut self, parcel: &mut Parcel<'_>, to: Side, now: Instant) {
         let scanner = &self.ends[to.other()].scanner;
         let there = match self.wanted_boundary(to, now) {
-            Stop::Never => false,
+            Stop::Never | Stop::BehindMessages(_) => false,
             Stop::AtFrameBoundary => scanner.at_frame_boundary(),
             Stop::AtMessageBoundary => scanner.at_message_boundary(),
         };

@@ -7,6 +7,7 @@ mod data;
 mod dropped;
 mod frozen;
 mod parcels;
+mod rate;
 mod stutter;
 
 use std::future::poll_fn;
@@ -196,6 +197,18 @@ impl Pair {
         while leg.socket().unread(bytes.len()) < bytes.len() {
             std::thread::yield_now();
         }
+    }
+
+    /// This came behind the client's handshake.
+    fn come_early(&mut self, early: &[u8]) {
+        let inlet = |side: Side, waiting: &[u8]| {
+            let rate = self.splice.terms.rates.from(side);
+            Inlet::new(Bytes::copy_from_slice(waiting), rate, clock())
+        };
+        self.splice.inlets = Some(Box::new(PerSide {
+            client: inlet(Side::Client, early),
+            upstream: inlet(Side::Upstream, b""),
+        }));
     }
 
     /// Sends so much to the upstream, which takes nothing, that lubdub reads the client no more.

@@ -11,9 +11,10 @@ use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
 use x509_parser::nom;
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
-use super::provider;
+use super::{SHORTEST_RSA, provider};
 
 /// A certificate that lubdub can show: as a server to clients, or as a client to upstreams. Two are equal
 /// if what is shown is the same; the key belongs to it.
@@ -44,6 +45,9 @@ pub enum Unusable {
     /// There is no certificate.
     #[error("there is no certificate")]
     Empty,
+    /// The key is too short to be believed.
+    #[error("it is an RSA key of {0} bits, and {SHORTEST_RSA} are the fewest that clients believe")]
+    WeakKey(usize),
     /// The certificate is not one by X.509.
     #[error("the certificate cannot be read: {0}")]
     Malformed(X509Error),
@@ -61,6 +65,9 @@ impl Certificate {
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, Unusable> {
         let first = chain.first().ok_or(Unusable::Empty)?.clone();
+        if let Some(bits) = rsa_bits(&first).filter(|bits| *bits < SHORTEST_RSA) {
+            return Err(Unusable::WeakKey(bits));
+        }
         // Before its dates are read: rustls has the better words for what is no certificate.
         let key = CertifiedKey::from_der(chain, key, &provider())?;
         let parsed = parse(&first).map_err(Unusable::Malformed)?;
@@ -111,6 +118,14 @@ fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>,
         Ok((_, parsed)) => Ok(parsed),
         Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(error),
         Err(nom::Err::Incomplete(_)) => Err(X509Error::Generic),
+    }
+}
+
+/// The length of a certificate's key, if that is one of RSA.
+pub(super) fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
+    match parse(certificate).ok()?.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+        _ => None,
     }
 }
 

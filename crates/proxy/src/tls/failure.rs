@@ -1,291 +1,299 @@
-//! Why there is no TLS with an upstream, in plain words: most of all what is wrong with its certificate
-//! (RFC 5280), and which setting would help.
+//! What went wrong in a TLS handshake with a client, in words: what the client did, as far as it can
+//! be told.
 
-use std::error::Error as StdError;
-use std::fmt::Write as _;
-use std::io;
+use std::borrow::Cow;
+use std::fmt;
 
+use lubdub_metrics::TlsFailure as Reason;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use super::trust::NotItsKey;
-use super::{Moment, UpstreamTls};
-
-/// So many names of a certificate are told.
-const TOLD: usize = 3;
-
-/// What `error` of a TLS handshake means to whoever runs the upstream or configures lubdub. `key` makes of
-/// the last part of a key, such as `ca`, what it is called where this is read.
-pub fn explain(error: &io::Error, tls: &UpstreamTls, key: impl Fn(&str) -> String) -> String {
-    let words = match (rustls_error(error), error.kind()) {
-        (Some(error), _) => Words { tls, key: &key }.of(error),
-        (None, io::ErrorKind::UnexpectedEof) => {
-            Some("it hung up during the TLS handshake; does it speak TLS there at all?".to_owned())
-        }
-        (None, io::ErrorKind::ConnectionReset) => Some(
-            "it reset the connection during the TLS handshake; does it speak TLS there at all?"
-                .to_owned(),
-        ),
-        (None, _) => None,
-    };
-    words.unwrap_or_else(|| error.to_string())
+/// Why a handshake came to nothing.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    words: Cow<'static, str>,
 }
 
-/// The same for what came behind the handshake in place of the first answer, if it is a part of it: with TLS
-/// 1.3 lubdub is through before the upstream has looked at lubdub's certificate. What that comes to it says by
-/// an alert, or just hangs up (as asyncio and Node do).
-pub fn explain_late(
-    error: &hyper::Error,
-    tls: &UpstreamTls,
-    key: impl Fn(&str) -> String,
-) -> Option<String> {
-    let words = Words { tls, key: &key };
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    let mut has_hung_up = error.is_incomplete_message();
-    while let Some(error) = cause {
-        let io = error.downcast_ref::<io::Error>();
-        // The enum is open; all other alerts are about what was sent since.
-        if let Some(Error::AlertReceived(alert)) = io.and_then(rustls_error) {
-            return words.of_certificate_of_lubdub(*alert);
-        }
-        has_hung_up |= io.is_some_and(|io| {
-            let kinds = [
-                io::ErrorKind::UnexpectedEof,
-                io::ErrorKind::ConnectionReset,
-                io::ErrorKind::BrokenPipe,
-            ];
-            kinds.contains(&io.kind())
-        });
-        cause = error.source();
+/// The beginning of what the client said: the header of a record, that of a handshake message, and the
+/// version in a ClientHello (RFC 8446 4.1.2).
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Opening {
+    bytes: [u8; 11],
+    len: usize,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn new(reason: Reason, words: impl Into<Cow<'static, str>>) -> Self {
+        let words = words.into();
+        Self { reason, words }
     }
-    (has_hung_up && tls.was_asked()).then(|| words.of_silence())
-}
 
-fn rustls_error(error: &io::Error) -> Option<&Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-/// What errors mean to an upstream. `None` if the library's words have to do.
-struct Words<'a> {
-    tls: &'a UpstreamTls,
-    key: &'a dyn Fn(&str) -> String,
-}
-
-// The enums are open, and all but the common cases are left to the library.
-#[allow(clippy::wildcard_enum_match_arm)]
-impl Words<'_> {
-    fn of(&self, error: &Error) -> Option<String> {
+    /// What rustls refused, or was told.
+    pub(super) fn of(error: &Error, opening: &Opening) -> Self {
+        // The enum is open, and most of it cannot happen here.
+        #[allow(clippy::wildcard_enum_match_arm)]
         match error {
-            Error::InvalidCertificate(wrong) => self.of_certificate(wrong),
-            Error::InvalidMessage(_) => Some(
-                "it speaks no TLS there; is it ws:// (or http://) in place of wss://?".to_owned(),
+            Error::AlertReceived(alert) => Self::alert(*alert),
+            Error::InvalidCertificate(error) => Self::certificate(error),
+            Error::NoCertificatesPresented => Self::new(
+                Reason::NoClientCertificate,
+                "it shows no certificate, and client_auth is \"required\"",
             ),
-            Error::AlertReceived(alert) => Some(self.of_alert(*alert)),
-            Error::PeerIncompatible(
-                PeerIncompatible::ServerDoesNotSupportTls12Or13
-                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-            ) => Some(OLD.to_owned()),
-            Error::PeerIncompatible(PeerIncompatible::ExtendedMasterSecretExtensionRequired) => {
-                Some(
-                    "its TLS 1.2 has no extended master secret (RFC 7627), which lubdub needs"
-                        .to_owned(),
+            Error::NoApplicationProtocol => Self::new(
+                Reason::NoApplicationProtocol,
+                "it does not speak http/1.1: by ALPN it offers other protocols only, such as h2",
+            ),
+            Error::PeerIncompatible(incompatible) => Self::incompatible(incompatible, opening),
+            Error::InvalidMessage(_)
+            | Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. }
+            | Error::PeerMisbehaved(_)
+            | Error::PeerSentOversizedRecord
+            | Error::DecryptError => Self::new(
+                Reason::Malformed,
+                format!("what it says is not TLS: {error}"),
+            ),
+            error => Self::new(Reason::Internal, error.to_string()),
+        }
+    }
+
+    /// What is wrong with a client's certificate.
+    pub(super) fn certificate(error: &CertificateError) -> Self {
+        // The enum is open; the rest is told in its own words.
+        #[allow(clippy::wildcard_enum_match_arm)]
+        match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::new(
+                Reason::ClientCertificateExpired,
+                "its certificate has expired",
+            ),
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Self::new(
+                    Reason::ClientCertificateExpired,
+                    "its certificate is not valid yet; is the clock of this machine right?",
                 )
             }
+            CertificateError::Revoked => Self::new(
+                Reason::ClientCertificateRevoked,
+                "its certificate has been revoked",
+            ),
+            CertificateError::UnknownIssuer => Self::new(
+                Reason::ClientCertificateUnknownCa,
+                "its certificate is from nobody in client_ca",
+            ),
+            CertificateError::UnknownRevocationStatus => Self::new(
+                Reason::ClientCertificateUnknownCa,
+                "whether its certificate has been revoked cannot be told: no list in client_crl is from the \
+                 authority that issued it",
+            ),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Self::new(
+                    Reason::ClientCertificateBad,
+                    "its certificate is not for clients (extended key usage clientAuth)",
+                )
+            }
+            error => {
+                let error = Error::InvalidCertificate(error.clone());
+                let words = format!("its certificate cannot be used: {error}");
+                Self::new(Reason::ClientCertificateBad, words)
+            }
+        }
+    }
+
+    fn alert(alert: AlertDescription) -> Self {
+        let name = name(alert);
+        // The enum is open, and the rest says nothing about certificates.
+        #[allow(clippy::wildcard_enum_match_arm)]
+        match alert {
+            AlertDescription::UnknownCA => Self::new(
+                Reason::UnknownCa,
+                format!("it does not trust our certificate (alert {name})"),
+            ),
+            AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::BadCertificateStatusResponse => Self::new(
+                Reason::CertificateRefused,
+                format!("it refuses our certificate (alert {name})"),
+            ),
+            AlertDescription::ProtocolVersion => Self::new(
+                Reason::ProtocolVersion,
+                format!("it speaks neither TLS 1.2 nor 1.3 (alert {name})"),
+            ),
+            _ => Self::new(Reason::Alert, format!("it gives up (alert {name})")),
+        }
+    }
+
+    fn incompatible(error: &PeerIncompatible, opening: &Opening) -> Self {
+        if let Some(version) = opening.version() {
+            // Whatever else it lacks, it lacks because it is old.
+            let words = format!("it offers only {version}; lubdub speaks TLS 1.2 and 1.3");
+            return Self::new(Reason::ProtocolVersion, words);
+        }
+        // The enum is open, and so it is told in its own words.
+        #[allow(clippy::wildcard_enum_match_arm)]
+        match error {
+            PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::SupportedVersionsExtensionRequired => {
+                Self::new(Reason::ProtocolVersion, "it offers neither TLS 1.2 nor 1.3")
+            }
+            PeerIncompatible::NoCipherSuitesInCommon => Self::new(
+                Reason::NothingInCommon,
+                "it offers no cipher suite that lubdub has",
+            ),
+            PeerIncompatible::NoKxGroupsInCommon => Self::new(
+                Reason::NothingInCommon,
+                "it offers no group for the key exchange that lubdub has",
+            ),
+            PeerIncompatible::NoSignatureSchemesInCommon => Self::new(
+                Reason::NothingInCommon,
+                "it offers no kind of signature that fits our certificate's key",
+            ),
+            error => {
+                let error = Error::PeerIncompatible(error.clone());
+                let words = format!("it has nothing in common with lubdub: {error}");
+                Self::new(Reason::NothingInCommon, words)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+/// An alert's name as the RFC writes it: `BadCertificate` is `bad_certificate`.
+fn name(alert: AlertDescription) -> String {
+    // All others are named as the RFC names them, in another spelling.
+    #[allow(clippy::wildcard_enum_match_arm)]
+    let camel = match alert {
+        AlertDescription::UnknownCA => "UnknownCa".to_owned(),
+        AlertDescription::Unknown(code) => return code.to_string(),
+        alert => format!("{alert:?}"),
+    };
+    let mut name = String::new();
+    for (at, character) in camel.char_indices() {
+        if at > 0 && character.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(character.to_ascii_lowercase());
+    }
+    name
+}
+
+// === impl Opening ===
+
+impl Opening {
+    /// A record with a handshake message in it.
+    const HANDSHAKE: u8 = 22;
+
+    /// Some of what came.
+    pub(super) fn note(&mut self, bytes: &[u8]) {
+        let rest = &mut self.bytes[self.len..];
+        let n = rest.len().min(bytes.len());
+        rest[..n].copy_from_slice(&bytes[..n]);
+        self.len += n;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What it is, if it is no TLS at all.
+    pub(super) fn foreign(&self) -> Option<Failure> {
+        match self.bytes[..self.len] {
+            [] | [Self::HANDSHAKE, ..] => None,
+            [b'\r' | b'\n' | b'A'..=b'Z', ..] if self.is_http() => {
+                Some(Failure::new(Reason::PlainHttp, "it speaks plain HTTP"))
+            }
+            // A record of two bytes' length, and a hello in it (RFC 6101 E).
+            [128..=255, _, 1, ..] => Some(Failure::new(
+                Reason::ProtocolVersion,
+                "it says hello as SSL 2.0 did; lubdub speaks TLS 1.2 and 1.3",
+            )),
+            _ => Some(Failure::new(
+                Reason::NotTls,
+                "what it says is neither TLS nor HTTP",
+            )),
+        }
+    }
+
+    /// Whether it is an empty line; or a method, or the beginning of one, or the preface of HTTP/2.
+    fn is_http(&self) -> bool {
+        let bytes = &self.bytes[..self.len];
+        let rest = bytes.iter().find(|byte| !byte.is_ascii_uppercase());
+        matches!(rest, None | Some(b' ' | b'\r' | b'\n'))
+    }
+
+    /// The newest version that it offers if that is older than TLS 1.2. Newer ones are said elsewhere.
+    fn version(&self) -> Option<&'static str> {
+        match self.bytes[..self.len] {
+            [Self::HANDSHAKE, 3, _, _, _, 1, _, _, _, 3, minor] => match minor {
+                0 => Some("SSL 3.0"),
+                1 => Some("TLS 1.0"),
+                2 => Some("TLS 1.1"),
+                _ => None,
+            },
             _ => None,
         }
     }
-
-    /// What is wrong with the certificate that the upstream has shown.
-    fn of_certificate(&self, wrong: &CertificateError) -> Option<String> {
-        let (ca, server_name) = ((self.key)("ca"), (self.key)("server_name"));
-        let wanted = self.tls.name().to_str();
-        let words = match wrong {
-            CertificateError::ExpiredContext { not_after, .. } => {
-                format!("its certificate expired on {}", Moment::from(*not_after))
-            }
-            CertificateError::Expired => "its certificate has expired".to_owned(),
-            CertificateError::NotValidYetContext { not_before, .. } => format!(
-                "its certificate is not valid before {}; is the clock of this machine right?",
-                Moment::from(*not_before)
-            ),
-            CertificateError::NotValidYet => "its certificate is not valid yet".to_owned(),
-            CertificateError::UnknownIssuer if self.tls.trust().is_in_named() => format!(
-                "its certificate has an unknown issuer: none that is in {ca}; or it does not send \
-                 the certificates in between"
-            ),
-            CertificateError::UnknownIssuer => format!(
-                "its certificate has an unknown issuer, which this machine does not trust: name its \
-                 CA in {ca}; or it does not send the certificates in between"
-            ),
-            CertificateError::BadSignature => format!(
-                "its certificate is not signed by the authority that is trusted, but by another of \
-                 the same name (bad signature): name its CA in {ca}"
-            ),
-            CertificateError::NotValidForNameContext { presented, .. } => match names(presented) {
-                Some(names) => format!(
-                    "its certificate is for other names ({names}), not for {wanted}; {server_name} \
-                     says for which it has to be"
-                ),
-                None => format!(
-                    "its certificate is not for {wanted}: it has no name in its subjectAltName (a \
-                     common name does not count)"
-                ),
-            },
-            CertificateError::NotValidForName => {
-                format!("its certificate is not for {wanted}")
-            }
-            CertificateError::InvalidPurposeContext { .. } | CertificateError::InvalidPurpose => {
-                "its certificate is not for servers (extendedKeyUsage has no serverAuth)".to_owned()
-            }
-            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                "its certificate, or one between it and its authority, is signed in a way that is \
-                 not supported (such as by SHA-1)"
-                    .to_owned()
-            }
-            CertificateError::BadEncoding => "its certificate cannot be read".to_owned(),
-            CertificateError::Other(other) if other.0.is::<NotItsKey>() => {
-                format!("its certificate is not its own: {other}")
-            }
-            // webpki's own error, which is only to be had as its name.
-            CertificateError::Other(other) => match &*other.to_string() {
-                "CaUsedAsEndEntity" => format!(
-                    "its certificate is that of an authority (basicConstraints CA:TRUE, as openssl \
-                     req -x509 makes it): name this very certificate in {ca}"
-                ),
-                "UnsupportedCertVersion" => "its certificate is of version 1 (openssl x509 -req \
-                                             without extensions makes such): make one of version \
-                                             3, with the host in its subjectAltName"
-                    .to_owned(),
-                other => format!("its certificate cannot be used: {other}"),
-            },
-            _ => return None,
-        };
-        Some(words)
-    }
-
-    /// Why the upstream has broken off.
-    fn of_alert(&self, alert: AlertDescription) -> String {
-        if let Some(words) = self.of_certificate_of_lubdub(alert) {
-            return words;
-        }
-        match alert {
-            AlertDescription::ProtocolVersion => OLD.to_owned(),
-            AlertDescription::HandshakeFailure => match self.tls.certificate() {
-                // With TLS 1.2 that is also how a server says that it wants one.
-                None => format!(
-                    "it broke off the TLS handshake: it has no cipher suite in common with lubdub, or \
-                     asks for a certificate ({} and {})",
-                    (self.key)("certificate"),
-                    (self.key)("key")
-                ),
-                Some(_) => format!(
-                    "it broke off the TLS handshake: it has no cipher suite in common with lubdub, or \
-                     refuses the certificate in {}",
-                    (self.key)("certificate")
-                ),
-            },
-            AlertDescription::UnrecognisedName => format!(
-                "it does not know {} (SNI); {} names another host",
-                self.tls.name().to_str(),
-                (self.key)("server_name")
-            ),
-            AlertDescription::NoApplicationProtocol => {
-                "it does not speak HTTP/1.1 there (ALPN)".to_owned()
-            }
-            other => format!("it broke off the TLS handshake ({other:?})"),
-        }
-    }
-
-    /// Why it may have hung up, which asks for a certificate.
-    fn of_silence(&self) -> String {
-        let (certificate, key) = ((self.key)("certificate"), (self.key)("key"));
-        match self.tls.certificate() {
-            Some(_) => format!(
-                "it hung up behind the TLS handshake; it asks for a certificate, and may refuse the \
-                 certificate in {certificate}"
-            ),
-            None => format!(
-                "it hung up behind the TLS handshake, in which it asks for a certificate: set {certificate} \
-                 and {key}"
-            ),
-        }
-    }
-
-    /// What the upstream has against the certificate that it was shown, or against there being none; if
-    /// that is what the alert is about.
-    fn of_certificate_of_lubdub(&self, alert: AlertDescription) -> Option<String> {
-        let certificate = (self.key)("certificate");
-        let what = match alert {
-            AlertDescription::CertificateExpired => "which has expired, it says",
-            AlertDescription::CertificateRevoked => "which has been revoked, it says",
-            AlertDescription::UnknownCA => "whose issuer it does not trust",
-            AlertDescription::UnsupportedCertificate => "which is not for clients, it says",
-            AlertDescription::BadCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::AccessDenied
-            | AlertDescription::CertificateRequired => "and does not say why",
-            _ => return None,
-        };
-        let key = (self.key)("key");
-        Some(match self.tls.certificate() {
-            Some(_) => format!("it refuses the certificate in {certificate}, {what} ({alert:?})"),
-            None => format!("it asks for a certificate: set {certificate} and {key} ({alert:?})"),
-        })
-    }
-}
-
-/// What an upstream that is too old speaks.
-const OLD: &str = "it speaks neither TLS 1.3 nor TLS 1.2";
-
-/// The names in a certificate, which the verifier gives as `DnsName("...")` and
-/// `IpAddress(...)`; `None` if there are none.
-fn names(presented: &[String]) -> Option<String> {
-    let mut names = String::new();
-    for name in presented.iter().take(TOLD) {
-        let kindless = name
-            .strip_prefix("DnsName(\"")
-            .and_then(|name| name.strip_suffix("\")"))
-            .or_else(|| name.strip_prefix("IpAddress(")?.strip_suffix(')'));
-        let separator = if names.is_empty() { "" } else { ", " };
-        let _ = write!(names, "{separator}{}", kindless.unwrap_or(name));
-    }
-    if let Some(more @ 1..) = presented.len().checked_sub(TOLD) {
-        let _ = write!(names, " and {more} more");
-    }
-    // They are the server's words, and for a terminal.
-    let told = names.replace(char::is_control, " ");
-    (!told.is_empty()).then_some(told)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn listed(presented: &[&str]) -> Option<String> {
-        let presented: Vec<_> = presented.iter().copied().map(str::to_owned).collect();
-        names(&presented)
+    fn opening(bytes: &[u8]) -> Opening {
+        let mut opening = Opening::default();
+        // However it comes.
+        for byte in bytes {
+            opening.note(&[*byte]);
+        }
+        opening
     }
 
     #[test]
-    fn names_are_listed_without_their_kind_and_fit_for_a_terminal() {
+    fn alerts_have_the_names_of_the_rfc() {
+        for (alert, expected) in [
+            (AlertDescription::UnknownCA, "unknown_ca"),
+            (AlertDescription::BadCertificate, "bad_certificate"),
+            (AlertDescription::HandshakeFailure, "handshake_failure"),
+            (AlertDescription::Unknown(200), "200"),
+        ] {
+            assert_eq!(name(alert), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_tls_is_told_from_its_first_bytes() {
+        let reason = |bytes: &[u8]| opening(bytes).foreign().map(|failure| failure.reason);
+        assert_eq!(reason(b""), None);
+        assert_eq!(reason(b"\x16\x03\x01"), None);
+        assert_eq!(reason(b"GET / HTTP/1.1"), Some(Reason::PlainHttp));
+        assert_eq!(reason(b"PRI * HTTP/2.0"), Some(Reason::PlainHttp));
         assert_eq!(
-            listed(&[
-                "DnsName(\"a.example\")",
-                "IpAddress(10.0.0.1)",
-                "DirectoryName"
-            ]),
-            Some("a.example, 10.0.0.1, DirectoryName".to_owned())
+            reason(b"\x80\x2e\x01\x00\x02"),
+            Some(Reason::ProtocolVersion)
         );
-        let told = listed(&["DnsName(\"\u{1b}[31m\")"]);
-        assert_eq!(told.as_deref(), Some(" [31m"));
-        assert_eq!(listed(&[]), None);
+        assert_eq!(reason(b"\x00\x01\x02\x03"), Some(Reason::NotTls));
+        assert_eq!(reason(b"OPT"), Some(Reason::PlainHttp));
+        assert_eq!(reason(b"\r\nGET /"), Some(Reason::PlainHttp));
+        assert_eq!(reason(b"SSH-2.0-OpenSSH"), Some(Reason::NotTls));
     }
 
     #[test]
-    fn of_many_names_the_first_are_told() {
-        let told = listed(&["a", "b", "c", "d", "e"]);
-        assert_eq!(told.as_deref(), Some("a, b, c and 2 more"));
-        let told = listed(&["a", "b", "c"]);
-        assert_eq!(told.as_deref(), Some("a, b, c"));
+    fn the_version_is_that_of_the_hello_and_not_that_of_the_record() {
+        let hello = |minor| [22, 3, 1, 0, 200, 1, 0, 0, 196, 3, minor];
+        for (minor, version) in [(0, Some("SSL 3.0")), (2, Some("TLS 1.1")), (3, None)] {
+            assert_eq!(opening(&hello(minor)).version(), version);
+        }
+        assert_eq!(opening(&hello(1)[..10]).version(), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 
-use super::lookup::Unresolved;
-use super::{Permit, Upstream, pool};
+use super::lookup::{Lookup, Unresolved};
+use super::{Permit, Upstream, Whereabouts, pool};
 use crate::address::Address;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
 use crate::socket::Socket;
 use crate::starvation::{STARVED, is_starvation};
-use crate::tls;
+use crate::{tls, unix};
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub(crate) enum ConnectError {
     #[error("no TLS with {0}: {1}")]
     Tls(Address, String),
 }
+
+/// How soon a Unix socket whose accept queue is full is asked again.
+const FULL: Duration = Duration::from_millis(10);
 
 /// A connection to an upstream.
 #[derive(Debug)]
@@ -108,11 +112,18 @@ impl Upstream {
     ) -> Result<(Leg, Address), ConnectError> {
         let until = Instant::now() + limit;
         let last = last_try(limit);
-        let addresses = self.resolve(last).await?;
-        for &address in &*addresses {
-            if self.is_own(address, last).await? {
-                return Err(ConnectError::Own(address.into()));
+        let lookup = match &self.whereabouts {
+            Whereabouts::Name(lookup) => lookup,
+            Whereabouts::Path(path) => {
+                let address = Address::Unix(Arc::clone(path));
+                self.refuse_own(&address, last).await?;
+                let leg = connect_one(self, &address, header, limit).await?;
+                return Ok((leg, address));
             }
+        };
+        let addresses = self.resolve(lookup, last).await?;
+        for &address in &*addresses {
+            self.refuse_own(&address.into(), last).await?;
         }
         connect_first(self, &addresses, header, until, limit).await
     }
@@ -129,26 +140,31 @@ impl Upstream {
         format!("upstream.{}.{last}", self.settings.name)
     }
 
-    async fn resolve(&self, last: Instant) -> Result<Arc<[SocketAddr]>, ConnectError> {
+    async fn resolve(
+        &self,
+        lookup: &Arc<Lookup>,
+        last: Instant,
+    ) -> Result<Arc<[SocketAddr]>, ConnectError> {
         loop {
-            match self.lookup.addresses().await {
+            match lookup.addresses().await {
                 Ok(addresses) => return Ok(addresses),
                 Err(Unresolved::Starved) if Instant::now() < last => sleep(STARVED).await,
                 Err(error) => {
-                    let host = Arc::clone(&self.settings.host);
+                    let host = Arc::clone(lookup.host());
                     return Err(ConnectError::Resolve(host, error));
                 }
             }
         }
     }
 
-    /// Whether `address` leads back to lubdub. Waits for a descriptor if there is none to find out with.
-    async fn is_own(&self, address: SocketAddr, last: Instant) -> Result<bool, ConnectError> {
+    /// Refuses an address that leads back to lubdub. Waits for a descriptor if there is none to find out with.
+    async fn refuse_own(&self, address: &Address, last: Instant) -> Result<(), ConnectError> {
         loop {
-            match self.own.contains(&address.into()) {
-                Ok(is_own) => return Ok(is_own),
+            match self.own.contains(address) {
+                Ok(false) => return Ok(()),
+                Ok(true) => return Err(ConnectError::Own(address.clone())),
                 Err(_) if Instant::now() < last => sleep(STARVED).await,
-                Err(error) => return Err(ConnectError::Connect(address.into(), error)),
+                Err(error) => return Err(ConnectError::Connect(address.clone(), error)),
             }
         }
     }
@@ -163,11 +179,11 @@ async fn connect_first(
     until: Instant,
     limit: Duration,
 ) -> Result<(Leg, Address), ConnectError> {
-    let mut failure = ConnectError::NoAddress(Arc::clone(&upstream.settings.host));
+    let mut failure = ConnectError::NoAddress(upstream.settings.authority().into());
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        failure = match within(share, connect_one(upstream, address, header, share)).await {
+        failure = match within(share, connect_one(upstream, &address.into(), header, share)).await {
             Ok(Ok(leg)) => return Ok((leg, address.into())),
             Ok(Err(error)) => error,
             Err(_) => ConnectError::TimedOut(limit),
@@ -178,17 +194,18 @@ async fn connect_first(
 
 async fn connect_one(
     upstream: &Upstream,
-    address: SocketAddr,
+    address: &Address,
     header: Option<&[u8]>,
     limit: Duration,
 ) -> Result<Leg, ConnectError> {
-    let mut socket = connect_when_possible(address, limit)
-        .await
-        .and_then(Socket::new)
-        .map_err(|error| ConnectError::Connect(address.into(), error))?;
+    let connected = match address {
+        Address::Ip(address) => connect_when_possible(*address, limit).await,
+        Address::Unix(path) => connect_to_path(path, limit).await,
+    };
+    let failed = |error| ConnectError::Connect(address.clone(), error);
+    let mut socket = connected.map_err(failed)?;
     if let Some(header) = header {
-        let written = socket.write_all(header).await;
-        written.map_err(|error| ConnectError::Connect(address.into(), error))?;
+        socket.write_all(header).await.map_err(failed)?;
     }
     let Some(tls) = &upstream.tls else {
         return Ok(Leg::Plain(socket));
@@ -200,21 +217,34 @@ async fn connect_one(
         .await
         .map_err(|error| {
             let words = tls::explain(&error, tls, |key| upstream.key(key));
-            ConnectError::Tls(address.into(), words)
+            ConnectError::Tls(address.clone(), words)
         })?;
     Ok(Leg::Tls(Box::new(stream.into())))
 }
 
 /// Waits for a file descriptor if the process has none left: the client that this connection is for
 /// has got one, and waits as those do who are still to be accepted.
-async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<Socket> {
     let last = last_try(limit);
     loop {
         match TcpStream::connect(address).await {
             Err(error) if is_starvation(&error) && Instant::now() < last => {
                 sleep(STARVED).await;
             }
-            connected => return connected,
+            connected => return connected.and_then(Socket::new),
+        }
+    }
+}
+
+/// Likewise. Where as many wait to be accepted as may, a Unix socket has nobody wait for a place, and says so at once:
+/// such a backend is busy, and is asked again for as long as the caller waits, as TCP would.
+async fn connect_to_path(path: &Path, limit: Duration) -> io::Result<Socket> {
+    let last = last_try(limit);
+    loop {
+        match unix::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL).await,
+            Err(error) if is_starvation(&error) && Instant::now() < last => sleep(STARVED).await,
+            connected => return connected.and_then(Socket::unix),
         }
     }
 }

@@ -62,6 +62,11 @@ impl Lookup {
         })
     }
 
+    /// The name.
+    pub(super) fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
     /// The addresses that the name has now. Who gives up waiting leaves the look-up to others.
     pub(super) async fn addresses(self: &Arc<Self>) -> Found {
         if self.is_literal() {

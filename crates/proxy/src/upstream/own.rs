@@ -3,10 +3,12 @@
 
 use std::io;
 use std::net::{IpAddr, UdpSocket};
+use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use crate::address::Address;
 use crate::starvation::is_starvation;
+use crate::unix::FileId;
 
 /// Where this process listens.
 #[derive(Debug, Default)]
@@ -41,8 +43,14 @@ impl OwnAddresses {
 
 /// Whether who listens at `own` is reached at `address`.
 fn is_at(own: &Address, address: &Address) -> io::Result<bool> {
-    let (Address::Ip(own), Address::Ip(address)) = (own, address) else {
-        return Ok(own == address);
+    let (own, address) = match (own, address) {
+        (Address::Ip(own), Address::Ip(address)) => (own, address),
+        (Address::Unix(own), Address::Unix(path)) => {
+            return Ok(own == path || is_one_file(own, path));
+        }
+        (Address::Ip(_), Address::Unix(_)) | (Address::Unix(_), Address::Ip(_)) => {
+            return Ok(false);
+        }
     };
     if own.port() != address.port() {
         return Ok(false);
@@ -53,6 +61,12 @@ fn is_at(own: &Address, address: &Address) -> io::Result<bool> {
         return Ok((own.is_ipv6() || ip.is_ipv4()) && is_of_this_host(ip)?);
     }
     Ok(own == ip || (ip.is_unspecified() && own.is_loopback()))
+}
+
+/// Whether both paths lead to one file, by way of a link, say.
+fn is_one_file(a: &Path, b: &Path) -> bool {
+    let file = |path| FileId::behind(path).ok();
+    file(a).is_some_and(|a| file(b) == Some(a))
 }
 
 /// Whether this host has the address: then it can be bound.

@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,7 +11,7 @@ use std::task::Poll;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{Connect, TlsConnector};
@@ -18,12 +19,14 @@ use tokio_util::either::Either;
 
 use super::{Peer, Role};
 use crate::http::Request;
-use crate::{PATIENCE, certs, eventually};
+use crate::{PATIENCE, certs, eventually, way};
 
 /// A client that is about to connect.
 #[derive(Debug, Clone)]
 pub struct Dial {
     to: SocketAddr,
+    /// A Unix socket instead.
+    path: Option<PathBuf>,
     from: Option<IpAddr>,
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
@@ -41,12 +44,22 @@ impl Dial {
     pub fn to(address: SocketAddr) -> Self {
         Self {
             to: address,
+            path: None,
             from: None,
             receive_buffer: None,
             send_buffer: None,
             tls: None,
             name: certs::NAME,
             preface: Vec::new(),
+        }
+    }
+
+    /// To this Unix socket.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            ..Self::to((Ipv4Addr::UNSPECIFIED, 0).into())
         }
     }
 
@@ -132,6 +145,25 @@ impl Dial {
         HalfWay(connect)
     }
 
+    /// Shakes hands, or tries to; returns what it is told when nothing comes of that, `""` for nothing. With
+    /// TLS 1.3 a client learns it only when it reads.
+    ///
+    /// # Panics
+    /// If something else comes, or nothing in time, or this is to be without TLS.
+    pub async fn expect_no_tls(self) -> String {
+        let config = self.tls.clone().expect("a client with TLS");
+        let refused = async {
+            let tcp = self.tcp().await?;
+            let mut tls = TlsConnector::from(config).connect(self.name(), tcp).await?;
+            tls.read(&mut [0]).await
+        };
+        match timeout(PATIENCE, refused).await.expect("an end in time") {
+            Ok(0) => String::new(),
+            Ok(_) => panic!("the client was let in, and told something"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Connects, unless there is nobody.
     ///
     /// # Errors
@@ -147,6 +179,12 @@ impl Dial {
     }
 
     async fn tcp(&self) -> io::Result<TcpStream> {
+        let path = self.path.clone().or_else(|| way::of(self.to));
+        if let Some(connected) = path.map(|path| way::connect(&path, self.send_buffer)) {
+            // It takes no time: who connects on and on would let nobody else run.
+            tokio::task::yield_now().await;
+            return connected;
+        }
         let socket = match self.to {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),

@@ -1,23 +1,96 @@
 //! Where upstreams come from: a listening socket to which lubdub connects.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpSocket};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
 use super::{Peer, Role};
-use crate::PATIENCE;
+use crate::{PATIENCE, way};
 
 /// A listening socket on loopback; each connection that lubdub makes to it is a [`Peer`].
 pub struct Upstream {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    /// In place of a port.
+    Unix {
+        listener: UnixListener,
+        buffers: Option<u32>,
+        _port: way::Port,
+    },
+}
+
+impl Listener {
+    fn tcp(buffers: Option<u32>, backlog: u32) -> io::Result<(Self, SocketAddr)> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(bytes) = buffers {
+            // Before listening, so that the window that is announced fits.
+            socket.set_recv_buffer_size(bytes)?;
+            socket.set_send_buffer_size(bytes)?;
+        }
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = socket.listen(backlog)?;
+        let address = listener.local_addr()?;
+        Ok((Self::Tcp(listener), address))
+    }
+
+    fn unix(buffers: Option<u32>, backlog: u32) -> io::Result<(Self, SocketAddr)> {
+        let port = way::Port::hold()?;
+        let path = way::path(port.address);
+        // Of an earlier test; the port is ours now.
+        let _ = std::fs::remove_file(&path);
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        socket.bind(&SockAddr::unix(&path)?)?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let listener = UnixListener::from_std(OwnedFd::from(socket).into())?;
+        let address = port.address;
+        let listener = Self::Unix {
+            listener,
+            buffers,
+            _port: port,
+        };
+        Ok((listener, address))
+    }
+
+    async fn accept(&self) -> TcpStream {
+        let accepted = match self {
+            Self::Tcp(listener) => listener.accept().await.and_then(|(tcp, _)| {
+                tcp.set_nodelay(true)?;
+                Ok(tcp)
+            }),
+            Self::Unix {
+                listener, buffers, ..
+            } => listener.accept().await.and_then(|(unix, _)| {
+                if let Some(bytes) = buffers {
+                    SockRef::from(&unix).set_send_buffer_size(*bytes as usize)?;
+                }
+                way::stream(unix.into_std()?.into())
+            }),
+        };
+        accepted.expect("a listening socket accepts")
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        if let Listener::Unix { .. } = self.listener {
+            let _ = std::fs::remove_file(way::path(self.address));
+        }
+    }
 }
 
 impl Upstream {
@@ -25,6 +98,26 @@ impl Upstream {
     #[must_use]
     pub fn listen() -> Self {
         Self::bind(None, 1024)
+    }
+
+    /// Listens at a Unix socket, whatever the way.
+    ///
+    /// # Panics
+    /// If it cannot.
+    #[must_use]
+    pub fn over_unix(backlog: u32) -> Self {
+        let (listener, address) = Listener::unix(None, backlog).expect("there is a free name");
+        Self {
+            listener,
+            address,
+            tls: None,
+        }
+    }
+
+    /// Its path, if it is a Unix socket.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        matches!(self.listener, Listener::Unix { .. }).then(|| way::path(self.address))
     }
 
     /// The same with tiny buffers, so that little is on the way while it does not read.
@@ -39,19 +132,11 @@ impl Upstream {
     /// If it cannot.
     #[must_use]
     pub fn bind(buffers: Option<u32>, backlog: u32) -> Self {
-        let bind = || {
-            let socket = TcpSocket::new_v4()?;
-            if let Some(bytes) = buffers {
-                // Before listening, so that the window that is announced fits.
-                socket.set_recv_buffer_size(bytes)?;
-                socket.set_send_buffer_size(bytes)?;
-            }
-            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-            let listener = socket.listen(backlog)?;
-            let address = listener.local_addr()?;
-            Ok::<_, std::io::Error>((listener, address))
+        let bind = match way::is_unix() {
+            true => Listener::unix,
+            false => Listener::tcp,
         };
-        let (listener, address) = bind().expect("loopback has a free port");
+        let (listener, address) = bind(buffers, backlog).expect("loopback has a free port");
         Self {
             listener,
             address,
@@ -61,11 +146,9 @@ impl Upstream {
 
     /// With TLS.
     #[must_use]
-    pub fn tls(self, config: Arc<ServerConfig>) -> Self {
-        Self {
-            tls: Some(config.into()),
-            ..self
-        }
+    pub fn tls(mut self, config: Arc<ServerConfig>) -> Self {
+        self.tls = Some(config.into());
+        self
     }
 
     /// Where it listens.
@@ -98,10 +181,9 @@ impl Upstream {
     /// # Panics
     /// If it does finish it.
     pub async fn expect_no_handshake(&self) {
-        let (tcp, _) = timeout(PATIENCE, self.listener.accept())
+        let tcp = timeout(PATIENCE, self.listener.accept())
             .await
-            .expect("lubdub connects to the upstream in time")
-            .expect("a listening socket accepts");
+            .expect("lubdub connects to the upstream in time");
         let acceptor = self.tls.as_ref().expect("this upstream speaks TLS");
         assert!(
             acceptor.accept(tcp).await.is_err(),
@@ -119,13 +201,7 @@ impl Upstream {
     }
 
     async fn next(&self) -> Peer {
-        let (tcp, _) = self
-            .listener
-            .accept()
-            .await
-            .expect("a listening socket accepts");
-        tcp.set_nodelay(true)
-            .expect("a connected socket has options");
+        let tcp = self.listener.accept().await;
         match &self.tls {
             None => Peer::new(Role::Upstream, Either::Left(tcp)),
             Some(acceptor) => {

@@ -138,7 +138,16 @@ impl Stream {
             self.tail == Some(at) || self.frames.iter().any(|frame| frame.start == at);
         let last_data = (self.frames.iter()).rfind(|frame| frame.start < at && frame.opcode < 8);
         let between_messages = last_data.is_none_or(|frame| frame.fin);
-        between_frames && (between_messages || stop == Stop::AtFrameBoundary)
+        let begun = (self.frames.iter())
+            .filter(|frame| frame.start < at && matches!(frame.opcode, 1 | 2))
+            .count() as u64;
+        between_frames
+            && match stop {
+                Stop::Never => false,
+                Stop::AtMessageBoundary => between_messages,
+                Stop::AtFrameBoundary => true,
+                Stop::BehindMessages(n) => begun > n || (begun == n && between_messages),
+            }
     }
 
     /// Whether such a boundary lies strictly between two places.
@@ -150,6 +159,14 @@ impl Stream {
         (starts.chain(self.tail))
             .filter(|&at| from < at && at < to)
             .any(|at| self.is_boundary(at, stop))
+    }
+
+    /// How much is to come of the frame, other than a short control frame, that ends behind `at`.
+    pub(super) fn left(&self, at: usize) -> u64 {
+        let within = (self.frames.iter())
+            .find(|frame| frame.start < at && frame.end.is_none_or(|end| at < end))
+            .filter(|frame| !frame.is_short_control());
+        within.map_or(0, |frame| frame.len - (at - frame.body) as u64)
     }
 
     /// How much of the first `given` bytes can be forwarded.

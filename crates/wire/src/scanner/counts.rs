@@ -27,6 +27,13 @@ impl FrameCounts {
         continuation + text + binary
     }
 
+    /// The count of messages that have begun: of text and binary frames.
+    #[inline]
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.of(Opcode::TEXT) + self.of(Opcode::BINARY)
+    }
+
     /// All counts, in the order of [`LABELS`](Self::LABELS).
     #[must_use]
     pub fn to_array(&self) -> [u64; Self::LABELS.len()] {
@@ -60,6 +67,7 @@ mod tests {
         assert_eq!(counts.of(Opcode::from_bits(0x7)), 10);
         assert_eq!(counts.total(), 16);
         assert_eq!(counts.data(), 3);
+        assert_eq!(counts.messages(), 2);
     }
 
     #[test]

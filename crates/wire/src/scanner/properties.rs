@@ -37,7 +37,12 @@ fn every_header_form_at_every_split() {
                 stream.extend((0..len).map(|i| i as u8));
                 stream.extend_from_slice(LO);
                 for len in 0..=stream.len() {
-                    for stop in [Stop::Never, Stop::AtFrameBoundary, Stop::AtMessageBoundary] {
+                    for stop in [
+                        Stop::Never,
+                        Stop::AtFrameBoundary,
+                        Stop::AtMessageBoundary,
+                        Stop::BehindMessages(1),
+                    ] {
                         for freeze in [false, true] {
                             check::scan_agrees(&stream, None, &[Turn { len, stop, freeze }]);
                         }
@@ -106,6 +111,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         Just(Stop::Never),
         Just(Stop::AtMessageBoundary),
         Just(Stop::AtFrameBoundary),
+        (0..8_u64).prop_map(Stop::BehindMessages),
     ];
     (len, stop, any::<bool>()).prop_map(|(len, stop, freeze)| Turn { len, stop, freeze })
 }

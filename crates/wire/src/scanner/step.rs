@@ -17,6 +17,9 @@ pub enum Stop {
     AtMessageBoundary,
     /// Between two frames, be it within a fragmented message.
     AtFrameBoundary,
+    /// Between two messages, once [so many](crate::FrameCounts::messages) have begun; between two
+    /// frames, if more have: who begins one within another (RFC 6455 5.4 forbids it) gets no further.
+    BehindMessages(u64),
 }
 
 /// What to do with a part of the input.

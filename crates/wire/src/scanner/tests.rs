@@ -275,6 +275,39 @@ fn a_scan_stops_between_fragments_only_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_scan_stops_behind_so_many_messages() {
+    let ping = ControlFrame::ping(&Payload::EMPTY, None);
+    let input = [HEL, ping.raw(), LO, HELLO, HELLO].concat();
+    let passed = |n| {
+        let mut scanner = FrameScanner::new();
+        let mut rest = &input[..];
+        loop {
+            let step = scanner.scan(rest, Stop::BehindMessages(n));
+            rest = step.rest;
+            if !matches!(step.event, Event::Ping(_)) {
+                return (input.len() - rest.len(), step.event == Event::Boundary);
+            }
+        }
+    };
+    let first = HEL.len() + ping.raw().len() + LO.len();
+    assert_eq!(passed(0), (0, true));
+    assert_eq!(passed(1), (first, true), "with all its fragments");
+    assert_eq!(passed(2), (first + HELLO.len(), true));
+    assert_eq!(passed(3), (input.len(), true));
+    assert_eq!(passed(4), (input.len(), false));
+}
+
+/// Whoever never ends a message, and begins others within it, must not get around a count.
+#[test]
+fn a_message_within_another_is_stopped_behind_as_well() {
+    let input = [HEL, HEL, HEL, LO].concat();
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan(&input, Stop::BehindMessages(1));
+    assert_eq!(step.event, Event::Boundary);
+    assert_eq!(step.forward.len(), 2 * HEL.len());
+}
+
+#[test]
 fn a_boundary_at_the_end_of_the_input_is_told() {
     let mut scanner = FrameScanner::new();
     scanner.expect_exhausted(&HELLO[..3]);

@@ -188,6 +188,16 @@ fn after_a_pause_a_side_has_at_least_a_second() {
     assert_eq!(upstream_of(&script).1, Some(paused + secs(31)));
 }
 
+/// A second after every pause, however short, would keep a dead side alive that is paused once a second.
+#[test]
+fn a_short_pause_moves_the_deadline_by_its_length_and_no_more() {
+    let mut script = pinging_upstream(PeerScript::mute());
+    let (pings, _) = upstream_of(&script);
+    let paused = pings[0] + ms(4_990);
+    script.proxy = unread(paused, ms(990));
+    assert_eq!(upstream_of(&script).1, Some(pings[0] + ms(5_990)));
+}
+
 #[test]
 fn a_ping_written_during_a_pause_has_a_full_timeout_after_it() {
     let mut script = pinging_upstream(PeerScript::mute());
@@ -222,7 +232,11 @@ fn who_sends_more_than_can_stand_ahead_of_a_pong_cannot_hide_behind_pauses() {
 
 #[test]
 fn who_sends_less_has_the_time_that_it_is_not_read() {
-    assert_eq!(upstream_of(&floods(1 << 16)).1, None);
+    let (pings, lapsed) = upstream_of(&floods(1 << 16));
+    // Five seconds of it: a tenth of each second is read.
+    let lapsed = lapsed.expect("it never pongs");
+    assert!(lapsed >= pings[0] + secs(49), "{lapsed:?}");
+    assert!(lapsed <= pings[0] + secs(51), "{lapsed:?}");
 }
 
 #[test]

@@ -23,7 +23,6 @@ use hyper_util::rt::TokioIo;
 use lubdub_proxy::tls;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::super::answer;
@@ -40,14 +39,9 @@ pub(super) struct Connected {
 
 /// Connects and shakes hands. What goes wrong is told with the step that it went wrong in.
 pub(super) async fn connect(probe: &Probe, place: &Place) -> anyhow::Result<Connected> {
-    let server = &place.target.server;
-    let stream = within(probe.timeout, async {
-        Ok(TcpStream::connect((server.host.as_str(), server.port)).await?)
-    })
-    .await
-    .context("cannot connect")?;
-    // Or a ping could wait for the acknowledgement of the one before.
-    stream.set_nodelay(true)?;
+    let stream = within(probe.timeout, async { Ok(place.target.connect().await?) })
+        .await
+        .context("cannot connect")?;
     let Some(tls) = &place.tls else {
         return upgrade(stream, probe, place).await;
     };

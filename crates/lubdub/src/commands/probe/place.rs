@@ -93,10 +93,9 @@ fn tls_of(target: &Target, ca: Option<&Path>) -> anyhow::Result<Option<UpstreamT
             .and_then(|certificates| Ok(UpstreamTrust::named(certificates)?))
             .with_context(|| format!("--ca {}", path.display()))?,
     };
-    let name = tls::server_name(&target.server.host).with_context(|| {
-        let host = &target.server.host;
-        format!("{host} is a host that no certificate can be for")
-    })?;
+    let host = target.certificate_name()?;
+    let name = tls::server_name(host)
+        .with_context(|| format!("{host} is a host that no certificate can be for"))?;
     Ok(Some(UpstreamTls::new(name, trust, None)))
 }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::io;
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -12,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::handover::{Arrival, Arrived, Departed, Sockets};
+use lubdub_proxy::handover::{Arrival, Arrived, Departed, OfferedAdmin, Sockets};
+use lubdub_proxy::unix::SocketFile;
 use lubdub_proxy::{Address, Drained, Proxy};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -20,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::ending::Ending;
-use crate::admin::{self, Admin, Readiness, SharedAccess};
+use crate::admin::{self, Admin, AdminSocket, Readiness, SharedAccess};
 use crate::certificates::Watch;
 use crate::config::Config;
 use crate::reload::{Again, Reloader};
@@ -32,7 +31,7 @@ pub(crate) struct Running {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) metrics: Arc<Metrics>,
     /// The admin listener, if there is one.
-    admin: Option<TcpListener>,
+    admin: Option<AdminSocket>,
     /// Who answers there; when it is the next process's, the last answers are under way.
     serving: Option<Serving>,
     ready: Arc<Readiness>,
@@ -120,19 +119,19 @@ impl Running {
 
     /// Where the admin listener is, if there is one.
     pub(crate) fn admin_address(&self) -> Option<Address> {
-        let address = self.admin.as_ref()?.local_addr().ok()?;
-        Some(address.into())
+        self.admin.as_ref().map(|admin| admin.address.clone())
     }
 
     /// The admin listener's socket, for the process that takes over.
-    pub(crate) fn admin_socket(&self) -> io::Result<Option<(Address, OwnedFd)>> {
-        let Some(listener) = &self.admin else {
+    pub(crate) fn admin_socket(&self) -> io::Result<Option<OfferedAdmin>> {
+        let Some(admin) = &self.admin else {
             return Ok(None);
         };
-        Ok(Some((
-            listener.local_addr()?.into(),
-            listener.try_clone()?.into(),
-        )))
+        Ok(Some(OfferedAdmin {
+            address: admin.address.clone(),
+            file: admin.file.as_ref().map(SocketFile::id),
+            socket: admin.try_clone()?,
+        }))
     }
 
     /// Whether it has been told to end.
@@ -191,6 +190,10 @@ impl Running {
         ending: &mut Ending,
         upgrades: &mut Upgrades,
     ) -> anyhow::Result<()> {
+        if let Some(admin) = &self.admin {
+            // It is the successor's by now.
+            admin.set_file_ours(false);
+        }
         self.close_admin();
         let proxy = Arc::clone(&self.proxy);
         let (says_so, mut time_is_up) = oneshot::channel();
@@ -290,7 +293,8 @@ impl Built {
         };
         let metrics = Arc::new(Metrics::new(build, names)?);
         let workers = settings.workers.get();
-        let certificates = Watch::start(config.certificates.clone(), Arc::clone(&metrics))
+        let (certificates, clients) = (config.certificates.clone(), config.clients.clone());
+        let certificates = Watch::start(certificates, clients, Arc::clone(&metrics))
             .context("cannot start the thread that watches certificates")?;
         let listen = |settings| {
             admin::listen(settings, &sockets.admin)
@@ -338,11 +342,11 @@ impl Built {
             state,
             workers,
         } = self;
-        if let (Some(listener), Some(state)) = (&running.admin, state) {
-            let bound = Address::from(listener.local_addr()?);
-            running.proxy.never_connect_to(bound.clone());
-            info!(address = %bound, "admin listens");
-            let admin = Admin::new(listener.try_clone()?, state)?;
+        if let (Some(socket), Some(state)) = (&running.admin, state) {
+            socket.set_file_ours(true);
+            running.proxy.never_connect_to(socket.address.clone());
+            info!(address = %socket.address, "admin listens");
+            let admin = Admin::new(socket, state)?;
             let (open, closing) = watch::channel(());
             running.serving = Some(Serving {
                 open: Some(open),

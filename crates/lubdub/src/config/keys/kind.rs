@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     CountOrAuto,
     /// How many a second, or "off".
     RateOrOff,
+    /// How many bytes a second, or "off".
+    ByteRateOrOff,
     /// True or false.
     Switch,
     /// A number from 0 to 1.
@@ -29,9 +31,9 @@ pub(crate) enum Kind {
     CloseCode,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// An IP address and a port.
+    /// An IP address and a port, or a unix socket.
     Address,
-    /// An IP address and a port, or "off".
+    /// An IP address and a port, a unix socket, or "off".
     AddressOrOff,
     /// An upstream's URL.
     Url,
@@ -43,6 +45,8 @@ pub(crate) enum Kind {
     HostOrKeep,
     /// Any number of host names.
     Hosts,
+    /// The name of a header field.
+    Field,
     /// The beginning of a path.
     PathPrefix,
     /// The name of an upstream.
@@ -51,6 +55,10 @@ pub(crate) enum Kind {
     File,
     /// Where a unix socket is to be, or "off".
     SocketOrOff,
+    /// Permissions of a file.
+    Mode,
+    /// A group of this machine.
+    Group,
     /// Any number of networks.
     Networks,
     /// Any number of origins of pages.
@@ -69,17 +77,19 @@ impl Kind {
             Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
             Self::Size | Self::SizeOrOff => true,
             Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
-            Self::RateOrOff => false,
+            Self::RateOrOff | Self::ByteRateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
             Self::ServerName
+            | Self::Field
             | Self::HostPattern
             | Self::HostOrKeep
             | Self::Hosts
             | Self::PathPrefix
             | Self::UpstreamName => false,
-            Self::File | Self::SocketOrOff => false,
+            Self::File | Self::SocketOrOff | Self::Mode => false,
             Self::Networks | Self::Origins | Self::Trust => false,
+            Self::Group => true,
         }
     }
 
@@ -95,6 +105,7 @@ impl Kind {
             Self::CountOrOff => "number or `\"off\"`",
             Self::CountOrAuto => "number or `\"auto\"`",
             Self::RateOrOff => "rate or `\"off\"`",
+            Self::ByteRateOrOff => "size a second, or `\"off\"`",
             Self::Switch => "`true` or `false`",
             Self::Share => "share, 0 to 1",
             Self::CloseCode => "close code",
@@ -102,17 +113,20 @@ impl Kind {
                 let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
                 return words.join(", ");
             }
-            Self::Address => "address and port",
-            Self::AddressOrOff => "address and port, or `\"off\"`",
+            Self::Address => "address and port, or unix socket",
+            Self::AddressOrOff => "address and port, unix socket, or `\"off\"`",
             Self::Url => "URL",
             Self::ServerName => "host name or IP address",
             Self::HostPattern => "host, or `*.` and a name",
             Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
             Self::Hosts => "list of hosts",
+            Self::Field => "name of a header field",
             Self::PathPrefix => "path",
             Self::UpstreamName => "name of an upstream",
             Self::File => "file",
             Self::SocketOrOff => "path of a unix socket, or `\"off\"`",
+            Self::Mode => "permissions, in octal digits",
+            Self::Group => "name or number of a group",
             Self::Networks => "list of networks",
             Self::Origins => "list of origins",
             Self::Trust => "list of networks, may have `\"unix\"`",

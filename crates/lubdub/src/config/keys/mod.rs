@@ -10,6 +10,7 @@ mod heartbeat;
 mod kind;
 mod preset;
 mod process;
+mod rate;
 mod traffic;
 mod waits;
 
@@ -22,7 +23,7 @@ pub(crate) use preset::{Literal, Preset};
 pub(crate) const NAME: &str = "NAME";
 
 /// All tables, in the order in which they are shown.
-pub(crate) static SECTIONS: [&Section; 19] = [
+pub(crate) static SECTIONS: [&Section; 21] = [
     &traffic::LISTEN,
     &traffic::TLS,
     &traffic::CERTIFICATE,
@@ -30,6 +31,8 @@ pub(crate) static SECTIONS: [&Section; 19] = [
     &traffic::UPSTREAM_LIMITS,
     &traffic::ROUTE,
     &traffic::ROUTE_LIMITS,
+    &rate::TO_CLIENT,
+    &rate::TO_UPSTREAM,
     &heartbeat::CLIENT,
     &heartbeat::UPSTREAM,
     &waits::TIMEOUTS,
@@ -296,7 +299,10 @@ mod tests {
             children(&["log"]),
             ["format", "level", "request", "refusals"]
         );
-        assert_eq!(children(&["listen", "x", "tls"]), ["watch", "certificate"]);
+        assert_eq!(
+            children(&["listen", "x", "tls"])[3..],
+            ["subject_header", "watch", "certificate"]
+        );
     }
 
     #[test]

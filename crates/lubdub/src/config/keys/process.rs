@@ -15,8 +15,24 @@ pub(super) static ADMIN: Section = Section {
     example: Example::Live,
     applies: Applies::AtOnce,
     keys: &[
-        Key::new("address", Kind::AddressOrOff, Preset::text("127.0.0.1:9901"), "an IP address and a port, or \"off\"")
+        Key::new("address", Kind::AddressOrOff, Preset::text("127.0.0.1:9901"), "an IP address and a port, \"unix:/run/x.sock\", or \"off\"")
             .applies(Applies::Upgrade),
+        Key::new(
+            "mode",
+            Kind::Mode,
+            Preset::Optional(Literal::Text("0660")),
+            "of a unix socket: who may connect; \"0600\" if not set",
+        )
+        .applies(Applies::Upgrade)
+        .more("As `listen.NAME.mode`. Who may connect there may also have lubdub upgraded, without a token."),
+        Key::new(
+            "group",
+            Kind::Group,
+            Preset::Optional(Literal::Text("adm")),
+            "of a unix socket: the group that it belongs to",
+        )
+        .applies(Applies::Upgrade)
+        .more("As `listen.NAME.group`."),
         Key::new(
             "token_file",
             Kind::File,
@@ -90,8 +106,22 @@ pub(super) static HANDOVER: Section = Section {
         )
         .more(
             "Only for a new process that is started from outside; an upgrade needs no socket. \
-             Who connects must have the same user id. Mode 0600.",
+             Who connects must have the same user id.",
         ),
+        Key::new(
+            "mode",
+            Kind::Mode,
+            Preset::Optional(Literal::Text("0660")),
+            "who may connect; \"0600\" if not set",
+        )
+        .more("As `listen.NAME.mode`."),
+        Key::new(
+            "group",
+            Kind::Group,
+            Preset::Optional(Literal::Text("lubdub")),
+            "the group that the socket belongs to",
+        )
+        .more("As `listen.NAME.group`."),
         Key::new(
             "linger",
             Kind::DurationOrOff,

@@ -4,6 +4,7 @@ use lubdub_proxy::settings::{
     ForwardedStyle, OnRemoved, OriginMissing, ProxyProtocol, ProxyVersion,
 };
 
+use super::super::ClientAuth;
 use super::super::choice::Choice;
 use super::{Applies, Example, Key, Kind, Literal, Preset, Section};
 
@@ -19,12 +20,27 @@ pub(super) static LISTEN: Section = Section {
             "address",
             Kind::Address,
             Preset::Required(Literal::Text("0.0.0.0:8080")),
-            "an IP address and a port; [::] takes IPv6 and IPv4",
+            "an IP address and a port, or \"unix:/run/lubdub/in.sock\"",
         )
         .more(
-            "`[::]` takes IPv6 only where another listener, or the admin's, has `0.0.0.0` with the same \
-             port. Other addresses that overlap are refused. Port 0 lets the kernel choose one.",
+            "`[::]` takes IPv6 and IPv4; IPv6 only where another listener, or the admin's, has `0.0.0.0` \
+             with the same port. Other addresses that overlap are refused. Port 0 lets the kernel choose one. \
+             Of a unix socket, see [unix sockets](../topics/unix.md).",
         ),
+        Key::new(
+            "mode",
+            Kind::Mode,
+            Preset::Optional(Literal::Text("0660")),
+            "of a unix socket: who may connect; \"0600\" if not set",
+        )
+        .more("The permissions of its file, in octal digits: who may write to it may connect."),
+        Key::new(
+            "group",
+            Kind::Group,
+            Preset::Optional(Literal::Text("www-data")),
+            "of a unix socket: the group that it belongs to",
+        )
+        .more("Its name or number. lubdub's user has to be a member of it, unless it is root. One that only a directory service knows has to be said by its number."),
         Key::new(
             "proxy_protocol",
             Kind::Choice(ProxyProtocol::WORDS),
@@ -57,17 +73,62 @@ pub(super) static TLS: Section = Section {
     about: "TLS toward clients. It needs a certificate at least.",
     example: Example::Commented,
     applies: Applies::AtOnce,
-    keys: &[Key::new(
-        "watch",
-        Kind::DurationOrOff,
-        Preset::text("10s"),
-        "how often the files of the certificates are looked at",
-    )
-    .more(
-        "What is new is taken at the second look that finds it, and new connections are shown it. Files \
-         that cannot be used change nothing; the log says why. `\"off\"`: they are read at the \
-         start and by a reload only.",
-    )],
+    keys: &[
+        Key::new(
+            "client_auth",
+            Kind::Choice(ClientAuth::WORDS),
+            Preset::text("off"),
+            "off | optional | required: certificates of clients",
+        )
+        .applies(Applies::NewConnections)
+        .more(
+            "`required`: who shows none that `client_ca` vouches for does not come in. `optional`: who \
+             shows none comes in as well, who shows one that is no good does not.",
+        ),
+        Key::new(
+            "client_ca",
+            Kind::File,
+            Preset::Optional(Literal::Text("clients.pem")),
+            "who vouches for clients, as PEM",
+        )
+        .applies(Applies::NewConnections)
+        .more("One or more certificates of authorities. `client_auth` needs it."),
+        Key::new(
+            "client_crl",
+            Kind::File,
+            Preset::Optional(Literal::Text("revoked.pem")),
+            "which certificates of clients were revoked, as PEM",
+        )
+        .applies(Applies::NewConnections)
+        .more(
+            "One or more lists (X509 CRL). With it every authority on the way to a client's certificate \
+             needs a list; nobody whose authority has none is let in. A list that is out of date goes on \
+             counting, with a warning.",
+        ),
+        Key::new(
+            "subject_header",
+            Kind::Field,
+            Preset::Optional(Literal::Text("X-Client-Subject")),
+            "tell upstreams whose certificate a client has",
+        )
+        .applies(Applies::NewConnections)
+        .more(
+            "The subject as RFC 4514 writes it: `CN=device 7,O=Example`. What clients say in this field \
+             themselves is taken out, at every listener, in heads and trailers, whatever stands between \
+             its letters (`X_Client_Subject`).",
+        ),
+        Key::new(
+            "watch",
+            Kind::DurationOrOff,
+            Preset::text("10s"),
+            "how often the files of certificates are looked at",
+        )
+        .more(
+            "Those of clients' authorities too. What is new is taken at the second look that finds it, and \
+             holds for new connections. Files that cannot be used change nothing; the log says why. \
+             `\"off\"`: they are read at the start and by a reload only.",
+        ),
+    ],
 };
 
 /// `listen.NAME.tls.certificate.NAME`
@@ -109,11 +170,12 @@ pub(super) static UPSTREAM: Section = Section {
             "url",
             Kind::Url,
             Preset::Required(Literal::Text("ws://127.0.0.1:9000")),
-            "ws, wss, http or https, a host and perhaps a port",
+            "ws, wss, http or https, a host and perhaps a port; or \"unix:/path\"",
         )
         .more(
             "A request keeps its own path and query. `ws` and `http` are the same, and so are \
-             `wss` and `https`. Host names are resolved at every connect. An upstream that is a \
+             `wss` and `https`. Host names are resolved at every connect. `unix:/run/app.sock` is a \
+             unix socket, and `wss+unix:/run/app.sock` one that speaks TLS. An upstream that is a \
              listener of this very lubdub, or the admin's, is refused.",
         ),
         Key::new(

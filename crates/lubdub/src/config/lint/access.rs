@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use lubdub_proxy::settings;
 
 use super::super::{raw, read};
-use super::{Findings, Leaf, Origin, Subject, leaf};
+use super::{Findings, Leaf, Subject, leaf};
 
 pub(super) fn strip_nothing(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (set, meant) in routes(subject) {
@@ -47,18 +47,6 @@ pub(super) fn allow_denied(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-pub(super) fn list_empty(subject: &Subject<'_>, findings: &mut Findings<'_>) {
-    for (set, meant) in routes(subject) {
-        let (origins, allow) = (leaf(&set.origins), leaf(&set.allow));
-        if meant.access.origins.is_empty() && is_set(origins) {
-            findings.warn(origins, "is empty: every page may open a WebSocket");
-        }
-        if meant.access.allow.is_empty() && is_set(allow) {
-            findings.warn(allow, "is empty: everybody may come in");
-        }
-    }
-}
-
 /// Routes are resolved in the order of their names.
 fn routes<'a>(
     subject: &'a Subject<'_>,
@@ -69,8 +57,4 @@ fn routes<'a>(
 
 fn networks(leaf: &Leaf) -> Vec<IpNet> {
     read::networks(&leaf.value).unwrap_or_default()
-}
-
-fn is_set(leaf: &Leaf) -> bool {
-    leaf.origin != Origin::Default
 }

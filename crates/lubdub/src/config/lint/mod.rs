@@ -6,17 +6,20 @@
 mod access;
 mod callers;
 mod certificates;
+mod clients;
 mod ends;
 mod heartbeat;
 mod process;
 
 use lubdub_proxy::settings;
 
+use super::ClientAuth;
 use super::layers::Unread;
 use super::leaf::Leaf;
 use super::machine::Machine;
 use super::origin::Origin;
 use super::raw::{self, Raw};
+use super::read;
 use super::resolve::Resolved;
 use super::warning::Warnings;
 
@@ -29,7 +32,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 25] = [
+static RULES: [Rule; 28] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -48,9 +51,12 @@ static RULES: [Rule; 25] = [
     rule("strip-nothing", access::strip_nothing),
     rule("origin-plain", access::origin_plain),
     rule("allow-denied", access::allow_denied),
-    rule("list-empty", access::list_empty),
     rule("certificate-expiry", certificates::certificate_expiry),
     rule("certificate-unused", certificates::certificate_unused),
+    rule("client-auth-off", clients::client_auth_off),
+    rule("client-ca-weak", clients::client_ca_weak),
+    rule("client-crl-missing", clients::client_crl_missing),
+    rule("client-crl-old", clients::client_crl_old),
     rule("upstream-unverified", certificates::upstream_unverified),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),

@@ -7,6 +7,7 @@ mod origin;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use http::HeaderName;
 use lubdub_keepalive::Jitter;
 use lubdub_wire::CloseCode;
 
@@ -53,6 +54,28 @@ fn zero_or_longer(value: &Scalar) -> Read<Duration> {
         | Scalar::Float(_)
         | Scalar::List(_) => duration_or_zero(value),
     }
+}
+
+/// The name of a header field that says something about the client, in lower case.
+pub(crate) fn field(value: &Scalar) -> Read<HeaderName> {
+    let name = HeaderName::from_bytes(text(value)?.as_bytes())
+        .map_err(|_| Wrong::new("must be the name of a header field, such as X-Client-Subject"))?;
+    // To set or take out one of these would be to change what the request is.
+    let means_something = [
+        "host",
+        "connection",
+        "upgrade",
+        "content-length",
+        "transfer-encoding",
+        "te",
+    ];
+    let is_websocket = name.as_str().starts_with("sec-websocket-");
+    if is_websocket || means_something.contains(&name.as_str()) {
+        return Err(Wrong(format!(
+            "must be a field of its own: {name} means something to every server"
+        )));
+    }
+    Ok(name)
 }
 
 /// A duration above zero, or "off".
@@ -105,6 +128,25 @@ pub(crate) fn count_or_auto(value: &Scalar) -> Read<Option<NonZeroUsize>> {
     or_word(value, "auto", count)
 }
 
+/// Permissions of a file, as chmod(1) takes them in octal digits.
+pub(crate) fn mode(value: &Scalar) -> Read<u32> {
+    let digits = match value {
+        Scalar::Text(text) if matches!(text.len(), 3 | 4) => text.as_str(),
+        Scalar::Text(_)
+        | Scalar::Bool(_)
+        | Scalar::Integer(_)
+        | Scalar::Float(_)
+        | Scalar::List(_) => "",
+    };
+    let is_octal = digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    u32::from_str_radix(digits, 8)
+        .ok()
+        .filter(|mode| is_octal && *mode <= 0o777)
+        .ok_or_else(|| {
+            Wrong::new("must be permissions in octal digits, in quotes, such as \"0660\"")
+        })
+}
+
 /// How many a second, or "off".
 pub(crate) fn rate_or_off(value: &Scalar) -> Read<Option<NonZeroU32>> {
     or_off(value, |value| match value {
@@ -116,7 +158,6 @@ pub(crate) fn rate_or_off(value: &Scalar) -> Read<Option<NonZeroU32>> {
 }
 
 /// How many bytes a second, or "off".
-#[cfg_attr(not(test), expect(dead_code, reason = "for the rates of pairs"))]
 pub(crate) fn byte_rate_or_off(value: &Scalar) -> Read<Option<NonZeroU64>> {
     or_off(value, |value| match value {
         Scalar::Text(text) => rate::bytes(text),

@@ -1,11 +1,11 @@
 //! Addresses, hosts, networks and paths: what says where requests come from and go.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderValue;
 use ipnet::{IpNet, Ipv4Net};
 use lubdub_proxy::settings::{HostPattern, Trust};
-use lubdub_proxy::{Address, tls};
+use lubdub_proxy::{Address, NotAnAddress, tls};
 use rustls_pki_types::ServerName;
 
 use super::super::error::Wrong;
@@ -16,20 +16,22 @@ use super::{Read, list, or_off, text};
 /// Bits of an IPv4-mapped IPv6 address that are the same in all.
 const MAPPED: u8 = 96;
 
-/// An IP address and a port.
+/// An IP address and a port, or a Unix socket.
 pub(crate) fn address(value: &Scalar) -> Read<Address> {
-    text(value)
-        .ok()
-        .and_then(|text| text.parse::<SocketAddr>().ok())
-        .map(Address::Ip)
-        .ok_or_else(|| {
-            Wrong::new(
-                "must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"",
-            )
-        })
+    let neither = || {
+        Wrong::new(
+            "must be an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\", or a unix \
+             socket, such as \"unix:/run/lubdub/in.sock\"",
+        )
+    };
+    match text(value).map_err(|_| neither())?.parse() {
+        Ok(address) => Ok(address),
+        Err(NotAnAddress::Neither) => Err(neither()),
+        Err(error) => Err(Wrong(error.to_string())),
+    }
 }
 
-/// An IP address and a port, or "off".
+/// An IP address and a port, a Unix socket, or "off".
 pub(crate) fn address_or_off(value: &Scalar) -> Read<Option<Address>> {
     or_off(value, address)
 }

@@ -1,15 +1,17 @@
 //! The addresses that lubdub listens on: which cannot all be bound, and who else leads to them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 
 use lubdub_proxy::Address;
 
 use super::super::error::Mistakes;
+use super::super::file;
 use super::super::leaf::Leaf;
 use super::super::raw::Raw;
 use super::super::read;
 
-/// Every address that lubdub listens on, the admin's last, as far as they can be read.
+/// Every address that lubdub listens on, the admin's and the hand-over's last, as far as they can be read.
 pub(super) struct Addresses<'a>(Vec<Listening<'a>>);
 
 /// An address that lubdub listens on.
@@ -27,6 +29,8 @@ pub(super) enum Role {
     Listener,
     /// The listener for operators.
     Admin,
+    /// Where the next process asks to take over.
+    Handover,
 }
 
 // === impl Addresses ===
@@ -48,7 +52,16 @@ impl<'a> Addresses<'a> {
                 role,
             })
         });
-        Self(read.collect())
+        let handover = raw.handover.socket.as_ref().and_then(|leaf| {
+            let path = file::socket(leaf).ok()?;
+            let address = Address::unix(&std::path::absolute(path).ok()?).ok()?;
+            Some(Listening {
+                address,
+                leaf,
+                role: Role::Handover,
+            })
+        });
+        Self(read.chain(handover).collect())
     }
 
     /// Notes those that the kernel would not give out beside each other.
@@ -92,6 +105,12 @@ impl<'a> Addresses<'a> {
     /// Whether lubdub listens with this port at all, wherever.
     pub(super) fn have_port(&self, port: u16) -> bool {
         port != 0 && self.sockets().any(|(own, _)| own.port() == port)
+    }
+
+    /// Who is at `path`, if it is lubdub.
+    pub(super) fn at_path(&self, path: &Path) -> Option<(Role, &'a Leaf)> {
+        let found = (self.0.iter()).find(|own| own.address.path() == Some(path))?;
+        Some((found.role, found.leaf))
     }
 
     /// Who is at `target`, if it is lubdub.

@@ -8,6 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use lubdub_proxy::settings::Site;
+
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
 use super::super::raw::Raw;
@@ -21,20 +23,33 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Notes upstreams that are at an address of `own`.
 pub(super) fn refuse(raw: &Raw, own: &Addresses<'_>, mistakes: &mut Mistakes) {
     let urls = raw.upstream.values().filter_map(|set| set.url.as_ref());
-    let suspects = urls.filter_map(|leaf| {
-        let url = url::parse(read::text(&leaf.value).ok()?).ok()?;
-        // Names are resolved only if there is something to find.
-        own.have_port(url.port).then(|| {
-            let (tell, told) = mpsc::channel();
-            // A thread for each: the system's resolver has no other way to be left waiting.
-            thread::spawn(move || {
-                let addresses = (url.host.as_str(), url.port).to_socket_addrs();
-                let _ = tell.send(addresses.map(Iterator::collect).unwrap_or_default());
-            });
-            (leaf, told)
-        })
-    });
-    let suspects: Vec<(&Leaf, mpsc::Receiver<Vec<SocketAddr>>)> = suspects.collect();
+    let mut suspects: Vec<(&Leaf, mpsc::Receiver<Vec<SocketAddr>>)> = Vec::new();
+    for leaf in urls {
+        let Some(url) = read::text(&leaf.value)
+            .ok()
+            .and_then(|text| url::parse(text).ok())
+        else {
+            continue;
+        };
+        match url.site {
+            Site::Unix(path) => {
+                if let Some((role, own)) = own.at_path(&path) {
+                    refuse_one(leaf, role, own, mistakes);
+                }
+            }
+            // Names are resolved only if there is something to find.
+            Site::Named { host, port } if own.have_port(port) => {
+                let (tell, told) = mpsc::channel();
+                // A thread for each: the system's resolver has no other way to be left waiting.
+                thread::spawn(move || {
+                    let addresses = (&*host, port).to_socket_addrs();
+                    let _ = tell.send(addresses.map(Iterator::collect).unwrap_or_default());
+                });
+                suspects.push((leaf, told));
+            }
+            Site::Named { .. } => {}
+        }
+    }
     let mut patience = PATIENCE;
     for (leaf, told) in suspects {
         let Ok(addresses) = told.recv_timeout(patience) else {
@@ -42,13 +57,20 @@ pub(super) fn refuse(raw: &Raw, own: &Addresses<'_>, mistakes: &mut Mistakes) {
             continue;
         };
         let found = addresses.into_iter().find_map(|address| own.at(address));
-        if let Some((role, Leaf { key, value, origin })) = found {
-            let result = match role {
-                Role::Listener => "every request would come back to it, again and again",
-                Role::Admin => "every client could ask it what only operators may",
-            };
-            let wrong = format!("leads to lubdub itself, {key} = {value} ({origin}): {result}");
-            mistakes.wrong(leaf, wrong);
+        if let Some((role, own)) = found {
+            refuse_one(leaf, role, own, mistakes);
         }
     }
+}
+
+/// Notes that the upstream at `leaf` is lubdub's own, at `own`.
+fn refuse_one(leaf: &Leaf, role: Role, own: &Leaf, mistakes: &mut Mistakes) {
+    let Leaf { key, value, origin } = own;
+    let result = match role {
+        Role::Listener => "every request would come back to it, again and again",
+        Role::Admin => "every client could ask it what only operators may",
+        Role::Handover => "no request is understood there",
+    };
+    let wrong = format!("leads to lubdub itself, {key} = {value} ({origin}): {result}");
+    mistakes.wrong(leaf, wrong);
 }

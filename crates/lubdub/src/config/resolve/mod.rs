@@ -6,8 +6,10 @@ mod circle;
 mod limits;
 mod listen;
 mod process;
+mod rates;
 mod route;
 mod terms;
+mod unix;
 mod upstream;
 mod upstream_tls;
 
@@ -18,10 +20,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lubdub_proxy::Address;
-use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings};
+use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings, Site};
 use lubdub_proxy::tls::UpstreamTls;
 
 use super::certificate::CertificateSettings;
+use super::clients::ClientSettings;
 use super::error::{Mistakes, Wrong};
 use super::leaf::{Leaf, Scalar};
 use super::machine::{Household, Machine};
@@ -44,6 +47,8 @@ pub(crate) struct Resolved {
     pub handover: HandoverSettings,
     /// The certificates of the listeners.
     pub certificates: Vec<CertificateSettings>,
+    /// Who vouches for their clients.
+    pub clients: Vec<ClientSettings>,
 }
 
 /// Reads `raw`, which has the values of `tree`. `None` if something is wrong, which is then noted.
@@ -74,7 +79,7 @@ pub(crate) fn resolve(
     circle::refuse(raw, &addresses, mistakes);
 
     base_terms?;
-    let (listeners, certificates) = listeners?;
+    let (listeners, tls) = listeners?;
     let settings = Settings {
         listeners,
         routes: routes?.into_iter().map(Arc::new).collect(),
@@ -90,7 +95,8 @@ pub(crate) fn resolve(
         admin: admin?,
         log: log?,
         handover: handover?,
-        certificates,
+        certificates: tls.certificates,
+        clients: tls.clients,
     })
 }
 
@@ -99,7 +105,10 @@ fn household(raw: &Raw, workers: NonZeroUsize) -> Household {
     let urls = raw.upstream.values().filter_map(|set| set.url.as_ref());
     let names: BTreeSet<_> = urls
         .filter_map(|leaf| url::parse(read::text(&leaf.value).ok()?).ok())
-        .map(|url| url.host)
+        .filter_map(|url| match url.site {
+            Site::Named { host, .. } => Some(host),
+            Site::Unix(_) => None,
+        })
         .filter(|host| host.parse::<IpAddr>().is_err())
         .collect();
     Household {

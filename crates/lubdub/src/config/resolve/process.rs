@@ -7,7 +7,7 @@ use super::super::error::{Mistakes, Wrong};
 use super::super::token::Token;
 use super::super::{AdminSettings, HandoverSettings, LogSettings, file, raw, read};
 use super::address::Addresses;
-use super::{load, take};
+use super::{load, take, unix};
 
 /// The inner `None` says that there is no admin listener.
 pub(super) fn admin(
@@ -18,10 +18,18 @@ pub(super) fn admin(
     let address = admin_address(raw, mistakes);
     let token = admin_token(raw, mistakes);
     let hosts = take(&raw.hosts, read::hosts, mistakes);
-    let (address, token, hosts) = (address?, token?, hosts?);
+    let permissions = unix::permissions(
+        &raw.mode,
+        &raw.group,
+        "admin.address",
+        address.as_ref().and_then(Option::as_ref),
+        mistakes,
+    );
+    let (address, token, hosts, permissions) = (address?, token?, hosts?, permissions?);
     Some(address.map(|address| AdminSettings {
         v6_only: addresses.v6_only(&address),
         address,
+        permissions,
         token,
         hosts,
     }))
@@ -45,7 +53,17 @@ pub(super) fn handover(raw: &raw::Handover, mistakes: &mut Mistakes) -> Option<H
         None => Some(None),
     };
     let linger = take(&raw.linger, read::duration_or_off, mistakes);
+    let place = socket.clone().flatten();
+    let place = place.and_then(|path| Address::unix(&std::path::absolute(path).ok()?).ok());
+    let permissions = unix::permissions(
+        &raw.mode,
+        &raw.group,
+        "handover.socket",
+        place.as_ref(),
+        mistakes,
+    );
     Some(HandoverSettings {
+        permissions: permissions?,
         socket: socket?,
         linger: linger?,
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lubdub_metrics::NO_ROUTE;
-use lubdub_proxy::settings::{Access, Route, Upstream};
+use lubdub_proxy::settings::{self, Access, Route, Upstream};
 
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
@@ -12,7 +12,7 @@ use super::super::raw::{self, Terms};
 use super::super::tree::Table;
 use super::super::{name, read, schema};
 use super::upstream::Upstreams;
-use super::{optional, table_set_at, take, terms};
+use super::{optional, rates, table_set_at, take, terms};
 
 /// All routes, at least one.
 pub(super) fn resolve(
@@ -71,6 +71,7 @@ fn route(
         }
     };
     let terms = terms::resolve(&raw.terms(base), mistakes);
+    let rates = rates::resolve(&raw.rate, mistakes);
     Some(Route {
         name: name.into(),
         host: host?,
@@ -78,7 +79,10 @@ fn route(
         strip_prefix: strip_prefix?,
         access: access?,
         upstream: upstream?,
-        terms: Arc::new(terms?),
+        terms: Arc::new(settings::Terms {
+            rates: rates?,
+            ..terms?
+        }),
         pairs: pairs?.flatten(),
         on_removed: on_removed?,
     })

@@ -1,7 +1,7 @@
 //! The terms on which a route's pairs live.
 
 use lubdub_keepalive::{PerSide, Policy};
-use lubdub_proxy::settings::{CloseCodes, Terms, ToClientCodes, ToUpstreamCodes};
+use lubdub_proxy::settings::{CloseCodes, Rates, Terms, ToClientCodes, ToUpstreamCodes};
 
 use super::super::error::{Mistakes, Wrong};
 use super::super::leaf::Scalar;
@@ -57,6 +57,8 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
         data_idle: data_idle?,
         lifetime: lifetime?,
         frame_bytes: frame_bytes?,
+        // A route's own.
+        rates: Rates::default(),
     })
 }
 

@@ -66,8 +66,7 @@ fn upstream(
     let proxy_protocol = proxy_protocol?;
     Some(Upstream {
         name: name.into(),
-        host: url.host.into(),
-        port: url.port,
+        site: url.site,
         tls: tls.map(Arc::new),
         host_field: host_field?,
         proxy_protocol,

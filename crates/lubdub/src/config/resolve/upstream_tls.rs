@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use lubdub_proxy::settings::Site;
 use lubdub_proxy::tls::{self, Certificate, UpstreamTls, UpstreamTrust};
 use rustls_pki_types::ServerName;
 
@@ -81,10 +82,18 @@ fn own_name(
     url: &UpstreamUrl,
     mistakes: &mut Mistakes,
 ) -> Option<ServerName<'static>> {
-    let name = tls::server_name(&url.host);
+    let (name, wrong) = match &url.site {
+        Site::Named { host, .. } => (
+            tls::server_name(host),
+            format!("has a host that no certificate can be for: set {key}.server_name"),
+        ),
+        Site::Unix(_) => (
+            None,
+            format!("needs {key}.server_name: a path is no name that a certificate can be for"),
+        ),
+    };
     if let (None, Some(leaf)) = (&name, &raw.url) {
-        let wrong = "has a host that no certificate can be for";
-        mistakes.wrong(leaf, format!("{wrong}: set {key}.server_name"));
+        mistakes.wrong(leaf, wrong);
     }
     name
 }

@@ -106,11 +106,3 @@ fn networks_that_are_allowed_and_denied() {
     expect_none(&[(allow, "10.0.0.0/7"), all]);
     expect_none(&[(allow, "fd00::/8"), all]);
 }
-
-#[test]
-fn lists_that_keep_nobody_out() {
-    for key in ["route.x.origins", "route.x.allow"] {
-        expect_warning("list-empty", key, &[(key, "")]);
-    }
-    expect_none(&[("route.x.deny", "")]);
-}

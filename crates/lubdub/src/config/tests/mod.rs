@@ -6,6 +6,7 @@ mod callers;
 mod changes;
 mod declaration;
 mod names;
+mod rates;
 mod warnings;
 
 use std::num::NonZeroU32;
@@ -71,7 +72,7 @@ fn a_listener_and_an_upstream_are_a_configuration_with_the_proxys_defaults() {
         (&*route.name, &*route.path_prefix, &route.host),
         ("b", "/", &None)
     );
-    assert_eq!((&*route.upstream.host, route.upstream.port), ("b", 9000));
+    assert_eq!(route.upstream.authority(), "b:9000");
     assert_eq!(route.pairs, None);
     assert_eq!(*route.terms, Terms::default());
     assert_eq!(settings.timeouts, FrontTimeouts::default());

@@ -1,12 +1,14 @@
 //! `lubdub probe` against backends that speak TLS, and some that try.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
-use lubdub_proxy::tls::{Certificate, Certificates, server_config};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
 };
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::PrivateKeyDer;
 
 use super::backend::{self, Manner};
@@ -24,9 +26,13 @@ impl Backend {
         let key = KeyPair::generate().expect("a key");
         let made = params.self_signed(&key).expect("a certificate");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let certificate = Certificate::new(vec![made.der().clone()], key).expect("they fit");
-        let config = server_config(Certificates::new(vec![certificate]));
-        let port = backend::start_tls(Manner::Right, config).port();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has them")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.der().clone()], key)
+            .expect("they fit");
+        let port = backend::start_tls(Manner::Right, Arc::new(config)).port();
         Self {
             url: format!("wss://localhost:{port}/"),
             certificate: made.pem(),

@@ -112,6 +112,7 @@ fn welcome() -> Welcome {
         pid: 1,
         listeners: Vec::new(),
         admin: None,
+        admin_file: None,
         lingering: Vec::new(),
         last_pair: PAIRS.into(),
     }

@@ -20,12 +20,14 @@ use crate::proxy::{Proxy, StartError};
 use crate::settings::{
     Forwarded, FrontTimeouts, Limits, Listener, Logging, ProxyProtocol, Settings, testing,
 };
+use crate::unix::Permissions;
 
 fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
     let listener = |&(name, address): &(&str, SocketAddr)| Listener {
         name: name.into(),
         address: address.into(),
         v6_only: false,
+        permissions: Permissions::default(),
         tls: None,
         proxy_protocol: ProxyProtocol::Off,
         trust: None,

@@ -106,7 +106,7 @@ impl StallWatch {
     /// Looks, at the [`deadline`](Self::deadline). What arrives at the side's kernel is progress
     /// too: a slow link moves long before its socket has room.
     pub(super) fn look(&mut self, socket: &Socket, all: Duration, now: Instant) -> Watched {
-        let arrived = socket.arrival();
+        let arrived = socket.progress();
         let progress = match (&self.arrived, &arrived) {
             (Some(before), Some(arrived)) => arrived.since(before) >= PROGRESS,
             _ => false,

@@ -26,6 +26,11 @@ impl Pair {
         assert_eq!(self.splice.registration.entry().opened, opened);
     }
 
+    /// The same, and nothing happens between them.
+    pub(super) fn hand_over_as_it_is(&mut self) {
+        self.hand_over(|_, _| ());
+    }
+
     /// The same, on others.
     fn hand_over_to(
         &mut self,

@@ -340,10 +340,7 @@ async fn a_ping_that_is_half_written_is_written_to_its_end() {
 async fn early_bytes_go_along() {
     let mut pair = Pair::open(Terms::default()).await;
     let early = masked(0x81, b"early");
-    pair.splice.early = Some(Box::new(PerSide {
-        client: Bytes::copy_from_slice(&early),
-        upstream: Bytes::new(),
-    }));
+    pair.come_early(&early);
     pair.hand_over(|_, _| ());
     tokio::time::sleep(Duration::from_millis(1)).await;
     pair.wake(1024);

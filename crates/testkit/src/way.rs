@@ -1,0 +1,100 @@
+//! The way between lubdub and the endpoints of a test: TCP on loopback, or Unix sockets where `LUBDUB_TEST_WAY=unix`
+//! says so. A room of tests is played over either, as it is.
+//!
+//! A Unix socket stands for a port of loopback: it has the port's number for its name, and who has the socket holds
+//! the port, so that no other test has it.
+
+use std::env;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use lubdub_proxy::settings::Site;
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::TcpStream;
+
+/// The variable that says which way is taken.
+pub const WAY: &str = "LUBDUB_TEST_WAY";
+
+static IS_UNIX: LazyLock<bool> =
+    LazyLock::new(|| env::var_os(WAY).is_some_and(|way| way == "unix"));
+
+/// A port that nobody else gets as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Port {
+    _held: Socket,
+    pub(crate) address: SocketAddr,
+}
+
+/// Whether it is Unix sockets. For the few tests of what only TCP has.
+#[must_use]
+pub fn is_unix() -> bool {
+    *IS_UNIX
+}
+
+/// The Unix socket that stands for this port.
+pub(crate) fn path(port: SocketAddr) -> PathBuf {
+    let directory = env::temp_dir().join("lubdub-test");
+    std::fs::create_dir_all(&directory).expect("there is a directory for temporary files");
+    directory.join(format!("{}.sock", port.port()))
+}
+
+/// Where an upstream is that was given this address.
+pub(crate) fn site(address: SocketAddr, host: String) -> Site {
+    match of(address) {
+        Some(path) => Site::Unix(path.into()),
+        None => Site::Named {
+            host: host.into(),
+            port: address.port(),
+        },
+    }
+}
+
+/// The URL of an upstream that was given this address.
+#[must_use]
+pub fn url(address: SocketAddr) -> String {
+    match of(address) {
+        Some(path) => format!("unix:{}", path.display()),
+        None => format!("ws://{address}"),
+    }
+}
+
+/// The Unix socket that stands for `address`, if there is one.
+pub(crate) fn of(address: SocketAddr) -> Option<PathBuf> {
+    let path = path(address);
+    (is_unix() && path.exists()).then_some(path)
+}
+
+/// Connects to a Unix socket.
+pub(crate) fn connect(path: &Path, send_buffer: Option<u32>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    if let Some(bytes) = send_buffer {
+        socket.set_send_buffer_size(bytes as usize)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    stream(socket.into())
+}
+
+/// The runtime's stream over any stream socket: it only reads and writes.
+pub(crate) fn stream(socket: OwnedFd) -> io::Result<TcpStream> {
+    let stream = std::net::TcpStream::from(socket);
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+// === impl Port ===
+
+impl Port {
+    pub(crate) fn hold() -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket();
+        Ok(Self {
+            _held: socket,
+            address: address.ok_or(io::ErrorKind::AddrNotAvailable)?,
+        })
+    }
+}

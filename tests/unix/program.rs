@@ -1,0 +1,192 @@
+//! The program with nothing but Unix sockets: operators, clients and upstreams.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use lubdub_testkit::binary;
+use lubdub_testkit::peer::{Dial, Upstream};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use super::Room;
+
+async fn lubdub(arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary::path());
+    command.env_clear().args(arguments).stdin(Stdio::null());
+    command.output().await.unwrap()
+}
+
+fn said(output: &Output) -> String {
+    let [out, error] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    format!("{out}{error}")
+}
+
+/// Starts it with these settings, and waits until it is ready.
+async fn start(settings: &[String], admin: &str) -> Child {
+    let mut command = Command::new(binary::path());
+    command.env_clear().stdin(Stdio::null());
+    for setting in settings {
+        command.args(["--set", setting]);
+    }
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    until_ready(admin).await;
+    assert!(child.try_wait().unwrap().is_none());
+    child
+}
+
+async fn until_ready(admin: &str) {
+    for _ in 0..100 {
+        if lubdub(&["healthcheck", "--url", admin])
+            .await
+            .status
+            .success()
+        {
+            return;
+        }
+        tokio::time::sleep(lubdub_testkit::ms(50)).await;
+    }
+    panic!("{admin} is not ready");
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::symlink_metadata(path).unwrap().ino()
+}
+
+/// Listeners go along with their files, pairs with both their sockets, and nobody needs a token.
+#[tokio::test]
+async fn all_of_it_moves_to_the_next_process_and_its_files_go_with_the_last() {
+    let (room, upstreams) = (Room::new("upgrade"), Upstream::over_unix(9));
+    let (path, admin) = (room.at("in.sock"), room.at("admin.sock"));
+    let settings = [
+        format!("listen.main.address=unix:{}", path.display()),
+        "listen.main.mode=0660".to_owned(),
+        format!(
+            "upstream.main.url=unix:{}",
+            upstreams.path().unwrap().display()
+        ),
+        format!("admin.address=unix:{}", admin.display()),
+        "runtime.workers=1".to_owned(),
+    ];
+    let at = format!("unix:{}", admin.display());
+    let mut old = start(&settings, &at).await;
+    let files = [inode(&path), inode(&admin)];
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(&path), mode(&admin)), (0o660, 0o600));
+    let dial = Dial::at(&path);
+    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+
+    let drained = lubdub(&["drain", "--admin", &at, "--cancel"]).await;
+    assert!(said(&drained).contains("drain"), "{}", said(&drained));
+    let upgraded = lubdub(&["upgrade", "--admin", &at]).await;
+    let answer = said(&upgraded);
+    assert!(upgraded.status.success(), "{answer}");
+    assert!(answer.contains("1 pairs moved"), "{answer}");
+    let successor = answer.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert!(old.wait().await.unwrap().success());
+    until_ready(&at).await;
+
+    assert_eq!([inode(&path), inode(&admin)], files, "the files stay");
+    client.send_text("hello").await;
+    upstream.expect_text("hello").await;
+    let dial = Dial::at(&path);
+    let (_late, _its_upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+
+    kill_process(Pid::from_raw(successor).unwrap(), Signal::TERM).unwrap();
+    lubdub_testkit::eventually("the last process takes the files with it", || {
+        !path.exists() && !admin.exists()
+    })
+    .await;
+}
+
+/// A successor that does not come to be takes nothing with it.
+#[tokio::test]
+async fn a_hand_over_that_fails_leaves_the_files() {
+    let (room, upstreams) = (Room::new("fails"), Upstream::over_unix(9));
+    let (path, admin, file) = (
+        room.at("in.sock"),
+        room.at("admin.sock"),
+        room.at("lubdub.toml"),
+    );
+    let write = |more: &str| {
+        let text = format!(
+            "[listen.main]\naddress = \"unix:{}\"\n[upstream.main]\nurl = \"unix:{}\"\n[admin]\naddress = \"unix:{}\"\n{more}",
+            path.display(),
+            upstreams.path().unwrap().display(),
+            admin.display(),
+        );
+        fs::write(&file, text).unwrap();
+    };
+    write("");
+    let mut command = Command::new(binary::path());
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .arg("--config")
+        .arg(&file);
+    let _child = command.kill_on_drop(true).spawn().unwrap();
+    let at = format!("unix:{}", admin.display());
+    until_ready(&at).await;
+    let files = [inode(&path), inode(&admin)];
+    // The new program can read it, and cannot listen there.
+    let nowhere = room.at("nowhere/in.sock");
+    write(&format!(
+        "[listen.more]\naddress = \"unix:{}\"\n",
+        nowhere.display()
+    ));
+    let upgraded = lubdub(&["upgrade", "--config", file.to_str().unwrap()]).await;
+    assert!(!upgraded.status.success(), "{}", said(&upgraded));
+    assert_eq!(
+        [inode(&path), inode(&admin)],
+        files,
+        "they are still the old one's"
+    );
+    let dial = Dial::at(&path);
+    let (_client, _upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    // And reload says the same, key and all.
+    let reloaded = lubdub(&["reload", "--config", file.to_str().unwrap()]).await;
+    let answer = said(&reloaded);
+    assert!(!reloaded.status.success());
+    assert!(
+        answer.contains("listen.more.address") && answer.contains("nowhere"),
+        "{answer}"
+    );
+}
+
+/// A socket unit of systemd with ListenStream=/a/path.
+#[tokio::test]
+async fn a_socket_that_was_passed_is_used_and_its_file_is_left_to_who_passed_it() {
+    let (room, upstreams) = (Room::new("passed"), Upstream::over_unix(9));
+    let (path, admin) = (room.at("in.sock"), room.at("admin.sock"));
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, "sh"]).arg(binary::path());
+    for setting in [
+        format!("listen.main.address=unix:{}", path.display()),
+        format!(
+            "upstream.main.url=unix:{}",
+            upstreams.path().unwrap().display()
+        ),
+        format!("admin.address=unix:{}", admin.display()),
+    ] {
+        command.args(["--set", &setting]);
+    }
+    command
+        .env_clear()
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)));
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    until_ready(&format!("unix:{}", admin.display())).await;
+    let dial = Dial::at(&path);
+    let (client, upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    drop((client, upstream));
+    let pid = child
+        .id()
+        .and_then(|id| Pid::from_raw(id.try_into().ok()?))
+        .unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(child.wait().await.unwrap().success());
+    assert!(path.exists(), "it is whoever passed it who removes it");
+    assert!(!admin.exists());
+}
