@@ -196,7 +196,7 @@ fn two_flags_replace_the_listeners_upstreams_and_routes_below() {
     }
     for line in [
         "address = \"127.0.0.1:0\"  # --listen",
-        "url = \"ws://127.0.0.1:9000\"  # --upstream",
+        "url = \"ws://127.0.0.1:9000\"   # --upstream",
         "upstream = \"main\"         # default",
         "level = \"debug\"    # lubdub.toml",
     ] {

@@ -64,9 +64,18 @@ fn tls_toward_an_upstream_is_told_in_short() {
 }
 
 #[test]
+fn an_upstream_at_a_unix_socket_is_verified_by_a_name_that_is_set() {
+    let url = "wss+unix:/run/chat.sock";
+    let settings = "ca = \"cert.pem\"\nserver_name = \"chat.example\"";
+    let summary = check_upstream("unix", url, settings).expect_ok();
+    let line = format!("upstream chat: {url}, verified as chat.example\n");
+    assert!(summary.contains(&line), "{summary}");
+}
+
+#[test]
 fn what_is_wrong_with_tls_toward_an_upstream_is_named() {
     let key = "key = \"key.pem\"";
-    let plain = "upstream.chat.url must be wss or https for this";
+    let plain = "upstream.chat.url must be wss, https or wss+unix for this";
     for (test, url, settings, words) in [
         (
             "no_key",
@@ -109,6 +118,16 @@ fn what_is_wrong_with_tls_toward_an_upstream_is_named() {
             "server_name = \"chat.example:443\"\nca = \"cert.pem\"",
             &[
                 "upstream.chat.server_name = \"chat.example:443\" (lubdub.toml): must be a host name or an IP",
+            ],
+        ),
+        (
+            "path",
+            "wss+unix:/run/chat.sock",
+            "ca = \"none.pem\"",
+            &[
+                "upstream.chat.url = \"wss+unix:/run/chat.sock\" (lubdub.toml): needs \
+                 upstream.chat.server_name: a path is no name that a certificate can be for",
+                "upstream.chat.ca = \"none.pem\" (lubdub.toml): is not there",
             ],
         ),
         (

@@ -185,7 +185,7 @@ pub(super) static UPSTREAM: Section = Section {
             "trust these certificates instead of the platform's",
         )
         .more(
-            "One or more as PEM; only for `wss` and `https`. They are authorities, whose signature counts, \
+            "One or more as PEM; only for `wss`, `https` and `wss+unix`. They are authorities, whose signature counts, \
              and each stands for itself as well: a backend that has signed its own certificate is trusted \
              by naming that certificate.",
         ),
@@ -196,7 +196,7 @@ pub(super) static UPSTREAM: Section = Section {
             "what lubdub shows to a backend that asks for a certificate",
         )
         .more(
-            "The certificate and its chain as PEM; only for `wss` and `https`, and with `key`. A reload reads \
+            "The certificate and its chain as PEM; only for `wss`, `https` and `wss+unix`, and with `key`. A reload reads \
              both files again.",
         ),
         Key::new(
@@ -213,7 +213,8 @@ pub(super) static UPSTREAM: Section = Section {
             "whose certificate the backend must have, if not the url's host",
         )
         .more(
-            "A host name or an IP address; only for `wss` and `https`. A host name is asked for as well (SNI).",
+            "A host name or an IP address; only for `wss`, `https`, and `wss+unix`, which needs it. A host name \
+             is asked for as well (SNI).",
         ),
         Key::new(
             "insecure_skip_verify",
@@ -234,8 +235,8 @@ pub(super) static UPSTREAM: Section = Section {
         )
         .more(
             "For a backend that answers only to a name of its own. What the client had is in \
-             `X-Forwarded-Host` or `Forwarded`. It changes neither where lubdub connects to nor the name \
-             that it asks for by TLS: both are those of `url`.",
+             `X-Forwarded-Host` or `Forwarded`. It changes neither where lubdub connects to (`url`) nor \
+             the name that it asks for by TLS (`server_name`).",
         ),
         Key::new(
             "proxy_protocol",

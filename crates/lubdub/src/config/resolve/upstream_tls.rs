@@ -34,6 +34,12 @@ pub(super) fn resolve(
     if url.is_some_and(|url| url.security == Security::Plain) {
         return refuse(key, raw, is_blind == Some(true), mistakes).then_some(None);
     }
+    // Before the first `?`, so that both are found.
+    let name = match server_name {
+        Some(Some(name)) => Some(name),
+        Some(None) => url.and_then(|url| own_name(key, raw, url, mistakes)),
+        None => None,
+    };
     let is_blind = is_blind?;
     let trust = match &raw.ca {
         None if is_blind => UpstreamTrust::anybody(),
@@ -43,11 +49,7 @@ pub(super) fn resolve(
             trust => trust,
         },
     };
-    let name = match server_name? {
-        Some(name) => name,
-        None => own_name(key, raw, url?, mistakes)?,
-    };
-    Some(Some(UpstreamTls::new(name, trust, shown?)))
+    Some(Some(UpstreamTls::new(name?, trust, shown?)))
 }
 
 /// Whether nothing is set that only makes sense with TLS. What is, is noted.
@@ -56,7 +58,10 @@ fn refuse(key: &str, raw: &raw::Upstream, is_blind: bool, mistakes: &mut Mistake
     let blind = raw.insecure_skip_verify.as_ref().filter(|_| is_blind);
     let set: Vec<_> = set.into_iter().flatten().chain(blind).collect();
     for leaf in &set {
-        mistakes.wrong(leaf, format!("{key}.url must be wss or https for this"));
+        mistakes.wrong(
+            leaf,
+            format!("{key}.url must be wss, https or wss+unix for this"),
+        );
     }
     set.is_empty()
 }
