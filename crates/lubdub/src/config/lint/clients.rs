@@ -11,14 +11,13 @@ pub(super) fn client_auth_off(subject: &Subject<'_>, findings: &mut Findings<'_>
         if auth.is_none_or(|auth| read::choice(&auth.value) != Ok(ClientAuth::Off)) {
             continue;
         }
-        for set in [&tls.client_ca, &tls.client_crl, &tls.subject_header] {
-            if let Some(set) = set {
-                let reason = format!(
-                    "has no effect: nobody is asked for a certificate, for listen.{name}.tls.client_auth \
-                     is \"off\""
-                );
-                findings.warn(set, reason);
-            }
+        let set = [&tls.client_ca, &tls.client_crl, &tls.subject_header];
+        for set in set.into_iter().flatten() {
+            let reason = format!(
+                "has no effect: nobody is asked for a certificate, for listen.{name}.tls.client_auth \
+                 is \"off\""
+            );
+            findings.warn(set, reason);
         }
     }
 }

@@ -97,13 +97,12 @@ fn given(stream: UnixStream) -> Vec<String> {
         let mut link = Link::new(stream).unwrap();
         link.send(&message::encode(&hello), &[]).await.unwrap();
         let packet = link.receive().await.unwrap();
-        match message::decode(&packet.body).unwrap() {
-            FromPredecessor::Welcome(welcome) => {
-                let names = welcome.listeners.into_iter().map(|it| it.name);
-                names.collect()
-            }
-            other => panic!("no welcome: {}", other.name()),
-        }
+        let told = message::decode(&packet.body).unwrap();
+        let FromPredecessor::Welcome(welcome) = told else {
+            panic!("no welcome: {}", told.name());
+        };
+        let names = welcome.listeners.into_iter().map(|it| it.name);
+        names.collect()
     })
 }
 
