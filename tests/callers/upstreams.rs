@@ -96,7 +96,7 @@ async fn the_header_comes_before_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it has an address");
     let proxy = telling(ProxyBox::new(), ProxyVersion::V2)
-        .with(|proxy| proxy.upstream_tls = Some(certs.connecting()))
+        .with(|proxy| proxy.upstream_tls = Some(certs.verifying()))
         .start_before(address);
     let client = asks(&proxy, Request::upgrade("/")).await;
     let (mut upstream, _) = listener.accept().await.expect("lubdub connects");

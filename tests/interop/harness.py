@@ -1,6 +1,8 @@
 """What every suite here needs: processes that end with it, lubdub with a configuration, a tally."""
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import queue
@@ -157,10 +159,13 @@ class Lubdub(Process):
     """lubdub in front of upstreams, given as name -> port; each answers what begins with /name.
 
     A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
-    `listen` and `upstream` are further lines of their tables, `routes` those of the route of that name.
+    `listen` and `upstream` are further lines of their tables, `routes` those of the route of that name. `url` is
+    where upstreams are.
     """
 
-    def __init__(self, name, upstreams, interval, extra="", listen="", upstream="", routes=None):
+    def __init__(
+        self, name, upstreams, interval, extra="", listen="", upstream="", routes=None, url="ws://127.0.0.1:{port}"
+    ):
         config = [
             f'[listen.public]\naddress = "127.0.0.1:0"\n{listen}',
             '[admin]\naddress = "127.0.0.1:0"',
@@ -169,7 +174,7 @@ class Lubdub(Process):
             f'[keepalive.upstream]\ninterval = "{interval}"',
         ]
         for one, port in upstreams.items():
-            config.append(f'[upstream.{one}]\nurl = "ws://127.0.0.1:{port}"\n{upstream}')
+            config.append(f'[upstream.{one}]\nurl = "{url.format(port=port)}"\n{upstream}')
             prefix = "/" if one == "all" else f"/{one}"
             config.append(f'[route.{one}]\npath_prefix = "{prefix}"\nupstream = "{one}"')
             config.append((routes or {}).get(one, ""))
@@ -181,6 +186,7 @@ class Lubdub(Process):
         try:
             self.admin = self._address("admin listens")
             self.address = self._address("listening")
+            self.port_number = int(self.address.rsplit(":", 1)[1])
             self.wait_for(lambda line: '"ready"' in line, 10)
         except Exception:
             self.stop()
@@ -213,6 +219,30 @@ class Lubdub(Process):
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) * 1024
         raise KeyError(field)
+
+
+class Certificate:
+    """A certificate and its key, as `openssl req -x509` makes them: it has signed itself, and says CA:TRUE."""
+
+    def __init__(self, name, *hosts, days=2):
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.cert, self.key = LOGS / f"{name}.pem", LOGS / f"{name}.key"
+        names = ",".join(f"DNS:{host}" for host in hosts)
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        command += ["-days", str(days), "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}"]
+        command += ["-keyout", str(self.key), "-out", str(self.cert)]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    def spki(self):
+        """What Chromium knows it by: the hash of its public key."""
+        key = ["openssl", "x509", "-in", str(self.cert), "-pubkey", "-noout"]
+        pem = subprocess.run(key, check=True, capture_output=True, timeout=60).stdout
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "der"], input=pem, check=True, capture_output=True, timeout=60)
+        return base64.b64encode(hashlib.sha256(der.stdout).digest()).decode()
+
+    def of_listener(self, name="main"):
+        """The tables of a listener that shows it."""
+        return f'[listen.public.tls.certificate.{name}]\ncert = "{self.cert}"\nkey = "{self.key}"\n'
 
 
 def expect(seen, wanted, what="value"):

@@ -17,6 +17,7 @@ SUITES = {
     "socketio": "socketio.suite",
     "balancers": "balancers.suite",
     "clients": "clients.suite",
+    "tls_ends": "tls_ends.suite",
     "pages": "pages.suite",
     "autobahn": "autobahn_cases.suite",
 }

@@ -168,7 +168,7 @@ impl Lodge {
             proxy.drain.timeout = WAIT;
             if legs == Legs::Tls {
                 proxy.listener_tls = Some(stage.certs.listening());
-                proxy.upstream_tls = Some(stage.certs.connecting());
+                proxy.upstream_tls = Some(stage.certs.verifying());
             }
         });
         let proxy = settle(proxy, terms).start_before(stage.address(terms.behind()));

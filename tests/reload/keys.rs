@@ -8,6 +8,7 @@ mod heartbeat;
 mod process;
 mod stage;
 mod traffic;
+mod upstream_tls;
 mod waits;
 
 use std::collections::BTreeSet;
@@ -30,11 +31,12 @@ macro_rules! trials {
 }
 use trials;
 
-const ALL: [Trials; 5] = [
+const ALL: [Trials; 6] = [
     ends::TRIALS,
     heartbeat::TRIALS,
     process::TRIALS,
     traffic::TRIALS,
+    upstream_tls::TRIALS,
     waits::TRIALS,
 ];
 
@@ -95,6 +97,11 @@ async fn keys_of_the_process() {
 #[tokio::test]
 async fn keys_of_the_traffic() {
     try_all(traffic::TRIALS).await;
+}
+
+#[tokio::test]
+async fn keys_of_tls_with_upstreams() {
+    try_all(upstream_tls::TRIALS).await;
 }
 
 #[tokio::test]

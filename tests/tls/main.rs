@@ -5,6 +5,8 @@ mod files;
 mod renewal;
 mod sessions;
 mod strangers;
+mod upstream_sessions;
+mod upstreams;
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::certs::Certs;
@@ -47,7 +49,7 @@ async fn open(proxy: ProxyBox, legs: Legs) -> Rig {
     }
     let proxy = proxy.with(|proxy| {
         proxy.listener_tls = legs.client.then(|| certs.listening());
-        proxy.upstream_tls = legs.upstream.then(|| certs.connecting());
+        proxy.upstream_tls = legs.upstream.then(|| certs.verifying());
     });
     let dial = |dial: Dial| {
         if legs.client {
@@ -184,7 +186,7 @@ async fn an_upstream_whose_certificate_is_not_trusted_is_not_talked_to() {
     let (theirs, ours) = (Certs::generate(), Certs::generate());
     let upstreams = Upstream::listen().tls(theirs.accepting());
     let proxy = ProxyBox::new()
-        .with(|proxy| proxy.upstream_tls = Some(ours.connecting()))
+        .with(|proxy| proxy.upstream_tls = Some(ours.verifying()))
         .start(&upstreams);
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;

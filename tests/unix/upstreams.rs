@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lubdub_proxy::settings::Site;
+use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Dial, Upstream};
@@ -119,4 +120,19 @@ async fn who_reads_slowly_is_not_stalled_and_who_does_not_read_is() {
     })
     .await;
     assert!(began.elapsed() < ms(5000));
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_one_by_the_name_that_is_set() {
+    let (room, certs) = (Room::new("tls-up"), Certs::generate());
+    let upstreams = Upstream::over_unix(9).tls(certs.accepting());
+    let path = room.at("in.sock");
+    let mut asked = settings(&path, &upstreams);
+    let route = Arc::make_mut(&mut asked.routes[0]);
+    Arc::make_mut(&mut route.upstream).tls = Some(Arc::new(certs.verifying()));
+    let _proxy = start(asked).unwrap();
+    let dial = Dial::at(&path);
+    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    upstream.send_text("hello").await;
+    client.expect_text("hello").await;
 }

@@ -86,7 +86,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             Which::Effective => load(options)?.effective(),
             Which::Reference => config::reference(),
         })?,
-        Command::Probe(probe) => return commands::probe::probe(&probe),
+        Command::Probe(probe) => return commands::probe::probe(&probe, &sources(options)),
         Command::Healthcheck { url, timeout } => {
             commands::healthcheck::healthcheck(url, timeout, &sources(options))?;
         }

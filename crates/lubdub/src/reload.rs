@@ -1,19 +1,21 @@
 //! A reload: the configuration is read again while lubdub runs, and put in effect whole or not at all.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use lubdub_metrics::{Metrics, Reload};
-use lubdub_proxy::tls::Moment;
+use lubdub_proxy::settings::Settings;
+use lubdub_proxy::tls::{Certificate, Moment};
 use lubdub_proxy::{Proxy, StartError};
 use tracing::{error, info};
 
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{
-    self, Applies, CertificateSettings, Change, ClientSettings, Config, Machine, Mistakes,
+    self, Applies, CertificateSettings, Change, ClientSettings, Config, Machine, Mistakes, Part,
     Rearranged, Rewritten, Sources, Warnings,
 };
 use crate::logging::LogDial;
@@ -171,8 +173,7 @@ impl Reloader {
     }
 
     fn next(&self, config: &mut Config, purpose: Purpose) -> Result<Report, Refused> {
-        let mut next = config::load(&self.sources, &Machine::probe())?;
-        next.keep_tls_of(config);
+        let next = config::load(&self.sources, &Machine::probe())?;
         let changes = config.changes_to(&next);
         let mut mistakes = Mistakes::default();
         for change in changes.iter().filter(|it| it.applies == Applies::Upgrade) {
@@ -186,6 +187,7 @@ impl Reloader {
             }
         }
         refuse_out_of_date(&config.certificates, &next.certificates, &mut mistakes);
+        refuse_out_of_date_upstream(&config.settings, &next.settings, &mut mistakes);
         refuse_old_lists(&config.clients, &next.clients, &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes.into());
@@ -283,19 +285,26 @@ fn refuse_out_of_date(
 ) {
     let now = Moment::from(SystemTime::now());
     let shown = |it: &CertificateSettings| it.certificates.get(it.place);
-    let is_good = |it: &CertificateSettings| {
-        let certificate = shown(it);
-        certificate.not_before() <= now && now <= certificate.not_after()
-    };
-    for next in next.iter().filter(|it| !is_good(it)) {
+    for next in next {
         let is_same =
             |it: &&CertificateSettings| it.listener == next.listener && it.name == next.name;
-        if used.iter().find(is_same).is_some_and(is_good) {
-            let certificate = shown(next);
-            let (from, to) = (certificate.not_before(), certificate.not_after());
-            let wrong = format!("is valid from {from} to {to} only; the one in use stays");
-            let key = format!("{}.cert = {:?}", next.files.table, next.files.cert);
+        let used = used.iter().find(is_same).map(shown);
+        if let Some(wrong) = out_of_date(used.as_ref(), &shown(next), now) {
+            let key = next.files.setting(Part::Cert);
+            let key = format!("{key} = {:?}", next.files.cert);
             mistakes.about(key, wrong);
+        }
+    }
+}
+
+/// The same for those that upstreams are shown.
+fn refuse_out_of_date_upstream(used: &Settings, next: &Settings, mistakes: &mut Mistakes) {
+    let now = Moment::from(SystemTime::now());
+    let used = shown_to_upstreams(used);
+    for (upstream, certificate) in shown_to_upstreams(next) {
+        let used = used.get(upstream).copied();
+        if let Some(wrong) = out_of_date(used, certificate, now) {
+            mistakes.about(format!("upstream.{upstream}.certificate"), wrong);
         }
     }
 }
@@ -318,6 +327,25 @@ fn refuse_old_lists(used: &[ClientSettings], next: &[ClientSettings], mistakes: 
             mistakes.about(key, wrong);
         }
     }
+}
+
+/// What each upstream is shown that is shown anything.
+fn shown_to_upstreams(settings: &Settings) -> BTreeMap<&str, &Certificate> {
+    let upstreams = settings.routes.iter().map(|route| &route.upstream);
+    upstreams
+        .filter_map(|upstream| {
+            let certificate = upstream.tls.as_ref()?.certificate()?;
+            Some((&*upstream.name, certificate))
+        })
+        .collect()
+}
+
+/// What is wrong with `next` in place of `used`, if its dates are.
+fn out_of_date(used: Option<&Certificate>, next: &Certificate, now: Moment) -> Option<String> {
+    let is_good = |it: &Certificate| it.not_before() <= now && now <= it.not_after();
+    let (from, to) = (next.not_before(), next.not_after());
+    let is_worse = used.is_some_and(is_good) && !is_good(next);
+    is_worse.then(|| format!("is valid from {from} to {to} only; the one in use stays"))
 }
 
 /// Logs what a reload has done.

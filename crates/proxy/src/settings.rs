@@ -14,7 +14,7 @@ use lubdub_keepalive::{PerSide, Policy, Side};
 use lubdub_wire::CloseCode;
 
 use crate::address::Address;
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, UpstreamTls};
 use crate::unix::Permissions;
 
 pub use lubdub_wire::ProxyVersion;
@@ -83,7 +83,7 @@ pub struct Upstream {
     /// Where it is.
     pub site: Site,
     /// TLS toward the backend (`wss`, `https`), if it speaks it.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub tls: Option<Arc<UpstreamTls>>,
     /// The Host field that it gets; `None` for the client's.
     pub host_field: Option<HeaderValue>,
     /// The PROXY header that it is sent in front of every connection, if any. A connection is for one
@@ -138,15 +138,11 @@ impl Upstream {
         }
     }
 
-    /// Whether a connection to the one is a connection to the other. TLS that was set up anew may trust others: who
-    /// configures it keeps what is the same.
+    /// Whether a connection to the one is a connection to the other.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
-        let has_same_tls = match (&self.tls, &other.tls) {
-            (None, None) => true,
-            (Some(tls), Some(other)) => Arc::ptr_eq(tls, other),
-            _ => false,
-        };
-        self.site == other.site && self.proxy_protocol == other.proxy_protocol && has_same_tls
+        self.site == other.site
+            && self.proxy_protocol == other.proxy_protocol
+            && self.tls == other.tls
     }
 }
 

@@ -15,19 +15,24 @@ mod server;
 mod stream;
 mod subject;
 mod tickets;
+mod trust;
+mod upstream_failure;
 
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub(crate) use accept::{Accepting, Unshaken};
+use certificate::Validity;
 pub use certificate::{Certificate, Moment, Unusable};
 pub use certificates::Certificates;
-pub use client::{TlsSetupError, client_config, platform_roots};
+pub use client::{UpstreamTls, server_name};
 pub use clients::{Authorities, Clients, Remarks, SHORTEST_RSA, UnusableAuthorities};
 pub(crate) use failure::Failure;
 pub use server::ServerTls;
 pub(crate) use stream::ServerStream;
+pub use trust::{TrustError, UpstreamTrust, platform_roots};
+pub use upstream_failure::{explain, explain_late};
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())

@@ -30,11 +30,15 @@ use crate::drain::LastRemoval;
 use crate::idle::IdleConnections;
 use crate::namesakes::OfUpstream;
 use crate::settings::{self, Site};
+use crate::tls::UpstreamTls;
 
 /// An upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) settings: Arc<settings::Upstream>,
+    /// As in the settings, or from an earlier generation whose settings were equal: then with the sessions
+    /// that can be resumed.
+    tls: Option<Arc<UpstreamTls>>,
     /// Upgrades that it has not answered, and connects to it that are under way.
     pub(crate) waiting: Arc<Budget>,
     /// Plain requests that it has not answered.
@@ -93,6 +97,7 @@ impl Upstream {
             kept: Arc::clone(&common.kept),
             idle: Arc::clone(&common.idle),
             own: Arc::clone(&common.own),
+            tls: settings.tls.clone(),
             settings,
         }
     }
@@ -120,6 +125,11 @@ impl Upstream {
             kept: Arc::clone(&common.kept),
             idle: Arc::clone(&common.idle),
             own: Arc::clone(&common.own),
+            tls: if self.tls == settings.tls {
+                self.tls.clone()
+            } else {
+                settings.tls.clone()
+            },
             settings,
         }
     }

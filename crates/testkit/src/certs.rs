@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
-use lubdub_proxy::tls::{Authorities, Certificate, Certificates, Clients, ServerTls};
+use lubdub_proxy::tls::{
+    self, Authorities, Certificate, Certificates, Clients, ServerTls, UpstreamTls, UpstreamTrust,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
     DistinguishedName, DnType, IsCa, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
@@ -149,8 +151,19 @@ impl Certs {
     /// For whoever connects: trusts the authority and nobody else.
     #[must_use]
     pub fn connecting(&self) -> Arc<ClientConfig> {
-        lubdub_proxy::tls::client_config(Some(vec![self.authority.der().clone()]))
-            .expect("the authority is a root")
+        Arc::clone(self.verifying().config())
+    }
+
+    /// For lubdub as whoever connects: trusts the authority and nobody else.
+    ///
+    /// # Panics
+    /// If the authority is no root.
+    #[must_use]
+    pub fn verifying(&self) -> UpstreamTls {
+        let trust = UpstreamTrust::named(vec![self.authority.der().clone()]);
+        let trust = trust.expect("the authority is a root");
+        let name = tls::server_name(NAME).expect("it is a name");
+        UpstreamTls::new(name, trust, None)
     }
 
     /// The same, who shows a certificate if asked.

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod binary;
 pub mod certs;
 pub mod frame;

@@ -14,7 +14,7 @@ use lubdub_proxy::settings::{
     Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
     Upstream as UpstreamSettings,
 };
-use lubdub_proxy::tls::ServerTls;
+use lubdub_proxy::tls::{ServerTls, UpstreamTls};
 use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 
@@ -56,7 +56,7 @@ pub struct ProxyBox {
     /// TLS toward clients.
     pub listener_tls: Option<Arc<ServerTls>>,
     /// TLS toward the upstream.
-    pub upstream_tls: Option<Arc<rustls::ClientConfig>>,
+    pub upstream_tls: Option<UpstreamTls>,
     /// Whether its clients' connections begin with a PROXY header.
     pub proxy_protocol: ProxyProtocol,
     /// The PROXY header that the upstream is sent, if any.
@@ -283,7 +283,7 @@ impl ProxyBox {
         let upstream = UpstreamSettings {
             name: "main".into(),
             site: way::site(upstream, host),
-            tls: self.upstream_tls,
+            tls: self.upstream_tls.map(Arc::new),
             host_field: (self.host_field).map(|host| host.parse().expect("a test's host is one")),
             proxy_protocol: self.proxy_out,
             waiting: self.waiting,

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 
-from harness import HERE, LOGS, PYTHON, WORK, Lubdub, Process, expect, expect_at_least
+from harness import HERE, LOGS, PYTHON, WORK, Certificate, Lubdub, Process, expect, expect_at_least
 
 PYTHON27 = os.environ.get("PYTHON27")
 # Groups of cases, each run and compared before the next one begins, and how long a group may take (s).
@@ -32,7 +32,8 @@ SHARE = 0.25
 SHORT = 10
 # Name of a run: interval of lubdub's pings to both sides, in seconds.
 DIRECT = "direct"
-RUNS = {DIRECT: None, "ping-1s": 1, "ping-10ms": 0.01}
+TLS = "ping-10ms-tls"
+RUNS = {DIRECT: None, "ping-1s": 1, "ping-10ms": 0.01, TLS: 0.01}
 # What must be the same.
 COMPARED = (
     "behavior",
@@ -189,7 +190,16 @@ def in_front(name, port, interval, suffix):
     if not interval:
         yield f"ws://127.0.0.1:{port}"
         return
-    with Lubdub(f"{name}-lubdub", {"all": port}, f"{interval * 1000:.0f}ms") as lubdub:
+    with contextlib.ExitStack() as behind:
+        how = {}
+        if TLS in name:
+            # The suite speaks no TLS. So it goes from one lubdub to another: out of the first, into the second,
+            # which pings nobody.
+            certificate = Certificate(f"{name}-certificate", "localhost")
+            second = Lubdub(f"{name}-second", {"all": port}, "off", certificate.of_listener())
+            port = behind.enter_context(second).port_number
+            how = {"url": "wss://localhost:{port}", "upstream": f'ca = "{certificate.cert}"'}
+        lubdub = behind.enter_context(Lubdub(f"{name}-lubdub", {"all": port}, f"{interval * 1000:.0f}ms", **how))
         yield f"ws://{lubdub.address}"
         lives = lubdub.metric("lubdub_pair_duration_seconds_sum")
         pairs = lubdub.metric("lubdub_pair_duration_seconds_count")

@@ -1,7 +1,10 @@
 // The backend of the client cases, with Node's ws. backends/README.md says what it does.
+//
+// echo.mjs [CERTIFICATE KEY CLIENT]: with TLS, and only for who shows the certificate CLIENT or one that it has signed.
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { WebSocketServer } from "ws";
 
 const FILES = {
@@ -24,7 +27,9 @@ const options = {
 const compressing = new WebSocketServer({ ...options, perMessageDeflate: { threshold: 0 } });
 const plain = new WebSocketServer({ ...options, perMessageDeflate: false });
 
-const http = createServer((request, response) => {
+const [cert, key, ca] = process.argv.slice(2).map((file) => readFileSync(file));
+const create = cert ? (serve) => createTlsServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, serve) : createServer;
+const http = create((request, response) => {
   const file = FILES[request.url.split("?")[0].split("/").pop()];
   // Browsers ask for an icon.
   if (!file) return response.writeHead(404).end();

@@ -1,8 +1,13 @@
-"""The backend of the client cases, with Python's websockets. backends/README.md says what it does."""
+"""The backend of the client cases, with Python's websockets. backends/README.md says what it does.
+
+echo.py [CERTIFICATE KEY CLIENT]: with TLS, and only for who shows the certificate CLIENT or one that it has signed.
+"""
 
 import asyncio
 import json
 import pathlib
+import ssl
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 import websockets
@@ -91,6 +96,11 @@ async def obey(peer, command):
 
 async def main():
     options = {"ping_interval": None, "max_size": None, "select_subprotocol": choose}
+    if len(sys.argv) > 1:
+        certificate, key, client = sys.argv[1:]
+        options["ssl"] = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client)
+        options["ssl"].load_cert_chain(certificate, key)
+        options["ssl"].verify_mode = ssl.CERT_REQUIRED
     async with serve(
         on_connection, "127.0.0.1", 0, process_request=on_request, create_connection=Connection, **options
     ) as server:

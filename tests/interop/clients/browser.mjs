@@ -5,10 +5,18 @@ import { chromium } from "playwright-core";
 import { report } from "./report.mjs";
 
 const [base, lacking, executablePath, profile] = process.argv.slice(2);
+const { protocol, hostname } = new URL(base);
+// Over TLS the name is asked for (SNI), and stands for loopback. Of the certificates only this one is trusted, whatever name it
+// has: which one is shown is what is tested.
+const tls = protocol === "wss:" ? [
+  `--host-resolver-rules=MAP ${hostname} 127.0.0.1`,
+  `--ignore-certificate-errors-spki-list=${process.env.INTEROP_SPKI}`,
+] : [];
 const context = await chromium.launchPersistentContext(profile, {
   executablePath,
   headless: true,
   args: [
+    ...tls,
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -20,7 +28,7 @@ const context = await chromium.launchPersistentContext(profile, {
 });
 try {
   const page = await context.newPage();
-  const root = base.replace("ws:", "http:");
+  const root = base.replace(/^ws/, "http");
   await page.goto(`${root}/page`);
   await page.exposeFunction("report", report);
   await page.evaluate(

@@ -1,13 +1,19 @@
 // node_ws.mjs URL LACKING: the client cases with ws.
 
+import { readFileSync } from "node:fs";
 import WebSocket from "ws";
 import { Inbox, run } from "./cases.mjs";
 import { report } from "./report.mjs";
 
 const [base, lacking] = process.argv.slice(2);
+// Over TLS the name is asked for (SNI) and verified, and stands for loopback.
+const { protocol, hostname } = new URL(base);
+const lookup = (_, options, done) => (options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4));
+const tls = protocol === "wss:" ? { ca: readFileSync(process.env.INTEROP_CA), servername: hostname, lookup } : {};
 
 async function dial(path, { protocols = [], cookie } = {}) {
   const socket = new WebSocket(base + path, protocols, {
+    ...tls,
     headers: cookie ? { cookie } : {},
     perMessageDeflate: { threshold: 0 },
     maxPayload: 0,

@@ -1,6 +1,9 @@
 """python_websockets.py URL LACKING: the client cases with websockets."""
 
 import asyncio
+import os
+import ssl
+from urllib.parse import urlsplit
 
 import cases
 import websockets
@@ -61,6 +64,10 @@ class Peer(cases.Peer):
 async def dial(url, protocols=None, cookie=None):
     headers = {"Cookie": cookie} if cookie else {}
     options = {"ping_interval": None, "max_size": None, "create_connection": Connection}
+    if url.startswith("wss:"):
+        # The name is asked for (SNI) and verified, and stands for loopback.
+        options |= {"ssl": ssl.create_default_context(cafile=os.environ["INTEROP_CA"]), "host": "127.0.0.1"}
+        options["port"] = urlsplit(url).port
     return Peer(await connect(url, subprotocols=protocols, additional_headers=headers, **options))
 
 

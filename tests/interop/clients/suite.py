@@ -63,6 +63,27 @@ CLIENTS = (
 )
 
 
+class Way:
+    """How clients come to lubdub: over TLS they ask for `host`, and trust this certificate and no other."""
+
+    def __init__(self, host=None, certificate=None):
+        self.host, self.certificate = host, certificate
+
+    def url(self, lubdub):
+        return f"wss://{self.host}:{lubdub.port_number}" if self.host else f"ws://{lubdub.address}"
+
+    def env(self):
+        if not self.host:
+            return {}
+        return {"INTEROP_CA": str(self.certificate.cert), "INTEROP_SPKI": self.certificate.spki()}
+
+    def label(self):
+        return f", wss to {self.host}" if self.host else ""
+
+
+PLAIN = Way()
+
+
 def run(tally, options):
     with (
         Process("clients-backend-python", [PYTHON, str(HERE / "backends" / "echo.py")]) as python_backend,
@@ -83,10 +104,10 @@ def run(tally, options):
                 expect(lubdub.metric("lubdub_lapses_total", route=backend), 0, "lapses")
 
 
-def one(tally, lubdub, backend, name, command, lacking, further):
-    title = f"{name} to {backend} backend"
+def one(tally, lubdub, backend, name, command, lacking, further, way=PLAIN):
+    title = f"{name} to {backend} backend{way.label()}"
     seen = {}
-    play = functools.partial(run_client, lubdub, backend, name, command, further, seen)
+    play = functools.partial(run_client, lubdub, backend, name, command, further, seen, way)
     with tally.guard(f"{title}: runs to its end"):
         play((*lacking, HELD))
         no_pair_is_left(lubdub, backend)
@@ -105,13 +126,14 @@ def one(tally, lubdub, backend, name, command, lacking, further):
             tally.case(label, seen.get(case, "did not run"))
 
 
-def run_client(lubdub, backend, name, command, further, seen, lacking):
+def run_client(lubdub, backend, name, command, further, seen, way, lacking):
     """Runs all cases but those that are lacking; `seen` gets what went wrong in each, if anything."""
     with tempfile.TemporaryDirectory(prefix="interop-") as scratch:
-        arguments = [f"ws://{lubdub.address}/{backend}", ",".join(lacking), *further]
+        arguments = [f"{way.url(lubdub)}/{backend}", ",".join(lacking), *further]
         if name == "chromium":
             arguments = [*arguments[:2], shutil.which("chromium"), scratch]
-        with Process(f"client-{name}-{backend}", [*command, *arguments]) as client:
+        log = f"client-{name}-{backend}{way.label().replace(', ', '-').replace(' ', '-')}"
+        with Process(log, [*command, *arguments], env=way.env()) as client:
             for line in client.lines(LIMIT):
                 if line.startswith('{"case"'):
                     result = json.loads(line)

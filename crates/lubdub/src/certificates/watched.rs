@@ -336,6 +336,7 @@ mod tests {
             let directory = std::env::temp_dir().join(directory);
             fs::create_dir_all(&directory).unwrap();
             let files = CertificateFiles {
+                cert_name: "cert",
                 table: "listen.a.tls.certificate.b".to_owned(),
                 cert: directory.join("cert.pem"),
                 key: directory.join("key.pem"),

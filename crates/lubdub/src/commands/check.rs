@@ -2,6 +2,7 @@
 
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::Site;
+use lubdub_proxy::tls::UpstreamTls;
 use lubdub_proxy::unix::Permissions;
 
 use crate::certificates::beginning;
@@ -27,6 +28,19 @@ pub(crate) fn check(config: &Config, on_warning: OnWarning) -> anyhow::Result<()
         }
     }
     Ok(output::print(&summary(config))?)
+}
+
+/// What is special about TLS with an upstream, behind its address.
+fn of_tls(tls: &UpstreamTls) -> String {
+    let verified = match tls.trust().is_blind() {
+        true => "not verified".to_owned(),
+        false => format!("verified as {}", tls.name().to_str()),
+    };
+    let shown = tls.certificate().map(|certificate| {
+        let until = certificate.not_after();
+        format!(", is shown a certificate until {until}")
+    });
+    format!(", {verified}{}", shown.unwrap_or_default())
 }
 
 /// What `config` says, in short.
@@ -101,7 +115,11 @@ fn summary(config: &Config) -> String {
             (Site::Unix(path), Some(_)) => format!("wss+unix:{}", path.display()),
             (Site::Unix(path), None) => format!("unix:{}", path.display()),
         };
-        lines.push(format!("upstream {}: {place}", upstream.name));
+        lines.push(format!(
+            "upstream {}: {place}{}",
+            upstream.name,
+            upstream.tls.as_deref().map(of_tls).unwrap_or_default()
+        ));
     }
     if let Some(admin) = &config.admin {
         let token = if admin.token.is_some() {

@@ -38,6 +38,8 @@ pub(crate) struct CertificateSettings {
 pub(crate) struct CertificateFiles {
     /// The key of the table that names them, for messages.
     pub table: String,
+    /// What it calls the first of them; the other one is `key` everywhere.
+    pub cert_name: &'static str,
     /// The file of the certificate and its chain.
     pub cert: PathBuf,
     /// The file of its private key.
@@ -97,14 +99,23 @@ impl CertificateFiles {
     /// The faults in the words of `lubdub check`.
     pub(crate) fn describe(&self, faults: &[Fault]) -> String {
         let describe = |Fault { part, wrong }: &Fault| {
-            let (name, path) = match part {
-                Part::Cert => ("cert", &self.cert),
-                Part::Key => ("key", &self.key),
+            let path = match part {
+                Part::Cert => &self.cert,
+                Part::Key => &self.key,
             };
-            format!("{}.{name} = {path:?}: {wrong}", self.table)
+            format!("{} = {path:?}: {wrong}", self.setting(*part))
         };
         let faults: Vec<_> = faults.iter().map(describe).collect();
         faults.join("; ")
+    }
+
+    /// The whole key that names one of them.
+    pub(crate) fn setting(&self, part: Part) -> String {
+        let name = match part {
+            Part::Cert => self.cert_name,
+            Part::Key => "key",
+        };
+        format!("{}.{name}", self.table)
     }
 }
 
@@ -148,7 +159,8 @@ impl Contents<'_> {
         #[allow(clippy::wildcard_enum_match_arm)]
         let (part, wrong) = match error {
             Unusable::Rustls(rustls::Error::InconsistentKeys(_)) => {
-                let wrong = Wrong(format!("does not belong to {}.cert", self.files.table));
+                let cert = self.files.setting(Part::Cert);
+                let wrong = Wrong(format!("does not belong to {cert}"));
                 (Part::Key, wrong)
             }
             Unusable::Rustls(rustls::Error::InvalidCertificate(error)) => {

@@ -93,7 +93,11 @@ fn trusting_the_platform(tree: &Table) -> Vec<String> {
         };
         let url = read::text(&leaf.value).ok().map(url::parse);
         let is_tls = matches!(url, Some(Ok(url)) if url.security == url::Security::Tls);
-        is_tls && !upstream.entries.contains_key("ca")
+        let is_blind = matches!(
+            upstream.entries.get("insecure_skip_verify"),
+            Some(Tree::Leaf(leaf)) if read::switch(&leaf.value) == Ok(true)
+        );
+        is_tls && !is_blind && !upstream.entries.contains_key("ca")
     });
     trusting
         .map(|(name, _)| format!("upstream.{name}.ca"))

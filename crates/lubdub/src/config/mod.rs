@@ -45,12 +45,13 @@ use std::time::Duration;
 
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::Settings;
+use lubdub_proxy::tls::UpstreamTls;
 use lubdub_proxy::unix::Permissions;
 use tracing::Level;
 
 #[cfg(test)]
 pub(crate) use certificate::CertificateFiles;
-pub(crate) use certificate::{CertificateSettings, Digest};
+pub(crate) use certificate::{CertificateSettings, Digest, Part};
 pub(crate) use change::Change;
 pub(crate) use clients::ClientSettings;
 pub(crate) use duration::{parse as parse_duration, written};
@@ -59,7 +60,7 @@ pub(crate) use explanation::{explanation, warnings};
 pub(crate) use keys::Applies;
 pub(crate) use layers::{FileSource, FlagValue, Replaced, Sources};
 pub(crate) use machine::Machine;
-pub(crate) use name::same as same_name;
+pub(crate) use name::{is_name, same as same_name};
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
@@ -199,6 +200,21 @@ pub(crate) fn admin_token(sources: &Sources) -> Result<Option<Token>, Mistakes> 
     let (_, raw, _) = read(sources, &mut Mistakes::default())?;
     let mut mistakes = Mistakes::default();
     resolve::admin_token(&raw, &mut mistakes).ok_or(mistakes)
+}
+
+/// The name of an upstream as `sources` write it, where they put it, and what TLS it takes to get there. For
+/// the rest, see
+/// [`admin_address`].
+///
+/// # Errors
+/// If there is none of this name, or this cannot be said.
+pub(crate) fn upstream(
+    sources: &Sources,
+    name: &str,
+) -> Result<(String, UpstreamUrl, Option<UpstreamTls>), Mistakes> {
+    let (_, raw, _) = read(sources, &mut Mistakes::default())?;
+    let mut mistakes = Mistakes::default();
+    resolve::upstream_at(&raw, name, &mut mistakes).ok_or(mistakes)
 }
 
 /// What `sources` set, with what is implied, as a tree and in the shape of the program, and what is

@@ -94,6 +94,10 @@ table!(
     Upstream {
         url: Option<Leaf>,
         ca: Option<Leaf>,
+        certificate: Option<Leaf>,
+        key: Option<Leaf>,
+        server_name: Option<Leaf>,
+        insecure_skip_verify: Option<Leaf>,
         host: Option<Leaf>,
         proxy_protocol: Option<Leaf>,
         limits: UpstreamLimits,

@@ -1,12 +1,5 @@
-//! What is new in the next configuration though no key says so: what is in a file, and the order of tables. And what
-//! is not new, and is kept.
+//! What is new in the next configuration though no key says so: what is in a file, and the order of tables.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use lubdub_proxy::settings::Upstream;
-
-use super::change;
 use super::content::Content;
 use super::keys::{self, Applies};
 use super::leaf::Leaf;
@@ -74,50 +67,9 @@ impl Config {
             Some(found.certificates.get(found.place))
         };
         match (shown(self), shown(next)) {
-            (Some(used), Some(next)) => used.is_same_as(&next),
+            (Some(used), Some(next)) => used == next,
             _ => false,
         }
-    }
-
-    /// Keeps the TLS of those upstreams of `before` of which nothing has changed that concerns it, neither a key nor
-    /// what is in a file. With it stay its sessions, and the connections that are kept for plain requests.
-    pub(crate) fn keep_tls_of(&mut self, before: &Self) {
-        let touched = self.upstreams_with_other_tls(before);
-        let used = before.settings.routes.iter().map(|route| &route.upstream);
-        let used: BTreeMap<_, _> = used
-            .filter_map(|upstream| Some((&upstream.name, upstream.tls.as_ref()?)))
-            .collect();
-        let mut kept: BTreeMap<Arc<str>, Arc<Upstream>> = BTreeMap::new();
-        for route in &mut self.settings.routes {
-            let name = &route.upstream.name;
-            let Some(tls) = used.get(name) else { continue };
-            if route.upstream.tls.is_none() || touched.contains(&**name) {
-                continue;
-            }
-            let upstream = kept.entry(Arc::clone(name)).or_insert_with(|| {
-                let mut upstream = Upstream::clone(&route.upstream);
-                upstream.tls = Some(Arc::clone(tls));
-                Arc::new(upstream)
-            });
-            let upstream = Arc::clone(upstream);
-            Arc::make_mut(route).upstream = upstream;
-        }
-    }
-
-    /// The names of upstreams whose TLS may be another one than in `before`.
-    fn upstreams_with_other_tls(&self, before: &Self) -> BTreeSet<String> {
-        /// What an upstream has that does not concern it.
-        const OTHERS: [&str; 4] = ["limits", "on_removed", "pool", "pool_age"];
-        let of_upstream = |key: &str| {
-            let (name, rest) = key.strip_prefix("upstream.")?.split_once('.')?;
-            let is_other = OTHERS.contains(&rest.split('.').next().unwrap_or(rest));
-            (!is_other).then(|| name.to_owned())
-        };
-        let keys = change::between(&before.effective, &self.effective);
-        let keys = keys.iter().filter_map(|it| of_upstream(it.key()));
-        let files = before.contents.changed(&self.contents);
-        keys.chain(files.filter_map(|(key, _)| of_upstream(key)))
-            .collect()
     }
 }
 

@@ -11,5 +11,6 @@ mod probe;
 mod program;
 mod unix;
 mod unread;
+mod upstream_tls;
 mod usage;
 mod warnings;

@@ -12,6 +12,7 @@ proxy_protocol = "off"
 url = "ws://127.0.0.1:9000"
 host = "keep"
 proxy_protocol = "off"
+insecure_skip_verify = false
 pool = true
 pool_age = "60s"
 on_removed = "keep"
@@ -195,7 +196,7 @@ fn two_flags_replace_the_listeners_upstreams_and_routes_below() {
     }
     for line in [
         "address = \"127.0.0.1:0\"  # --listen",
-        "url = \"ws://127.0.0.1:9000\"  # --upstream",
+        "url = \"ws://127.0.0.1:9000\"   # --upstream",
         "upstream = \"main\"         # default",
         "level = \"debug\"    # lubdub.toml",
     ] {

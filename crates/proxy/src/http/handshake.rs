@@ -222,7 +222,10 @@ async fn ask(
         .map_err(|_| Failed::AnswerTimeout)?
         .map_err(|error| match connection.has_ended() {
             true => Failed::ClientGone,
-            false => Failed::Nonsense(error),
+            false => match route.upstream.judged(&upstream, &error) {
+                Some(judgement) => Failed::Connect(judgement),
+                None => Failed::Nonsense(error),
+            },
         })?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::check(&response, key)?;

@@ -200,14 +200,17 @@ async fn ask(
     let again = head.map(|head| Again { head, body });
     let request = request.map(|upload| upload.boxed_unsync());
     let goes_over = |link: &_| connection.goes_over(link);
+    let mut is_new = !carrier.is_used;
     let sent = match carrier.send(request, goes_over).await {
         Err(SendError::Unsent(request, _)) => {
+            is_new = true;
             carrier = connect(route, header).await?;
             carrier.send(*request, goes_over).await
         }
         Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
             match again.and_then(|again| again.request(exchange)) {
                 Some(request) => {
+                    is_new = true;
                     carrier = connect(route, header).await?;
                     carrier.send(request, goes_over).await
                 }
@@ -218,7 +221,12 @@ async fn ask(
     };
     let (response, turn) = sent.map_err(|error| match error {
         SendError::Failed(error) if error.is_user() => Failed::Incomplete(error),
-        SendError::Failed(error) | SendError::Unsent(_, error) => Failed::NoAnswer(error),
+        SendError::Failed(error) | SendError::Unsent(_, error) => {
+            match upstream.judged(&carrier.address, &error) {
+                Some(judgement) if is_new => Failed::Connect(judgement),
+                _ => Failed::NoAnswer(error),
+            }
+        }
     })?;
     if logs_in || login::is_offered(response.headers()) {
         connection.keep_own(upstream, caller, carrier);

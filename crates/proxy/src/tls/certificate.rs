@@ -5,30 +5,38 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
+use x509_parser::nom;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
 use super::{SHORTEST_RSA, provider};
 
-/// A certificate that clients can be shown.
+/// A certificate that lubdub can show: as a server to clients, or as a client to upstreams. Two are equal
+/// if what is shown is the same; the key belongs to it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
     key: Arc<CertifiedKey>,
     names: Arc<[String]>,
-    not_before: Moment,
-    not_after: Moment,
+    validity: Validity,
+}
+
+/// From when to when a certificate is valid (RFC 5280 4.1.2.5), both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) not_before: Moment,
+    pub(super) not_after: Moment,
 }
 
 /// A moment of the calendar, to the second. It is shown as in RFC 3339, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(i64);
 
-/// Why a certificate and a key cannot be shown to clients.
+/// Why a certificate and a key cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// The key belongs to another certificate, or one of the two is of a kind that is not supported.
@@ -62,27 +70,14 @@ impl Certificate {
         }
         // Before its dates are read: rustls has the better words for what is no certificate.
         let key = CertifiedKey::from_der(chain, key, &provider())?;
-        let malformed = |error: x509_parser::nom::Err<X509Error>| match error {
-            x509_parser::nom::Err::Error(error) | x509_parser::nom::Err::Failure(error) => {
-                Unusable::Malformed(error)
-            }
-            x509_parser::nom::Err::Incomplete(_) => Unusable::Malformed(X509Error::Generic),
-        };
-        let (_, parsed) = X509Certificate::from_der(&first).map_err(malformed)?;
+        let parsed = parse(&first).map_err(Unusable::Malformed)?;
         let names = dns_names(&parsed).map_err(Unusable::Malformed)?;
-        let validity = parsed.validity();
+        let validity = Validity::from(parsed.validity());
         Ok(Self {
             key: Arc::new(key),
             names: names.into(),
-            not_before: Moment(validity.not_before.timestamp()),
-            not_after: Moment(validity.not_after.timestamp()),
+            validity,
         })
-    }
-
-    /// Whether clients are shown the same, its chain included.
-    #[must_use]
-    pub fn is_same_as(&self, other: &Self) -> bool {
-        self.key.cert == other.key.cert
     }
 
     /// The host names that it is for, in lower case: those of its subjectAltName, for a common name
@@ -95,13 +90,13 @@ impl Certificate {
     /// The first moment at which it is valid.
     #[must_use]
     pub fn not_before(&self) -> Moment {
-        self.not_before
+        self.validity.not_before
     }
 
     /// The last one.
     #[must_use]
     pub fn not_after(&self) -> Moment {
-        self.not_after
+        self.validity.not_after
     }
 
     /// What rustls shows and signs with.
@@ -110,10 +105,25 @@ impl Certificate {
     }
 }
 
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.key.cert == other.key.cert
+    }
+}
+
+impl Eq for Certificate {}
+
+fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, X509Error> {
+    match X509Certificate::from_der(certificate) {
+        Ok((_, parsed)) => Ok(parsed),
+        Err(nom::Err::Error(error) | nom::Err::Failure(error)) => Err(error),
+        Err(nom::Err::Incomplete(_)) => Err(X509Error::Generic),
+    }
+}
+
 /// The length of a certificate's key, if that is one of RSA.
 pub(super) fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    match parsed.public_key().parsed() {
+    match parse(certificate).ok()?.public_key().parsed() {
         Ok(PublicKey::RSA(key)) => Some(key.key_size()),
         _ => None,
     }
@@ -132,6 +142,24 @@ fn dns_names(certificate: &X509Certificate<'_>) -> Result<Vec<String>, X509Error
         }
     }
     Ok(hosts)
+}
+
+// === impl Validity ===
+
+impl Validity {
+    /// That of `certificate`.
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, X509Error> {
+        Ok(Self::from(parse(certificate)?.validity()))
+    }
+}
+
+impl From<&x509_parser::certificate::Validity> for Validity {
+    fn from(validity: &x509_parser::certificate::Validity) -> Self {
+        Self {
+            not_before: Moment(validity.not_before.timestamp()),
+            not_after: Moment(validity.not_after.timestamp()),
+        }
+    }
 }
 
 // === impl Moment ===
@@ -157,6 +185,20 @@ impl From<SystemTime> for Moment {
             Ok(after) => Self(seconds(after).unwrap_or(i64::MAX)),
             Err(before) => Self(seconds(before.duration()).map_or(i64::MIN, |before| -before)),
         }
+    }
+}
+
+impl From<UnixTime> for Moment {
+    fn from(time: UnixTime) -> Self {
+        Self(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// What was before 1970 is 1970.
+impl From<Moment> for UnixTime {
+    fn from(moment: Moment) -> Self {
+        let seconds = u64::try_from(moment.0).unwrap_or(0);
+        Self::since_unix_epoch(std::time::Duration::from_secs(seconds))
     }
 }
 

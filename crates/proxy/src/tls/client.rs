@@ -1,72 +1,136 @@
 //! TLS toward upstreams, where lubdub is the client.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
+use rustls_pki_types::{DnsName, ServerName};
 
-use super::provider;
+use super::{Certificate, UpstreamTrust, provider};
 
-/// Why a TLS configuration toward upstreams could not be built. Each text is whole, and no source
-/// says a part of it again.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsSetupError {
-    /// A certificate of the given authority cannot be used as a root.
-    #[error("a certificate cannot be used as a root: {0}")]
-    BadRoot(rustls::Error),
-    /// The given file holds no certificate.
-    #[error("there is no certificate in it")]
-    NoRoots,
-    /// The platform's certificate store is empty or unreadable.
-    #[error("the platform's certificate store has no usable root{}", first(.0))]
-    NoPlatformRoots(Vec<rustls_native_certs::Error>),
-    /// The provider does not support the protocol versions.
-    #[error(transparent)]
-    Rustls(#[from] rustls::Error),
+/// TLS toward an upstream: who it has to be, and what it is shown of lubdub. Its sessions are kept here
+/// and resumed by further connections.
+///
+/// Two are equal if a connection made by the one is as good as one made by the other.
+#[derive(Debug, Clone)]
+pub struct UpstreamTls {
+    name: ServerName<'static>,
+    trust: UpstreamTrust,
+    certificate: Option<Certificate>,
+    shown: Arc<Shown>,
+    config: Arc<ClientConfig>,
 }
 
-/// TLS toward upstreams, verified against the given authorities, or against the platform's roots.
-///
-/// # Errors
-/// If there is no usable root.
-pub fn client_config(
-    ca: Option<Vec<CertificateDer<'static>>>,
-) -> Result<Arc<ClientConfig>, TlsSetupError> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        Some(certificates) => {
-            for certificate in certificates {
-                roots.add(certificate).map_err(TlsSetupError::BadRoot)?;
-            }
-            if roots.is_empty() {
-                return Err(TlsSetupError::NoRoots);
-            }
-        }
-        None => {
-            let platform = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(platform.certs);
-            if roots.is_empty() {
-                return Err(TlsSetupError::NoPlatformRoots(platform.errors));
-            }
+/// Shows a certificate, or none, and remembers that somebody has asked for one.
+#[derive(Debug)]
+struct Shown {
+    certificate: Option<Arc<CertifiedKey>>,
+    was_asked_for: AtomicBool,
+}
+
+/// As many tickets are kept for later connections (TLS 1.3 spends one for each, TLS 1.2 has but one). It
+/// is what rustls keeps for one server at the most, and an upstream is one server.
+const TICKETS: usize = 8;
+
+// === impl UpstreamTls ===
+
+impl UpstreamTls {
+    /// Asks for `name` and has it verified by `trust`; shows `certificate` to who asks for one.
+    #[must_use]
+    pub fn new(
+        name: ServerName<'static>,
+        trust: UpstreamTrust,
+        certificate: Option<Certificate>,
+    ) -> Self {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("the provider has cipher suites for the default versions")
+            .dangerous()
+            .with_custom_certificate_verifier(trust.verifier());
+        let shown = Arc::new(Shown {
+            certificate: certificate.as_ref().map(|it| Arc::clone(it.key())),
+            was_asked_for: AtomicBool::new(false),
+        });
+        let mut config = builder.with_client_cert_resolver(Arc::<Shown>::clone(&shown));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::in_memory_sessions(TICKETS);
+        Self {
+            name,
+            trust,
+            certificate,
+            shown,
+            config: Arc::new(config),
         }
     }
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+
+    /// The name that is asked for (SNI, but for an address), and that the certificate has to have.
+    #[must_use]
+    pub fn name(&self) -> &ServerName<'static> {
+        &self.name
+    }
+
+    /// Whose certificates are believed.
+    #[must_use]
+    pub fn trust(&self) -> &UpstreamTrust {
+        &self.trust
+    }
+
+    /// What is shown of lubdub, if anything is.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// Whether the upstream has asked for a certificate, in a connection before this moment.
+    pub(super) fn was_asked(&self) -> bool {
+        self.shown.was_asked_for.load(Relaxed)
+    }
+
+    /// What rustls connects with.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
 }
 
-/// The platform's roots as they are now: those that an upstream is verified against that has no others.
+impl PartialEq for UpstreamTls {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            trust,
+            certificate,
+            shown: _,
+            config: _,
+        } = self;
+        *name == other.name && *trust == other.trust && *certificate == other.certificate
+    }
+}
+
+impl Eq for UpstreamTls {}
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.was_asked_for.store(true, Relaxed);
+        self.certificate.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.certificate.is_some()
+    }
+}
+
+/// What a server is called where its certificate is verified: a host name, or an IP address, which may
+/// have the brackets of IPv6. `None` if it is neither.
 #[must_use]
-pub fn platform_roots() -> Vec<CertificateDer<'static>> {
-    rustls_native_certs::load_native_certs().certs
-}
-
-fn first(errors: &[rustls_native_certs::Error]) -> String {
-    errors
-        .first()
-        .map(|error| format!(": {error}"))
-        .unwrap_or_default()
+pub fn server_name(host: &str) -> Option<ServerName<'static>> {
+    let literal = (host.strip_prefix('[')).and_then(|rest| rest.strip_suffix(']'));
+    if let Ok(address) = literal.unwrap_or(host).parse::<IpAddr>() {
+        return Some(ServerName::from(address));
+    }
+    let name = DnsName::try_from(host.to_owned()).ok()?;
+    Some(ServerName::DnsName(name))
 }

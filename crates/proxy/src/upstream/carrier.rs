@@ -23,7 +23,7 @@ use crate::address::Address;
 pub(crate) struct Carrier {
     sender: SendRequest<Tracked>,
     pub(crate) link: Arc<LinkState>,
-    pub(super) address: Address,
+    pub(crate) address: Address,
     pub(super) opened: Instant,
     /// It has carried a request before, so that the upstream may be closing it at this moment.
     pub(crate) is_used: bool,

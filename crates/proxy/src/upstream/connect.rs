@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_metrics::Outcome;
-use rustls_pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -18,10 +17,9 @@ use super::{Permit, Upstream, Whereabouts, pool};
 use crate::address::Address;
 use crate::leg::{Leg, TLS_BUFFER_LIMIT};
 use crate::patience::within;
-use crate::settings::{self, Site};
 use crate::socket::Socket;
 use crate::starvation::{STARVED, is_starvation};
-use crate::unix;
+use crate::{tls, unix};
 
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +36,8 @@ pub(crate) enum ConnectError {
     Own(Address),
     #[error("cannot connect to {0}: {1}")]
     Connect(Address, #[source] io::Error),
-    #[error("{0} is not a name that a certificate can be checked against")]
-    Name(Arc<str>),
-    #[error("TLS with {0} failed: {1}")]
-    Tls(Address, #[source] io::Error),
+    #[error("no TLS with {0}: {1}")]
+    Tls(Address, String),
 }
 
 /// How soon a Unix socket whose accept queue is full is asked again.
@@ -63,11 +59,9 @@ impl ConnectError {
             Self::NoRoom => Outcome::AtCapacity,
             Self::TimedOut(_) => Outcome::ConnectTimeout,
             Self::Own(_) => Outcome::Loop,
-            Self::Resolve(..)
-            | Self::NoAddress(_)
-            | Self::Connect(..)
-            | Self::Name(_)
-            | Self::Tls(..) => Outcome::ConnectFailed,
+            Self::Resolve(..) | Self::NoAddress(_) | Self::Connect(..) | Self::Tls(..) => {
+                Outcome::ConnectFailed
+            }
         }
     }
 }
@@ -123,7 +117,7 @@ impl Upstream {
             Whereabouts::Path(path) => {
                 let address = Address::Unix(Arc::clone(path));
                 self.refuse_own(&address, last).await?;
-                let leg = connect_one(&self.settings, &address, header, limit).await?;
+                let leg = connect_one(self, &address, header, limit).await?;
                 return Ok((leg, address));
             }
         };
@@ -131,7 +125,19 @@ impl Upstream {
         for &address in &*addresses {
             self.refuse_own(&address.into(), last).await?;
         }
-        connect_first(&self.settings, &addresses, header, until, limit).await
+        connect_first(self, &addresses, header, until, limit).await
+    }
+
+    /// What `error` says of TLS with who is at `address`, if it does. It came in place of the first answer over
+    /// a connection.
+    pub(crate) fn judged(&self, address: &Address, error: &hyper::Error) -> Option<ConnectError> {
+        let words = tls::explain_late(error, self.tls.as_deref()?, |key| self.key(key))?;
+        Some(ConnectError::Tls(address.clone(), words))
+    }
+
+    /// The whole of a key of its own.
+    fn key(&self, last: &str) -> String {
+        format!("upstream.{}.{last}", self.settings.name)
     }
 
     async fn resolve(
@@ -167,13 +173,13 @@ impl Upstream {
 /// Tries one address after the other, each with its share of the time that is left, so that one
 /// black hole does not use it all.
 async fn connect_first(
-    upstream: &settings::Upstream,
+    upstream: &Upstream,
     addresses: &[SocketAddr],
     header: Option<&[u8]>,
     until: Instant,
     limit: Duration,
 ) -> Result<(Leg, Address), ConnectError> {
-    let mut failure = ConnectError::NoAddress(upstream.authority().into());
+    let mut failure = ConnectError::NoAddress(upstream.settings.authority().into());
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
@@ -187,7 +193,7 @@ async fn connect_first(
 }
 
 async fn connect_one(
-    upstream: &settings::Upstream,
+    upstream: &Upstream,
     address: &Address,
     header: Option<&[u8]>,
     limit: Duration,
@@ -201,23 +207,19 @@ async fn connect_one(
     if let Some(header) = header {
         socket.write_all(header).await.map_err(failed)?;
     }
-    let Some(config) = &upstream.tls else {
+    let Some(tls) = &upstream.tls else {
         return Ok(Leg::Plain(socket));
     };
-    let host = match &upstream.site {
-        Site::Named { host, .. } => host,
-        // What its certificate is for has to be said.
-        Site::Unix(_) => return Err(ConnectError::Name(address.to_string().into())),
-    };
-    let name =
-        ServerName::try_from(host.to_string()).map_err(|_| ConnectError::Name(Arc::clone(host)))?;
-    let tls = TlsConnector::from(Arc::clone(config))
-        .connect_with(name, socket, |session| {
+    let stream = TlsConnector::from(Arc::clone(tls.config()))
+        .connect_with(tls.name().clone(), socket, |session| {
             session.set_buffer_limit(Some(TLS_BUFFER_LIMIT));
         })
         .await
-        .map_err(|error| ConnectError::Tls(address.clone(), error))?;
-    Ok(Leg::Tls(Box::new(tls.into())))
+        .map_err(|error| {
+            let words = tls::explain(&error, tls, |key| upstream.key(key));
+            ConnectError::Tls(address.clone(), words)
+        })?;
+    Ok(Leg::Tls(Box::new(stream.into())))
 }
 
 /// Waits for a file descriptor if the process has none left: the client that this connection is for
@@ -261,6 +263,7 @@ mod tests {
 
     use super::*;
     use crate::settings::testing;
+    use crate::upstream;
 
     const LIMIT: Duration = Duration::from_secs(5);
 
@@ -274,7 +277,7 @@ mod tests {
     }
 
     async fn connect_to(addresses: &[SocketAddr]) -> Result<SocketAddr, ConnectError> {
-        let upstream = &testing::route("main").upstream;
+        let upstream = &upstream::testing::upstream(&testing::route("main").upstream);
         let until = Instant::now() + LIMIT;
         let connected = connect_first(upstream, addresses, None, until, LIMIT).await;
         connected.map(|(_, address)| address.ip().expect("an IP address"))

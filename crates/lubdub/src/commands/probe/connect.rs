@@ -3,6 +3,7 @@
 //! fastwebsockets has one, too. It throws away the body of a refusal, takes any
 //! Sec-WebSocket-Accept, and refuses `Connection: keep-alive, Upgrade`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -20,14 +21,14 @@ use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use lubdub_proxy::tls;
-use rustls_pki_types::ServerName;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::super::answer;
-use super::{Probe, trust};
-use crate::config::{self, Security};
+use super::super::target::Target;
+use super::{Place, Probe};
+use crate::config;
 
 /// A connection that speaks WebSocket now.
 pub(super) struct Connected {
@@ -36,49 +37,42 @@ pub(super) struct Connected {
     pub(super) subprotocol: Option<String>,
 }
 
-/// What trusts the certificates that lubdub would trust; `None` if no TLS is spoken.
-pub(super) fn tls(probe: &Probe) -> anyhow::Result<Option<TlsConnector>> {
-    let config = match (probe.target.server.security, &probe.ca) {
-        (Security::Plain, _) => return Ok(None),
-        (Security::Tls, None) => tls::client_config(None)?,
-        (Security::Tls, Some(path)) => config::certificates(path)
-            .map_err(anyhow::Error::from)
-            .and_then(|trusted| Ok(tls::client_config(Some(trusted))?))
-            .with_context(|| format!("--ca {}", path.display()))?,
-    };
-    Ok(Some(config.into()))
-}
-
 /// Connects and shakes hands. What goes wrong is told with the step that it went wrong in.
-pub(super) async fn connect(probe: &Probe, tls: Option<TlsConnector>) -> anyhow::Result<Connected> {
-    let stream = within(probe.timeout, async { Ok(probe.target.connect().await?) })
+pub(super) async fn connect(probe: &Probe, place: &Place) -> anyhow::Result<Connected> {
+    let stream = within(probe.timeout, async { Ok(place.target.connect().await?) })
         .await
         .context("cannot connect")?;
-    let Some(connector) = tls else {
-        return upgrade(stream, probe).await;
+    let Some(tls) = &place.tls else {
+        return upgrade(stream, probe, place).await;
     };
-    let name = ServerName::try_from(probe.target.certificate_name()?.to_owned())?;
+    let connector = TlsConnector::from(Arc::clone(tls.config()));
     let stream = within(probe.timeout, async {
-        let stream = connector.connect(name, stream).await;
-        stream.map_err(|error| trust::explain(error, probe))
+        let stream = connector.connect(tls.name().clone(), stream).await;
+        let words = |error| tls::explain(&error, tls, |key| place.key(key));
+        stream.map_err(|error| anyhow::Error::msg(words(error)))
     })
     .await
     .context("no TLS")?;
-    upgrade(stream, probe).await
+    upgrade(stream, probe, place).await
 }
 
-async fn upgrade<S>(stream: S, probe: &Probe) -> anyhow::Result<Connected>
+async fn upgrade<S>(stream: S, probe: &Probe, place: &Place) -> anyhow::Result<Connected>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let key = generate_key();
-    let request = request(probe, &key)?;
+    let request = request(probe, &place.target, &key)?;
     // The sender is kept: without one hyper ends the connection.
     let (_sender, mut answer) = within(probe.timeout, async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Whatever ends the connection is told by the request, or by the upgraded stream.
         tokio::spawn(connection.with_upgrades());
-        let answer = sender.send_request(request).await?;
+        let answer = sender.send_request(request).await;
+        let judged = |error: &hyper::Error| {
+            let tls = place.tls.as_ref()?;
+            tls::explain_late(error, tls, |key| place.key(key)).map(anyhow::Error::msg)
+        };
+        let answer = answer.map_err(|error| judged(&error).unwrap_or_else(|| error.into()))?;
         Ok((sender, answer))
     })
     .await
@@ -99,8 +93,12 @@ where
     })
 }
 
-fn request(probe: &Probe, key: &str) -> Result<Request<Empty<Bytes>>, http::Error> {
-    let mut request = Request::get(probe.target.path.as_str())
+fn request(
+    probe: &Probe,
+    target: &Target,
+    key: &str,
+) -> Result<Request<Empty<Bytes>>, http::Error> {
+    let mut request = Request::get(target.path.as_str())
         .header(UPGRADE, "websocket")
         .header(CONNECTION, "Upgrade")
         .header(SEC_WEBSOCKET_KEY, key)
@@ -109,7 +107,7 @@ fn request(probe: &Probe, key: &str) -> Result<Request<Empty<Bytes>>, http::Erro
         request = request.header(SEC_WEBSOCKET_PROTOCOL, probe.subprotocol.join(", "));
     }
     if !probe.headers.iter().any(|(name, _)| name == HOST) {
-        request = request.header(HOST, probe.target.authority());
+        request = request.header(HOST, target.authority());
     }
     for (name, value) in &probe.headers {
         request = request.header(name, value);

@@ -1,10 +1,10 @@
-//! `lubdub probe URL`: connects to a backend as a client would, pings it as lubdub would, and says
+//! `lubdub probe URL|UPSTREAM`: connects to a backend as a client would, pings it as lubdub would, and says
 //! whether it answers, and what to configure if it does not.
 
 mod connect;
 mod ledger;
+mod place;
 mod rounds;
-mod trust;
 mod verdict;
 
 use std::path::PathBuf;
@@ -16,17 +16,18 @@ use clap::Args;
 use http::header::{self, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
+use self::place::{Asked, Place};
 use super::coherent::Cohere;
-use super::target::Target;
-use crate::config::{Security, parse_duration};
+use crate::config::{Sources, parse_duration};
 use crate::output;
 
 /// What to probe, and how.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Probe {
-    /// The backend, such as ws://127.0.0.1:9000/chat or wss://chat.example.com
-    #[arg(value_name = "URL", value_parser = Target::parse)]
-    target: Target,
+    /// The backend, such as ws://127.0.0.1:9000/chat or wss://chat.example.com; or the name of a configured
+    /// upstream and perhaps a path, such as chat/room
+    #[arg(value_name = "URL|UPSTREAM", value_parser = Asked::parse)]
+    target: Asked,
 
     /// How many pings
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=MOST))]
@@ -71,31 +72,32 @@ const RESERVED: [HeaderName; 9] = [
 
 impl Cohere for Probe {
     fn objection(&self) -> Option<String> {
-        let is_plain = self.target.server.security == Security::Plain;
-        (is_plain && self.ca.is_some()).then(|| "--ca is for wss:// and https:// only".to_owned())
+        self.ca.as_ref()?;
+        self.target.objection_to_ca().map(str::to_owned)
     }
 }
 
 /// Probes, and tells what happens as it happens. It fails unless every pong comes, and right.
-pub(crate) fn probe(probe: &Probe) -> anyhow::Result<ExitCode> {
+/// `sources` say where an upstream is.
+pub(crate) fn probe(probe: &Probe, sources: &Sources) -> anyhow::Result<ExitCode> {
+    let place = probe.target.place(probe.ca.as_deref(), sources)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(run(probe));
+    let result = runtime.block_on(run(probe, &place));
     // A name may still be looked up, and nobody waits for it.
     runtime.shutdown_background();
     result
 }
 
-async fn run(probe: &Probe) -> anyhow::Result<ExitCode> {
-    let tls = connect::tls(probe)?;
+async fn run(probe: &Probe, place: &Place) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let connected = connect::connect(probe, tls)
+    let connected = connect::connect(probe, place)
         .await
-        .with_context(|| probe.target.to_string())?;
+        .with_context(|| place.target.to_string())?;
     let mut line = format!(
         "connected to {} in {}",
-        probe.target.authority(),
+        place.target.authority(),
         verdict::millis(began.elapsed())
     );
     if let Some(subprotocol) = connected.subprotocol {

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     AddressOrOff,
     /// An upstream's URL.
     Url,
+    /// The name that a certificate is for: a host name or an IP address.
+    ServerName,
     /// A host name or IP address, without a port, or one behind `*.`.
     HostPattern,
     /// A host, perhaps with a port, or "keep".
@@ -78,7 +80,8 @@ impl Kind {
             Self::RateOrOff | Self::ByteRateOrOff => false,
             Self::Share | Self::CloseCode => true,
             Self::Choice(_) | Self::Address | Self::AddressOrOff | Self::Url => false,
-            Self::Field
+            Self::ServerName
+            | Self::Field
             | Self::HostPattern
             | Self::HostOrKeep
             | Self::Hosts
@@ -113,6 +116,7 @@ impl Kind {
             Self::Address => "address and port, or unix socket",
             Self::AddressOrOff => "address and port, unix socket, or `\"off\"`",
             Self::Url => "URL",
+            Self::ServerName => "host name or IP address",
             Self::HostPattern => "host, or `*.` and a name",
             Self::HostOrKeep => "host, perhaps with a port, or `\"keep\"`",
             Self::Hosts => "list of hosts",

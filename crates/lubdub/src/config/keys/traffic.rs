@@ -184,7 +184,49 @@ pub(super) static UPSTREAM: Section = Section {
             Preset::Optional(Literal::Text("ca.pem")),
             "trust these certificates instead of the platform's",
         )
-        .more("One or more as PEM; only for `wss` and `https`."),
+        .more(
+            "One or more as PEM; only for `wss`, `https` and `wss+unix`. They are authorities, whose signature counts, \
+             and each stands for itself as well: a backend that has signed its own certificate is trusted \
+             by naming that certificate.",
+        ),
+        Key::new(
+            "certificate",
+            Kind::File,
+            Preset::Optional(Literal::Text("lubdub.pem")),
+            "what lubdub shows to a backend that asks for a certificate",
+        )
+        .more(
+            "The certificate and its chain as PEM; only for `wss`, `https` and `wss+unix`, and with `key`. A reload reads \
+             both files again.",
+        ),
+        Key::new(
+            "key",
+            Kind::File,
+            Preset::Optional(Literal::Text("lubdub-key.pem")),
+            "the private key of certificate, as PEM",
+        )
+        .more("PKCS#8, PKCS#1 or SEC1; not encrypted."),
+        Key::new(
+            "server_name",
+            Kind::ServerName,
+            Preset::Optional(Literal::Text("chat.internal")),
+            "whose certificate the backend must have, if not the url's host",
+        )
+        .more(
+            "A host name or an IP address; only for `wss`, `https`, and `wss+unix`, which needs it. A host name \
+             is asked for as well (SNI).",
+        ),
+        Key::new(
+            "insecure_skip_verify",
+            Kind::Switch,
+            Preset::switch(false),
+            "take any certificate: only to try something out",
+        )
+        .more(
+            "Whoever is in the way can read and change everything then. It is \
+             [warned of](../topics/checks.md#upstream-unverified) at every start and reload. \
+             `ca` does without: it takes any certificate that is named, however it was made.",
+        ),
         Key::new(
             "host",
             Kind::HostOrKeep,
@@ -193,8 +235,8 @@ pub(super) static UPSTREAM: Section = Section {
         )
         .more(
             "For a backend that answers only to a name of its own. What the client had is in \
-             `X-Forwarded-Host` or `Forwarded`. It changes neither where lubdub connects to nor the name \
-             that it asks for by TLS: both are those of `url`.",
+             `X-Forwarded-Host` or `Forwarded`. It changes neither where lubdub connects to (`url`) nor \
+             the name that it asks for by TLS (`server_name`).",
         ),
         Key::new(
             "proxy_protocol",

@@ -1,4 +1,4 @@
-//! Certificates that clients refuse, soon will, or are never shown.
+//! Certificates that are refused, soon will be, or are never shown, and those that nobody looks at.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use lubdub_proxy::tls::{Certificate, Moment};
 
 use super::super::certificate::CertificateSettings;
-use super::super::duration;
+use super::super::{duration, read};
 use super::{Findings, Leaf, Subject, leaf};
 
 /// So long before its end a certificate should have been renewed.
@@ -20,8 +20,32 @@ const DAY: i64 = 24 * 60 * 60;
 pub(super) fn certificate_expiry(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for settings in &subject.resolved.certificates {
         let certificate = settings.certificates.get(settings.place);
-        if let Some(reason) = amiss(&certificate, subject.machine.now) {
+        if let Some(reason) = amiss(&certificate, "clients refuse", subject.machine.now) {
             findings.warn(cert(subject, settings), reason);
+        }
+    }
+    for route in &subject.resolved.settings.routes {
+        let upstream = &route.upstream;
+        let tls = upstream.tls.as_ref();
+        let Some(certificate) = tls.and_then(|tls| tls.certificate()) else {
+            continue;
+        };
+        if let Some(reason) = amiss(certificate, "the backend refuses", subject.machine.now) {
+            let set = &subject.raw.upstream[&*upstream.name];
+            findings.warn(leaf(&set.certificate), reason);
+        }
+    }
+}
+
+pub(super) fn upstream_unverified(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for set in subject.raw.upstream.values() {
+        let set = leaf(&set.insecure_skip_verify);
+        if read::switch(&set.value) == Ok(true) {
+            findings.warn(
+                set,
+                "whoever is between lubdub and the backend can pass for it, read everything and change \
+                 it: the certificate is not looked at",
+            );
         }
     }
 }
@@ -57,14 +81,14 @@ fn cert<'a>(subject: &'a Subject<'_>, settings: &CertificateSettings) -> &'a Lea
 }
 
 /// What is wrong with the dates of `certificate`, if anything is.
-fn amiss(certificate: &Certificate, now: Moment) -> Option<String> {
+fn amiss(certificate: &Certificate, refuse: &str, now: Moment) -> Option<String> {
     let (from, to) = (certificate.not_before(), certificate.not_after());
     if to < now {
-        return Some(format!("expired on {to}, and clients refuse it"));
+        return Some(format!("expired on {to}, and {refuse} it"));
     }
     if from > now {
         return Some(format!(
-            "is not valid before {from}, and clients refuse it until then; is the clock of this machine \
+            "is not valid before {from}, and {refuse} it until then; is the clock of this machine \
              right?"
         ));
     }

@@ -32,7 +32,7 @@ struct Rule {
 }
 
 /// All of them, in the order in which they are explained.
-static RULES: [Rule; 27] = [
+static RULES: [Rule; 28] = [
     rule("interval-long", heartbeat::interval_long),
     rule("interval-short", heartbeat::interval_short),
     rule("interval-off", heartbeat::interval_off),
@@ -57,6 +57,7 @@ static RULES: [Rule; 27] = [
     rule("client-ca-weak", clients::client_ca_weak),
     rule("client-crl-missing", clients::client_crl_missing),
     rule("client-crl-old", clients::client_crl_old),
+    rule("upstream-unverified", certificates::upstream_unverified),
     rule("admin-open", process::admin_open),
     rule("admin-public", process::admin_public),
     rule("variable-unread", process::variable_unread),

@@ -17,7 +17,8 @@ use super::leaf::Scalar;
 use super::{duration, rate, size};
 
 pub(crate) use network::{
-    address, address_or_off, host_or_keep, host_pattern, hosts, networks, path_prefix, trust,
+    address, address_or_off, host_or_keep, host_pattern, hosts, networks, path_prefix, server_name,
+    trust,
 };
 pub(crate) use origin::origins;
 

@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::HeaderValue;
 use ipnet::{IpNet, Ipv4Net};
 use lubdub_proxy::settings::{HostPattern, Trust};
-use lubdub_proxy::{Address, NotAnAddress};
+use lubdub_proxy::{Address, NotAnAddress, tls};
+use rustls_pki_types::ServerName;
 
 use super::super::error::Wrong;
 use super::super::leaf::Scalar;
@@ -97,6 +98,16 @@ pub(crate) fn hosts(value: &Scalar) -> Read<Vec<String>> {
         whole_host(host)
     };
     list(value).iter().map(host).collect()
+}
+
+/// Whose certificate it must be: a host name or an IP address.
+pub(crate) fn server_name(value: &Scalar) -> Read<ServerName<'static>> {
+    let name = text(value)?.to_ascii_lowercase();
+    tls::server_name(&name).ok_or_else(|| {
+        Wrong::new(
+            "must be a host name or an IP address, without a port, such as \"chat.internal\"",
+        )
+    })
 }
 
 fn whole_host(host: &str) -> Read<String> {

@@ -1,20 +1,20 @@
 //! Listeners and their certificates.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{Listener, ProxyProtocol};
-use lubdub_proxy::tls::{Authorities, Certificate, Certificates, Clients, ServerTls};
+use lubdub_proxy::tls::{Authorities, Certificates, Clients, ServerTls};
 
-use super::super::certificate::{CertificateFiles, CertificateSettings, Digest, Fault, Part};
+use super::super::certificate::{CertificateSettings, Digest};
 use super::super::clients::{ClientFault, ClientFiles, ClientPart, ClientSettings};
 use super::super::error::Mistakes;
 use super::super::leaf::Leaf;
 use super::super::raw::{self, Raw};
 use super::super::tree::Table;
-use super::super::{ClientAuth, pem, read};
+use super::super::{ClientAuth, read};
 use super::address::Addresses;
-use super::{load, optional, require, set, take, unix};
+use super::certificate::{Named, certificate};
+use super::{load, optional, require, take, unix};
 
 /// What TLS at the listeners is made of, for those who look at the files again.
 #[derive(Default)]
@@ -136,8 +136,14 @@ fn server_tls(
         .tables()
         .into_iter()
         .map(|(name, _)| {
-            let read = certificate(&format!("{below}.{name}"), &raw.certificate[name], mistakes);
-            read.map(|read| (name, read))
+            let raw = &raw.certificate[name];
+            let named = Named {
+                table: &format!("{below}.{name}"),
+                cert_name: "cert",
+                cert: &raw.cert,
+                key: &raw.key,
+            };
+            certificate(&named, mistakes).map(|read| (name, read))
         })
         .collect();
     let read = read.into_iter().collect::<Option<Vec<_>>>()?;
@@ -240,51 +246,4 @@ fn authorities(
             None
         }
     }
-}
-
-/// A file that must be named, with what names it.
-fn path<'a>(
-    leaf: &'a Option<Leaf>,
-    key: &str,
-    mistakes: &mut Mistakes,
-) -> Option<(&'a Leaf, PathBuf)> {
-    let leaf = set(leaf, key, mistakes)?;
-    load(leaf, |path| Ok(path.to_owned()), mistakes).map(|path| (leaf, path))
-}
-
-/// The certificate that is at `key`, and where it is from.
-fn certificate(
-    key: &str,
-    raw: &raw::Certificate,
-    mistakes: &mut Mistakes,
-) -> Option<(Certificate, CertificateFiles, Digest)> {
-    let cert = path(&raw.cert, &format!("{key}.cert"), mistakes);
-    let private = path(&raw.key, &format!("{key}.key"), mistakes);
-    let (Some((cert, cert_path)), Some((private, key_path))) = (&cert, &private) else {
-        // The one that is there may be wrong as well.
-        if let Some((leaf, _)) = cert {
-            load(leaf, pem::certificates, mistakes);
-        }
-        if let Some((leaf, _)) = private {
-            load(leaf, pem::private_key, mistakes);
-        }
-        return None;
-    };
-    let files = CertificateFiles {
-        table: key.to_owned(),
-        cert: cert_path.clone(),
-        key: key_path.clone(),
-    };
-    let contents = files.read();
-    let seen = contents.digest();
-    let read = contents.certificate().map_err(|faults| {
-        for Fault { part, wrong } in faults {
-            let leaf = match part {
-                Part::Cert => cert,
-                Part::Key => private,
-            };
-            mistakes.wrong(leaf, wrong.0);
-        }
-    });
-    read.ok().map(|certificate| (certificate, files, seen))
 }

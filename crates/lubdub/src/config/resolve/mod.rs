@@ -1,6 +1,7 @@
 //! From what was set to what is meant: the typed settings, or every mistake.
 
 mod address;
+mod certificate;
 mod circle;
 mod limits;
 mod listen;
@@ -10,6 +11,7 @@ mod route;
 mod terms;
 mod unix;
 mod upstream;
+mod upstream_tls;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use lubdub_proxy::Address;
 use lubdub_proxy::settings::{Drain, Forwarded, FrontTimeouts, Settings, Site};
+use lubdub_proxy::tls::UpstreamTls;
 
 use super::certificate::CertificateSettings;
 use super::clients::ClientSettings;
@@ -28,6 +31,7 @@ use super::machine::{Household, Machine};
 use super::raw::{self, Raw};
 use super::token::Token;
 use super::tree::Table;
+use super::url::UpstreamUrl;
 use super::{AdminSettings, HandoverSettings, LogSettings, file, read, url};
 use address::Addresses;
 
@@ -124,6 +128,16 @@ pub(crate) fn admin_address(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option
 /// noted.
 pub(crate) fn admin_token(raw: &Raw, mistakes: &mut Mistakes) -> Option<Option<Token>> {
     process::admin_token(&raw.admin, mistakes)
+}
+
+/// The upstream of this name as it is written, where it is, and what TLS it takes to get there. `None` if that
+/// is wrong, which is then noted.
+pub(crate) fn upstream_at(
+    raw: &Raw,
+    name: &str,
+    mistakes: &mut Mistakes,
+) -> Option<(String, UpstreamUrl, Option<UpstreamTls>)> {
+    upstream::at(&raw.upstream, name, mistakes)
 }
 
 /// Reads a value that is there because it has a default.

@@ -1,25 +1,20 @@
-//! Upstreams and the certificates that they are trusted by.
+//! Upstreams.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lubdub_proxy::settings::{Limits, ProxyVersion, Site, Upstream};
-use lubdub_proxy::tls;
-use rustls::ClientConfig;
+use lubdub_proxy::settings::{Limits, ProxyVersion, Upstream};
+use lubdub_proxy::tls::UpstreamTls;
 
 use super::super::error::{Mistake, Mistakes, Wrong};
 use super::super::leaf::{Leaf, Scalar};
-use super::super::url::{self, Security, UpstreamUrl};
-use super::super::{pem, raw, read};
-use super::{load, take};
+use super::super::url::{self, UpstreamUrl};
+use super::super::{name, raw, read};
+use super::upstream_tls::{self, Trusts};
+use super::{set, take};
 
 /// The upstreams by name; `None` is one that is wrong, which is then noted.
 pub(super) type Upstreams = BTreeMap<String, Option<Arc<Upstream>>>;
-
-/// TLS configurations by the file that they trust, `None` being the platform: the platform's
-/// certificates are read once, not for every upstream.
-type ClientConfigs = HashMap<Option<PathBuf>, Arc<ClientConfig>>;
 
 /// Upgrades that wait for an upstream at a time, if nobody says otherwise: a storm of clients that
 /// come back to a healthy one is let through.
@@ -37,12 +32,12 @@ pub(super) fn resolve(
             "there is no upstream: set upstream.NAME.url, or use --upstream",
         );
     }
-    let mut configs = ClientConfigs::new();
+    let mut trusts = Trusts::default();
     raw.iter()
         .map(|(name, raw)| {
             (
                 name.clone(),
-                upstream(name, raw, limits, &mut configs, mistakes).map(Arc::new),
+                upstream(name, raw, limits, &mut trusts, mistakes).map(Arc::new),
             )
         })
         .collect()
@@ -52,17 +47,12 @@ fn upstream(
     name: &str,
     raw: &raw::Upstream,
     limits: Option<&Limits>,
-    configs: &mut ClientConfigs,
+    trusts: &mut Trusts,
     mistakes: &mut Mistakes,
 ) -> Option<Upstream> {
     let key = format!("upstream.{name}");
-    let url = match &raw.url {
-        Some(leaf) => upstream_url(leaf, mistakes),
-        None => {
-            mistakes.about(format!("{key}.url"), "must be set");
-            None
-        }
-    };
+    let url = set(&raw.url, &format!("{key}.url"), mistakes);
+    let url = url.and_then(|leaf| upstream_url(leaf, mistakes));
     let host_field = take(&raw.host, read::host_or_keep, mistakes);
     let waiting = take(&raw.limits.waiting, read::count_or_auto, mistakes);
     let requests = take(&raw.limits.requests, read::count_or_auto, mistakes);
@@ -71,43 +61,15 @@ fn upstream(
     let pool = take(&raw.pool, read::switch, mistakes);
     let pool_age = take(&raw.pool_age, read::duration, mistakes);
     let on_removed = take(&raw.on_removed, read::choice, mistakes);
-    let ca = match &raw.ca {
-        Some(leaf) => load(leaf, |path| Ok(path.to_owned()), mistakes).map(Some),
-        None => Some(None),
-    };
-    let (url, ca) = (url?, ca?);
-    let tls = match (url.security, ca, &raw.ca) {
-        (Security::Plain, Some(_), Some(leaf)) => {
-            mistakes.wrong(leaf, format!("{key}.url must be wss or https for this"));
-            return None;
-        }
-        (Security::Plain, ..) => None,
-        (Security::Tls, ..) if matches!(url.site, Site::Unix(_)) => {
-            if let Some(leaf) = &raw.url {
-                let wrong = format!(
-                    "needs {key}.server_name: a path is no name that a certificate can be checked against"
-                );
-                mistakes.wrong(leaf, wrong);
-            }
-            return None;
-        }
-        (Security::Tls, ca, leaf) => match client_config(ca, configs) {
-            Ok(config) => Some(config),
-            Err(Wrong(wrong)) => {
-                // Without authorities of its own it is for its URL that it takes the platform's.
-                if let Some(leaf) = leaf.as_ref().or(raw.url.as_ref()) {
-                    mistakes.wrong(leaf, wrong);
-                }
-                return None;
-            }
-        },
-    };
+    let tls = upstream_tls::resolve(&key, raw, url.as_ref(), trusts, mistakes);
+    let (url, tls) = (url?, tls?);
+    let proxy_protocol = proxy_protocol?;
     Some(Upstream {
         name: name.into(),
         site: url.site,
-        tls,
+        tls: tls.map(Arc::new),
         host_field: host_field?,
-        proxy_protocol: proxy_protocol?,
+        proxy_protocol,
         waiting: match waiting? {
             Some(waiting) => waiting.get(),
             None => WAITING.min(share(limits?.pairs, 4)),
@@ -120,6 +82,28 @@ fn upstream(
         pool_age: pool_age?,
         on_removed: on_removed?,
     })
+}
+
+/// The one of this name as it is written, where it is, and what TLS it takes to get there.
+pub(super) fn at(
+    raw: &BTreeMap<String, raw::Upstream>,
+    name: &str,
+    mistakes: &mut Mistakes,
+) -> Option<(String, UpstreamUrl, Option<UpstreamTls>)> {
+    let Some((known, raw)) = raw.iter().find(|(known, _)| name::same(known, name)) else {
+        let known: Vec<_> = raw.keys().map(String::as_str).collect();
+        let wrong = match known[..] {
+            [] => "no upstream is configured; is the file named (--config)?".to_owned(),
+            _ => format!("there is no such upstream, but {}", known.join(", ")),
+        };
+        mistakes.about(format!("upstream.{name}"), wrong);
+        return None;
+    };
+    let key = format!("upstream.{known}");
+    let url = set(&raw.url, &format!("{key}.url"), mistakes);
+    let url = url.and_then(|leaf| upstream_url(leaf, mistakes));
+    let tls = upstream_tls::resolve(&key, raw, url.as_ref(), &mut Trusts::default(), mistakes);
+    Some((known.clone(), url?, tls?))
 }
 
 /// One of so many parts, but not nothing.
@@ -146,18 +130,4 @@ fn upstream_url(leaf: &Leaf, mistakes: &mut Mistakes) -> Option<UpstreamUrl> {
             });
         })
         .ok()
-}
-
-fn client_config(
-    ca: Option<PathBuf>,
-    configs: &mut ClientConfigs,
-) -> Result<Arc<ClientConfig>, Wrong> {
-    if let Some(config) = configs.get(&ca) {
-        return Ok(Arc::clone(config));
-    }
-    let certificates = ca.as_deref().map(pem::certificates).transpose()?;
-    let config = tls::client_config(certificates)
-        .map_err(|error| Wrong(format!("TLS to this upstream cannot be set up: {error}")))?;
-    configs.insert(ca, Arc::clone(&config));
-    Ok(config)
 }

@@ -250,6 +250,8 @@ fn what_cannot_be_probed_is_wrong_usage() {
         &["ws://h", "--header", "Upgrade: x"],
         // No such file, and no such host: neither is looked for.
         &["ws://h", "--ca", "none.pem"],
+        &["chat", "--ca", "none.pem"],
+        &["chat:9000"],
     ] {
         let outcome = Lubdub::new("probe_usage").run(&[&["probe"], args].concat());
         assert_eq!(outcome.code, USAGE, "{args:?}: {}", outcome.stderr);

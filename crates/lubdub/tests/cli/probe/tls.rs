@@ -69,16 +69,16 @@ fn a_certificate_is_checked_against_the_authority_that_is_named() {
     backend
         .probe("probe_tls_same_name", &same_name)
         .expect_no_probe(&format!(
-            "lubdub: {}: no TLS: its certificate is signed by another authority of the same name \
-             than the one in ca.pem (bad signature)\n",
+            "lubdub: {}: no TLS: its certificate is not signed by the authority that is trusted, but by \
+             another of the same name (bad signature): name its CA in --ca (upstream.NAME.ca)\n",
             backend.url
         ));
     let other = Backend::start(&of("other.example")).certificate;
     backend
         .probe("probe_tls_other", &other)
         .expect_no_probe(&format!(
-            "lubdub: {}: no TLS: its certificate is not signed by an authority in ca.pem (unknown \
-             issuer)",
+            "lubdub: {}: no TLS: its certificate has an unknown issuer: none that is in --ca \
+             (upstream.NAME.ca)",
             backend.url
         ));
     let args = ["probe", &backend.url, "--ca", "none.pem"];
@@ -89,38 +89,28 @@ fn a_certificate_is_checked_against_the_authority_that_is_named() {
 
 #[test]
 fn what_is_wrong_with_a_certificate_is_told_in_plain_words() {
-    let mut authority = of("localhost");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let mut expired = of("localhost");
     expired.not_after = date_time_ymd(2020, 1, 1);
     let mut early = of("localhost");
     early.not_before = date_time_ymd(4000, 1, 1);
     let mut nameless = of("localhost");
     nameless.subject_alt_names.clear();
-    let mut of_clients = of("localhost");
-    of_clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     for (test, params, words) in [
+        ("expired", expired, "expired on 2020-01-01T00:00:00Z\n"),
         (
-            "authority",
-            authority,
-            "is that of a certificate authority (basicConstraints CA:TRUE, ",
+            "early",
+            early,
+            "is not valid before 4000-01-01T00:00:00Z; is the clock of this machine right?\n",
         ),
-        ("expired", expired, "expired "),
-        ("early", early, "is valid only "),
         (
             "name",
             of("other.example"),
-            "is for other.example, not for localhost\n",
+            "is for other names (other.example), not for localhost; upstream.NAME.server_name says ",
         ),
         (
             "nameless",
             nameless,
             "is not for localhost: it has no name in its subjectAltName ",
-        ),
-        (
-            "purpose",
-            of_clients,
-            "is not for servers (extendedKeyUsage has no serverAuth)\n",
         ),
     ] {
         let backend = Backend::start(&params);
@@ -130,6 +120,97 @@ fn what_is_wrong_with_a_certificate_is_told_in_plain_words() {
                 "lubdub: {}: no TLS: its certificate {words}",
                 backend.url
             ));
+    }
+}
+
+/// webpki refuses both for what they say of themselves.
+#[test]
+fn a_certificate_that_is_not_for_servers_is_good_if_it_is_named_itself() {
+    let mut authority = of("localhost");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut of_clients = of("localhost");
+    of_clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    for (test, params, words) in [
+        (
+            "authority",
+            authority,
+            "is that of an authority (basicConstraints CA:TRUE, ",
+        ),
+        (
+            "purpose",
+            of_clients,
+            "is not for servers (extendedKeyUsage has no serverAuth)",
+        ),
+    ] {
+        let backend = Backend::start(&params);
+        let test = format!("probe_certificate_{test}");
+        let named = backend.probe(&test, &backend.certificate);
+        assert_eq!(named.code, Some(0), "{test}: {}", named.stderr);
+        let other = Backend::start(&of("other.example")).certificate;
+        let not_named = backend.probe(&test, &other);
+        not_named.expect_no_probe(&format!("no TLS: its certificate {words}"));
+    }
+}
+
+/// A probe of an upstream sees what lubdub will see.
+#[test]
+fn an_upstream_is_probed_as_it_is_configured() {
+    let backend = Backend::start(&of("chat.internal"));
+    let url = &backend.url;
+    let file = |more: &str| {
+        format!(
+            "upstream.chat = {{ url = \"{}\"{more} }}\n",
+            url.trim_end_matches('/')
+        )
+    };
+    let probe = |test: &str, file: &str, name: &str| {
+        let args = [
+            "probe",
+            name,
+            "--interval",
+            "10ms",
+            "--config",
+            "lubdub.toml",
+        ];
+        Lubdub::new(&format!("probe_upstream_{test}"))
+            .file("lubdub.toml", file)
+            .file("ca.pem", &backend.certificate)
+            .run(&args)
+    };
+    let trusting = ", ca = \"ca.pem\"";
+    let right = file(&format!("{trusting}, server_name = \"chat.internal\""));
+    for name in ["chat", "Chat/room?x=1"] {
+        let outcome = probe("right", &right, name);
+        assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.stderr);
+    }
+    let blind = file(", insecure_skip_verify = true");
+    assert_eq!(probe("blind", &blind, "chat").code, Some(0));
+    probe("name", &file(trusting), "chat").expect_no_probe(
+        "is for other names (chat.internal), not for localhost; upstream.chat.server_name says",
+    );
+    let mistakes = [
+        (
+            right.as_str(),
+            "talk",
+            "upstream.talk: there is no such upstream, but chat",
+        ),
+        (
+            &file(", ca = \"none.pem\""),
+            "chat",
+            "upstream.chat.ca = \"none.pem\" (lubdub.toml): is not there",
+        ),
+        (
+            "",
+            "chat",
+            "upstream.chat: no upstream is configured; is the file named (--config)?",
+        ),
+    ];
+    for (file, name, words) in mistakes {
+        let told = probe("mistakes", file, name).expect_mistakes();
+        assert!(
+            told.iter().any(|told| told.contains(words)),
+            "{words}: {told:?}"
+        );
     }
 }
 
@@ -148,7 +229,7 @@ fn a_backend_without_tls_is_told_from_one_with_a_wrong_certificate() {
             "plain",
             backend::start(Manner::Right),
             "1m",
-            "what the server sent is no TLS; does it speak ws:// instead of wss:// there?\n",
+            "it speaks no TLS there; is it ws:// (or http://) in place of wss://?\n",
         ),
     ] {
         let url = format!("wss://{address}/");
