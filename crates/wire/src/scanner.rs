@@ -96,13 +96,13 @@ impl FrameScanner {
 
     /// Scans `input` up to its end or the first thing that the caller has to know.
     pub fn scan<'a>(&mut self, input: &'a [u8], stop: Stop) -> Step<'a> {
-        if self.stands_at(stop) {
-            return Step::boundary(Residue::EMPTY, input, 0);
-        }
         if let Place::Header(residue) = &self.place
             && residue.is_empty()
         {
             return self.scan_frames(Residue::EMPTY, input, 0, stop);
+        }
+        if self.stands_at(stop) {
+            return Step::boundary(Residue::EMPTY, input, 0);
         }
         match mem::take(&mut self.place) {
             Place::Header(residue) => self.scan_frames(residue, input, 0, stop),
@@ -362,11 +362,17 @@ impl FrameScanner {
             Stop::Never => false,
             Stop::AtMessageBoundary => self.at_message_boundary(),
             Stop::AtFrameBoundary => self.at_frame_boundary(),
-            Stop::BehindMessages(n) => match self.counts.messages().cmp(&n) {
-                Ordering::Less => false,
-                Ordering::Equal => self.at_message_boundary(),
-                Ordering::Greater => self.at_frame_boundary(),
-            },
+            Stop::BehindMessages(n) => self.stands_behind(n),
+        }
+    }
+
+    /// Apart, so that it costs those nothing who do not count messages.
+    #[cold]
+    fn stands_behind(&self, messages: u64) -> bool {
+        match self.counts.messages().cmp(&messages) {
+            Ordering::Less => false,
+            Ordering::Equal => self.at_message_boundary(),
+            Ordering::Greater => self.at_frame_boundary(),
         }
     }
 }

@@ -123,8 +123,12 @@ impl Splice {
                 self.flush_from(from);
                 self.ends[from].discarded = true;
             }
-            let wanted = self.wanted_boundary(to, now);
-            let stop = if wanted == Stop::Never { stop } else { wanted };
+            let stop = match self.wanted_boundary(to, now) {
+                Stop::Never => stop,
+                wanted @ (Stop::AtMessageBoundary
+                | Stop::AtFrameBoundary
+                | Stop::BehindMessages(_)) => wanted,
+            };
             let step = self.ends[from].scanner.scan(rest, stop);
             let relayed = step.residue.len() + step.forward.len();
             if relayed > 0 && !self.ends[from].discarded && self.ends[to].outlet.accepts() {
