@@ -5,6 +5,7 @@
 
 mod ends;
 mod heartbeat;
+mod listener_tls;
 mod process;
 mod stage;
 mod traffic;
@@ -31,9 +32,10 @@ macro_rules! trials {
 }
 use trials;
 
-const ALL: [Trials; 6] = [
+const ALL: [Trials; 7] = [
     ends::TRIALS,
     heartbeat::TRIALS,
+    listener_tls::TRIALS,
     process::TRIALS,
     traffic::TRIALS,
     upstream_tls::TRIALS,
@@ -87,6 +89,11 @@ async fn keys_of_ends() {
 #[tokio::test]
 async fn keys_of_the_heartbeat() {
     try_all(heartbeat::TRIALS).await;
+}
+
+#[tokio::test]
+async fn keys_of_tls_with_clients() {
+    try_all(listener_tls::TRIALS).await;
 }
 
 #[tokio::test]
