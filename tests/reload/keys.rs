@@ -7,8 +7,10 @@ mod ends;
 mod heartbeat;
 mod listener_tls;
 mod process;
+mod rates;
 mod stage;
 mod traffic;
+mod unix;
 mod upstream_tls;
 mod waits;
 
@@ -32,12 +34,14 @@ macro_rules! trials {
 }
 use trials;
 
-const ALL: [Trials; 7] = [
+const ALL: [Trials; 9] = [
     ends::TRIALS,
     heartbeat::TRIALS,
     listener_tls::TRIALS,
     process::TRIALS,
+    rates::TRIALS,
     traffic::TRIALS,
+    unix::TRIALS,
     upstream_tls::TRIALS,
     waits::TRIALS,
 ];
@@ -102,8 +106,18 @@ async fn keys_of_the_process() {
 }
 
 #[tokio::test]
+async fn keys_of_rates() {
+    try_all(rates::TRIALS).await;
+}
+
+#[tokio::test]
 async fn keys_of_the_traffic() {
     try_all(traffic::TRIALS).await;
+}
+
+#[tokio::test]
+async fn keys_of_unix_sockets() {
+    try_all(unix::TRIALS).await;
 }
 
 #[tokio::test]
