@@ -5,9 +5,12 @@
 
 mod ends;
 mod heartbeat;
+mod listener_tls;
 mod process;
+mod rates;
 mod stage;
 mod traffic;
+mod unix;
 mod upstream_tls;
 mod waits;
 
@@ -31,11 +34,14 @@ macro_rules! trials {
 }
 use trials;
 
-const ALL: [Trials; 6] = [
+const ALL: [Trials; 9] = [
     ends::TRIALS,
     heartbeat::TRIALS,
+    listener_tls::TRIALS,
     process::TRIALS,
+    rates::TRIALS,
     traffic::TRIALS,
+    unix::TRIALS,
     upstream_tls::TRIALS,
     waits::TRIALS,
 ];
@@ -90,13 +96,28 @@ async fn keys_of_the_heartbeat() {
 }
 
 #[tokio::test]
+async fn keys_of_tls_with_clients() {
+    try_all(listener_tls::TRIALS).await;
+}
+
+#[tokio::test]
 async fn keys_of_the_process() {
     try_all(process::TRIALS).await;
 }
 
 #[tokio::test]
+async fn keys_of_rates() {
+    try_all(rates::TRIALS).await;
+}
+
+#[tokio::test]
 async fn keys_of_the_traffic() {
     try_all(traffic::TRIALS).await;
+}
+
+#[tokio::test]
+async fn keys_of_unix_sockets() {
+    try_all(unix::TRIALS).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lubdub_proxy::Address;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -33,7 +34,7 @@ pub struct Binary {
     address: Option<SocketAddr>,
     /// What its Unix socket stands for.
     port: Option<way::Port>,
-    admin: SocketAddr,
+    admin: Address,
 }
 
 /// What it has logged, up to [`Log::KEPT`] lines.
@@ -176,7 +177,7 @@ impl Binary {
         Self {
             child,
             pid: id.expect("a process that runs has an id"),
-            address: address(&listening),
+            address: address(&listening).and_then(|it| it.ip()),
             port: None,
             admin: address(&admin).expect("an address"),
             log,
@@ -312,7 +313,7 @@ impl Binary {
     /// Where its admin listener listens.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin
+        self.admin.ip().expect("it listens at an IP address")
     }
 
     /// Asks its admin listener: the status and the body.
@@ -333,7 +334,11 @@ impl Binary {
 
     /// Sends its admin listener this request: the head of the answer, and its body.
     pub async fn ask_admin(&self, request: &Request, body: &str) -> (Head, String) {
-        let mut client = Dial::to(self.admin).connect().await;
+        let dial = match &self.admin {
+            Address::Ip(address) => Dial::to(*address),
+            Address::Unix(path) => Dial::at(path),
+        };
+        let mut client = dial.connect().await;
         client.ask(request).await;
         client.try_send(body).await;
         let head = client.expect_head().await;
@@ -404,7 +409,7 @@ pub fn path() -> PathBuf {
     path
 }
 
-fn address(line: &Value) -> Option<SocketAddr> {
+fn address(line: &Value) -> Option<Address> {
     line["address"].as_str()?.parse().ok()
 }
 

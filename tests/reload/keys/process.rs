@@ -19,7 +19,6 @@ pub(super) const TRIALS: Trials = trials! {
     "runtime.workers" => refused,
 };
 
-/// The reload is refused, with the key, and names what can change it.
 async fn refused(place: Place) {
     let mut stage = place.stage(&[]).await;
     let value = match place.key {
@@ -28,14 +27,7 @@ async fn refused(place: Place) {
         "handover.linger" => "5m",
         _ => "7",
     };
-    let (status, said) = stage.try_set(&[(&*place.key(), value)]).await;
-    assert_eq!((status, &said["outcome"]), (422, &"refused".into()));
-    let mistake = said["mistakes"][0].as_str().expect("a mistake");
-    assert!(mistake.starts_with(place.key), "{mistake}");
-    assert!(
-        mistake.ends_with("an upgrade can: lubdub upgrade"),
-        "{mistake}"
-    );
+    stage.needs_an_upgrade(place, value).await;
 }
 
 async fn token_file(place: Place) {

@@ -157,6 +157,16 @@ impl Stage {
         self.reload().await
     }
 
+    /// A reload is refused with the key, and says what can change it.
+    pub(super) async fn needs_an_upgrade(&mut self, place: Place, value: &str) {
+        let (status, said) = self.try_set(&[(&*place.key(), value)]).await;
+        assert_eq!((status, &said["outcome"]), (422, &json!("refused")));
+        let mistake = said["mistakes"][0].as_str().expect("a mistake");
+        assert!(mistake.starts_with(place.key), "{mistake}");
+        let way = "an upgrade can: lubdub upgrade";
+        assert!(mistake.ends_with(way), "{mistake}");
+    }
+
     /// Changes the file, which is not read yet.
     pub(super) fn put(&mut self, key: &str, value: &str) {
         self.settings.insert(key.to_owned(), value.to_owned());
@@ -221,6 +231,24 @@ impl Stage {
         upstream
     }
 
+    /// The list of pairs, once it says so.
+    pub(super) async fn listed(&self, what: &str, so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let wait = async {
+            loop {
+                let (status, said) = self.lubdub.admin("/api/v1/pairs").await;
+                assert_eq!(status, 200, "{said}");
+                let list: Value = serde_json::from_str(&said).expect("JSON");
+                let pairs = list["pairs"].as_array().expect("a list");
+                if so(pairs) {
+                    return pairs.clone();
+                }
+                tokio::time::sleep(lubdub_testkit::ms(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(lubdub_testkit::PATIENCE, wait).await;
+        waited.unwrap_or_else(|_| panic!("{what}: no list of pairs says so"))
+    }
+
     /// Waits until a metric has a value.
     pub(super) async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
         let name = format!("lubdub_{name}");
@@ -260,11 +288,12 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or("none").to_owned()
 }
 
-/// Writes the file: what is no number, list or truth is text.
+/// Writes the file: what is no number, list or truth is text. So are permissions (`0640`).
 fn write(file: &Path, settings: &BTreeMap<String, String>) {
     let line = |(key, value): (&String, &String)| {
-        let is_bare =
-            value.starts_with('[') || value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+        let is_octal = value.len() > 1 && value.starts_with('0') && !value.contains('.');
+        let is_number = value.parse::<f64>().is_ok() && !is_octal;
+        let is_bare = value.starts_with('[') || is_number || value.parse::<bool>().is_ok();
         match is_bare {
             true => format!("{key} = {value}\n"),
             false => format!("{key} = {value:?}\n"),
