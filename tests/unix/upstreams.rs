@@ -107,19 +107,17 @@ async fn who_reads_slowly_is_not_stalled_and_who_does_not_read_is() {
     let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
     let sent = client.send_until_blocked(ms(100)).await;
     assert!(sent > 0);
-    let began = Instant::now();
-    // A little every now and then, for longer than is allowed without any.
-    while began.elapsed() < ms(1000) {
+    // A little every now and then, for longer than is allowed without any; not so much that the rest would have
+    // room at once.
+    for _ in 0..4 {
         upstream.expect_frame().await;
-        tokio::time::sleep(ms(100)).await;
+        tokio::time::sleep(ms(250)).await;
     }
     assert_eq!(proxy.registry().len(), 1, "it is slow, and lives");
-    let began = Instant::now();
     lubdub_testkit::eventually("who takes nothing is dropped", || {
         proxy.registry().is_empty()
     })
     .await;
-    assert!(began.elapsed() < ms(5000));
 }
 
 #[tokio::test]
