@@ -160,14 +160,23 @@ class Lubdub(Process):
 
     A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
     `listen` and `upstream` are further lines of their tables, `routes` those of the route of that name. `url` is
-    where upstreams are.
+    where upstreams are, and `address` where it listens.
     """
 
     def __init__(
-        self, name, upstreams, interval, extra="", listen="", upstream="", routes=None, url="ws://127.0.0.1:{port}"
+        self,
+        name,
+        upstreams,
+        interval,
+        extra="",
+        listen="",
+        upstream="",
+        routes=None,
+        url="ws://127.0.0.1:{port}",
+        address="127.0.0.1:0",
     ):
         config = [
-            f'[listen.public]\naddress = "127.0.0.1:0"\n{listen}',
+            f'[listen.public]\naddress = "{address}"\n{listen}',
             '[admin]\naddress = "127.0.0.1:0"',
             '[log]\nformat = "json"',
             f'[keepalive.client]\ninterval = "{interval}"',
@@ -186,7 +195,7 @@ class Lubdub(Process):
         try:
             self.admin = self._address("admin listens")
             self.address = self._address("listening")
-            self.port_number = int(self.address.rsplit(":", 1)[1])
+            self.port_number = None if address.startswith("unix:") else int(self.address.rsplit(":", 1)[1])
             self.wait_for(lambda line: '"ready"' in line, 10)
         except Exception:
             self.stop()

@@ -18,6 +18,7 @@ SUITES = {
     "balancers": "balancers.suite",
     "clients": "clients.suite",
     "tls_ends": "tls_ends.suite",
+    "tls_clients": "tls_clients.suite",
     "pages": "pages.suite",
     "autobahn": "autobahn_cases.suite",
 }

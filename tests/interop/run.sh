@@ -2,7 +2,7 @@
 # Real clients, real backends and the Autobahn test suite through lubdub: README.md says how and why.
 #
 #   run.sh [--fast] [--cases PATTERNS]
-#       [autobahn|balancers|clients|pages|socketio|plain_http|tls|tls_ends|prometheus]...
+#       [autobahn|balancers|clients|pages|socketio|plain_http|tls|tls_clients|tls_ends|prometheus]...
 #
 # Installs what it needs under target/interop, by pip, npm and, where a program is missing and the user
 # is root or may become it by sudo, apt-get. LUBDUB names the lubdub to test, PYTHON27 a Python 2.7.
@@ -58,8 +58,11 @@ debian nginx nginx-light
 debian openssl openssl
 debian prometheus prometheus
 debian python3 python3
-# A browser is a quarter of a gigabyte.
-[ -n "$fast" ] || debian chromium chromium
+# A browser is a quarter of a gigabyte. Its store of certificates is written by NSS' own tools.
+if [ -z "$fast" ]; then
+    debian chromium chromium
+    debian certutil libnss3-tools
+fi
 
 if ! kept "$here/requirements.txt" "$work/venv"; then
     rm -rf "$work/venv"

@@ -15,6 +15,14 @@ use crate::files::Files;
 
 const FAILED: &str = "TLS handshake failed";
 const SUBJECT: &str = "x-client-subject";
+/// A list as `openssl ca` writes it where nothing is said of its version.
+const VERSION_1: &str = "-----BEGIN X509 CRL-----
+MIGQMDgwCgYIKoZIzj0EAwIwDDEKMAgGA1UEAwwBYRcNMjYxMTI5MDkxNjUwWhcN
+MjYxMjI5MDkxNjUwWjAKBggqhkjOPQQDAgNIADBFAiA+29pv/uoh1qklws1NS3gz
+Adf6Q+YtCqat2B0hjKxi/gIhALCG08wdg8gK8Jvx0vWzi0+iRojtKzDZn/Jd2e0+
+gDbH
+-----END X509 CRL-----
+";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn count(proxy: &RunningProxy, reason: &str) -> f64 {
@@ -36,6 +44,7 @@ fn required(certs: &Certs, lists: &[&str], upstreams: &Upstream) -> RunningProxy
 #[tokio::test]
 async fn who_does_not_come_in_has_a_line_that_says_why() {
     let (certs, others) = (Certs::generate(), Certs::generate());
+    let namesake = certs.namesake();
     let revoked = certs.client("revoked");
     let files = Files::new("who_comes_in");
     files.put("main", &certs);
@@ -69,7 +78,7 @@ async fn who_does_not_come_in_has_a_line_that_says_why() {
         config.alpn_protocols = vec![b"h2".to_vec()];
     });
     // Which certificate, how that is counted, what the log says, and what the client is told.
-    let cases: [(Arc<ClientConfig>, &str, &str, &str); 8] = [
+    let cases: [(Arc<ClientConfig>, &str, &str, &str); 9] = [
         (
             certs.connecting(),
             "no_client_certificate",
@@ -81,6 +90,13 @@ async fn who_does_not_come_in_has_a_line_that_says_why() {
             "client_certificate_unknown_ca",
             "its certificate is from nobody in client_ca",
             "UnknownCA",
+        ),
+        (
+            as_client(&namesake.client("namesake")),
+            "client_certificate_bad",
+            "a signature does not fit: its certificate is from another authority of the same name as one in \
+             client_ca, or the client does not have its key",
+            "DecryptError",
         ),
         (
             as_client(&expired),
@@ -275,23 +291,36 @@ async fn a_new_list_holds_for_new_connections_and_live_pairs_go_on() {
     assert!(reason.contains("listen.main.tls.client_crl = "), "{line}");
     assert!(reason.contains("no certificate revocation list"), "{line}");
     pair(&goes.0).await;
+    files.replace("crl.pem", VERSION_1);
+    let line = lubdub.expect_logged_times(refused, 2).await;
+    let reason = line["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("it is of version 1"), "{line}");
     let yesterday = SystemTime::now() - DAY;
     files.replace("crl.pem", &certs.revoking_until(&[], yesterday));
-    let line = lubdub.expect_logged_times(refused, 2).await;
+    let line = lubdub.expect_logged_times(refused, 3).await;
     let reason = line["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("is out of date since"), "{line}");
 
+    // Nobody can tell whether the authority that is meant has written it.
+    files.replace("crl.pem", &certs.namesake().revoking(&[]));
+    let renewed = "new authorities of clients are in use";
+    lubdub.expect_logged(renewed).await;
+    lubdub.dial().tls(Arc::clone(&goes.0)).expect_no_tls().await;
+    let line = lubdub.expect_logged(FAILED).await;
+    assert_eq!(line["failure"], "client_certificate_unknown_ca", "{line}");
+    let reason = line["reason"].as_str().unwrap_or_default();
+    let namesake = "the list in client_crl is from another authority of the same name";
+    assert!(reason.contains(namesake), "{line}");
+
     files.replace("crl.pem", &certs.revoking(&[&goes.1]));
-    let line = lubdub
-        .expect_logged("new authorities of clients are in use")
-        .await;
+    let line = lubdub.expect_logged_times(renewed, 2).await;
     assert_eq!(
         (&line["authorities"], &line["lists"]),
         (&1.into(), &1.into())
     );
     // It has a ticket, and that does not help.
     lubdub.dial().tls(Arc::clone(&goes.0)).expect_no_tls().await;
-    let line = lubdub.expect_logged(FAILED).await;
+    let line = lubdub.expect_logged_times(FAILED, 2).await;
     assert_eq!(line["failure"], "client_certificate_revoked", "{line}");
     pair(&stays.0).await;
     client.send_text("still here").await;

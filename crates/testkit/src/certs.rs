@@ -25,6 +25,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// An authority and a certificate that it has signed.
 #[derive(Debug)]
 pub struct Certs {
+    number: u64,
     authority: Arc<CertifiedIssuer<'static, KeyPair>>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -80,13 +81,22 @@ impl Certs {
         })
     }
 
+    /// Others, of an authority that bears the same name as this one.
+    #[must_use]
+    pub fn namesake(&self) -> Self {
+        Self::make_by(self.number, &[NAME, "127.0.0.1"], |_| {})
+    }
+
     fn make(names: &[&str], adjust: impl FnOnce(&mut CertificateParams)) -> Self {
         static AUTHORITIES: AtomicU64 = AtomicU64::new(0);
+        // Each has a name of its own, so that none is taken for another.
+        Self::make_by(AUTHORITIES.fetch_add(1, Relaxed), names, adjust)
+    }
+
+    fn make_by(number: u64, names: &[&str], adjust: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = || KeyPair::generate().expect("a key can be made");
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Each has a name of its own, so that none is taken for another.
-        let number = AUTHORITIES.fetch_add(1, Relaxed);
         authority.distinguished_name = name(&format!("authority {number}"));
         let issuer =
             CertifiedIssuer::self_signed(authority, key()).expect("an authority signs itself");
@@ -96,6 +106,7 @@ impl Certs {
         adjust(&mut leaf);
         let leaf = (leaf.signed_by(&leaf_key, &issuer)).expect("the authority signs it");
         Self {
+            number,
             chain: vec![leaf.der().clone()],
             key: PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into()),
             ca_pem: issuer.pem(),

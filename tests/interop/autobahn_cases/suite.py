@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import tempfile
 
 from harness import HERE, LOGS, PYTHON, WORK, Certificate, Lubdub, Process, expect, expect_at_least
 
@@ -33,7 +34,8 @@ SHORT = 10
 # Name of a run: interval of lubdub's pings to both sides, in seconds.
 DIRECT = "direct"
 TLS = "ping-10ms-tls"
-RUNS = {DIRECT: None, "ping-1s": 1, "ping-10ms": 0.01, TLS: 0.01}
+UNIX = "ping-10ms-unix"
+RUNS = {DIRECT: None, "ping-1s": 1, "ping-10ms": 0.01, TLS: 0.01, UNIX: 0.01}
 # What must be the same.
 COMPARED = (
     "behavior",
@@ -190,8 +192,16 @@ def in_front(name, port, interval, suffix):
     if not interval:
         yield f"ws://127.0.0.1:{port}"
         return
+    every = f"{interval * 1000:.0f}ms"
     with contextlib.ExitStack() as behind:
-        how = {}
+        how, pinging = {}, []
+        if UNIX in name:
+            # The suite knows no Unix sockets. So there is one between two lubdubs, and both of them ping: it is where the
+            # first has its upstream and the second its client. A path is at most 107 bytes.
+            directory = behind.enter_context(tempfile.TemporaryDirectory(prefix="interop-"))
+            how = {"url": f"unix:{directory}/socket"}
+            second = Lubdub(f"{name}-second", {"all": port}, every, address=how["url"])
+            pinging.append(behind.enter_context(second))
         if TLS in name:
             # The suite speaks no TLS. So it goes from one lubdub to another: out of the first, into the second,
             # which pings nobody.
@@ -199,17 +209,24 @@ def in_front(name, port, interval, suffix):
             second = Lubdub(f"{name}-second", {"all": port}, "off", certificate.of_listener())
             port = behind.enter_context(second).port_number
             how = {"url": "wss://localhost:{port}", "upstream": f'ca = "{certificate.cert}"'}
-        lubdub = behind.enter_context(Lubdub(f"{name}-lubdub", {"all": port}, f"{interval * 1000:.0f}ms", **how))
-        yield f"ws://{lubdub.address}"
-        lives = lubdub.metric("lubdub_pair_duration_seconds_sum")
-        pairs = lubdub.metric("lubdub_pair_duration_seconds_count")
-        for side in ("client", "upstream"):
-            expect(lubdub.metric("lubdub_lapses_total", side=side), 0, f"lapses of the {side} side")
-            pings = lubdub.metric("lubdub_pings_sent_total", side=side)
+        first = behind.enter_context(Lubdub(f"{name}-lubdub", {"all": port}, every, **how))
+        yield f"ws://{first.address}"
+        for lubdub in (first, *pinging):
             # A repeat may be over before a ping is due.
-            if not suffix:
-                least = max(1, SHARE * (lives / interval - SHORT * pairs))
-                expect_at_least(pings, least, f"pings to the {side} side in {lives:.0f} s of {pairs:.0f} pairs")
+            has_beaten(lubdub, None if suffix else interval)
+
+
+def has_beaten(lubdub, interval):
+    """Nobody has lapsed, and with an interval: pings went to both sides."""
+    lives = lubdub.metric("lubdub_pair_duration_seconds_sum")
+    pairs = lubdub.metric("lubdub_pair_duration_seconds_count")
+    for side in ("client", "upstream"):
+        expect(lubdub.metric("lubdub_lapses_total", side=side), 0, f"{lubdub.name}: lapses of the {side} side")
+        pings = lubdub.metric("lubdub_pings_sent_total", side=side)
+        if interval:
+            least = max(1, SHARE * (lives / interval - SHORT * pairs))
+            what = f"{lubdub.name}: pings to the {side} side in {lives:.0f} s of {pairs:.0f} pairs"
+            expect_at_least(pings, least, what)
 
 
 def fresh(name):

@@ -43,6 +43,8 @@ http.on("upgrade", (request, socket, head) => {
 });
 
 function onConnection(peer, request, id) {
+  const subject = request.headers["x-client-subject"];
+  if (subject) console.log("subject", subject);
   const pongs = [];
   peer.on("pong", (payload) => pongs.push(payload.toString()));
   peer.on("error", (error) => console.log("error", error.message));

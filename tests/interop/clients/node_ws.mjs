@@ -9,7 +9,9 @@ const [base, lacking] = process.argv.slice(2);
 // Over TLS the name is asked for (SNI) and verified, and stands for loopback.
 const { protocol, hostname } = new URL(base);
 const lookup = (_, options, done) => (options.all ? done(null, [{ address: "127.0.0.1", family: 4 }]) : done(null, "127.0.0.1", 4));
-const tls = protocol === "wss:" ? { ca: readFileSync(process.env.INTEROP_CA), servername: hostname, lookup } : {};
+const { INTEROP_CA, INTEROP_CERT, INTEROP_KEY } = process.env;
+const tls = protocol === "wss:" ? { ca: readFileSync(INTEROP_CA), servername: hostname, lookup } : {};
+if (INTEROP_CERT) Object.assign(tls, { cert: readFileSync(INTEROP_CERT), key: readFileSync(INTEROP_KEY) });
 
 async function dial(path, { protocols = [], cookie } = {}) {
   const socket = new WebSocket(base + path, protocols, {

@@ -66,8 +66,10 @@ async def dial(url, protocols=None, cookie=None):
     options = {"ping_interval": None, "max_size": None, "create_connection": Connection}
     if url.startswith("wss:"):
         # The name is asked for (SNI) and verified, and stands for loopback.
-        options |= {"ssl": ssl.create_default_context(cafile=os.environ["INTEROP_CA"]), "host": "127.0.0.1"}
-        options["port"] = urlsplit(url).port
+        tls = ssl.create_default_context(cafile=os.environ["INTEROP_CA"])
+        if "INTEROP_CERT" in os.environ:
+            tls.load_cert_chain(os.environ["INTEROP_CERT"], os.environ["INTEROP_KEY"])
+        options |= {"ssl": tls, "host": "127.0.0.1", "port": urlsplit(url).port}
     return Peer(await connect(url, subprotocols=protocols, additional_headers=headers, **options))
 
 

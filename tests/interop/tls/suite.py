@@ -38,7 +38,8 @@ STRONG = {
     "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-}# So many connections come back.
+}
+# So many connections come back.
 AGAIN = 20
 
 

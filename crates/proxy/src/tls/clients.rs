@@ -134,6 +134,10 @@ impl Authorities {
             let unusable = |reason: String| UnusableAuthorities::List { number, reason };
             let (_, parsed) = CertificateRevocationList::from_der(list)
                 .map_err(|_| unusable("it is no certificate revocation list".to_owned()))?;
+            if parsed.version().is_none() {
+                let old = "it is of version 1, and only version 2 can be used (`openssl ca` writes that with `crlnumber`)";
+                return Err(unusable(old.to_owned()));
+            }
             // What rustls makes of it is what counts.
             let alone = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider());
             let alone = alone.with_crls([list.clone()]).build();

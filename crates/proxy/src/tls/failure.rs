@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use lubdub_metrics::TlsFailure as Reason;
-use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+use rustls::{
+    AlertDescription, CertRevocationListError, CertificateError, Error, PeerIncompatible,
+};
 
 /// Why a handshake came to nothing.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Failure {
         match error {
             Error::AlertReceived(alert) => Self::alert(*alert),
             Error::InvalidCertificate(error) => Self::certificate(error),
+            Error::InvalidCertRevocationList(error) => Self::list(error),
             Error::NoCertificatesPresented => Self::new(
                 Reason::NoClientCertificate,
                 "it shows no certificate, and client_auth is \"required\"",
@@ -93,12 +96,31 @@ impl Failure {
                     "its certificate is not for clients (extended key usage clientAuth)",
                 )
             }
+            CertificateError::BadSignature => Self::new(
+                Reason::ClientCertificateBad,
+                "a signature does not fit: its certificate is from another authority of the same name as one in \
+                 client_ca, or the client does not have its key",
+            ),
             error => {
                 let error = Error::InvalidCertificate(error.clone());
                 let words = format!("its certificate cannot be used: {error}");
                 Self::new(Reason::ClientCertificateBad, words)
             }
         }
+    }
+
+    /// What is wrong with the list in which a client's certificate was looked for.
+    fn list(error: &CertRevocationListError) -> Self {
+        const UNTOLD: &str = "whether its certificate has been revoked cannot be told:";
+        let words = if matches!(error, CertRevocationListError::BadSignature) {
+            format!(
+                "{UNTOLD} the list in client_crl is from another authority of the same name as the one that issued it"
+            )
+        } else {
+            let error = Error::InvalidCertRevocationList(error.clone());
+            format!("{UNTOLD} {error}")
+        };
+        Self::new(Reason::ClientCertificateUnknownCa, words)
     }
 
     fn alert(alert: AlertDescription) -> Self {
