@@ -5,8 +5,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
-use lubdub_proxy::Drained;
 use lubdub_proxy::unix::Permissions;
+use lubdub_proxy::{Address, Drained};
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::peer::{Dial, Upstream};
 
@@ -138,6 +138,25 @@ async fn a_reload_opens_and_closes_sockets_and_changes_their_mode() {
     wider.listeners[0].permissions.mode = 0o666;
     proxy.reload(wider).unwrap();
     assert_eq!((fs::metadata(&one).unwrap().ino(), mode(&one)), (id, 0o666));
+
+    // What cannot be had is refused, and all is as it was: here a listener that cannot be opened stands behind one whose
+    // mode was changed.
+    let mut impossible = settings(&one, &upstreams);
+    impossible.listeners[0].permissions.mode = 0o600;
+    let mut other_listener = impossible.listeners[0].clone();
+    other_listener.name = "other".into();
+    other_listener.address = Address::Unix(room.at("nowhere/in.sock").into());
+    impossible.listeners.push(other_listener);
+    proxy.reload(impossible).unwrap_err();
+    assert_eq!(mode(&one), 0o666);
+    // Nor is a mode that cannot be given taken for one that is.
+    let kept = room.at("kept.sock");
+    fs::rename(&one, &kept).unwrap();
+    let mut narrower = settings(&one, &upstreams);
+    narrower.listeners[0].permissions.mode = 0o600;
+    let refused = proxy.reload(narrower).unwrap_err().to_string();
+    assert!(refused.contains("cannot give it mode 0600"), "{refused}");
+    fs::rename(&kept, &one).unwrap();
 
     // A dry run opens nothing, and tells what would be refused.
     proxy.try_reload(&settings(&other, &upstreams)).unwrap();

@@ -79,6 +79,9 @@ pub(crate) enum Command {
     },
     /// Check the configuration: name every mistake, and warn of what will not do in practice
     Check {
+        /// Check this file: short for --config
+        #[arg(value_name = "FILE", conflicts_with = "config")]
+        file: Option<PathBuf>,
         /// Treat warnings as mistakes: exit with 78
         #[arg(long)]
         deny_warnings: bool,
@@ -177,6 +180,12 @@ impl Options {
     pub(crate) fn without_upstream(mut self) -> Self {
         self.upstream = None;
         self
+    }
+
+    /// These, with that file where there is one.
+    pub(crate) fn or_config(self, file: Option<PathBuf>) -> Self {
+        let config = file.or(self.config);
+        Self { config, ..self }
     }
 
     /// All that the configuration is made from, in this environment.

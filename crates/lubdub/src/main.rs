@@ -72,7 +72,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             return commands::run::run(sources(options), start);
         }
         Command::Demo { lasting } => demo::demo(lasting)?,
-        Command::Check { deny_warnings } => {
+        Command::Check {
+            file,
+            deny_warnings,
+        } => {
+            let options = options.or_config(file);
             let on_warning = if deny_warnings {
                 OnWarning::Deny
             } else {

@@ -166,6 +166,13 @@ impl Default for Permissions {
 }
 
 impl Permissions {
+    /// These, in place of others: where those named a group and these do not, it is the one of this process again.
+    pub(crate) fn after(self, before: Self) -> Self {
+        let own = || rustix::process::getegid().as_raw();
+        let group = self.group.or_else(|| before.group.map(|_| own()));
+        Self { group, ..self }
+    }
+
     /// Has the file at `path` be so.
     ///
     /// # Errors

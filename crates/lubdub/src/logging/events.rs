@@ -171,9 +171,9 @@ pub(crate) const EVENTS: &[Event] = &[
         "It is closed.",
     ),
     warn(
-        "who may connect could not be changed",
+        "who may connect could not be changed back",
         &["listener", "address", "error"],
-        "A reload has another `mode` or `group` for the Unix socket of a listener that stays, and the operating system does not let lubdub. All else of the reload is in effect.",
+        "A reload had another `mode` or `group` for the Unix socket of a listener that stays, and was refused for something else. The operating system does not let lubdub undo it.",
     ),
     info(
         "lubdub starts",

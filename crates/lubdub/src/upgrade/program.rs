@@ -49,7 +49,7 @@ pub(super) struct Started {
 enum By {
     /// Of this process.
     This,
-    /// Of a [starter](super::starter).
+    /// Of a [`starter`](mod@super::starter).
     Starter,
 }
 

@@ -26,6 +26,19 @@ fn a_file_that_was_asked_for_must_be_there() {
 }
 
 #[test]
+fn check_takes_the_file_without_a_flag_as_well() {
+    let lubdub = || Lubdub::new("positional").file("lubdub.toml", MINIMAL_FILE);
+    lubdub().run(&["check", "lubdub.toml"]).expect_ok();
+    let missing = lubdub().run(&["check", "none.toml"]).expect_mistakes();
+    assert!(
+        missing[0].starts_with("none.toml (--config): No such file"),
+        "{missing:?}"
+    );
+    let both = lubdub().run(&["check", "lubdub.toml", "-c", "lubdub.toml"]);
+    assert_eq!(both.code, Some(64), "{}", both.stderr);
+}
+
+#[test]
 fn parent_directories_are_not_searched() {
     let lubdub = Lubdub::new("parents").file("lubdub.toml", MINIMAL_FILE);
     let mistakes = lubdub

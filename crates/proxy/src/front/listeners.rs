@@ -16,6 +16,7 @@ use crate::inherited::Inherited;
 use crate::proxy::StartError;
 use crate::settings;
 use crate::shared::Shared;
+use crate::unix::Permissions;
 use crate::worker::Crew;
 
 /// The listeners that are open.
@@ -54,8 +55,18 @@ pub(crate) struct Planned(Vec<Plan>);
 #[derive(Debug)]
 enum Plan {
     /// It is open already, at this place among those that are.
-    Stays(usize),
+    Stays(usize, Option<Regranted>),
     Comes(Bound),
+}
+
+/// Who may connect to a Unix socket has changed. It is as it was if this is dropped before all of a generation is
+/// in effect.
+#[derive(Debug)]
+struct Regranted {
+    socket: Option<Arc<Listening>>,
+    before: Permissions,
+    listener: Arc<str>,
+    address: Address,
 }
 
 /// Those of them that come, ready to accept.
@@ -64,7 +75,7 @@ pub(crate) struct Ready(Vec<(Step, Arc<Entrance>)>);
 
 #[derive(Debug)]
 enum Step {
-    Stays(usize),
+    Stays(usize, Option<Regranted>),
     Comes(Acceptor, Open),
 }
 
@@ -95,7 +106,10 @@ impl Listeners {
         let plan = |listener: &settings::Listener| {
             let stays = open.iter().position(|open| open.serves(listener));
             if let Some(at) = stays {
-                return Ok(Plan::Stays(at));
+                return open[at]
+                    .regrant(listener)
+                    .map(|regranted| Plan::Stays(at, regranted))
+                    .map_err(|error| cannot_bind(&open, listener, error));
             }
             Bound::new(listener, &self.inherited)
                 .map(Plan::Comes)
@@ -137,7 +151,7 @@ impl Listeners {
     ) -> Result<Ready, StartError> {
         let ready = |(n, (plan, entrance)): (usize, (Plan, Arc<Entrance>))| {
             let bound = match plan {
-                Plan::Stays(at) => return Ok((Step::Stays(at), entrance)),
+                Plan::Stays(at, regranted) => return Ok((Step::Stays(at, regranted), entrance)),
                 Plan::Comes(bound) => bound,
             };
             bound.listen().map_err(|error| StartError::Bind {
@@ -170,9 +184,11 @@ impl Listeners {
         let mut before: Vec<_> = std::mem::take(&mut *open).into_iter().map(Some).collect();
         for (n, (step, entrance)) in ready.0.into_iter().enumerate() {
             match step {
-                Step::Stays(at) => {
+                Step::Stays(at, regranted) => {
                     let stays = before[at].take().expect("each address is wanted once");
-                    stays.set_permissions(&entrance.listener);
+                    if let Some(regranted) = regranted {
+                        regranted.keep();
+                    }
                     stays.entrance.store(entrance);
                     open.push(stays);
                 }
@@ -256,19 +272,47 @@ impl Open {
             && (!listener.address.is_kernels_choice() || is_named_so())
     }
 
-    /// Who may connect from now on, where that has changed.
-    fn set_permissions(&self, next: &settings::Listener) {
-        if self.entrance.load().listener.permissions == next.permissions {
-            return;
+    /// Changes who may connect, where that is another than before.
+    fn regrant(&self, next: &settings::Listener) -> io::Result<Option<Regranted>> {
+        let before = self.entrance.load().listener.permissions;
+        if before == next.permissions {
+            return Ok(None);
         }
         let Some(socket) = self.socket.upgrade() else {
-            return;
+            return Ok(None);
         };
-        if let Some(Err(error)) = socket
-            .file()
-            .map(|file| file.set_permissions(next.permissions))
-        {
-            warn!(listener = %next.name, address = %next.address, %error, "who may connect could not be changed");
+        let regranted = Regranted {
+            socket: Some(socket),
+            before,
+            listener: Arc::clone(&next.name),
+            address: next.address.clone(),
+        };
+        regranted.set(next.permissions.after(before))?;
+        Ok(Some(regranted))
+    }
+}
+
+// === impl Regranted ===
+
+impl Regranted {
+    fn set(&self, permissions: Permissions) -> io::Result<()> {
+        let file = self.socket.as_ref().and_then(|socket| socket.file());
+        file.map_or(Ok(()), |file| file.set_permissions(permissions))
+    }
+
+    /// It stays so.
+    fn keep(mut self) {
+        self.socket = None;
+    }
+}
+
+impl Drop for Regranted {
+    fn drop(&mut self) {
+        if let Err(error) = self.set(self.before) {
+            let Self {
+                listener, address, ..
+            } = &*self;
+            warn!(%listener, %address, %error, "who may connect could not be changed back");
         }
     }
 }
