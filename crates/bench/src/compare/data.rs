@@ -30,8 +30,10 @@ pub(super) struct Data {
     /// For how long each time.
     pub seconds: f64,
     /// How often what is measured in slices was.
+    #[serde(default)]
     pub cycles: u64,
     /// How long a slice is.
+    #[serde(default)]
     pub slice_seconds: f64,
     /// What every proxy said of its version.
     pub versions: BTreeMap<String, String>,
