@@ -1,7 +1,7 @@
 //! A proxy in a box: lubdub in this process, on a port of its own, with nothing going on but what
 //! the test asks for. No own pings, and patience where the test says nothing else.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use lubdub_proxy::settings::{
 use lubdub_proxy::tls::{ServerTls, UpstreamTls};
 use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Drained, Inherited, Proxy};
+use lubdub_wire::Relayed;
 
 use crate::peer::{Dial, Peer, Upstream};
 use crate::scrape::Scrape;
@@ -79,7 +80,14 @@ pub enum Front {
     Plain,
     /// Over TLS.
     Tls,
+    /// Behind a balancer that says by a PROXY header that they are at [`CLIENT`].
+    Balanced,
 }
+
+/// Where a balancer is, and where it says that its clients are.
+const BALANCER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// The address of all clients behind a balancer: that of those who come by themselves.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// A proxy that runs.
 #[derive(Debug)]
@@ -89,7 +97,9 @@ pub struct RunningProxy {
     address: SocketAddr,
     /// What its Unix socket stands for.
     _port: Option<way::Port>,
-    /// What its own clients trust, if they come in over TLS.
+    /// How its own clients come in.
+    front: Front,
+    /// What they trust, if they come in over TLS.
     trust: Option<Arc<rustls::ClientConfig>>,
 }
 
@@ -100,7 +110,7 @@ impl Front {
     #[must_use]
     pub fn scheme(self) -> &'static str {
         match self {
-            Self::Plain => "http",
+            Self::Plain | Self::Balanced => "http",
             Self::Tls => "https",
         }
     }
@@ -109,7 +119,7 @@ impl Front {
     /// nothing says that this is the end.
     pub async fn expect_dropped(self, client: &mut Peer) {
         match self {
-            Self::Plain => client.expect_eof().await,
+            Self::Plain | Self::Balanced => client.expect_eof().await,
             Self::Tls => client.expect_end().await,
         }
     }
@@ -226,8 +236,15 @@ impl ProxyBox {
     /// If it cannot.
     #[must_use]
     pub fn start_before(mut self, upstream: SocketAddr) -> RunningProxy {
-        let trust = match self.front {
+        let front = self.front;
+        let trust = match front {
             Front::Plain => None,
+            Front::Balanced => {
+                self.proxy_protocol = ProxyProtocol::Required;
+                let trusted = &mut self.forwarded.trust.networks;
+                trusted.push(IpAddr::from(BALANCER).into());
+                None
+            }
             Front::Tls => {
                 let certs = certs::Certs::generate();
                 self.listener_tls = Some(certs.listening());
@@ -269,6 +286,7 @@ impl ProxyBox {
             _port: port,
             proxy,
             metrics,
+            front,
             trust,
         }
     }
@@ -346,6 +364,15 @@ impl RunningProxy {
     #[must_use]
     pub fn dial(&self) -> Dial {
         let dial = Dial::to(self.address);
+        if self.front == Front::Balanced {
+            let header = Relayed::Ip {
+                source: (CLIENT, 40_000).into(),
+                destination: self.address,
+            };
+            return dial
+                .from(BALANCER)
+                .preface(header.to_header(ProxyVersion::V2));
+        }
         match &self.trust {
             None => dial,
             Some(trust) => dial.tls(Arc::clone(trust)),
