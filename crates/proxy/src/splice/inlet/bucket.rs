@@ -17,6 +17,8 @@ pub(super) struct Bucket {
 impl Bucket {
     /// So many parts are one: those that a rate of one brings in a nanosecond.
     const PARTS: i128 = 1_000_000_000;
+    /// More can hardly be owed: a held pong at a byte a second.
+    const LONGEST: Duration = Duration::from_secs(600);
 
     pub(super) fn full(rate: NonZeroU64, now: Instant) -> Self {
         Self {
@@ -26,11 +28,11 @@ impl Bucket {
         }
     }
 
-    /// One that will be full then. Said so it has the same meaning for every rate.
+    /// One that will be full then, within [`LONGEST`](Self::LONGEST). Said so it has the same meaning for every rate.
     pub(super) fn full_from(rate: NonZeroU64, full: Instant, now: Instant) -> Self {
         let mut bucket = Self::full(rate, now);
         let short = full.saturating_duration_since(now);
-        bucket.level -= bucket.brought_in(short.min(Duration::from_secs(1)));
+        bucket.level -= bucket.brought_in(short.min(Self::LONGEST));
         bucket
     }
 
