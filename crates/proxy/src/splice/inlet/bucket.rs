@@ -153,9 +153,11 @@ mod tests {
             Bucket::full_from(rate(4), bucket.full_at(), now).available(),
             1
         );
-        // Whatever another process said, a second fills it.
-        let late = Bucket::full_from(rate(4), now + 100 * SECOND, now);
-        assert_eq!(late.full_at(), now + SECOND);
+        // What is owed goes along, and whatever another process said, ten minutes fill it.
+        for (said, full_after) in [(2, 2), (100, 100), (100_000, 600)] {
+            let late = Bucket::full_from(rate(4), now + said * SECOND, now);
+            assert_eq!(late.full_at(), now + full_after * SECOND);
+        }
     }
 
     proptest! {
