@@ -9,6 +9,7 @@
 mod access;
 mod address;
 mod admission;
+mod bind;
 mod budget;
 mod caller;
 mod client;
@@ -47,6 +48,7 @@ mod upstream;
 mod worker;
 
 pub use address::{Address, NotAnAddress, Peer};
+pub use bind::{BoundSocket, bind};
 pub use caller::{Caller, ClientAddress};
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};

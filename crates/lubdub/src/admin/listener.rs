@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lubdub_proxy::unix::{self, SocketFile};
-use lubdub_proxy::{Address, Given, Inherited, Peer};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use lubdub_proxy::unix::SocketFile;
+use lubdub_proxy::{Address, BoundSocket, Given, Inherited, Peer, bind};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -131,38 +130,17 @@ pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<
             socket,
         });
     }
-    let (socket, address, file) = match &settings.address {
-        Address::Ip(address) => {
-            let socket = tcp(*address, settings.v6_only)?;
-            let address = SockRef::from(&socket).local_addr()?.as_socket();
-            let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
-            (socket, address.into(), None)
-        }
-        Address::Unix(path) => {
-            let (socket, file) = unix::bind(path, settings.permissions)?;
-            (socket, settings.address.clone(), Some(file))
-        }
-    };
+    let BoundSocket {
+        socket,
+        address,
+        file,
+    } = bind(&settings.address, settings.v6_only, settings.permissions)?;
     SockRef::from(&socket).listen(BACKLOG)?;
     Ok(AdminSocket {
         address,
         file,
         socket,
     })
-}
-
-fn tcp(address: SocketAddr, v6_only: bool) -> io::Result<OwnedFd> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if address.ip() == Ipv6Addr::UNSPECIFIED {
-        socket.set_only_v6(v6_only)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket.into())
 }
 
 // === impl AdminSocket ===

@@ -1,15 +1,16 @@
 //! A socket that listens, and the file by which it is reached if it is a Unix socket.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 
 use crate::address::{Address, Peer};
+use crate::bind::{BoundSocket, bind};
 use crate::inherited::{Given, Inherited};
 use crate::settings;
 use crate::socket::{self, Kind};
@@ -87,19 +88,15 @@ impl Bound {
     }
 
     fn anew(listener: &settings::Listener) -> io::Result<Self> {
-        let (socket, address, file) = match &listener.address {
-            Address::Ip(address) => {
-                let socket = tcp(*address, listener.v6_only)?;
-                let address = SockRef::from(&socket).local_addr()?.as_socket();
-                let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
-                (socket, address.into(), None)
-            }
-            Address::Unix(path) => {
-                let (socket, file) = unix::bind(path, listener.permissions)?;
-                (socket, listener.address.clone(), Some(file))
-            }
-        };
+        let BoundSocket {
+            socket,
+            address,
+            file,
+        } = bind(&listener.address, listener.v6_only, listener.permissions)?;
         let kind = kind(&address);
+        if kind == Kind::Tcp {
+            socket::Socket::prepare(SockRef::from(&socket))?;
+        }
         let socket = Listening { socket, kind, file };
         Ok(Self {
             socket: Arc::new(socket),
@@ -128,22 +125,6 @@ fn kind(address: &Address) -> Kind {
         Address::Ip(_) => Kind::Tcp,
         Address::Unix(_) => Kind::Unix,
     }
-}
-
-fn tcp(address: SocketAddr, v6_only: bool) -> io::Result<OwnedFd> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    // Said either way: what the system does by itself is a setting of it (net.ipv6.bindv6only).
-    if address.ip() == Ipv6Addr::UNSPECIFIED {
-        socket.set_only_v6(v6_only)?;
-    }
-    socket::Socket::prepare(SockRef::from(&socket))?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
 }
 
 // === impl Listening ===
