@@ -84,123 +84,96 @@ pub(super) struct Setting<'a> {
     pub directory: &'a Path,
 }
 
+const LUBDUB: Recipe = Recipe {
+    name: "lubdub",
+    program: "lubdub",
+    version_flag: "--version",
+    config: Some(("lubdub.toml", include_str!("../../peers/lubdub.toml"))),
+    values: &[],
+    args: &["--config", "{{config}}"],
+    ability: Ability::All,
+};
+const NGINX: Recipe = Recipe {
+    name: "nginx",
+    program: "nginx",
+    version_flag: "-v",
+    config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
+    values: &[],
+    args: &["-e", "{{directory}}/error.log", "-c", "{{config}}"],
+    ability: Ability::All,
+};
+const HAPROXY: Recipe = Recipe {
+    name: "haproxy",
+    program: "haproxy",
+    version_flag: "-v",
+    config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
+    values: &[],
+    args: &["-q", "-db", "-f", "{{config}}"],
+    ability: Ability::All,
+};
+const FLOOR: Recipe = Recipe {
+    name: "floor-epoll",
+    program: "lubdub-bench",
+    version_flag: "--version",
+    config: None,
+    values: &[("kind", "epoll")],
+    args: &[
+        "floor",
+        "--kind",
+        "{{kind}}",
+        "--listen",
+        "{{listen}}",
+        "--backend",
+        "{{backend}}",
+    ],
+    ability: Ability::OnlyPlain,
+};
+
 /// All that is known.
 static RECIPES: [Recipe; 13] = [
-    Recipe {
-        name: "lubdub",
-        program: "lubdub",
-        version_flag: "--version",
-        config: Some(("lubdub.toml", include_str!("../../peers/lubdub.toml"))),
-        values: &[],
-        args: &["--config", "{{config}}"],
-        ability: Ability::All,
-    },
+    LUBDUB,
     // The same once more: what differs between the two is the error of the measurement.
     Recipe {
         name: "lubdub-again",
-        program: "lubdub",
-        version_flag: "--version",
-        config: Some(("lubdub.toml", include_str!("../../peers/lubdub.toml"))),
-        values: &[],
-        args: &["--config", "{{config}}"],
         ability: Ability::OnlySliced,
+        ..LUBDUB
     },
     Recipe {
         name: "lubdub-2w",
-        program: "lubdub",
-        version_flag: "--version",
-        config: Some(("lubdub.toml", include_str!("../../peers/lubdub.toml"))),
         values: &[("workers", "2")],
-        args: &["--config", "{{config}}"],
         ability: Ability::OnlyChurn,
+        ..LUBDUB
     },
-    Recipe {
-        name: "floor-epoll",
-        program: "lubdub-bench",
-        version_flag: "--version",
-        config: None,
-        values: &[],
-        args: &[
-            "floor",
-            "--kind",
-            "epoll",
-            "--listen",
-            "{{listen}}",
-            "--backend",
-            "{{backend}}",
-        ],
-        ability: Ability::OnlyPlain,
-    },
+    FLOOR,
     Recipe {
         name: "floor-tokio",
-        program: "lubdub-bench",
-        version_flag: "--version",
-        config: None,
-        values: &[],
-        args: &[
-            "floor",
-            "--kind",
-            "tokio",
-            "--listen",
-            "{{listen}}",
-            "--backend",
-            "{{backend}}",
-        ],
-        ability: Ability::OnlyPlain,
+        values: &[("kind", "tokio")],
+        ..FLOOR
     },
-    Recipe {
-        name: "nginx",
-        program: "nginx",
-        version_flag: "-v",
-        config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
-        values: &[],
-        args: &["-e", "{{directory}}/error.log", "-c", "{{config}}"],
-        ability: Ability::All,
-    },
+    NGINX,
     Recipe {
         name: "nginx-16k",
-        program: "nginx",
-        version_flag: "-v",
-        config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
         values: &[("buffer", "16k"), ("busy", "32k")],
-        args: &["-e", "{{directory}}/error.log", "-c", "{{config}}"],
-        ability: Ability::All,
+        ..NGINX
     },
     Recipe {
         name: "nginx-32k",
-        program: "nginx",
-        version_flag: "-v",
-        config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
         values: &[("buffer", "32k"), ("busy", "64k")],
-        args: &["-e", "{{directory}}/error.log", "-c", "{{config}}"],
         ability: Ability::OnlyLarge,
+        ..NGINX
     },
-    Recipe {
-        name: "haproxy",
-        program: "haproxy",
-        version_flag: "-v",
-        config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
-        values: &[],
-        args: &["-q", "-db", "-f", "{{config}}"],
-        ability: Ability::All,
-    },
+    HAPROXY,
     Recipe {
         name: "haproxy-64k",
-        program: "haproxy",
-        version_flag: "-v",
-        config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
         values: &[("buffer", "65536")],
-        args: &["-q", "-db", "-f", "{{config}}"],
         ability: Ability::OnlyLarge,
+        ..HAPROXY
     },
     Recipe {
         name: "haproxy-splice",
-        program: "haproxy",
-        version_flag: "-v",
-        config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
         values: &[("splice", "")],
-        args: &["-q", "-db", "-f", "{{config}}"],
         ability: Ability::OnlyBulk,
+        ..HAPROXY
     },
     Recipe {
         name: "envoy",
