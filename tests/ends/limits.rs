@@ -66,15 +66,8 @@ async fn a_pair_without_data_is_ended_whatever_else_passes() {
 async fn nothing_passes_of_a_frame_that_is_too_big() {
     for side in Side::BOTH {
         let proxy = ProxyBox::new().terms(|terms| terms.frame_bytes = Some(100));
-        let Rig {
-            proxy,
-            mut client,
-            mut upstream,
-        } = Rig::open(proxy).await;
-        let (near, far) = match side {
-            Side::Client => (&mut client, &mut upstream),
-            Side::Upstream => (&mut upstream, &mut client),
-        };
+        let mut rig = Rig::open(proxy).await;
+        let (near, far) = rig.near_and_far(side);
         near.send_frame(&Frame::binary([b'x'; 100])).await;
         assert_eq!(far.expect_frame().await.payload, [b'x'; 100]);
         near.send_frame(&Frame::binary([b'x'; 101])).await;
@@ -82,6 +75,11 @@ async fn nothing_passes_of_a_frame_that_is_too_big() {
         told(far, 1009).await;
         near.finish().await;
         near.expect_eof().await;
+        let Rig {
+            proxy,
+            client,
+            upstream,
+        } = rig;
         drop((client, upstream));
         proxy.expect_ended("frame_too_big").await;
     }
@@ -105,15 +103,8 @@ async fn a_header_that_announces_too_much_ends_the_pair() {
         for length in &announced {
             for side in Side::BOTH {
                 let proxy = ProxyBox::new().terms(|terms| terms.frame_bytes = Some(100));
-                let Rig {
-                    proxy,
-                    mut client,
-                    mut upstream,
-                } = Rig::open(proxy).await;
-                let (near, far) = match side {
-                    Side::Client => (&mut client, &mut upstream),
-                    Side::Upstream => (&mut upstream, &mut client),
-                };
+                let mut rig = Rig::open(proxy).await;
+                let (near, far) = rig.near_and_far(side);
                 if first == 0x80 {
                     near.send_frame(&Frame::text("begun").open()).await;
                     assert_eq!(far.expect_frame().await.payload, b"begun");
@@ -128,6 +119,11 @@ async fn a_header_that_announces_too_much_ends_the_pair() {
                 told(far, 1009).await;
                 near.finish().await;
                 near.expect_eof().await;
+                let Rig {
+                    proxy,
+                    client,
+                    upstream,
+                } = rig;
                 drop((client, upstream));
                 proxy.expect_ended("frame_too_big").await;
             }
@@ -144,15 +140,8 @@ async fn the_sender_of_a_frame_that_is_too_big_is_let_go_of_when_it_has_answered
             terms.frame_bytes = Some(100);
             terms.close = 10 * PATIENCE;
         });
-        let Rig {
-            proxy,
-            mut client,
-            mut upstream,
-        } = Rig::open(proxy).await;
-        let (near, far) = match side {
-            Side::Client => (&mut client, &mut upstream),
-            Side::Upstream => (&mut upstream, &mut client),
-        };
+        let mut rig = Rig::open(proxy).await;
+        let (near, far) = rig.near_and_far(side);
         // In pieces: of its first, the length is not even known.
         let big = near.encode(&Frame::binary([b'x'; 70_000]));
         for piece in [&big[..1], &big[1..9], &big[9..50_000], &big[50_000..]] {
@@ -160,6 +149,11 @@ async fn the_sender_of_a_frame_that_is_too_big_is_let_go_of_when_it_has_answered
         }
         near.ping("in between").await;
         tokio::join!(told(near, 1009), told(far, 1009));
+        let Rig {
+            proxy,
+            client,
+            upstream,
+        } = rig;
         drop((client, upstream));
         proxy.expect_ended("frame_too_big").await;
     }

@@ -131,21 +131,14 @@ async fn an_end_without_close_notify_is_an_end() {
             client: true,
             upstream: true,
         };
-        let Rig {
-            proxy,
-            mut client,
-            mut upstream,
-        } = open(ProxyBox::new(), legs).await;
-        let (near, far) = match side {
-            Side::Client => (&mut client, &mut upstream),
-            Side::Upstream => (&mut upstream, &mut client),
-        };
+        let mut rig = open(ProxyBox::new(), legs).await;
+        let (near, far) = rig.near_and_far(side);
         near.send_text("my last words").await;
         near.hang_up();
         far.expect_text("my last words").await;
         far.expect_eof().await;
         far.finish().await;
-        proxy.expect_ended(&format!("{side}_eof")).await;
+        rig.proxy.expect_ended(&format!("{side}_eof")).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! A pair in the making of which the test has no interest: a client, an upstream, and lubdub
 //! between them.
 
+use lubdub_keepalive::Side;
+
 use crate::peer::{Dial, Peer, Upstream};
 use crate::proxy::{ProxyBox, RunningProxy};
 
@@ -16,6 +18,14 @@ pub struct Rig {
 }
 
 impl Rig {
+    /// The peer of a side, and the other one.
+    pub fn near_and_far(&mut self, side: Side) -> (&mut Peer, &mut Peer) {
+        match side {
+            Side::Client => (&mut self.client, &mut self.upstream),
+            Side::Upstream => (&mut self.upstream, &mut self.client),
+        }
+    }
+
     /// Starts the proxy and opens a pair.
     pub async fn open(proxy: ProxyBox) -> Self {
         Self::open_with(proxy, &Upstream::listen(), |dial| dial).await
