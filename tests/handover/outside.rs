@@ -1,7 +1,7 @@
 //! A process from outside takes over: `lubdub run --take-over`.
 
 use std::io::Write as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use crate::backend::Backend;
@@ -117,4 +117,35 @@ async fn a_socket_that_somebody_listens_at_is_left_to_them() {
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(said.contains("another process listens there"), "{said}");
+    // Nobody was told that it would serve.
+    assert!(!said.contains("ready"), "{said}");
+}
+
+/// Who was to take over from a process that had too many callers waited for it, and so did all that it does.
+#[tokio::test]
+async fn a_socket_with_a_full_queue_is_one_that_somebody_listens_at() {
+    let socket = Socket::new("full");
+    let theirs = UnixListener::bind(&socket.0).unwrap();
+    let mut waiting = Vec::new();
+    // As many wait as may, whatever the backlog is.
+    loop {
+        let one = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        one.set_nonblocking(true).unwrap();
+        if one
+            .connect(&socket2::SockAddr::unix(&socket.0).unwrap())
+            .is_err()
+        {
+            break;
+        }
+        waiting.push(one);
+    }
+    let refused = std::process::Command::new(program())
+        .args(["--listen", "127.0.0.1:0", "--upstream", "ws://127.0.0.1:1"])
+        .args(["--set", "admin.address=off", "--set", &socket.setting()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("another process listens there"), "{said}");
+    assert!(socket.0.exists(), "it is theirs");
+    drop(theirs);
 }

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 pub(crate) use predecessor::{Predecessor, Start};
 pub(crate) use program::Program;
 use program::Started;
-pub(crate) use socket::{Others, Socket};
+pub(crate) use socket::Socket;
 pub(crate) use starter::be_starter;
 
 use crate::commands::run::Running;

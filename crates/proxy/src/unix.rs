@@ -9,12 +9,12 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 /// Who may connect to a Unix socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +70,40 @@ pub fn bind(path: &Arc<Path>, permissions: Permissions) -> io::Result<(OwnedFd, 
     Ok((socket.into(), file))
 }
 
+/// Binds a socket that listens with this backlog, in place of that of a process which gives it up. It is made beside it
+/// and moved there: there is no moment without a socket, and none with a wider mode.
+///
+/// # Errors
+/// If something is there that is no socket, or no file can be made there for `permissions`.
+pub fn replace(
+    path: &Arc<Path>,
+    permissions: Permissions,
+    backlog: i32,
+) -> io::Result<(OwnedFd, SocketFile)> {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(no_socket());
+    }
+    let beside: Arc<Path> = beside(path).into();
+    let (socket, made) = bind(&beside, permissions)?;
+    SockRef::from(&socket).listen(backlog)?;
+    // Until it has moved it is removed with whatever goes wrong.
+    fs::rename(&beside, path)?;
+    made.set_ours(false);
+    let file = SocketFile {
+        path: Arc::clone(path),
+        id: made.id(),
+        is_ours: AtomicBool::new(true),
+    };
+    Ok((socket, file))
+}
+
 /// Whether [`bind`] could. Nothing that is there is touched.
 ///
 /// # Errors
 /// Why not, as far as it can be told.
 pub fn could_be_bound(path: &Path) -> io::Result<()> {
     look(path)?;
-    let beside = path.with_file_name(format!(".lubdub-{}", std::process::id()));
+    let beside = beside(path);
     // Where there is no room for another name it is only known that the directory is there.
     let Ok(address) = SockAddr::unix(&beside) else {
         return Ok(());
@@ -119,8 +146,7 @@ fn look(path: &Path) -> io::Result<There> {
         Err(error) => return Err(because(&error, "cannot look at what is there")),
     };
     if !found.file_type().is_socket() {
-        let wrong = "something that is no socket is there; it is left alone";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, wrong));
+        return Err(no_socket());
     }
     match connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(There::Stale),
@@ -135,6 +161,16 @@ fn look(path: &Path) -> io::Result<There> {
             "another process listens there",
         )),
     }
+}
+
+/// A name in the same directory that nobody else has.
+fn beside(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".lubdub-{}", std::process::id()))
+}
+
+fn no_socket() -> io::Error {
+    let wrong = "something that is no socket is there; it is left alone";
+    io::Error::new(io::ErrorKind::AlreadyExists, wrong)
 }
 
 fn directory(path: &Path) -> &Path {

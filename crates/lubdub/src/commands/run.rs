@@ -20,7 +20,7 @@ use crate::config::{self, Config, Machine, Sources};
 use crate::logging::Log;
 use crate::reload::{Again, Purpose, Reloader};
 use crate::service_manager::{Remark, ServiceManager};
-use crate::upgrade::{Others, Outcome, Predecessor, Program, Socket, Start, Upgrades, Wanted};
+use crate::upgrade::{Outcome, Predecessor, Program, Socket, Start, Upgrades, Wanted};
 
 /// What the program begins with.
 struct Beginning {
@@ -122,16 +122,19 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
         manager: Arc::clone(&manager),
         upgrader: upgrades.upgrader(),
     };
-    let others = match predecessor {
-        Some(_) => Others::Replaced,
-        None => Others::Refused,
-    };
+    let is_successor = predecessor.is_some();
     let (running, left) = match predecessor {
         Some(it) => Running::take_over(config, again, it, &mut ending).await?,
-        None => (
-            Running::start(config, Some(again), sockets)?,
-            Left::Everything,
-        ),
+        None => {
+            // Before anybody is told that lubdub is ready.
+            if let Some(path) = &handover.socket {
+                upgrades.listen_at(Socket::bind(path, handover.permissions)?);
+            }
+            (
+                Running::start(config, Some(again), sockets)?,
+                Left::Everything,
+            )
+        }
     };
     log.count_losses(&running.metrics);
     match left {
@@ -139,15 +142,16 @@ async fn serve(beginning: Beginning, log: &Log) -> anyhow::Result<()> {
         Left::OwnPairs => return running.stand_down(&mut ending, &mut upgrades).await,
         Left::Nothing => return running.end(&mut ending, &mut upgrades).await,
     }
-    if let Some(path) = &handover.socket {
-        match Socket::bind(path, handover.permissions, others) {
+    if let Some(path) = &handover.socket
+        && is_successor
+    {
+        match Socket::replace(path, handover.permissions) {
             Ok(socket) => upgrades.listen_at(socket),
             // There are pairs already, which are worth more.
-            Err(error) if others == Others::Replaced => {
+            Err(error) => {
                 let reason = format!("{error:#}");
                 warn!(reason, "no process can take over from outside");
             }
-            Err(error) => return Err(error),
         }
     }
     if let Some(reloader) = running.reloader.clone() {

@@ -40,7 +40,8 @@ mod url;
 mod warning;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_proxy::Address;
@@ -119,7 +120,7 @@ pub(crate) struct AdminSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HandoverSettings {
     /// Where one from outside connects, if it can.
-    pub socket: Option<PathBuf>,
+    pub socket: Option<Arc<Path>>,
     /// Who can.
     pub permissions: Permissions,
     /// How long this one keeps what cannot be moved; `None`: to its end.

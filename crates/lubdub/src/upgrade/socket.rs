@@ -1,22 +1,25 @@
 //! The socket at which a process from outside asks to take over: `handover.socket`.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lubdub_proxy::handover;
-use lubdub_proxy::unix::Permissions;
+use lubdub_proxy::unix::{self, Permissions, SocketFile};
 use rustix::net::sockopt::socket_peercred;
+use socket2::SockRef;
 use tokio::net::UnixListener;
 use tracing::warn;
 
 /// Where processes from outside connect.
 #[derive(Debug)]
 pub(crate) struct Socket {
+    // Removed while the socket still listens: dropped in this order.
+    _file: SocketFile,
     listener: UnixListener,
 }
 
@@ -28,29 +31,37 @@ pub(crate) struct Caller {
     pub(super) pid: i32,
 }
 
-/// Whether somebody else may have the socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Others {
-    /// Whoever has it is a mistake.
-    Refused,
-    /// The predecessor has it, whose place this process takes.
-    Replaced,
-}
-
 // === impl Socket ===
 
 impl Socket {
     /// Accepting again at once after an error would spin.
     const PAUSE: Duration = Duration::from_millis(100);
 
+    /// Processes that may wait to be answered.
+    const BACKLOG: i32 = 16;
+
     /// Listens at `path`, in place of a socket that nobody listens at any more.
-    pub(crate) fn bind(
-        path: &Path,
-        permissions: Permissions,
-        others: Others,
-    ) -> anyhow::Result<Self> {
-        let bind = || bind(path, permissions, others);
-        bind().with_context(|| format!("cannot listen on {} (handover.socket)", path.display()))
+    pub(crate) fn bind(path: &Arc<Path>, permissions: Permissions) -> anyhow::Result<Self> {
+        let bind = || {
+            let (socket, file) = unix::bind(path, permissions)?;
+            SockRef::from(&socket).listen(Self::BACKLOG)?;
+            Self::of(socket, file)
+        };
+        bind().with_context(|| cannot_listen(path))
+    }
+
+    /// Listens at `path`, in place of the predecessor.
+    pub(crate) fn replace(path: &Arc<Path>, permissions: Permissions) -> anyhow::Result<Self> {
+        unix::replace(path, permissions, Self::BACKLOG)
+            .and_then(|(socket, file)| Self::of(socket, file))
+            .with_context(|| cannot_listen(path))
+    }
+
+    fn of(socket: OwnedFd, file: SocketFile) -> io::Result<Self> {
+        Ok(Self {
+            _file: file,
+            listener: UnixListener::from_std(socket.into())?,
+        })
     }
 
     /// Waits for a process of the same user. It can be dropped and called again.
@@ -85,37 +96,8 @@ pub(super) fn connect(path: &Path) -> anyhow::Result<UnixStream> {
     })
 }
 
-fn bind(path: &Path, permissions: Permissions, others: Others) -> anyhow::Result<Socket> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            anyhow::bail!("something that is no socket is there; it is left alone");
-        }
-        Ok(_) if others == Others::Refused && UnixStream::connect(path).is_ok() => {
-            anyhow::bail!("another process listens there");
-        }
-        Ok(_) | Err(_) => {}
-    }
-    // Made beside it and moved: there is no moment without a socket, and none with a wider mode.
-    let beside = beside(path);
-    let _ = fs::remove_file(&beside);
-    let listener = StdUnixListener::bind(&beside)?;
-    let placed = permissions
-        .give(&beside)
-        .and_then(|()| fs::rename(&beside, path));
-    if let Err(error) = placed {
-        let _ = fs::remove_file(&beside);
-        return Err(error.into());
-    }
-    listener.set_nonblocking(true)?;
-    Ok(Socket {
-        listener: UnixListener::from_std(listener)?,
-    })
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
-    beside.into()
+fn cannot_listen(path: &Path) -> String {
+    format!("cannot listen on {} (handover.socket)", path.display())
 }
 
 fn caller(stream: tokio::net::UnixStream) -> anyhow::Result<Caller> {

@@ -64,7 +64,7 @@ pub(super) fn handover(raw: &raw::Handover, mistakes: &mut Mistakes) -> Option<H
     );
     Some(HandoverSettings {
         permissions: permissions?,
-        socket: socket?,
+        socket: socket?.map(Into::into),
         linger: linger?,
     })
 }

@@ -1,5 +1,7 @@
 //! Names in the file, and the same names in variables.
 
+use std::path::PathBuf;
+
 use super::*;
 
 /// A file with this text; it is gone with the guard.
