@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 
 use lubdub_testkit::binary::Binary;
+use lubdub_testkit::http::Request;
 use lubdub_testkit::installed::Installed;
 use lubdub_testkit::manager::{Manager, Said};
 use lubdub_testkit::ms;
@@ -53,6 +54,11 @@ async fn an_upgrade_is_told_by_who_is_listened_to() {
     manager.expect("STATUS=0 pairs").await;
     let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
     manager.expect("STATUS=1 pair").await;
+    // An upgrade that is not answered yet keeps the old process for a while.
+    let mut waits = lubdub.dial().connect().await;
+    waits.ask(&Request::upgrade("/")).await;
+    let mut unanswered = upstreams.accept().await;
+    unanswered.expect_head().await;
 
     let old = manager.main();
     manager.signal(Signal::USR2);
@@ -69,8 +75,13 @@ async fn an_upgrade_is_told_by_who_is_listened_to() {
     let expected = format!("MAINPID={}\nREADY=1", new.as_raw_nonzero());
     assert_eq!(*succession, expected);
     assert_ne!(new, old);
-    // systemd waits for the end of its own children alone.
-    assert_ne!(parent(new), Some(old.as_raw_nonzero().get()));
+    // systemd waits for the end of its own children alone: neither the old process nor the starter is in between.
+    let parent = parent(new).expect("it runs");
+    assert_ne!(parent, old.as_raw_nonzero().get());
+    let name = std::fs::read_to_string(format!("/proc/{parent}/comm")).expect("it runs");
+    assert!(!name.starts_with("lubdub"), "{name}");
+    drop(unanswered);
+    assert_eq!(waits.expect_head().await.status(), 502);
     assert_eq!(lubdub.expect_exit().await.code(), Some(0));
 
     // From here on the new one tells, and nobody else.

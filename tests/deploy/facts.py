@@ -355,8 +355,8 @@ def pairs_of_the_unit(lubdub):
     asked = {"LUBDUB_CONFIG": str(DEPLOY / "systemd/lubdub.toml"), "LUBDUB__RUNTIME__WORKERS": "1"}
     said = subprocess.run([lubdub, "check"], capture_output=True, text=True, env=os.environ | asked).stdout
     pairs = int(re.search(r"^up to (\d+) pairs", said, re.M)[1])
-    # All but the pairs is the same with every limit, and a file is left over with an odd one.
-    besides = hard - 2 * pairs
+    # All but the pairs is the same with every limit; of an odd one, a file is left over.
+    besides = hard - hard % 2 - 2 * pairs
     carried = (int(unit_settings(UNIT)["LimitNOFILE"]) - besides) // 2
     comment = int(re.search(r"carries (\d+) pairs", UNIT.read_text())[1])
     page = int(re.search(r"carries ([\d,]+) pairs with one worker", DEPLOYMENT.read_text())[1].replace(",", ""))

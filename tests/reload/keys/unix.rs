@@ -92,12 +92,13 @@ async fn group(place: Place) {
             assert_eq!(socket.stat(), (mode, another));
             stage.set(place, &own.to_string()).await;
         }
-        // Who is in no other group is told that it could not be done.
+        // Who is in no other group is refused.
         None => {
-            stage.set(place, &(own + 1).to_string()).await;
-            let message = "who may connect could not be changed";
-            let line = stage.lubdub.expect_logged(message).await;
-            assert_eq!(line["listener"], "main", "{line}");
+            let another = (own + 1).to_string();
+            let (status, said) = stage.try_set(&[(place.key, &another)]).await;
+            assert_eq!(status, 422, "{said}");
+            let why = "of which lubdub's user is no member";
+            assert!(said.to_string().contains(why), "{said}");
         }
     }
     assert_eq!(socket.stat(), (mode, own));
