@@ -210,6 +210,10 @@ impl ServerStream {
         mut hears: impl FnMut(&[u8]) -> bool,
         takes: impl FnMut(&[u8]) -> bool,
     ) -> Poll<Result<Look, Broken>> {
+        if self.is_over {
+            // Its error was told. Who asks once more, as a server does that lingers, gets no further.
+            return Poll::Ready(Err(Broken::Gone(io::ErrorKind::UnexpectedEof.into())));
+        }
         READING.with_borrow_mut(|buffer| {
             let kept = self.incoming.len();
             let mut filled = kept;
@@ -319,6 +323,7 @@ impl ServerStream {
         // A message of rustls' own goes before it.
         while self.outgoing.bytes.is_empty() && sent < len {
             match Pin::new(&mut self.socket).poll_write(cx, &sealed[sent..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(n) => sent += n?,
                 Poll::Pending => break,
             }
@@ -732,6 +737,26 @@ mod tests {
         assert_eq!(saying.await.unwrap().len(), answers);
         let kept = (server.incoming.capacity(), server.plain.bytes.capacity());
         assert_eq!((kept, server.outgoing.bytes.capacity()), ((0, 0), 0));
+    }
+
+    /// After an error rustls remembers where the half was, in a buffer that is gone. To be asked once more it was shown
+    /// what came then, and panicked.
+    #[tokio::test]
+    async fn who_reads_on_behind_an_error_gets_no_further() {
+        let (client, mut far, mut server) = pair().await;
+        let records = [
+            (ContentType::Handshake, &[24, 0][..]),
+            (ContentType::ApplicationData, &b"in the middle of it"[..]),
+        ];
+        far.write_all(&sealed(client, &records).concat()).unwrap();
+        let mut buf = [0; 64];
+        let broken = server.read(&mut buf).await.unwrap_err();
+        assert_eq!(broken.kind(), io::ErrorKind::InvalidData);
+        far.write_all(b"x").unwrap();
+        let over = server.read(&mut buf).await.unwrap_err();
+        assert_eq!(over.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(server.write(b"x").await.is_err());
+        server.shutdown().await.unwrap();
     }
 
     #[tokio::test]
