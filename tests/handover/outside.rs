@@ -67,7 +67,7 @@ async fn who_speaks_something_else_there_changes_nothing() {
     let socket = Socket::new("strangers");
     let backend = Backend::start();
     // What a process left that is no more.
-    drop(std::os::unix::net::UnixListener::bind(&socket.0).unwrap());
+    drop(UnixListener::bind(&socket.0).unwrap());
     let settings = [settings(&backend), vec![socket.setting()]].concat();
     let mut lubdub = Lineage::start(&settings).await;
     let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();

@@ -50,6 +50,10 @@ async fn until_ready(admin: &str) {
     panic!("{admin} is not ready");
 }
 
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
 fn inode(path: &Path) -> u64 {
     fs::symlink_metadata(path).unwrap().ino()
 }
@@ -72,7 +76,6 @@ async fn all_of_it_moves_to_the_next_process_and_its_files_go_with_the_last() {
     let at = format!("unix:{}", admin.display());
     let mut old = start(&settings, &at).await;
     let files = [inode(&path), inode(&admin)];
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode(&path), mode(&admin)), (0o660, 0o600));
     let dial = Dial::at(&path);
     let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
@@ -100,6 +103,70 @@ async fn all_of_it_moves_to_the_next_process_and_its_files_go_with_the_last() {
     .await;
 }
 
+/// What the next configuration says of who may connect holds once all is handed over, and the sockets that it does not
+/// have go with their files.
+#[tokio::test]
+async fn a_hand_over_to_another_configuration_changes_who_may_connect_and_closes_what_is_not_in_it()
+{
+    let (room, upstreams) = (Room::new("other"), Upstream::over_unix(9));
+    let [path, gone, admin, moved, file] = [
+        "in.sock",
+        "gone.sock",
+        "admin.sock",
+        "moved.sock",
+        "lubdub.toml",
+    ]
+    .map(|name| room.at(name));
+    let upstream = upstreams.path().unwrap();
+    let upstream = upstream.display();
+    let write = |main: &str, admin: &Path, more: &str| {
+        let text = format!(
+            "[listen.main]\naddress = \"unix:{}\"\n{main}\n[upstream.main]\nurl = \"unix:{upstream}\"\n\
+             [admin]\naddress = \"unix:{}\"\n{more}",
+            path.display(),
+            admin.display(),
+        );
+        fs::write(&file, text).unwrap();
+    };
+    // Another group than one's own is for root to give.
+    let (own, group) = match rustix::process::geteuid().is_root() {
+        true => (0, "group = 1"),
+        false => (rustix::process::getegid().as_raw(), ""),
+    };
+    let more = format!("[listen.gone]\naddress = \"unix:{}\"\n", gone.display());
+    write(&format!("mode = \"0660\"\n{group}"), &admin, &more);
+    let mut command = Command::new(binary::path());
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .arg("--config")
+        .arg(&file);
+    let mut old = command.kill_on_drop(true).spawn().unwrap();
+    until_ready(&format!("unix:{}", admin.display())).await;
+
+    write("mode = \"0666\"", &moved, "");
+    let at = format!("unix:{}", admin.display());
+    let upgraded = lubdub(&["upgrade", "--admin", &at]).await;
+    let answer = said(&upgraded);
+    assert!(upgraded.status.success(), "{answer}");
+    let successor = answer.split_whitespace().nth(2).unwrap().parse().unwrap();
+    assert!(old.wait().await.unwrap().success());
+    until_ready(&format!("unix:{}", moved.display())).await;
+    assert_eq!(
+        (mode(&path), fs::metadata(&path).unwrap().gid()),
+        (0o666, own)
+    );
+    assert!(
+        !gone.exists() && !admin.exists(),
+        "nobody has these any more"
+    );
+    kill_process(Pid::from_raw(successor).unwrap(), Signal::TERM).unwrap();
+    lubdub_testkit::eventually("the last process takes the files with it", || {
+        !path.exists() && !moved.exists()
+    })
+    .await;
+}
+
 /// A successor that does not come to be takes nothing with it.
 #[tokio::test]
 async fn a_hand_over_that_fails_leaves_the_files() {
@@ -109,16 +176,17 @@ async fn a_hand_over_that_fails_leaves_the_files() {
         room.at("admin.sock"),
         room.at("lubdub.toml"),
     );
-    let write = |more: &str| {
+    let write = |mode: &str, more: &str| {
         let text = format!(
-            "[listen.main]\naddress = \"unix:{}\"\n[upstream.main]\nurl = \"unix:{}\"\n[admin]\naddress = \"unix:{}\"\n{more}",
+            "[listen.main]\naddress = \"unix:{}\"\nmode = \"{mode}\"\n[upstream.main]\nurl = \"unix:{}\"\n\
+             [admin]\naddress = \"unix:{}\"\nmode = \"{mode}\"\n{more}",
             path.display(),
             upstreams.path().unwrap().display(),
             admin.display(),
         );
         fs::write(&file, text).unwrap();
     };
-    write("");
+    write("0600", "");
     let mut command = Command::new(binary::path());
     command
         .env_clear()
@@ -131,10 +199,8 @@ async fn a_hand_over_that_fails_leaves_the_files() {
     let files = [inode(&path), inode(&admin)];
     // The new program can read it, and cannot listen there.
     let nowhere = room.at("nowhere/in.sock");
-    write(&format!(
-        "[listen.more]\naddress = \"unix:{}\"\n",
-        nowhere.display()
-    ));
+    let more = format!("[listen.more]\naddress = \"unix:{}\"\n", nowhere.display());
+    write("0666", &more);
     let upgraded = lubdub(&["upgrade", "--config", file.to_str().unwrap()]).await;
     assert!(!upgraded.status.success(), "{}", said(&upgraded));
     assert_eq!(
@@ -142,9 +208,15 @@ async fn a_hand_over_that_fails_leaves_the_files() {
         files,
         "they are still the old one's"
     );
+    assert_eq!(
+        (mode(&path), mode(&admin)),
+        (0o600, 0o600),
+        "and let in nobody else"
+    );
     let dial = Dial::at(&path);
     let (_client, _upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
     // And reload says the same, key and all.
+    write("0600", &more);
     let reloaded = lubdub(&["reload", "--config", file.to_str().unwrap()]).await;
     let answer = said(&reloaded);
     assert!(!reloaded.status.success());

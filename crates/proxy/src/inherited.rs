@@ -8,11 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use socket2::{SockAddr, SockRef, Type};
 
 use crate::address::Address;
+use crate::listener_socket::ListenerSocket;
 use crate::unix::{FileId, SocketFile};
 
 /// The sockets that nobody has taken yet.
 #[derive(Debug, Default)]
-pub struct Inherited(Mutex<Vec<Socket>>);
+pub struct Inherited {
+    sockets: Mutex<Vec<Socket>>,
+    /// Of sockets that nobody wanted.
+    files_left: Mutex<Vec<SocketFile>>,
+}
 
 #[derive(Debug)]
 struct Socket {
@@ -20,25 +25,11 @@ struct Socket {
     address: Address,
     listener: OwnedFd,
     /// The file of one that this process is to have for good.
-    file: Option<FileId>,
+    file: Option<SocketFile>,
     /// Whoever gave it keeps it as well.
     is_lent: bool,
     /// The configured address of the listener that its giver meant it for, once that has come.
     meant_for: Option<Address>,
-}
-
-/// A socket for a listener.
-#[derive(Debug)]
-pub struct Given {
-    /// It listens.
-    pub socket: OwnedFd,
-    /// Where it does.
-    pub address: Address,
-    /// Whoever gave it keeps it as well, and it outlives this process: what waits in its accept queue is not
-    /// lost with it.
-    pub is_lent: bool,
-    /// The file of a Unix socket, if it goes along: it is still the giver's.
-    pub file: Option<SocketFile>,
 }
 
 /// Why a descriptor is no listener's.
@@ -97,6 +88,10 @@ impl Inherited {
         let (true, Some(address)) = (is_listening, address) else {
             return Err(NotListening::Other);
         };
+        let file = match (&address, file) {
+            (Address::Unix(path), Some(id)) => Some(SocketFile::of_another(path, id)),
+            _ => None,
+        };
         self.lock().push(Socket {
             name: name.map(str::to_owned),
             address: address.clone(),
@@ -114,7 +109,7 @@ impl Inherited {
     ///
     /// # Errors
     /// If there is no descriptor for one that is lent.
-    pub fn take(&self, name: &str, address: &Address) -> io::Result<Option<Given>> {
+    pub fn take(&self, name: &str, address: &Address) -> io::Result<Option<ListenerSocket>> {
         let mut sockets = self.lock();
         let Some(place) = find(&sockets, name, address) else {
             return Ok(None);
@@ -122,7 +117,7 @@ impl Inherited {
         if sockets[place].is_lent {
             let lent = &mut sockets[place];
             lent.meant_for.get_or_insert_with(|| address.clone());
-            return Ok(Some(Given {
+            return Ok(Some(ListenerSocket {
                 socket: lent.listener.try_clone()?,
                 address: lent.address.clone(),
                 is_lent: true,
@@ -135,11 +130,7 @@ impl Inherited {
             file,
             ..
         } = sockets.swap_remove(place);
-        let file = match (&address, file) {
-            (Address::Unix(path), Some(id)) => Some(SocketFile::of_another(path, id)),
-            _ => None,
-        };
-        Ok(Some(Given {
+        Ok(Some(ListenerSocket {
             socket: listener,
             address,
             is_lent: false,
@@ -156,12 +147,30 @@ impl Inherited {
     pub fn close(&self) -> Vec<Address> {
         let mut sockets = self.lock();
         let left = sockets.extract_if(.., |it| !it.is_lent);
-        left.map(|it| it.address).collect()
+        let mut files_left = self.files_left();
+        left.map(|it| {
+            files_left.extend(it.file);
+            it.address
+        })
+        .collect()
+    }
+
+    /// Removes the files of those that nobody has taken: whoever gave them is not to go on with them any more.
+    pub fn remove_files_left(&self) {
+        for file in self.files_left().drain(..) {
+            file.set_ours(true);
+        }
+    }
+
+    fn files_left(&self) -> MutexGuard<'_, Vec<SocketFile>> {
+        self.files_left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Socket>> {
         // Nothing that is done under the lock leaves it half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,6 @@
 mod access;
 mod address;
 mod admission;
-mod bind;
 mod budget;
 mod caller;
 mod client;
@@ -25,6 +24,7 @@ mod http;
 mod idle;
 mod inherited;
 mod leg;
+mod listener_socket;
 mod live_terms;
 mod namesakes;
 mod patience;
@@ -48,9 +48,9 @@ mod upstream;
 mod worker;
 
 pub use address::{Address, NotAnAddress, Peer};
-pub use bind::{BoundSocket, bind};
 pub use caller::{Caller, ClientAddress};
 pub use control::{Control, Names};
 pub use drain::{DrainError, Progress, Selection, Stage};
-pub use inherited::{Given, Inherited, NotListening};
+pub use inherited::{Inherited, NotListening};
+pub use listener_socket::ListenerSocket;
 pub use proxy::{Drained, Proxy, StartError};

@@ -10,11 +10,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use tracing::warn;
+
+use crate::address::Address;
 
 /// Who may connect to a Unix socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub struct SocketFile {
     path: Arc<Path>,
     id: FileId,
     is_ours: AtomicBool,
+    /// Who may connect once it is ours.
+    wanted: Mutex<Option<Permissions>>,
 }
 
 /// What is at a path.
@@ -61,11 +66,7 @@ pub fn bind(path: &Arc<Path>, permissions: Permissions) -> io::Result<(OwnedFd, 
     socket
         .bind(&SockAddr::unix(path)?)
         .map_err(|error| cannot_make(path, &error))?;
-    let file = SocketFile {
-        path: Arc::clone(path),
-        id: FileId::of(path)?,
-        is_ours: AtomicBool::new(true),
-    };
+    let file = SocketFile::new(path, FileId::of(path)?, true);
     file.set_permissions(permissions)?;
     Ok((socket.into(), file))
 }
@@ -89,12 +90,7 @@ pub fn replace(
     // Until it has moved it is removed with whatever goes wrong.
     fs::rename(&beside, path)?;
     made.set_ours(false);
-    let file = SocketFile {
-        path: Arc::clone(path),
-        id: made.id(),
-        is_ours: AtomicBool::new(true),
-    };
-    Ok((socket, file))
+    Ok((socket, SocketFile::new(path, made.id(), true)))
 }
 
 /// Whether [`bind`] could. Nothing that is there is touched.
@@ -202,34 +198,49 @@ impl Default for Permissions {
 }
 
 impl Permissions {
-    /// These, in place of others: where those named a group and these do not, it is the one of this process again.
-    pub(crate) fn after(self, before: Self) -> Self {
-        let own = || rustix::process::getegid().as_raw();
-        let group = self.group.or_else(|| before.group.map(|_| own()));
-        Self { group, ..self }
-    }
-
-    /// Has the file at `path` be so.
+    /// Has the file at `path` be so. Without a group it is of the one that it would be made with.
     ///
     /// # Errors
     /// If the operating system does not let us.
-    pub fn give(self, path: &Path) -> io::Result<()> {
+    fn give(self, path: &Path) -> io::Result<()> {
         let Self { mode, group } = self;
-        if let Some(group) = group {
-            chown(path, None, Some(group)).map_err(|error| {
+        let before = fs::symlink_metadata(path)
+            .map_err(|error| because(&error, format_args!("cannot give it mode {mode:04o}")))?;
+        let group = match group {
+            Some(group) => group,
+            None => group_of_new(path)?,
+        };
+        if group != before.gid() {
+            // Nobody is to come in by the mode that was meant for the other group.
+            let narrow = before.mode() & mode & 0o7777;
+            set_mode(path, narrow)?;
+            if let Err(error) = chown(path, None, Some(group)) {
+                set_mode(path, before.mode() & 0o7777)?;
                 let may_not = match error.kind() == io::ErrorKind::PermissionDenied {
                     true => ", of which lubdub's user is no member",
                     false => "",
                 };
-                because(
-                    &error,
-                    format_args!("cannot give it to group {group}{may_not}"),
-                )
-            })?;
+                let what = format_args!("cannot give it to group {group}{may_not}");
+                return Err(because(&error, what));
+            }
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .map_err(|error| because(&error, format_args!("cannot give it mode {mode:04o}")))
+        set_mode(path, mode)
     }
+}
+
+/// The group of a file that is made at `path`: that of this process, unless its directory hands its own on.
+fn group_of_new(path: &Path) -> io::Result<u32> {
+    const SET_GROUP_ID: u32 = 0o2000;
+    let directory = fs::metadata(directory(path))?;
+    Ok(match directory.mode() & SET_GROUP_ID {
+        0 => rustix::process::getegid().as_raw(),
+        _ => directory.gid(),
+    })
+}
+
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(|error| because(&error, format_args!("cannot give it mode {mode:04o}")))
 }
 
 // === impl FileId ===
@@ -259,10 +270,15 @@ impl SocketFile {
     /// The file of a socket that another process has made, and still has.
     #[must_use]
     pub fn of_another(path: &Arc<Path>, id: FileId) -> Self {
+        Self::new(path, id, false)
+    }
+
+    fn new(path: &Arc<Path>, id: FileId, is_ours: bool) -> Self {
         Self {
             path: Arc::clone(path),
             id,
-            is_ours: AtomicBool::new(false),
+            is_ours: AtomicBool::new(is_ours),
+            wanted: Mutex::default(),
         }
     }
 
@@ -272,17 +288,31 @@ impl SocketFile {
         self.id
     }
 
-    /// Whether this process removes it.
+    /// Whether it is this process that says who may connect, and removes it.
     pub fn set_ours(&self, is_ours: bool) {
         self.is_ours.store(is_ours, Relaxed);
+        let wanted = self.wanted().take_if(|_| is_ours);
+        if let Some(Err(error)) = wanted.map(|wanted| wanted.give(&self.path)) {
+            let address = Address::Unix(Arc::clone(&self.path));
+            warn!(%address, %error, "who may connect could not be changed");
+        }
     }
 
-    /// From now on these may connect.
+    /// From now on these may connect; from when on it is ours, as long as it is another process's: that one may
+    /// have to go on with it.
     ///
     /// # Errors
     /// If the operating system does not let us.
     pub fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
-        permissions.give(&self.path)
+        if self.is_ours.load(Relaxed) {
+            return permissions.give(&self.path);
+        }
+        *self.wanted() = Some(permissions);
+        Ok(())
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Option<Permissions>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the file if it is ours, and the path still leads to it. To be called while the socket still listens:

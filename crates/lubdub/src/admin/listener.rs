@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lubdub_proxy::unix::SocketFile;
-use lubdub_proxy::{Address, BoundSocket, Given, Inherited, Peer, bind};
+use lubdub_proxy::{Address, Inherited, ListenerSocket, Peer};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -112,30 +112,20 @@ impl Admin {
 
 /// Listens where `settings` say; with the socket that was given to this process, if one was.
 pub(crate) fn listen(settings: &AdminSettings, given: &Inherited) -> io::Result<AdminSocket> {
-    let given = given.take("admin", &settings.address)?;
-    if let Some(Given {
+    let AdminSettings {
+        address,
+        v6_only,
+        permissions,
+        ..
+    } = settings;
+    let socket = ListenerSocket::new("admin", address, *v6_only, *permissions, given)?;
+    SockRef::from(&socket.socket).listen(BACKLOG)?;
+    let ListenerSocket {
         socket,
         address,
         file,
         ..
-    }) = given
-    {
-        SockRef::from(&socket).set_nonblocking(true)?;
-        if let Some(file) = &file {
-            file.set_permissions(settings.permissions)?;
-        }
-        return Ok(AdminSocket {
-            address,
-            file,
-            socket,
-        });
-    }
-    let BoundSocket {
-        socket,
-        address,
-        file,
-    } = bind(&settings.address, settings.v6_only, settings.permissions)?;
-    SockRef::from(&socket).listen(BACKLOG)?;
+    } = socket;
     Ok(AdminSocket {
         address,
         file,

@@ -171,6 +171,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "It is closed.",
     ),
     warn(
+        "who may connect could not be changed",
+        &["address", "error"],
+        "In an upgrade, for a Unix socket that the process before had: the operating system does not let lubdub give it the `mode` or `group` of the new configuration. It is as it was.",
+    ),
+    warn(
         "who may connect could not be changed back",
         &["listener", "address", "error"],
         "A reload had another `mode` or `group` for the Unix socket of a listener that stays, and was refused for something else. The operating system does not let lubdub undo it.",

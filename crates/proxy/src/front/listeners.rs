@@ -97,6 +97,11 @@ impl Listeners {
         }
     }
 
+    /// Removes the files of those sockets: nobody is to go on with them any more.
+    pub(crate) fn remove_files_left(&self) {
+        self.inherited.remove_files_left();
+    }
+
     /// Binds those that are not open yet. Nobody can connect to them.
     ///
     /// # Errors
@@ -244,10 +249,12 @@ impl Listeners {
 
 /// Why a listener cannot have its address: perhaps because one that is open still has it.
 fn cannot_bind(open: &[Open], listener: &settings::Listener, error: io::Error) -> StartError {
-    let mut there = open.iter();
-    let port = |address: &Address| address.ip().map(|address| address.port());
-    let is_ours = |open: &&Open| port(&open.address) == port(&listener.address);
-    match there.find(is_ours) {
+    let is_ours = |open: &&Open| match (&open.address, &listener.address) {
+        (Address::Ip(one), Address::Ip(other)) => one.port() == other.port(),
+        (Address::Unix(one), Address::Unix(other)) => one == other,
+        (Address::Ip(_), Address::Unix(_)) | (Address::Unix(_), Address::Ip(_)) => false,
+    };
+    match open.iter().find(is_ours) {
         Some(ours) if error.kind() == io::ErrorKind::AddrInUse => StartError::Overlap {
             listener: Arc::clone(&listener.name),
             address: listener.address.clone(),
@@ -287,7 +294,7 @@ impl Open {
             listener: Arc::clone(&next.name),
             address: next.address.clone(),
         };
-        regranted.set(next.permissions.after(before))?;
+        regranted.set(next.permissions)?;
         Ok(Some(regranted))
     }
 }

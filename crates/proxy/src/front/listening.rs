@@ -10,8 +10,8 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::SockRef;
 
 use crate::address::{Address, Peer};
-use crate::bind::{BoundSocket, bind};
-use crate::inherited::{Given, Inherited};
+use crate::inherited::Inherited;
+use crate::listener_socket::ListenerSocket;
 use crate::settings;
 use crate::socket::{self, Kind};
 use crate::unix::{self, SocketFile};
@@ -43,30 +43,29 @@ impl Bound {
 
     /// The socket that was given to this process for it, or a new one.
     pub(crate) fn new(listener: &settings::Listener, given: &Inherited) -> io::Result<Self> {
-        match given.take(&listener.name, &listener.address)? {
-            Some(given) => Self::of(given, listener),
-            None => Self::anew(listener),
-        }
+        let settings::Listener {
+            name,
+            address,
+            v6_only,
+            permissions,
+            ..
+        } = listener;
+        ListenerSocket::new(name, address, *v6_only, *permissions, given).and_then(Self::of)
     }
 
-    fn of(given: Given, listener: &settings::Listener) -> io::Result<Self> {
-        let Given {
+    fn of(socket: ListenerSocket) -> io::Result<Self> {
+        let ListenerSocket {
             socket,
             address,
             is_lent,
             file,
-        } = given;
-        SockRef::from(&socket).set_nonblocking(true)?;
+        } = socket;
         let kind = kind(&address);
         if kind == Kind::Tcp {
             socket::Socket::prepare(SockRef::from(&socket))?;
         }
-        if let Some(file) = &file {
-            file.set_permissions(listener.permissions)?;
-        }
-        let socket = Listening { socket, kind, file };
         Ok(Self {
-            socket: Arc::new(socket),
+            socket: Arc::new(Listening { socket, kind, file }),
             address,
             is_lent,
         })
@@ -82,27 +81,11 @@ impl Bound {
             return Ok(());
         }
         match &listener.address {
-            Address::Ip(_) => Self::anew(listener).map(drop),
+            address @ Address::Ip(_) => {
+                ListenerSocket::bind(address, listener.v6_only, listener.permissions).map(drop)
+            }
             Address::Unix(path) => unix::could_be_bound(path),
         }
-    }
-
-    fn anew(listener: &settings::Listener) -> io::Result<Self> {
-        let BoundSocket {
-            socket,
-            address,
-            file,
-        } = bind(&listener.address, listener.v6_only, listener.permissions)?;
-        let kind = kind(&address);
-        if kind == Kind::Tcp {
-            socket::Socket::prepare(SockRef::from(&socket))?;
-        }
-        let socket = Listening { socket, kind, file };
-        Ok(Self {
-            socket: Arc::new(socket),
-            address,
-            is_lent: false,
-        })
     }
 
     /// Has the kernel complete connections to it from now on. On one that listens already this sets the backlog

@@ -138,6 +138,7 @@ impl Arrival {
         handovers.pairs(Way::In, Handover::Kept).increment(refused);
         if arrived != Arrived::BrokenOff {
             shared.gates.set_files_ours(true);
+            proxy.listeners().remove_files_left();
             let lasted_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
             info!(
                 predecessor = self.welcome.pid,

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::handover::{Arrival, Arrived, Departed, OfferedAdmin, Sockets};
 use lubdub_proxy::unix::SocketFile;
-use lubdub_proxy::{Address, Drained, Proxy};
+use lubdub_proxy::{Address, Drained, Inherited, Proxy};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -44,6 +44,8 @@ pub(crate) struct Running {
 struct Built {
     running: Running,
     state: Option<admin::State>,
+    /// What was given to this process for the admin listener, if that is somewhere else now.
+    admin_left: Inherited,
     workers: usize,
 }
 
@@ -301,6 +303,7 @@ impl Built {
                 .with_context(|| format!("admin cannot listen on {}", settings.address))
         };
         let admin = config.admin.as_ref().map(listen).transpose()?;
+        sockets.admin.close();
         let proxy = Arc::new(Proxy::start_with(settings, &metrics, sockets.listeners)?);
         let certificates = Arc::new(certificates);
         let access = config.admin.as_ref().map(SharedAccess::new).map(Arc::new);
@@ -331,6 +334,7 @@ impl Built {
         Ok(Self {
             running,
             state,
+            admin_left: sockets.admin,
             workers,
         })
     }
@@ -340,8 +344,10 @@ impl Built {
         let Self {
             mut running,
             state,
+            admin_left,
             workers,
         } = self;
+        admin_left.remove_files_left();
         if let (Some(socket), Some(state)) = (&running.admin, state) {
             socket.set_file_ours(true);
             running.proxy.never_connect_to(socket.address.clone());
