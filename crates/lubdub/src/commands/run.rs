@@ -222,6 +222,8 @@ async fn until_over(
                     tokio::spawn(reload(reloader));
                 }
             }
+            // It was another program a moment before, and the manager was told of an upgrade.
+            (Some(Outcome::NotNeeded), AndThen::Serve) if replaces => manager.ready(),
             (Some(Outcome::NotNeeded | Outcome::Checked) | None, AndThen::Serve) => {}
         }
     }

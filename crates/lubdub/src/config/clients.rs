@@ -68,8 +68,6 @@ pub(crate) struct ClientFault {
 
 /// The longest file of authorities that is read.
 const MOST: u64 = 1 << 20;
-/// The longest list of revoked certificates that is read: of a million of them.
-const LONGEST_LIST: u64 = 64 << 20;
 
 // === impl ClientFiles ===
 
@@ -81,7 +79,7 @@ impl ClientFiles {
             crl: self
                 .crl
                 .as_deref()
-                .map(|crl| reading::read(crl, LONGEST_LIST)),
+                .map(|crl| reading::read(crl, reading::LONGEST)),
         }
     }
 

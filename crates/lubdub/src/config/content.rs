@@ -69,7 +69,8 @@ impl Contents {
 impl Content {
     fn of(leaf: &Leaf) -> Option<Self> {
         let path = file::place(leaf).ok()?;
-        let held = reading::read_again(&path, reading::MOST);
+        // Whatever it is for: one that is cut off would look the same as another.
+        let held = reading::read_again(&path, reading::LONGEST);
         Some(Self {
             digest: match held {
                 Ok(Some(held)) => digest(&held),

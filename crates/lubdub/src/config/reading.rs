@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 /// The longest file that is read, unless somebody knows better: many times what any of ours has.
 pub(crate) const MOST: u64 = 16 << 20;
+/// The longest file of all: a list of a million revoked certificates.
+pub(crate) const LONGEST: u64 = 64 << 20;
 /// So long a file may take. What is on a disk takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The same while another one hangs: it is mostly the same server that does not answer.

@@ -63,12 +63,12 @@ pub(super) async fn relay(
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
     let caller = *asker.caller();
-    let admitted = route.access.admit(caller.client_ip());
-    let withheld = prepare(connection, route, &asker, &mut request);
-    let mut account = Account::open(connection, route, asker);
-    if let Err(denied) = admitted {
+    if let Err(denied) = route.access.admit(caller.client_ip()) {
+        let account = Account::open(connection, route, asker);
         return Ok(account.refuse(denied.outcome(), &denied));
     }
+    let withheld = prepare(connection, route, &asker, &mut request);
+    let mut account = Account::open(connection, route, asker);
     let upstream = &route.upstream;
     let http_idle = route.terms.http_idle;
     exchange.limit_idle(http_idle);

@@ -56,21 +56,12 @@ fn strip(ours: &[HeaderName], headers: &mut HeaderMap) {
 /// Whether the two may be one to a backend. CGI, WSGI, Rack and PHP know a field by a variable, in whose name
 /// everything but letters and digits is `_` (RFC 3875 4.1.18 says so of `-`, servers do it with more).
 fn is_same(ours: &HeaderName, theirs: &HeaderName) -> bool {
-    let folded = |byte: &u8| {
-        if byte.is_ascii_alphanumeric() {
-            *byte
-        } else {
-            b'_'
-        }
+    let folded = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => byte,
+        false => b'_',
     };
-    let bytes = |name: &HeaderName| {
-        name.as_str()
-            .as_bytes()
-            .iter()
-            .map(folded)
-            .collect::<Vec<_>>()
-    };
-    ours.as_str().len() == theirs.as_str().len() && bytes(ours) == bytes(theirs)
+    let (ours, theirs) = (ours.as_str(), theirs.as_str());
+    ours.len() == theirs.len() && ours.bytes().map(folded).eq(theirs.bytes().map(folded))
 }
 
 #[cfg(test)]
