@@ -39,6 +39,19 @@ async fn a_stranger_names_nothing() {
     assert_ne!(head.field("x-request-id"), Some("a b"));
 }
 
+/// Some backends take `X_Request_Id` for `X-Request-Id`.
+#[tokio::test]
+async fn there_is_one_name_in_every_spelling() {
+    let request = || Request::get("/").field("X_Request_Id", "abc");
+    for proxy in [ProxyBox::new(), trusting()] {
+        let head = goes_up(naming(proxy), request()).await;
+        assert_eq!(head.field("x_request_id"), None);
+        assert!(head.field("x-request-id").is_some());
+    }
+    let head = goes_up(ProxyBox::new(), request()).await;
+    assert_eq!(head.field("x_request_id"), Some("abc"));
+}
+
 #[tokio::test]
 async fn off_leaves_it_to_others() {
     let head = goes_up(ProxyBox::new(), called("a b")).await;

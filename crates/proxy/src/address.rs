@@ -166,8 +166,9 @@ impl Peer {
 }
 
 impl From<SocketAddr> for Peer {
+    /// One of IPv4 is one however the socket tells it: a client has one address.
     fn from(address: SocketAddr) -> Self {
-        Self::Ip(address)
+        Self::Ip(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 }
 
@@ -246,6 +247,14 @@ mod tests {
             let peer: Peer = text.parse().unwrap();
             assert_eq!(peer.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_client_of_ipv4_has_one_address() {
+        let mapped: SocketAddr = "[::ffff:192.0.2.1]:80".parse().unwrap();
+        assert_eq!(Peer::from(mapped).to_string(), "192.0.2.1:80");
+        let own: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
+        assert_eq!(Peer::from(own), Peer::Ip(own));
     }
 
     #[test]

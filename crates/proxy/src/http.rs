@@ -10,6 +10,7 @@ mod login;
 mod plain;
 mod refusal;
 pub(crate) mod service;
+mod spelling;
 mod subject;
 pub(crate) mod trailers;
 mod upgrade;

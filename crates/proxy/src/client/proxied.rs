@@ -38,7 +38,7 @@ impl From<ProxyHeader<'_>> for Proxied {
             Relayed::Ip {
                 source,
                 destination,
-            } => (Some(Peer::Ip(source)), Some(destination)),
+            } => (Some(Peer::from(source)), Some(destination)),
         };
         Self {
             source,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
+use super::spelling::strip_imitations;
 use crate::address::Peer;
 use crate::caller::ClientAddress;
 pub(super) use crate::caller::X_FORWARDED_FOR;
@@ -55,6 +56,8 @@ impl Forwarded {
                 headers.remove(name);
             }
         }
+        // Whoever is trusted may have passed on what its client said in another spelling.
+        strip_imitations(&FAMILY, headers);
         let nearest = ClientAddress::from(origin.nearest);
         let proto = if origin.tls { "https" } else { "http" };
         if old {
@@ -191,6 +194,24 @@ mod tests {
                 "x-forwarded-proto: https"
             ]
         );
+    }
+
+    /// WSGI and its like take `X_Forwarded_For` for `X-Forwarded-For`.
+    #[test]
+    fn nobody_is_believed_in_another_spelling() {
+        let came = [
+            ("x_forwarded_for", "6.6.6.6"),
+            ("x-forwarded_proto", "gopher"),
+        ];
+        let said = [
+            "x-forwarded-for: 192.0.2.1",
+            "x-forwarded-host: a.example:8443",
+            "x-forwarded-proto: https",
+        ];
+        for trusted in [&[][..], &["192.0.2.0/24"]] {
+            let style = ForwardedStyle::XForwarded;
+            assert_eq!(told(style, trusted, "192.0.2.1:4000", &came), said);
+        }
     }
 
     #[test]

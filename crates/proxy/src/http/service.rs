@@ -18,6 +18,7 @@ use super::asker::Asker;
 use super::forwarded::Origin;
 use super::headers::token_count;
 use super::refusal::{and_close, refusal};
+use super::spelling::strip_imitations;
 use super::upgrade::{self, Asked};
 use super::{handshake, plain};
 use crate::client::{Connection, LINGER};
@@ -202,6 +203,7 @@ pub(super) fn tell_origin(
     general.forwarded.apply(request.headers_mut(), origin);
     general.subjects.apply(request.headers_mut(), connection);
     if let Some(id) = asker.request_id() {
+        strip_imitations(&[X_REQUEST_ID], request.headers_mut());
         request.headers_mut().insert(X_REQUEST_ID, id.value());
     }
     if general.forwarded.via {

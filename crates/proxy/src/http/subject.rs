@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName};
 
+use super::spelling::strip;
 use crate::client::Connection;
 use crate::settings::Listener;
 
@@ -43,25 +44,6 @@ impl Subjects {
             strip(names, headers);
         }
     }
-}
-
-fn strip(ours: &[HeaderName], headers: &mut HeaderMap) {
-    let is_one = |name: &&HeaderName| ours.iter().any(|ours| is_same(ours, name));
-    let theirs: Vec<_> = headers.keys().filter(is_one).cloned().collect();
-    for name in theirs {
-        headers.remove(name);
-    }
-}
-
-/// Whether the two may be one to a backend. CGI, WSGI, Rack and PHP know a field by a variable, in whose name
-/// everything but letters and digits is `_` (RFC 3875 4.1.18 says so of `-`, servers do it with more).
-fn is_same(ours: &HeaderName, theirs: &HeaderName) -> bool {
-    let folded = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => byte,
-        false => b'_',
-    };
-    let (ours, theirs) = (ours.as_str(), theirs.as_str());
-    ours.len() == theirs.len() && ours.bytes().map(folded).eq(theirs.bytes().map(folded))
 }
 
 #[cfg(test)]

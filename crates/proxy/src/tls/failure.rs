@@ -101,6 +101,14 @@ impl Failure {
                 "a signature does not fit: its certificate is from another authority of the same name as one in \
                  client_ca, or the client does not have its key",
             ),
+            // webpki's own error, which is only to be had as its name.
+            CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion" => {
+                Self::new(
+                    Reason::ClientCertificateBad,
+                    "its certificate is of version 1 (openssl x509 -req without extensions makes such); it takes one \
+                     of version 3",
+                )
+            }
             error => {
                 let error = Error::InvalidCertificate(error.clone());
                 let words = format!("its certificate cannot be used: {error}");
@@ -232,6 +240,13 @@ impl Opening {
     pub(super) fn foreign(&self) -> Option<Failure> {
         match self.bytes[..self.len] {
             [] | [Self::HANDSHAKE, ..] => None,
+            // Version 1, and what version 2 begins with.
+            [b'P', b'R', b'O', b'X', b'Y', b' ', ..] | [b'\r', b'\n', b'\r', b'\n', 0, ..] => {
+                Some(Failure::new(
+                    Reason::NotTls,
+                    "it sends a PROXY header, and proxy_protocol is off at this listener",
+                ))
+            }
             [b'\r' | b'\n' | b'A'..=b'Z', ..] if self.is_http() => {
                 Some(Failure::new(Reason::PlainHttp, "it speaks plain HTTP"))
             }
@@ -308,6 +323,8 @@ mod tests {
         assert_eq!(reason(b"OPT"), Some(Reason::PlainHttp));
         assert_eq!(reason(b"\r\nGET /"), Some(Reason::PlainHttp));
         assert_eq!(reason(b"SSH-2.0-OpenSSH"), Some(Reason::NotTls));
+        assert_eq!(reason(b"PROXY TCP4 1"), Some(Reason::NotTls));
+        assert_eq!(reason(b"\r\n\r\n\0\r\nQUIT\n"), Some(Reason::NotTls));
     }
 
     #[test]

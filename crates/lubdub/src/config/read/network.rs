@@ -122,7 +122,7 @@ fn whole_host(host: &str) -> Read<String> {
         return Ok(host.to_ascii_lowercase());
     }
     Err(Wrong::new(
-        "must be a host without a port, such as \"chat.example.com\"",
+        "must be a host without a port or a dot at its end, such as \"chat.example.com\"",
     ))
 }
 
