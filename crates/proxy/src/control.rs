@@ -1,10 +1,14 @@
 //! What an operator may do to a running proxy, or ask of it, from outside.
 
+mod inventory;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::inventory::{ListenerView, RouteView};
 use crate::drain::{DrainError, Progress, Selection};
+use crate::front::listeners::Listeners;
 use crate::handover::Ask;
 use crate::registry::Registry;
 use crate::shared::Shared;
@@ -15,6 +19,7 @@ use crate::worker::Crew;
 pub struct Control {
     shared: Arc<Shared>,
     crew: Arc<Crew>,
+    listeners: Arc<Listeners>,
 }
 
 /// The names by which parts of a proxy can be chosen: those in its settings, and those of live pairs.
@@ -27,8 +32,12 @@ pub struct Names {
 }
 
 impl Control {
-    pub(crate) fn new(shared: Arc<Shared>, crew: Arc<Crew>) -> Self {
-        Self { shared, crew }
+    pub(crate) fn new(shared: Arc<Shared>, crew: Arc<Crew>, listeners: Arc<Listeners>) -> Self {
+        Self {
+            shared,
+            crew,
+            listeners,
+        }
     }
 
     /// Waits until every worker has shown that it does not hang.
@@ -48,18 +57,15 @@ impl Control {
         let mut names = Names::default();
         let generation = self.shared.generation.load();
         names.listeners.extend(generation.listeners.iter().cloned());
-        let of_pairs = self.shared.registry.pairs();
-        for pair in &of_pairs {
-            names.listeners.insert(Arc::clone(&pair.names.listener));
-        }
-        let of_routes = generation.routes.iter();
-        let of_routes = of_routes.map(|route| (&route.name, &route.upstream.settings.name));
-        let of_pairs = of_pairs.iter().map(|pair| &pair.names);
-        let of_pairs = of_pairs.map(|names| (&names.route, &names.upstream));
-        for (route, upstream) in of_routes.chain(of_pairs) {
-            names.routes.insert(Arc::clone(route));
+        for route in generation.routes.iter() {
+            names.routes.insert(Arc::clone(&route.name));
+            let upstream = &route.upstream.settings.name;
             names.upstreams.insert(Arc::clone(upstream));
         }
+        let of_pairs = self.shared.registry.names();
+        names.listeners.extend(of_pairs.listeners);
+        names.routes.extend(of_pairs.routes);
+        names.upstreams.extend(of_pairs.upstreams);
         names
     }
 
