@@ -100,6 +100,8 @@ closed_enum! {
         Handover = "outcome",
         /// In `lubdub_tls_handshake_failures_total`: what the client did wrong.
         TlsFailure = "reason",
+        /// In `lubdub_upstream_connects_total`: how a connect ended.
+        Connect = "outcome",
     }
 }
 
@@ -323,6 +325,29 @@ closed_enum! {
 }
 
 closed_enum! {
+    /// How a connect to an upstream ended.
+    pub enum Connect {
+        /// The upstream was connected to, TLS included, though over TLS 1.3 it may refuse lubdub's
+        /// certificate afterwards.
+        Connected = "connected",
+        /// Its name could not be looked up, or has no address.
+        LookupFailed = "lookup_failed",
+        /// It refused the connection, or there is no way to it.
+        Failed = "failed",
+        /// It was connected to, and TLS with it failed.
+        TlsFailed = "tls_failed",
+        /// It was not connected within `timeouts.connect`.
+        Timeout = "timeout",
+        /// The process had no file descriptor left for it; the upstream was not asked.
+        NoRoom = "no_room",
+        /// Its address is one of this lubdub's own; it was not asked.
+        Loop = "loop",
+        /// Whoever it was for went before it had ended.
+        Abandoned = "abandoned",
+    }
+}
+
+closed_enum! {
     /// Why a TLS handshake with a client came to nothing.
     pub enum TlsFailure {
         /// The client speaks plain HTTP; it is answered with 400.
@@ -387,6 +412,7 @@ impl Label {
             Self::Way => Some(Way::VALUES),
             Self::Handover => Some(Handover::VALUES),
             Self::TlsFailure => Some(TlsFailure::VALUES),
+            Self::Connect => Some(Connect::VALUES),
         }
     }
 }

@@ -49,7 +49,7 @@ mod worker;
 
 pub use address::{Address, NotAnAddress, Peer};
 pub use caller::{Caller, ClientAddress};
-pub use control::{Control, Names};
+pub use control::{Control, Names, UpstreamUse};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Inherited, NotListening};
 pub use listener_socket::ListenerSocket;

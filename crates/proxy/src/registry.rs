@@ -94,6 +94,27 @@ impl Registry {
         self.lock().get(&id).cloned()
     }
 
+    /// How many pairs each upstream has that has some.
+    pub(crate) fn pairs_by_upstream(&self) -> BTreeMap<Arc<str>, usize> {
+        // In parts: who opens or ends must not wait for a long walk.
+        const PART: usize = 256;
+        let mut pairs = BTreeMap::<Arc<str>, usize>::new();
+        let mut last = PairId(0);
+        loop {
+            let some = self.behind(last, PART);
+            for pair in &some {
+                match pairs.get_mut(&pair.names.upstream) {
+                    Some(count) => *count += 1,
+                    None => drop(pairs.insert(Arc::clone(&pair.names.upstream), 1)),
+                }
+            }
+            match some.last() {
+                Some(pair) => last = pair.id,
+                None => return pairs,
+            }
+        }
+    }
+
     /// How many of these pairs live.
     pub(crate) fn count(&self, pairs: &[PairId]) -> usize {
         // In parts: who opens or ends must not wait for a long list.

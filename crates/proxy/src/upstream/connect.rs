@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lubdub_metrics::Outcome;
+use lubdub_metrics::{Connect, Outcome, UpstreamMetrics};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -43,6 +43,13 @@ pub(crate) enum ConnectError {
 /// How soon a Unix socket whose accept queue is full is asked again.
 const FULL: Duration = Duration::from_millis(10);
 
+/// A connect under way: counted once, however it ends.
+struct Attempt<'a> {
+    upstream: &'a UpstreamMetrics,
+    /// Until it is known, whoever it is for may go and take it along.
+    outcome: Connect,
+}
+
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(crate) struct Connected {
@@ -64,6 +71,34 @@ impl ConnectError {
             }
         }
     }
+
+    /// What it is counted as of the upstream.
+    fn connect(&self) -> Connect {
+        match self {
+            Self::NoRoom => Connect::NoRoom,
+            Self::TimedOut(_) => Connect::Timeout,
+            Self::Resolve(..) | Self::NoAddress(_) => Connect::LookupFailed,
+            Self::Own(_) => Connect::Loop,
+            Self::Connect(..) => Connect::Failed,
+            Self::Tls(..) => Connect::TlsFailed,
+        }
+    }
+}
+
+impl Attempt<'_> {
+    fn ended<T>(mut self, result: Result<T, ConnectError>) -> Result<T, ConnectError> {
+        self.outcome = match &result {
+            Ok(_) => Connect::Connected,
+            Err(error) => error.connect(),
+        };
+        result
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.upstream.connect(self.outcome);
+    }
 }
 
 impl Upstream {
@@ -74,7 +109,11 @@ impl Upstream {
         limit: Duration,
         header: Option<&[u8]>,
     ) -> Result<Connected, ConnectError> {
-        within(limit, async {
+        let attempt = Attempt {
+            upstream: &self.metrics,
+            outcome: Connect::Abandoned,
+        };
+        let connected = within(limit, async {
             let permit = self.socket_place(limit).await?;
             let (leg, address) = self.connect_any(limit, header).await?;
             Ok(Connected {
@@ -84,7 +123,8 @@ impl Upstream {
             })
         })
         .await
-        .unwrap_or(Err(ConnectError::TimedOut(limit)))
+        .unwrap_or(Err(ConnectError::TimedOut(limit)));
+        attempt.ended(connected)
     }
 
     /// A place for one more connection to an upstream. Connections that are kept for later give
