@@ -263,7 +263,7 @@ closed_enum! {
 closed_enum! {
     /// How a plain HTTP request ended: the class of the upstream's answer, if it got there whole.
     pub enum Class {
-        /// The upstream gave an informational answer and no other.
+        /// Reserved, does not occur: an informational answer is followed by another one, or by none.
         Informational = "1xx",
         /// The upstream's answer was a success.
         Success = "2xx",

@@ -55,7 +55,17 @@ fn of_what(label: Label) -> &'static str {
         Label::Way | Label::Handover => " of hand-overs",
         Label::Reason => " of pauses",
         Label::TlsFailure => " of TLS handshakes",
-        _ => "",
+        Label::Version
+        | Label::Revision
+        | Label::Listener
+        | Label::Route
+        | Label::Upstream
+        | Label::Certificate
+        | Label::Cause
+        | Label::Side
+        | Label::Diagnosis
+        | Label::Opcode
+        | Label::Class => "",
     }
 }
 

@@ -302,7 +302,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::settings::testing;
+    use crate::settings::{self, testing};
     use crate::upstream;
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -321,6 +321,75 @@ mod tests {
         let until = Instant::now() + LIMIT;
         let connected = connect_first(upstream, addresses, None, until, LIMIT).await;
         connected.map(|(_, address)| address.ip().expect("an IP address"))
+    }
+
+    /// An upstream at this address, and what its connects were counted as.
+    fn at(address: SocketAddr) -> Upstream {
+        let mut settings = settings::Upstream::clone(&testing::route("main").upstream);
+        settings.site = settings::Site::Named {
+            host: address.ip().to_string().into(),
+            port: address.port(),
+        };
+        upstream::testing::upstream(&Arc::new(settings))
+    }
+
+    fn counted(upstream: &Upstream) -> Vec<Connect> {
+        let times = |outcome| upstream.metrics.connects(outcome);
+        let outcomes = Connect::ALL.into_iter();
+        outcomes
+            .flat_map(|outcome| vec![outcome; usize::try_from(times(outcome)).unwrap()])
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_connect_counts_once_by_how_it_ended() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listening = listener.local_addr().unwrap();
+        let upstream = at(listening);
+        upstream.connect(LIMIT, None).await.unwrap();
+        assert_eq!(counted(&upstream), [Connect::Connected]);
+
+        let (_nobody_listens, refusing) = socket();
+        let upstream = at(refusing);
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::Failed]);
+
+        let upstream = at(listening);
+        upstream.own.add(listening.into());
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::Loop]);
+
+        let upstream = at(listening);
+        let all: Vec<_> = std::iter::from_fn(|| upstream.sockets.try_take_quietly()).collect();
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::NoRoom]);
+        drop(all);
+
+        let mut settings = settings::Upstream::clone(&testing::route("main").upstream);
+        settings.site = settings::Site::Named {
+            // RFC 6761 6.4: such a name never resolves.
+            host: "nobody.invalid".into(),
+            port: 9,
+        };
+        let upstream = upstream::testing::upstream(&Arc::new(settings));
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::LookupFailed]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connect_that_comes_to_no_end_counts_as_well() {
+        let (hole, swallowing) = socket();
+        hole.listen(0).unwrap();
+        let _waiting = StdStream::connect(swallowing).unwrap();
+        let upstream = at(swallowing);
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::Timeout]);
+
+        // Whoever it was for goes in the middle of it.
+        let upstream = at(swallowing);
+        let gone = tokio::time::timeout(LIMIT / 2, upstream.connect(LIMIT, None)).await;
+        assert!(gone.is_err());
+        assert_eq!(counted(&upstream), [Connect::Abandoned]);
     }
 
     #[tokio::test]
