@@ -1,6 +1,7 @@
 //! How a pair ends: what the endpoints' Closes, FINs and resets mean for the other side, and what
 //! lubdub does when it is lubdub that ends the pair (docs/adr/0005).
 
+use std::borrow::Cow;
 use std::io;
 use std::task::Context;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use super::fate::{self, CloseSender};
 use super::outlet::{Author, Fin, PingSlot};
 use super::parcel::Parcel;
 use super::{Splice, tally};
+use crate::settings::CloseReason;
 
 impl Splice {
     /// An endpoint's Close was passed on, or came in answer to lubdub's.
@@ -141,6 +143,14 @@ impl Splice {
                 let code = fate::code(&self.terms.close_codes, side, cause);
                 outlet.owe_close(code, self.terms.close, now);
             }
+        }
+    }
+
+    /// What lubdub's Close to `to` says besides its code.
+    pub(super) fn reason(&self, to: Side) -> Cow<'static, str> {
+        match (self.terms.close_reasons[to], self.fate.cause()) {
+            (CloseReason::Cause, Some(cause)) => fate::reason(cause),
+            (CloseReason::Off, _) | (_, None) => Cow::Borrowed(""),
         }
     }
 

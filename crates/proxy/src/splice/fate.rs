@@ -1,5 +1,6 @@
 //! How a pair comes to its end: what ended it, and the Close that told of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use lubdub_keepalive::Side;
@@ -143,10 +144,27 @@ pub(super) fn code(codes: &CloseCodes, side: Side, cause: Cause) -> CloseCode {
     }
 }
 
+/// What a Close of lubdub's says besides its code when it ends a pair for `cause`.
+pub(super) fn reason(cause: Cause) -> Cow<'static, str> {
+    match cause {
+        // What concerns the endpoint: that it may come back at once.
+        Cause::Drain => Cow::Borrowed("restarting"),
+        cause => Cow::Owned(cause.as_str().replace('_', " ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::{ToClientCodes, ToUpstreamCodes};
+
+    #[test]
+    fn a_reason_is_the_cause_in_words() {
+        assert_eq!(reason(Cause::UpstreamLapsed), "upstream lapsed");
+        assert_eq!(reason(Cause::FrameTooBig), "frame too big");
+        assert_eq!(reason(Cause::Lifetime), "lifetime");
+        assert_eq!(reason(Cause::Drain), "restarting");
+    }
 
     #[test]
     fn a_close_carries_the_code_of_its_direction_and_cause() {

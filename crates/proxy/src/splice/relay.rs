@@ -291,7 +291,7 @@ impl Splice {
             return;
         }
         if let CloseSlot::Owed { code, .. } = self.ends[to].outlet.close {
-            parcel.add(&inject::close(to, code));
+            parcel.add(&inject::close(to, code, &self.reason(to)));
             let outlet = &mut self.ends[to].outlet;
             outlet.close_placed(Author::Lubdub, parcel.len(), now);
             if self.ends[to].said_close || self.ends[to].input == Input::Ended {
