@@ -12,7 +12,7 @@ pub use self::inventory::{ListenerView, RouteView};
 use crate::drain::{DrainError, Progress, Selection};
 use crate::front::listeners::Listeners;
 use crate::handover::Ask;
-use crate::registry::Registry;
+use crate::registry::{Farewell, NoSuchPair, PairId, Registry};
 use crate::shared::Shared;
 use crate::worker::Crew;
 
@@ -54,6 +54,17 @@ pub struct UpstreamUse {
     pub connects: Vec<(Connect, u64)>,
     /// When it answered a request last with 101 or another status below 500, if ever.
     pub last_success: Option<SystemTime>,
+}
+
+/// Why a pair is not told to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// There is none.
+    #[error(transparent)]
+    NoSuchPair(#[from] NoSuchPair),
+    /// Another process takes over.
+    #[error("lubdub is being handed over to a new process; ask that one")]
+    HandingOver,
 }
 
 impl Control {
@@ -163,6 +174,21 @@ impl Control {
         let progress = self.shared.drains.call_off()?;
         self.shared.lingerers.ask(&Ask::CallOffDrain);
         Ok(progress)
+    }
+
+    /// Ends one pair by a Close with this farewell to both sides; its cause is then `admin`. One that is coming to
+    /// its end already goes on with that.
+    ///
+    /// # Errors
+    /// If there is no such pair, or not any more here.
+    pub fn close(&self, pair: PairId, farewell: Farewell) -> Result<(), CloseError> {
+        let shared = &self.shared;
+        let change = shared.changing.change();
+        // A pair on its way to another process would not hear of it.
+        if change.is_handing_over() || shared.leaving.is_cancelled() {
+            return Err(CloseError::HandingOver);
+        }
+        Ok(shared.registry.close(pair, farewell)?)
     }
 
     /// Waits until the process that this one takes over from has done what it does before it lingers.

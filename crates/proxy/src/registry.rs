@@ -1,7 +1,12 @@
 //! The live pairs: who they are, how alive each side is, and how to reach one from outside.
 
 mod census;
+mod close;
+mod ends;
 mod entry;
+mod filter;
+mod page;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,8 +17,15 @@ use std::time::Instant;
 use lubdub_metrics::NamesInUse;
 
 pub(crate) use self::census::Census;
+use self::close::Farewells;
+pub use self::close::{Farewell, InvalidFarewell, NoSuchPair};
+pub use self::ends::{CloseSender, End, EndNews, EndQuery, Ends, EndsFeed, SeenClose, SideEnd};
 pub(crate) use self::entry::Order;
 pub use self::entry::{PairEntry, PairNames, SideStatus};
+pub use self::filter::PairFilter;
+pub use self::page::{Page, PageQuery, Position, Sort};
+pub(crate) use self::tally::Tally;
+pub use self::tally::{Overview, RTT_BUCKETS, SideOverview};
 use crate::address::Address;
 use crate::caller::Caller;
 use crate::frozen::{Freezer, Frozen, Kept};
@@ -30,6 +42,10 @@ pub struct Registry {
     live: Mutex<Live>,
     next: AtomicU64,
     open: AtomicUsize,
+    /// What pairs have come to.
+    tally: Tally,
+    ends: Arc<Ends>,
+    farewells: Farewells,
     /// Whom pairs answer that were asked to stand still.
     freezer: Mutex<Option<Freezer>>,
 }
@@ -73,6 +89,9 @@ impl Registry {
             live: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            tally: Tally::new(),
+            ends: Arc::new(Ends::new()),
+            farewells: Farewells::default(),
             freezer: Mutex::new(None),
         }
     }
@@ -138,6 +157,7 @@ impl Registry {
 
     pub(crate) fn register(self: &Arc<Self>, identity: Identity, opened: Instant) -> Registration {
         let id = PairId(self.next.fetch_add(1, Relaxed) + 1);
+        self.tally.opened();
         self.enter(id, identity, opened)
     }
 
@@ -168,6 +188,22 @@ impl Registry {
             registry: Arc::clone(self),
             entry,
         }
+    }
+
+    /// The last pairs that have ended.
+    #[must_use]
+    pub fn ends(&self) -> &Arc<Ends> {
+        &self.ends
+    }
+
+    /// What pairs have come to since this process started.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        self.tally.overview(self.len() as u64)
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Some pairs with numbers above this one, in their order.
@@ -258,6 +294,18 @@ impl Registration {
         &self.entry
     }
 
+    /// What the pair is told to say, if it was told to close.
+    pub(crate) fn farewell(&self) -> Option<Arc<Farewell>> {
+        self.registry.farewell(self.entry.id)
+    }
+
+    /// The pair has ended, and this is what is known of it.
+    pub(crate) fn conclude(&self, tell: impl FnOnce(Arc<PairEntry>) -> End) {
+        let end = tell(Arc::clone(&self.entry));
+        self.registry.tally.ended(end.cause);
+        self.registry.ends.add(end);
+    }
+
     /// Who has asked the pair to stand still; to be answered once.
     pub(crate) fn take_freezer(&self) -> Option<Freezer> {
         if !self.entry.take_request_to_freeze() {
@@ -275,6 +323,11 @@ impl Drop for Registration {
             live.census.leave(&self.entry.names);
         }
         self.registry.open.fetch_sub(1, Relaxed);
+        // Nobody is there to be woken, and who keeps the entry is not to keep the task.
+        self.entry.forget_waker();
+        if self.entry.ordered() >= Order::Close {
+            self.registry.farewells.forget(self.entry.id);
+        }
         if let Some(freezer) = self.take_freezer() {
             let _ = freezer.send(Frozen {
                 pair: self.entry.id.0,

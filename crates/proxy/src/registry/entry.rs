@@ -107,6 +107,8 @@ pub(crate) enum Order {
     None,
     /// Say farewell to both sides, now.
     Drain,
+    /// The same, with words that were chosen: [`Registration::farewell`](super::Registration::farewell).
+    Close,
     /// End now.
     Cut,
 }
@@ -188,17 +190,34 @@ impl PairEntry {
     #[must_use]
     pub fn status(&self, side: Side, now: Instant) -> SideStatus {
         let status = &self.status[side];
-        let heard = self.opened + Duration::from_nanos(status.last_heard.load(Relaxed));
-        let rtt = self.rtt[side].load(Relaxed);
         SideStatus {
-            silent_for: now.saturating_duration_since(heard),
-            last_rtt: (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into())),
+            silent_for: now.saturating_duration_since(self.last_heard(side)),
+            last_rtt: self.last_rtt(side),
             pings_sent: status.pings_sent.load(Relaxed).into(),
             pongs_received: status.pongs_received.load(Relaxed).into(),
-            bytes: status.bytes.load(Relaxed),
+            bytes: self.bytes(side),
             frames: status.frames.load(Relaxed),
             is_held: self.held.load(Relaxed) & held_bit(side) != 0,
         }
+    }
+
+    /// When bytes were last read from a side, or the pair opened.
+    #[must_use]
+    pub fn last_heard(&self, side: Side) -> Instant {
+        self.opened + Duration::from_nanos(self.status[side].last_heard.load(Relaxed))
+    }
+
+    /// The latest round trip of a side, once there was one.
+    #[must_use]
+    pub fn last_rtt(&self, side: Side) -> Option<Duration> {
+        let rtt = self.rtt[side].load(Relaxed);
+        (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into()))
+    }
+
+    /// Bytes relayed from a side.
+    #[must_use]
+    pub fn bytes(&self, side: Side) -> u64 {
+        self.status[side].bytes.load(Relaxed)
     }
 
     /// Publishes how a side's heartbeat goes. Called by the pair's own task only.
@@ -279,6 +298,7 @@ impl PairEntry {
         match self.order.load(Ordering::Acquire) {
             0 => Order::None,
             1 => Order::Drain,
+            2 => Order::Close,
             _ => Order::Cut,
         }
     }
@@ -286,6 +306,11 @@ impl PairEntry {
     /// Whom to wake when there is an order. To be set before looking for one.
     pub(crate) fn set_waker(&self, waker: &Waker) {
         *self.waker() = Some(waker.clone());
+    }
+
+    /// Nobody is to be woken any more.
+    pub(super) fn forget_waker(&self) {
+        *self.waker() = None;
     }
 
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {

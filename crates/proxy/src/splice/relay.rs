@@ -9,11 +9,11 @@ use lubdub_wire::{Event, Payload, Stop};
 use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
-use super::fate::CloseSender;
 use super::link::PingMark;
 use super::outlet::{Author, CloseSlot, Fin, PingSlot};
 use super::parcel::Parcel;
 use super::{Pumped, Splice, inject, micros, tally};
+use crate::registry::CloseSender;
 
 /// Whether a PONG goes on to the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,6 +339,8 @@ impl Splice {
                     .increment(vitals.pongs_received - answered);
                 if let Some(rtt) = rtt {
                     metrics.ping_rtt.record(rtt);
+                    let registry = self.registration.registry();
+                    registry.tally().answered(from, rtt);
                     debug!(pair = entry.id.0, side = %from, rtt_us = micros(rtt), "pong received");
                 }
                 if let Some(payload) = repair.filter(|_| self.ends[to].outlet.may_add()) {
