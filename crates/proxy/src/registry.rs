@@ -7,6 +7,7 @@ mod entry;
 mod filter;
 mod page;
 mod tally;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -26,6 +27,8 @@ pub use self::filter::PairFilter;
 pub use self::page::{Page, PageQuery, Position, Sort};
 pub(crate) use self::tally::Tally;
 pub use self::tally::{Overview, RTT_BUCKETS, SideOverview};
+pub use self::trace::Beat;
+pub(crate) use self::trace::{Mark, TraceState};
 use crate::address::Address;
 use crate::caller::Caller;
 use crate::frozen::{Freezer, Frozen, Kept};

@@ -33,6 +33,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod trace;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::Control;
 use crate::address::Address;
 use crate::budget::BudgetUse;
+use crate::registry::Overview;
 
 /// A listener that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,12 @@ impl Control {
     #[must_use]
     pub fn pairs_to(&self, upstream: &str) -> usize {
         self.shared.registry.census().of_upstream(upstream)
+    }
+
+    /// What pairs have come to since this process started.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        self.shared.registry.overview()
     }
 
     /// Pairs that earlier processes go on with.

@@ -110,11 +110,6 @@ impl Farewells {
         // Nothing that is done under the lock can leave it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lubdub_keepalive::{PerSide, Side, Vitals};
 
+use super::trace::{Beat, Mark, Trace, TraceState};
 use super::{Identity, PairId};
 use crate::address::{Address, Peer};
 use crate::caller::{Caller, ClientAddress};
@@ -30,6 +31,7 @@ pub struct PairEntry {
     status: PerSide<Status>,
     /// The latest round trip in microseconds; `u32::MAX` while there is none.
     rtt: PerSide<AtomicU32>,
+    trace: Box<PerSide<Trace>>,
     /// The number that the request's id is made of; 0 for none.
     request_number: u64,
     /// What most pairs have nothing of.
@@ -148,6 +150,7 @@ impl PairEntry {
             opened,
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
+            trace: Box::default(),
             request_number,
             beside,
             order: AtomicU8::new(Order::None as u8),
@@ -218,6 +221,29 @@ impl PairEntry {
     #[must_use]
     pub fn bytes(&self, side: Side) -> u64 {
         self.status[side].bytes.load(Relaxed)
+    }
+
+    /// What became of the last own pings to a side, 64 at the most, oldest first. Round trips are rounded, by 14 %
+    /// at the most; only the latest is exact.
+    #[must_use]
+    pub fn trace(&self, side: Side) -> Vec<Beat> {
+        let sent = self.status[side].pings_sent.load(Relaxed);
+        self.trace[side].beats(sent.into(), self.last_rtt(side))
+    }
+
+    /// Publishes what became of own ping `n` to a side. Called by the pair's own task only.
+    pub(crate) fn publish_beat(&self, side: Side, n: u64, mark: Mark) {
+        self.trace[side].set(n, mark);
+    }
+
+    /// The trace of a side, for another process.
+    pub(crate) fn freeze_trace(&self, side: Side) -> TraceState {
+        self.trace[side].freeze()
+    }
+
+    /// Goes on with what another process has given up.
+    pub(crate) fn thaw_trace(&self, side: Side, state: &TraceState) {
+        self.trace[side].thaw(state);
     }
 
     /// Publishes how a side's heartbeat goes. Called by the pair's own task only.

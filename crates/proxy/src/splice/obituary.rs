@@ -42,20 +42,12 @@ impl Splice {
         self.log_end(cause, duration, now);
     }
 
-    /// What whoever reads of a lapse should know first: a side that does not answer pings at all may have
-    /// been well.
+    /// What whoever reads of the end should know first.
     fn hint(&self, cause: Cause) -> Option<&'static str> {
         let lapsed = |side: &Side| fate::lapsed(*side) == cause;
         let lapsed = Side::BOTH.into_iter().find(lapsed)?;
-        let never_answered = self.heart.pongs_received(lapsed) == 0;
-        never_answered.then(|| match lapsed {
-            Side::Client => {
-                "the client never answered a ping: if it is well, see keepalive.client.enforce = learned"
-            }
-            Side::Upstream => {
-                "the upstream never answered a ping: if it is well, see keepalive.upstream.enforce = learned"
-            }
-        })
+        let is_mute = self.heart.pongs_received(lapsed) == 0;
+        is_mute.then(|| never_answered(lapsed))
     }
 
     /// Why the pair goes although it has not come to its end.
@@ -143,6 +135,18 @@ impl Drop for Splice {
         let books = AssertUnwindSafe(|| self.close_books(cause, clock()));
         if catch_unwind(books).is_err() {
             error!("a pair that panicked has lost its line");
+        }
+    }
+}
+
+/// A side that does not answer pings at all may have been well.
+fn never_answered(side: Side) -> &'static str {
+    match side {
+        Side::Client => {
+            "the client never answered a ping: if it is well, see keepalive.client.enforce = learned"
+        }
+        Side::Upstream => {
+            "the upstream never answered a ping: if it is well, see keepalive.upstream.enforce = learned"
         }
     }
 }
