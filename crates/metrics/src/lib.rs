@@ -39,5 +39,5 @@ pub use names::{InvalidNames, Names, NamesInUse};
 pub use process::PROCESS;
 pub use recorder::{BuildInfo, CONTENT_TYPE, Metrics};
 pub use reference::reference;
-pub use table::{Kind, Metric, TABLE, Unit};
+pub use table::{Kind, Metric, PING_SECONDS, TABLE, Unit};
 pub use upstream::UpstreamMetrics;

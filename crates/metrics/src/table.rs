@@ -50,7 +50,7 @@ pub enum Unit {
 
 /// Round trips and the delays of pings. The last bound is the default `keepalive.*.timeout`: what
 /// is beyond it has lapsed.
-const PING_SECONDS: &[f64] = &[
+pub const PING_SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 

@@ -27,6 +27,8 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
     );
     let to_client = to_client(&raw.close.to_client, mistakes);
     let to_upstream = to_upstream(&raw.close.to_upstream, mistakes);
+    let reason_to_client = take(&raw.close.to_client.reason, read::choice, mistakes);
+    let reason_to_upstream = take(&raw.close.to_upstream.reason, read::choice, mistakes);
     let waits = &raw.timeouts;
     let connect = take(&waits.connect, read::duration, mistakes);
     let answer = take(&waits.answer, read::duration, mistakes);
@@ -48,6 +50,10 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
         close_codes: CloseCodes {
             to_client: to_client?,
             to_upstream: to_upstream?,
+        },
+        close_reasons: PerSide {
+            client: reason_to_client?,
+            upstream: reason_to_upstream?,
         },
         connect: connect?,
         answer: answer?,
