@@ -160,7 +160,7 @@ class Lubdub(Process):
 
     A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
     `listen` and `upstream` are further lines of their tables, `routes` those of the route of that name. `url` is
-    where upstreams are, and `address` where it listens.
+    where upstreams are, `address` where it listens, and `settings` are `KEY=VALUE`.
     """
 
     def __init__(
@@ -174,6 +174,7 @@ class Lubdub(Process):
         routes=None,
         url="ws://127.0.0.1:{port}",
         address="127.0.0.1:0",
+        settings=(),
     ):
         config = [
             f'[listen.public]\naddress = "{address}"\n{listen}',
@@ -191,7 +192,8 @@ class Lubdub(Process):
         LOGS.mkdir(parents=True, exist_ok=True)
         path = LOGS / f"{name}.toml"
         path.write_text("\n".join(config) + "\n")
-        super().__init__(name, [LUBDUB, "--config", str(path)])
+        self.config = path
+        super().__init__(name, [LUBDUB, "--config", str(path), *(f"--set={setting}" for setting in settings)])
         try:
             self.admin = self._address("admin listens")
             self.address = self._address("listening")
