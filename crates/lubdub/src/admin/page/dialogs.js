@@ -100,7 +100,7 @@ function openDrain(whom = {}) {
     const told = `${who} ${matched === 1 ? "is" : "are"} sent a Close, evenly ${over}; clients that were written well connect again.`;
     say($("drain-what"), whole
       ? `/readyz says 503 at once. After drain.delay new upgrades are refused (503). ${told} The process does not end, and stays drained until the drain is called off.`
-      : `${told} New pairs come in as before, also to where these are. /readyz stays 200.`);
+      : `${told} New pairs come in as before, there too${body.upstream ? ": to move everybody away from this upstream, first point its routes elsewhere and reload" : ""}. /readyz stays 200.`);
     say(dialog.querySelector(".go"), whole ? "Drain all of lubdub" : matched === null || body.older_than ? "Drain" : `Drain ${plural(matched, "pair")}`);
   };
   form.oninput = describe;
