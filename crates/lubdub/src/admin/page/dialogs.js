@@ -146,7 +146,7 @@ async function openReload() {
 }
 
 function showReload({ outcome, changes = [], warnings = [], mistakes = [] }) {
-  say($("reload-what"), outcome === "refused" ? `It would be refused: ${plural(mistakes.length, "mistake")}.` : changes.length ? `It changes ${plural(changes.length, "key")}. No live pair ends, unless its route or upstream is removed and says so.` : "It changes nothing: what is on disk is in effect.");
+  say($("reload-what"), outcome === "refused" ? `It would be refused: ${plural(mistakes.length, "mistake")}.` : changes.length ? `It changes ${plural(changes.length, "key")}. No live pair ends, unless its route or upstream is removed and has on_removed = "drain".` : "It changes nothing: what is on disk is in effect.");
   const change = (one) => el("li", {}, el("code", {}, plain(one.key)), el("span", {}, one.content_of ? `${plain(one.content_of)} holds something else` : `${plain(one.before ?? "not set")} → ${plain(one.after ?? "not set")}`), el("small", {}, plain(one.applies ?? "")));
   $("reload-changes").replaceChildren(
     ...mistakes.map((text) => el("li", { class: "bad" }, plain(text))),
