@@ -231,6 +231,12 @@ impl PairEntry {
         self.trace[side].beats(sent.into(), self.last_rtt(side))
     }
 
+    #[cfg(test)]
+    pub(super) fn set_last_rtt(&self, side: Side, rtt: Duration) {
+        let micros = u32::try_from(rtt.as_micros()).expect("less than an hour");
+        self.rtt[side].store(micros, Relaxed);
+    }
+
     /// Publishes what became of own ping `n` to a side. Called by the pair's own task only.
     pub(crate) fn publish_beat(&self, side: Side, n: u64, mark: Mark) {
         self.trace[side].set(n, mark);
