@@ -385,7 +385,7 @@ impl RunningProxy {
         self.proxy.registry()
     }
 
-    /// What an operator may do to it, or ask of it.
+    /// It, as an operator holds it.
     #[must_use]
     pub fn control(&self) -> Control {
         self.proxy.control()

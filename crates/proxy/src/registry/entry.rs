@@ -118,6 +118,10 @@ pub(crate) enum Order {
 // === impl PairEntry ===
 
 impl PairEntry {
+    /// The room that the trace of both sides takes, in a block of its own: one of the allocator's classes.
+    #[cfg(test)]
+    pub(crate) const TRACE: usize = size_of::<PerSide<Trace>>();
+
     pub(super) fn new(id: PairId, identity: Identity, opened: Instant) -> Self {
         let Identity {
             names,
@@ -370,5 +374,6 @@ mod tests {
             "{}",
             size_of::<PairEntry>()
         );
+        assert_eq!(PairEntry::TRACE, 96, "the next larger piece has 112");
     }
 }
