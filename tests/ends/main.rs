@@ -1,7 +1,6 @@
 //! How pairs end: by their endpoints, whose farewells are theirs alone, and by lubdub, which says a
 //! farewell of its own at a frame boundary.
 
-mod admin;
 mod drain;
 mod farewells;
 mod limits;
