@@ -4,6 +4,7 @@
 
 mod activation;
 mod admin;
+mod api;
 mod certificates;
 mod cli;
 mod commands;

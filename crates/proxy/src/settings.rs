@@ -138,6 +138,17 @@ impl Upstream {
         }
     }
 
+    /// Where it is, as an URL: with its port, and with `ws` and `wss` for `http` and `https` as well.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match (&self.site, &self.tls) {
+            (Site::Named { .. }, None) => format!("ws://{}", self.authority()),
+            (Site::Named { .. }, Some(_)) => format!("wss://{}", self.authority()),
+            (Site::Unix(path), None) => format!("unix:{}", path.display()),
+            (Site::Unix(path), Some(_)) => format!("wss+unix:{}", path.display()),
+        }
+    }
+
     /// Whether a connection to the one is a connection to the other.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
         self.site == other.site

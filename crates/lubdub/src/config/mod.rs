@@ -67,7 +67,7 @@ pub(crate) use name::{is_name, same as same_name};
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
-pub(crate) use render::{defaults, example};
+pub(crate) use render::{Key, defaults, example};
 pub(crate) use renewal::{Rearranged, Rewritten};
 pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, is_unix, parse as parse_url};
@@ -262,6 +262,11 @@ impl Config {
     /// Every key that is in effect as TOML, with its origin in a comment.
     pub(crate) fn effective(&self) -> String {
         render::effective(&self.effective)
+    }
+
+    /// The same, key by key.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        render::keys_in_effect(&self.effective)
     }
 }
 

@@ -7,6 +7,7 @@ use lubdub_keepalive::Side;
 use lubdub_metrics::{Cause, Diagnosis};
 use lubdub_wire::CloseCode;
 
+use crate::registry::SeenClose;
 use crate::settings::CloseCodes;
 
 /// What is known about the end of a pair.
@@ -20,21 +21,6 @@ pub(super) struct Fate {
     pub(super) silent_for: Option<Duration>,
     /// What the kernel could tell about its silence.
     pub(super) diagnosis: Option<Diagnosis>,
-}
-
-/// A Close, as seen by the middle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SeenClose {
-    pub(super) by: CloseSender,
-    /// `None` if it carried none.
-    pub(super) code: Option<u16>,
-}
-
-/// Who sent a Close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CloseSender {
-    Side(Side),
-    Lubdub,
 }
 
 impl Fate {
@@ -58,15 +44,6 @@ impl Fate {
         if !self.by_lubdub {
             self.by_lubdub = true;
             self.cause = Some(cause);
-        }
-    }
-}
-
-impl CloseSender {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Side(side) => side.as_str(),
-            Self::Lubdub => "lubdub",
         }
     }
 }
