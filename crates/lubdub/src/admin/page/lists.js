@@ -2,7 +2,7 @@
 
 const PAGE_ROWS = 50;
 const MINI_BEATS = 20;
-const view = { tab: "pairs", sort: "oldest", cursors: [null], next: null, open: { pairs: null, ends: null }, matched: 0 };
+const view = { tab: "pairs", sort: "oldest", cursors: [null], next: null, open: { pairs: null, ends: null }, matched: 0, byHand: false };
 
 const bare = (address) => address.replace(/^\[(.*)\](:\d+)?$/, "$1").replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, "$1");
 
@@ -81,10 +81,14 @@ async function refresh() {
 
 function first() {
   view.cursors = [null];
+  view.byHand = true;
   return refresh();
 }
 
+/** Read aloud when somebody asked for something else, and not with each news. */
 function showMatched(text) {
+  put($("matched"), "aria-live", view.byHand ? "polite" : "off");
+  view.byHand = false;
   say($("matched"), text);
 }
 
@@ -330,7 +334,8 @@ const LATEST = 7;
 let latest = [];
 let leftOut = 0;
 function takeEnds(ends) {
-  latest = [...ends, ...latest].slice(0, LATEST);
+  const known = new Set(latest.map((end) => end.pair));
+  latest = [...ends.filter((end) => !known.has(end.pair)), ...latest].slice(0, LATEST);
 }
 function showLatest() {
   keyed($("latest"), latest, (end) => end.pair, (end) =>
@@ -351,7 +356,7 @@ function choose(tab) {
     $(`panel-${one}`).hidden = !chosen;
     for (const field of $("filter").querySelectorAll(`.of-${one}`)) field.hidden = !chosen;
   }
-  showMatched("");
+  say($("matched"), "");
   return first();
 }
 

@@ -13,6 +13,7 @@ function takeHistory(history) {
 }
 
 function takeSample(sample) {
+  if (sample.at <= (hour.samples.at(-1)?.at ?? 0)) return;
   hour.samples.push(sample);
   while (hour.samples.length > SLOTS || sample.at - hour.samples[0].at > HOUR) hour.samples.shift();
 }
