@@ -2,7 +2,7 @@
 
 const PAGE_ROWS = 50;
 const MINI_BEATS = 20;
-const view = { tab: "pairs", sort: "oldest", cursors: [null], next: null, open: { pairs: null, ends: null }, matched: 0, byHand: false };
+const view = { tab: "pairs", sort: "oldest", cursors: [null], next: null, open: { pairs: null, ends: null }, byHand: false };
 
 const bare = (address) => address.replace(/^\[(.*)\](:\d+)?$/, "$1").replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, "$1");
 
@@ -96,7 +96,6 @@ function showMatched(text) {
 
 function showPairs(answer) {
   view.next = answer.next;
-  view.matched = answer.matched;
   const filtered = queryOf("pairs").size > 0;
   if (!answer.pairs.length && view.cursors.length > 1) return void first();
   showMatched(!answer.total ? "There are no pairs." : filtered ? `${count(answer.matched)} of ${plural(answer.total, "pair")}` : "");
