@@ -4,7 +4,9 @@ use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use lubdub_keepalive::{PerSide, Side};
 use lubdub_proxy::Drained;
+use lubdub_proxy::settings::CloseReason;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
@@ -23,8 +25,10 @@ async fn a_drain_tells_both_ends() {
         mut upstream,
     } = Rig::open(ProxyBox::new()).await;
     let ends = async {
-        client.expect_close(1012).await;
-        upstream.expect_close(1001).await;
+        let close = client.expect_close(1012).await;
+        assert_eq!(close.close().1, "restarting");
+        let close = upstream.expect_close(1001).await;
+        assert_eq!(close.close().1, "restarting");
         client.close(1012, "").await;
         upstream.close(1001, "").await;
         client.expect_eof().await;
@@ -35,6 +39,30 @@ async fn a_drain_tells_both_ends() {
     assert_eq!(drained, Drained::Clean);
     proxy.expect_ended("drain").await;
     proxy.expect_metric("draining", &[], 1.0).await;
+}
+
+#[tokio::test]
+async fn a_close_is_a_code_alone_to_the_side_that_is_to_have_no_reason() {
+    for side in Side::BOTH {
+        let proxy = ProxyBox::new().terms(|terms| terms.close_reasons[side] = CloseReason::Off);
+        let Rig {
+            proxy,
+            mut client,
+            mut upstream,
+        } = Rig::open(proxy).await;
+        let ends = async {
+            let to_client = client.expect_close(1012).await.payload;
+            let to_upstream = upstream.expect_close(1001).await.payload;
+            drop((client, upstream));
+            PerSide {
+                client: to_client,
+                upstream: to_upstream,
+            }
+        };
+        let (_, told) = tokio::join!(proxy.drain(), ends);
+        assert_eq!(told[side].len(), 2, "{told:?}");
+        assert_eq!(&told[side.other()][2..], b"restarting");
+    }
 }
 
 #[tokio::test]

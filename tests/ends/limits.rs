@@ -28,6 +28,8 @@ async fn a_pair_lives_for_its_lifetime_at_most() {
     let (to_client, to_upstream) = tokio::join!(told(&mut client, 1012), told(&mut upstream, 1001));
     to_client.assert_well_made(false);
     to_upstream.assert_well_made(true);
+    assert_eq!(to_client.close().1, "lifetime");
+    assert_eq!(to_upstream.close().1, "lifetime");
     let lived = opened.elapsed();
     assert!(
         (ms(240)..ms(2000)).contains(&lived),
@@ -55,7 +57,7 @@ async fn a_pair_without_data_is_ended_whatever_else_passes() {
     upstream.ping("no data").await;
     tokio::join!(told(&mut client, 1001), async {
         upstream.expect_pong("no data").await;
-        told(&mut upstream, 1001).await;
+        assert_eq!(told(&mut upstream, 1001).await.close().1, "data idle");
     });
     assert!(opened.elapsed() >= ms(395), "after {:?}", opened.elapsed());
     drop((client, upstream));
@@ -71,7 +73,8 @@ async fn nothing_passes_of_a_frame_that_is_too_big() {
         near.send_frame(&Frame::binary([b'x'; 100])).await;
         assert_eq!(far.expect_frame().await.payload, [b'x'; 100]);
         near.send_frame(&Frame::binary([b'x'; 101])).await;
-        near.expect_close(1009).await;
+        let close = near.expect_close(1009).await;
+        assert_eq!(close.close().1, "frame too big");
         told(far, 1009).await;
         near.finish().await;
         near.expect_eof().await;

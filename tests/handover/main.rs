@@ -14,6 +14,7 @@
 mod backend;
 mod callers;
 mod crowd;
+mod figures;
 mod lineage;
 mod mistakes;
 mod outside;

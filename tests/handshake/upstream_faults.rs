@@ -77,6 +77,8 @@ async fn an_upstream_that_refuses_to_connect() {
     let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     drop(upstreams);
     fails(&proxy, 502, "connect_failed").await;
+    let failed = [("upstream", "main"), ("outcome", "failed")];
+    assert_eq!(proxy.metric("upstream_connects_total", &failed), 1.0);
 }
 
 #[tokio::test]
@@ -101,6 +103,8 @@ async fn an_upstream_that_does_not_connect_in_time() {
     let began = Instant::now();
     fails(&proxy, 504, "connect_timeout").await;
     assert!(began.elapsed() >= ms(200));
+    let timeout = [("upstream", "main"), ("outcome", "timeout")];
+    assert_eq!(proxy.metric("upstream_connects_total", &timeout), 1.0);
 }
 
 #[tokio::test]

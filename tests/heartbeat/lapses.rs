@@ -24,6 +24,7 @@ async fn when_the_client_lapses_the_upstream_is_told_and_the_client_is_reset() {
     upstream.answer_pings();
     let close = upstream.expect_close(1001).await;
     close.assert_well_made(true);
+    assert_eq!(close.close().1, "client lapsed");
     upstream.close(1001, "").await;
     upstream.expect_eof().await;
     drop(upstream);
@@ -52,6 +53,7 @@ async fn when_the_upstream_lapses_the_client_is_told_and_the_upstream_is_reset()
     client.answer_pings();
     let close = client.expect_close(1011).await;
     close.assert_well_made(false);
+    assert_eq!(close.close().1, "upstream lapsed");
     client.close(1011, "").await;
     client.expect_eof().await;
     drop(client);
@@ -163,7 +165,7 @@ async fn talk_is_no_sign_of_life_where_only_pongs_are() {
         }
     };
     let ((), last) = tokio::join!(talk, listen);
-    assert_eq!(last.payload, 1001_u16.to_be_bytes(), "{last:?}");
+    assert_eq!(last.close().0, Some(1001), "{last:?}");
     upstream.close(1001, "").await;
     drop(upstream);
     proxy.expect_ended("client_lapsed").await;

@@ -191,7 +191,7 @@ async fn talk_until_told(peer: Peer, me: Side) {
         told = told => told,
         () = talk => panic!("lubdub takes what the {me} says, or makes it wait"),
     };
-    assert_eq!(told.payload, given_up(me).to_be_bytes(), "{told:?}");
+    assert_eq!(told.close().0, Some(given_up(me)), "{told:?}");
 }
 
 /// The code of the Close to `survivor` when the other side was given up.

@@ -3,5 +3,6 @@
 mod bodies;
 mod connections;
 mod cut_short;
+mod figures;
 mod heads;
 mod trailers;

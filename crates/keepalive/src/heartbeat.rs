@@ -380,10 +380,26 @@ impl Heartbeat {
         self.pulses[side].owes_ping()
     }
 
+    /// Own pings written to `side`.
+    #[must_use]
+    pub fn pings_sent(&self, side: Side) -> u64 {
+        self.pulses[side].sent()
+    }
+
     /// Own pings to `side` whose pong was matched.
     #[must_use]
     pub fn pongs_received(&self, side: Side) -> u64 {
         self.pulses[side].answered()
+    }
+
+    /// The number of the oldest own ping to `side` that no pong has answered; as many as were written if there is
+    /// none. Own pings are numbered from 0 on.
+    ///
+    /// It rises with a pong, whosever that is (RFC 6455 5.5.3); with a ping as it is known to be written, if its pong
+    /// was there before; and where so many are unanswered that the oldest is given up.
+    #[must_use]
+    pub fn oldest_unanswered(&self, side: Side) -> u64 {
+        self.pulses[side].oldest_unanswered()
     }
 
     /// How alive `side` is.

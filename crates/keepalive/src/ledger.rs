@@ -109,6 +109,11 @@ impl Ledger {
         self.next
     }
 
+    /// The oldest own ping that is unanswered; [`Ledger::next`] if none is.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.oldest
+    }
+
     /// Bytes on the heap: what is kept of outstanding foreign pings.
     pub(crate) fn heap_size(&self) -> usize {
         self.foreign.heap_size()

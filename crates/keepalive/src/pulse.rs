@@ -140,6 +140,10 @@ impl Pulse {
         self.ledger.next()
     }
 
+    pub(crate) fn oldest_unanswered(&self) -> u64 {
+        self.ledger.oldest()
+    }
+
     pub(crate) fn answered(&self) -> u64 {
         self.answered
     }

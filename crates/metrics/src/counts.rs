@@ -2,11 +2,15 @@
 //!
 //! Histograms do not go along: their samples are in buckets already, and begin anew.
 
+use std::sync::Arc;
+
 use metrics::{Key, Label, Recorder as _};
 
+use crate::labels::Connect;
 use crate::names::Known;
 use crate::recorder::{METADATA, Metrics};
-use crate::table::{Kind, TABLE};
+use crate::table::{self, Kind, TABLE};
+use crate::upstream::UpstreamMetrics;
 
 /// A counter of the table, and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +38,9 @@ impl Metrics {
     pub fn add_counts(&self, counts: &[Count]) -> usize {
         let mut left_out = 0;
         for count in counts {
-            if self.has(count) {
+            if let Some((upstream, outcome)) = self.connects_of(count) {
+                upstream.add_connects(outcome, count.value);
+            } else if self.has(count) {
                 let counter = self.recorder().register_counter(&count.key(), &METADATA);
                 counter.increment(count.value);
             } else {
@@ -42,6 +48,18 @@ impl Metrics {
             }
         }
         left_out
+    }
+
+    /// The connects that are counted, if it is those: they are kept beside the recorder as well.
+    fn connects_of(&self, count: &Count) -> Option<(Arc<UpstreamMetrics>, Connect)> {
+        let [(_, upstream), (_, outcome)] = &count.labels[..] else {
+            return None;
+        };
+        if count.name != table::UPSTREAM_CONNECTS.name || !self.has(count) {
+            return None;
+        }
+        let outcome = Connect::ALL.into_iter().find(|it| it.as_str() == outcome)?;
+        Some((self.upstream(upstream)?, outcome))
     }
 
     fn has(&self, count: &Count) -> bool {
@@ -145,6 +163,23 @@ mod tests {
             !text.contains("route=\"gone\""),
             "nothing that nobody knows comes to be"
         );
+    }
+
+    #[test]
+    fn connects_go_on_where_they_are_read_as_well() {
+        let (old, new) = (metrics(&[]), metrics(&[]));
+        let upstream = old.upstream("main").unwrap();
+        upstream.connect(Connect::Connected);
+        upstream.connect(Connect::Timeout);
+        let known = new.upstream("main").unwrap();
+        known.connect(Connect::Timeout);
+
+        assert_eq!(new.add_counts(&old.counts()), 0);
+        assert_eq!(known.connects(Connect::Connected), 1);
+        assert_eq!(known.connects(Connect::Timeout), 2);
+        let text = new.render();
+        let series = "lubdub_upstream_connects_total{upstream=\"main\",outcome=\"timeout\"} 2";
+        assert!(text.contains(series), "{text}");
     }
 
     #[test]

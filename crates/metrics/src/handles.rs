@@ -107,16 +107,6 @@ pub struct BudgetMetrics {
     pub total: Gauge,
 }
 
-/// What is counted for one upstream, whatever the routes that lead to it.
-#[derive(Debug)]
-pub struct UpstreamMetrics {
-    /// Upgrades not yet answered, and connects under way.
-    pub waiting: BudgetMetrics,
-    /// Plain requests not yet answered.
-    pub requests: BudgetMetrics,
-    name: Box<str>,
-}
-
 /// What is counted for the process as a whole.
 #[derive(Debug)]
 pub struct ProxyMetrics {
@@ -333,32 +323,6 @@ impl DirectionMetrics {
                     .counter(&table::FRAMES)
             }),
         }
-    }
-}
-
-// === impl UpstreamMetrics ===
-
-impl UpstreamMetrics {
-    /// Registers the series of the upstream.
-    pub(crate) fn register(scope: &Scope<'_>, name: &str) -> Self {
-        let scope = scope.with(Label::Upstream, name);
-        Self {
-            waiting: BudgetMetrics {
-                used: scope.gauge(&table::UPSTREAM_WAITING),
-                total: scope.gauge(&table::UPSTREAM_WAITING_MAX),
-            },
-            requests: BudgetMetrics {
-                used: scope.gauge(&table::UPSTREAM_REQUESTS),
-                total: scope.gauge(&table::UPSTREAM_REQUESTS_MAX),
-            },
-            name: name.into(),
-        }
-    }
-
-    /// The configured name of the upstream.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
     }
 }
 

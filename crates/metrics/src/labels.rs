@@ -70,7 +70,7 @@ closed_enum! {
         /// The configured name of the listener that accepted the client's connection.
         Listener = "listener",
         /// The configured name of the route that the request matched; `none` in
-        /// `lubdub_handshakes_total` where it ended before it had matched one.
+        /// `lubdub_handshakes_total` and `lubdub_http_requests_total` where it ended before it had matched one.
         Route = "route",
         /// Why a pair ended.
         Cause = "cause",
@@ -100,6 +100,8 @@ closed_enum! {
         Handover = "outcome",
         /// In `lubdub_tls_handshake_failures_total`: what the client did wrong.
         TlsFailure = "reason",
+        /// In `lubdub_upstream_connects_total`: how a connect ended.
+        Connect = "outcome",
     }
 }
 
@@ -145,7 +147,7 @@ closed_enum! {
         /// Reserved, does not occur yet: the pair went beyond a configured limit other than the
         /// length of a frame, so lubdub ended it.
         Limit = "limit",
-        /// Reserved, does not occur yet: an operator ended the pair through the admin interface.
+        /// An operator ended the pair through the admin interface.
         Admin = "admin",
         /// A fault of lubdub's own ended the pair.
         Internal = "internal",
@@ -261,7 +263,7 @@ closed_enum! {
 closed_enum! {
     /// How a plain HTTP request ended: the class of the upstream's answer, if it got there whole.
     pub enum Class {
-        /// The upstream gave an informational answer and no other.
+        /// Reserved, does not occur: an informational answer is followed by another one, or by none.
         Informational = "1xx",
         /// The upstream's answer was a success.
         Success = "2xx",
@@ -319,6 +321,29 @@ closed_enum! {
         Kept = "kept",
         /// It was the successor's already, which could not go on with it.
         Lost = "lost",
+    }
+}
+
+closed_enum! {
+    /// How a connect to an upstream ended.
+    pub enum Connect {
+        /// The upstream was connected to, TLS included, though over TLS 1.3 it may refuse lubdub's
+        /// certificate afterwards.
+        Connected = "connected",
+        /// Its name could not be looked up, or has no address.
+        LookupFailed = "lookup_failed",
+        /// It refused the connection, or there is no way to it.
+        Failed = "failed",
+        /// It was connected to, and TLS with it failed.
+        TlsFailed = "tls_failed",
+        /// It was not connected within `timeouts.connect`.
+        Timeout = "timeout",
+        /// The process had no file descriptor left for it; the upstream was not asked.
+        NoRoom = "no_room",
+        /// Its address is one of this lubdub's own; it was not asked.
+        Loop = "loop",
+        /// Whoever it was for went before it had ended.
+        Abandoned = "abandoned",
     }
 }
 
@@ -387,6 +412,7 @@ impl Label {
             Self::Way => Some(Way::VALUES),
             Self::Handover => Some(Handover::VALUES),
             Self::TlsFailure => Some(TlsFailure::VALUES),
+            Self::Connect => Some(Connect::VALUES),
         }
     }
 }

@@ -22,20 +22,22 @@ mod recorder;
 mod reference;
 mod reloads;
 mod table;
+mod upstream;
 
 pub use counts::Count;
 pub use handles::{
     BudgetMetrics, DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics,
-    ProxyMetrics, RouteMetrics, SideMetrics, Unlogged, UpstreamMetrics,
+    ProxyMetrics, RouteMetrics, SideMetrics, Unlogged,
 };
 pub use handovers::Handovers;
 pub use labels::{
-    Cause, Class, Diagnosis, Handover, Label, OpcodeClass, Outcome, Pause, Reload, TlsFailure,
-    Value, Way,
+    Cause, Class, Connect, Diagnosis, Handover, Label, OpcodeClass, Outcome, Pause, Reload,
+    TlsFailure, Value, Way,
 };
 pub use metrics::{Counter, Gauge, Histogram};
 pub use names::{InvalidNames, Names, NamesInUse};
 pub use process::PROCESS;
 pub use recorder::{BuildInfo, CONTENT_TYPE, Metrics};
 pub use reference::reference;
-pub use table::{Kind, Metric, TABLE, Unit};
+pub use table::{Kind, Metric, PING_SECONDS, TABLE, Unit};
+pub use upstream::UpstreamMetrics;

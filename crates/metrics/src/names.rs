@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::handles::{ListenerMetrics, NO_ROUTE, RouteMetrics, UpstreamMetrics};
+use crate::handles::{ListenerMetrics, NO_ROUTE, RouteMetrics};
 use crate::recorder::Scope;
+use crate::upstream::UpstreamMetrics;
 
 /// The configured names that become label values.
 #[derive(Debug, Clone, Copy)]

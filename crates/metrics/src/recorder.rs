@@ -12,13 +12,14 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
-use crate::handles::{ListenerMetrics, ProxyMetrics, RouteMetrics, Unlogged, UpstreamMetrics};
+use crate::handles::{ListenerMetrics, ProxyMetrics, RouteMetrics, Unlogged};
 use crate::handovers::Handovers;
 use crate::labels::{Label, Reload};
 use crate::names::{InvalidNames, Known, Names, NamesInUse};
 use crate::process::{PROCESS, ProcessMetrics};
 use crate::reloads::Reloads;
 use crate::table::{self, Kind, Metric, TABLE, Unit};
+use crate::upstream::UpstreamMetrics;
 
 /// The media type of what [`Metrics::render`] returns.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -162,6 +163,16 @@ impl Metrics {
     #[must_use]
     pub fn upstream(&self, name: &str) -> Option<Arc<UpstreamMetrics>> {
         self.known().upstream(name).map(Arc::clone)
+    }
+
+    /// When the upstreams were well last, by their names, as far as they ever were.
+    #[must_use]
+    pub fn last_successes(&self) -> Vec<(String, SystemTime)> {
+        let known = self.known();
+        let upstreams = known.upstreams.iter();
+        upstreams
+            .filter_map(|it| Some((it.name().to_owned(), it.last_success()?)))
+            .collect()
     }
 
     /// The handle of what depends on no name.

@@ -36,19 +36,37 @@ fn write_page(page: &mut String) -> Result {
     write_values(page, "Label", Label::VALUES)?;
     for label in Label::ALL {
         if let Some(values) = label.values() {
-            let is_of_handovers = matches!(label, Label::Way | Label::Handover);
-            let of = match (label == Label::Reload, is_of_handovers) {
-                (true, _) => " of reloads",
-                (_, true) => " of hand-overs",
-                _ => "",
-            };
-            writeln!(page, "\n### Values of `{label}`{of}\n")?;
+            writeln!(page, "\n### Values of `{label}`{}\n", of_what(label))?;
             write_values(page, "Value", values)?;
         }
     }
 
     page.push_str("\n## How many series there are\n\n");
     write_cardinality(page)
+}
+
+/// What the label is of, where another one is written like it: so that each list has a heading of its own.
+fn of_what(label: Label) -> &'static str {
+    match label {
+        Label::Outcome => " of handshakes",
+        Label::Reload => " of reloads",
+        Label::Connect => " of connects",
+        Label::Direction => " of what is relayed",
+        Label::Way | Label::Handover => " of hand-overs",
+        Label::Reason => " of pauses",
+        Label::TlsFailure => " of TLS handshakes",
+        Label::Version
+        | Label::Revision
+        | Label::Listener
+        | Label::Route
+        | Label::Upstream
+        | Label::Certificate
+        | Label::Cause
+        | Label::Side
+        | Label::Diagnosis
+        | Label::Opcode
+        | Label::Class => "",
+    }
 }
 
 const INTRODUCTION: &str = "\
@@ -72,7 +90,11 @@ fn write_metric(page: &mut String, metric: &Metric) -> Result {
         writeln!(page, "- Unit: {}", unit.as_str())?;
     }
     if !metric.labels.is_empty() {
-        writeln!(page, "- Labels: {}", join(metric.labels))?;
+        let labels = metric.labels.iter();
+        let labels: Vec<_> = labels
+            .map(|label| format!("`{label}`{}", of_what(*label)))
+            .collect();
+        writeln!(page, "- Labels: {}", labels.join(", "))?;
     }
     if let Kind::Histogram { buckets } = metric.kind {
         writeln!(page, "- Upper bounds of the buckets: {}", join(buckets))?;

@@ -50,7 +50,7 @@ pub enum Unit {
 
 /// Round trips and the delays of pings. The last bound is the default `keepalive.*.timeout`: what
 /// is beyond it has lapsed.
-const PING_SECONDS: &[f64] = &[
+pub const PING_SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
@@ -130,6 +130,16 @@ table! {
         HANDSHAKE_SECONDS,
         "Time that connecting to the upstream took, name resolution and TLS included; successes only.",
     );
+    UPSTREAM_CONNECTS = Metric::counter(
+        "lubdub_upstream_connects_total",
+        &[Upstream, Label::Connect],
+        "Connects to the upstream that ended, by outcome; one that tries several addresses counts once. A request that goes over a connection that was kept needs none.",
+    );
+    UPSTREAM_LAST_SUCCESS = Metric::gauge(
+        "lubdub_upstream_last_success_timestamp_seconds",
+        &[Upstream],
+        "When the upstream last answered a request with 101 or with another status below 500, as Unix time; 0 if it has not yet. What passes over open pairs does not count.",
+    ).in_seconds();
     PINGS_SENT = Metric::counter(
         "lubdub_pings_sent_total",
         &[Route, Side],

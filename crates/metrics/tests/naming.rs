@@ -38,6 +38,8 @@ fn rows_are_those_of_the_design_in_its_order() {
             "http_requests_total",
             "http_request_duration_seconds",
             "upstream_connect_duration_seconds",
+            "upstream_connects_total",
+            "upstream_last_success_timestamp_seconds",
             "pings_sent_total",
             "pongs_received_total",
             "pongs_repaired_total",

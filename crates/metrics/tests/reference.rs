@@ -3,6 +3,17 @@
 use std::fs;
 use std::path::Path;
 
+/// Two lists had the same heading, and nobody could say which was whose.
+#[test]
+fn every_heading_is_there_once() {
+    let page = lubdub_metrics::reference();
+    let mut headings: Vec<_> = page.lines().filter(|line| line.starts_with('#')).collect();
+    let all = headings.len();
+    headings.sort_unstable();
+    headings.dedup();
+    assert_eq!(headings.len(), all, "{page}");
+}
+
 #[test]
 fn the_reference_page_is_up_to_date() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/metrics.md");

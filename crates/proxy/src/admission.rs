@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use self::handshake_rate::HandshakeRate;
 use self::source::Source;
-use crate::budget::{Budget, Permit, Subject};
+use crate::budget::{Budget, BudgetUse, Permit, Subject};
 use crate::route::RouteState;
 use crate::settings::Limits;
 
@@ -113,6 +113,20 @@ impl Admission {
                 "further requests are refused",
             ),
         }
+    }
+
+    /// What is used of those of the whole process.
+    pub(crate) fn usage(&self) -> [BudgetUse; 4] {
+        [
+            self.pairs.usage("pairs"),
+            self.connections.usage("connections"),
+            self.handshakes.usage("handshakes"),
+            BudgetUse {
+                // There are as many of them as clients' connections.
+                key: self.connections.usage("connections").key,
+                ..self.sockets.usage("upstream_connections")
+            },
+        ]
     }
 
     /// The bounds are these from now on. Nobody who is in has to go.

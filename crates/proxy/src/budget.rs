@@ -35,6 +35,23 @@ pub(crate) struct Subject {
     pub(crate) effect: &'static str,
 }
 
+/// What is used of a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetUse {
+    /// What it is a budget of: a fixed word.
+    pub name: &'static str,
+    /// Whose it is, where there are several: the name of a route or an upstream.
+    pub of: Option<Arc<str>>,
+    /// The key that sets it.
+    pub key: &'static str,
+    /// In use now. It can be more than there is: a reload may have made the budget smaller.
+    pub used: usize,
+    /// All that there is.
+    pub max: usize,
+    /// What becomes of those for whom there is no place.
+    pub at_the_end: &'static str,
+}
+
 /// One place; given back when dropped. (Half the size of the semaphore's own: a pair holds several.)
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Budget>);
@@ -75,6 +92,23 @@ impl Budget {
     /// How many of them are taken.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Relaxed)
+    }
+
+    /// Whether there is an end of it that can be reached.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.total() < Semaphore::MAX_PERMITS
+    }
+
+    /// What is used of it; `name` is the word for what it is a budget of.
+    pub(crate) fn usage(&self, name: &'static str) -> BudgetUse {
+        BudgetUse {
+            name,
+            of: self.subject.name.clone(),
+            key: self.subject.key,
+            used: self.taken(),
+            max: self.total(),
+            at_the_end: self.subject.effect,
+        }
     }
 
     /// Writes both down.

@@ -1,12 +1,18 @@
 //! What an operator may do to a running proxy, or ask of it, from outside.
 
+mod inventory;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use lubdub_metrics::Connect;
+
+pub use self::inventory::{ListenerView, RouteView};
 use crate::drain::{DrainError, Progress, Selection};
+use crate::front::listeners::Listeners;
 use crate::handover::Ask;
-use crate::registry::Registry;
+use crate::registry::{Farewell, NoSuchPair, PairId, Registry};
 use crate::shared::Shared;
 use crate::worker::Crew;
 
@@ -15,6 +21,7 @@ use crate::worker::Crew;
 pub struct Control {
     shared: Arc<Shared>,
     crew: Arc<Crew>,
+    listeners: Arc<Listeners>,
 }
 
 /// The names by which parts of a proxy can be chosen: those in its settings, and those of live pairs.
@@ -26,9 +33,47 @@ pub struct Names {
     pub upstreams: BTreeSet<Arc<str>>,
 }
 
+/// An upstream, as it is used now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamUse {
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// Where it is; `None` if it is not configured any more, and has live pairs.
+    pub url: Option<String>,
+    /// Its live pairs.
+    pub pairs: usize,
+    /// Upgrades that it has not answered, and connects to it that are under way.
+    pub waiting: usize,
+    /// How many those may be.
+    pub waiting_max: usize,
+    /// Plain requests that it has not answered.
+    pub requests: usize,
+    /// How many those may be.
+    pub requests_max: usize,
+    /// How many connects to it ended like this, for every outcome.
+    pub connects: Vec<(Connect, u64)>,
+    /// When it answered a request last with 101 or another status below 500, if ever.
+    pub last_success: Option<SystemTime>,
+}
+
+/// Why a pair is not told to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// There is none.
+    #[error(transparent)]
+    NoSuchPair(#[from] NoSuchPair),
+    /// Another process takes over.
+    #[error("lubdub is being handed over to a new process; ask that one")]
+    HandingOver,
+}
+
 impl Control {
-    pub(crate) fn new(shared: Arc<Shared>, crew: Arc<Crew>) -> Self {
-        Self { shared, crew }
+    pub(crate) fn new(shared: Arc<Shared>, crew: Arc<Crew>, listeners: Arc<Listeners>) -> Self {
+        Self {
+            shared,
+            crew,
+            listeners,
+        }
     }
 
     /// Waits until every worker has shown that it does not hang.
@@ -48,19 +93,45 @@ impl Control {
         let mut names = Names::default();
         let generation = self.shared.generation.load();
         names.listeners.extend(generation.listeners.iter().cloned());
-        let of_pairs = self.shared.registry.pairs();
-        for pair in &of_pairs {
-            names.listeners.insert(Arc::clone(&pair.names.listener));
-        }
-        let of_routes = generation.routes.iter();
-        let of_routes = of_routes.map(|route| (&route.name, &route.upstream.settings.name));
-        let of_pairs = of_pairs.iter().map(|pair| &pair.names);
-        let of_pairs = of_pairs.map(|names| (&names.route, &names.upstream));
-        for (route, upstream) in of_routes.chain(of_pairs) {
-            names.routes.insert(Arc::clone(route));
+        for route in generation.routes.iter() {
+            names.routes.insert(Arc::clone(&route.name));
+            let upstream = &route.upstream.settings.name;
             names.upstreams.insert(Arc::clone(upstream));
         }
+        let of_pairs = self.shared.registry.names();
+        names.listeners.extend(of_pairs.listeners);
+        names.routes.extend(of_pairs.routes);
+        names.upstreams.extend(of_pairs.upstreams);
         names
+    }
+
+    /// The upstreams that are configured, and those that have live pairs still, by name.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<UpstreamUse> {
+        let shared = &self.shared;
+        let generation = shared.generation.load();
+        let census = shared.registry.census();
+        let mut all = Vec::new();
+        for (name, of_name) in shared.namesakes.upstreams() {
+            let configured = generation.upstreams.get(&name);
+            let pairs = census.of_upstream(&name);
+            if configured.is_none() && pairs == 0 {
+                continue;
+            }
+            let connects = |outcome| (outcome, of_name.metrics.connects(outcome));
+            all.push(UpstreamUse {
+                url: configured.map(|upstream| upstream.settings.url()),
+                pairs,
+                waiting: of_name.waiting.taken(),
+                waiting_max: of_name.waiting.total(),
+                requests: of_name.requests.taken(),
+                requests_max: of_name.requests.total(),
+                connects: Connect::ALL.map(connects).to_vec(),
+                last_success: of_name.metrics.last_success(),
+                name,
+            });
+        }
+        all
     }
 
     /// Begins a drain: says farewell to the pairs that it is about, evenly over `spread`
@@ -103,6 +174,21 @@ impl Control {
         let progress = self.shared.drains.call_off()?;
         self.shared.lingerers.ask(&Ask::CallOffDrain);
         Ok(progress)
+    }
+
+    /// Ends one pair by a Close with this farewell to both sides; its cause is then `admin`. One that is coming to
+    /// its end already goes on with that.
+    ///
+    /// # Errors
+    /// If there is no such pair, or not any more here.
+    pub fn close(&self, pair: PairId, farewell: Farewell) -> Result<(), CloseError> {
+        let shared = &self.shared;
+        let change = shared.changing.change();
+        // A pair on its way to another process would not hear of it.
+        if change.is_handing_over() || shared.leaving.is_cancelled() {
+            return Err(CloseError::HandingOver);
+        }
+        Ok(shared.registry.close(pair, farewell)?)
     }
 
     /// Waits until the process that this one takes over from has done what it does before it lingers.

@@ -243,8 +243,8 @@ impl Drains {
 
     /// Finds the pairs of what a reload has removed. [`Drains::say_farewells`] is to follow, if there are any.
     pub(crate) fn send_away(&self, removal: Removal, spread: Duration) -> Option<Farewells> {
-        let pairs = self.registry.pairs();
-        let pairs = pairs.iter().filter(|pair| removal.takes(pair));
+        let pairs = self.registry.walk().flatten();
+        let pairs = pairs.filter(|pair| removal.takes(pair));
         let pairs: Vec<_> = pairs.map(|pair| pair.id).collect();
         if pairs.is_empty() {
             return None;
@@ -353,9 +353,8 @@ impl Drains {
 
     fn matching(&self, selection: &Selection) -> Vec<PairId> {
         let now = Instant::now().into_std();
-        let pairs = self.registry.pairs();
+        let pairs = self.registry.walk().flatten();
         pairs
-            .iter()
             .filter(|pair| selection.takes(pair, now))
             .map(|pair| pair.id)
             .collect()

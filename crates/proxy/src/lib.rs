@@ -48,8 +48,9 @@ mod upstream;
 mod worker;
 
 pub use address::{Address, NotAnAddress, Peer};
+pub use budget::BudgetUse;
 pub use caller::{Caller, ClientAddress};
-pub use control::{Control, Names};
+pub use control::{CloseError, Control, ListenerView, Names, RouteView, UpstreamUse};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Inherited, NotListening};
 pub use listener_socket::ListenerSocket;

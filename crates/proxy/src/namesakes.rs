@@ -71,6 +71,14 @@ impl Namesakes {
         Some(new)
     }
 
+    /// Every upstream's name, with what is its.
+    pub(crate) fn upstreams(&self) -> Vec<(Arc<str>, OfUpstream)> {
+        let upstreams = lock(&self.upstreams);
+        let all = upstreams.iter();
+        all.map(|(name, of_name)| (Arc::clone(name), of_name.clone()))
+            .collect()
+    }
+
     /// Writes down what is used of the budgets.
     pub(crate) fn sample(&self) {
         for upstream in lock(&self.upstreams).values() {

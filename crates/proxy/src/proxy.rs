@@ -245,7 +245,11 @@ impl Proxy {
     /// What an operator may do to it, or ask of it, while it runs.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control::new(Arc::clone(&self.shared), Arc::clone(self.workers.crew()))
+        Control::new(
+            Arc::clone(&self.shared),
+            Arc::clone(self.workers.crew()),
+            Arc::clone(&self.listeners),
+        )
     }
 
     /// How many tasks are alive on its workers: those that accept, serve connections, shake hands

@@ -1,6 +1,15 @@
 //! The live pairs: who they are, how alive each side is, and how to reach one from outside.
 
+mod census;
+mod close;
+mod ends;
 mod entry;
+mod filter;
+mod page;
+mod tally;
+#[cfg(test)]
+mod testing;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,8 +19,18 @@ use std::time::Instant;
 
 use lubdub_metrics::NamesInUse;
 
+pub(crate) use self::census::Census;
+use self::close::Farewells;
+pub use self::close::{Farewell, InvalidFarewell, NoSuchPair};
+pub use self::ends::{CloseSender, End, EndNews, EndQuery, Ends, EndsFeed, SeenClose, SideEnd};
 pub(crate) use self::entry::Order;
 pub use self::entry::{PairEntry, PairNames, SideStatus};
+pub use self::filter::PairFilter;
+pub use self::page::{Page, PageQuery, Position, Sort};
+pub(crate) use self::tally::Tally;
+pub use self::tally::{Overview, RTT_BUCKETS, SideOverview};
+pub use self::trace::Beat;
+pub(crate) use self::trace::{Mark, TraceState};
 use crate::address::Address;
 use crate::caller::Caller;
 use crate::frozen::{Freezer, Frozen, Kept};
@@ -25,11 +44,22 @@ pub struct PairId(pub u64);
 #[derive(Debug)]
 pub struct Registry {
     grid: Instant,
-    pairs: Mutex<BTreeMap<PairId, Arc<PairEntry>>>,
+    live: Mutex<Live>,
     next: AtomicU64,
     open: AtomicUsize,
+    /// What pairs have come to.
+    tally: Tally,
+    ends: Arc<Ends>,
+    farewells: Farewells,
     /// Whom pairs answer that were asked to stand still.
     freezer: Mutex<Option<Freezer>>,
+}
+
+/// The pairs that live.
+#[derive(Debug, Default)]
+struct Live {
+    pairs: BTreeMap<PairId, Arc<PairEntry>>,
+    census: Census,
 }
 
 /// Who a pair is, but for its number.
@@ -54,13 +84,19 @@ pub(crate) struct Registration {
 // === impl Registry ===
 
 impl Registry {
+    /// So many pairs are looked at under one lock.
+    const SOME: usize = 256;
+
     /// An empty one, whose pairs are pinged at moments that they have in common since `grid`.
     pub(crate) fn new(grid: Instant) -> Self {
         Self {
             grid,
-            pairs: Mutex::default(),
+            live: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
+            tally: Tally::new(),
+            ends: Arc::new(Ends::new()),
+            farewells: Farewells::default(),
             freezer: Mutex::new(None),
         }
     }
@@ -82,32 +118,51 @@ impl Registry {
         self.len() == 0
     }
 
-    /// The live pairs, oldest first.
+    /// The live pairs, in the order of their numbers.
     #[must_use]
     pub fn pairs(&self) -> Vec<Arc<PairEntry>> {
-        self.lock().values().cloned().collect()
+        self.walk().flatten().collect()
+    }
+
+    /// The live pairs in the order of their numbers, some at a time: who opens or ends must not wait for all of
+    /// them to be looked at. Those that open meanwhile are among them.
+    pub(crate) fn walk(&self) -> impl Iterator<Item = Vec<Arc<PairEntry>>> {
+        let mut behind = PairId(0);
+        std::iter::from_fn(move || {
+            let some = self.behind(behind, Self::SOME);
+            behind = some.last()?.id;
+            Some(some)
+        })
+    }
+
+    /// How many pairs have which name.
+    pub(crate) fn census(&self) -> Census {
+        self.lock().census.clone()
     }
 
     /// The pair with this id, if it lives.
     #[must_use]
     pub fn pair(&self, id: PairId) -> Option<Arc<PairEntry>> {
-        self.lock().get(&id).cloned()
+        self.lock().pairs.get(&id).cloned()
     }
 
     /// How many of these pairs live.
     pub(crate) fn count(&self, pairs: &[PairId]) -> usize {
         // In parts: who opens or ends must not wait for a long list.
         pairs
-            .chunks(256)
+            .chunks(Self::SOME)
             .map(|some| {
                 let live = self.lock();
-                some.iter().filter(|pair| live.contains_key(pair)).count()
+                some.iter()
+                    .filter(|pair| live.pairs.contains_key(pair))
+                    .count()
             })
             .sum()
     }
 
     pub(crate) fn register(self: &Arc<Self>, identity: Identity, opened: Instant) -> Registration {
         let id = PairId(self.next.fetch_add(1, Relaxed) + 1);
+        self.tally.opened();
         self.enter(id, identity, opened)
     }
 
@@ -128,7 +183,11 @@ impl Registry {
 
     fn enter(self: &Arc<Self>, id: PairId, identity: Identity, opened: Instant) -> Registration {
         let entry = Arc::new(PairEntry::new(id, identity, opened));
-        self.lock().insert(entry.id, Arc::clone(&entry));
+        {
+            let mut live = self.lock();
+            live.pairs.insert(id, Arc::clone(&entry));
+            live.census.enter(&entry.names);
+        }
         self.open.fetch_add(1, Relaxed);
         Registration {
             registry: Arc::clone(self),
@@ -136,10 +195,26 @@ impl Registry {
         }
     }
 
+    /// The last pairs that have ended.
+    #[must_use]
+    pub fn ends(&self) -> &Arc<Ends> {
+        &self.ends
+    }
+
+    /// What pairs have come to since this process started.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        self.tally.overview(self.len() as u64)
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Some pairs with numbers above this one, in their order.
     pub(crate) fn behind(&self, id: PairId, most: usize) -> Vec<Arc<PairEntry>> {
-        let pairs = self.lock();
-        let behind = pairs.range((Bound::Excluded(id), Bound::Unbounded));
+        let live = self.lock();
+        let behind = live.pairs.range((Bound::Excluded(id), Bound::Unbounded));
         behind
             .take(most)
             .map(|(_, pair)| Arc::clone(pair))
@@ -163,14 +238,14 @@ impl Registry {
 
     /// Tells those live pairs of which `are` is true.
     pub(crate) fn order_those(&self, order: Order, are: impl Fn(&PairEntry) -> bool) {
-        for pair in self.pairs().iter().filter(|pair| are(pair)) {
+        for pair in self.walk().flatten().filter(|pair| are(pair)) {
             pair.order(order);
         }
     }
 
     /// Has those live pairs of which `are` is true look at the terms of their route again.
     pub(crate) fn renew_terms(&self, are: impl Fn(&PairEntry) -> bool) {
-        for pair in self.pairs().iter().filter(|pair| are(pair)) {
+        for pair in self.walk().flatten().filter(|pair| are(pair)) {
             pair.renew();
         }
     }
@@ -199,25 +274,12 @@ impl Registry {
 
     /// The names that live pairs have.
     pub(crate) fn names(&self) -> NamesInUse {
-        let mut names = NamesInUse::default();
-        for pair in self.lock().values() {
-            let all = [
-                (&mut names.listeners, &pair.names.listener),
-                (&mut names.routes, &pair.names.route),
-                (&mut names.upstreams, &pair.names.upstream),
-            ];
-            for (names, name) in all {
-                if !names.contains(name) {
-                    names.insert(Arc::clone(name));
-                }
-            }
-        }
-        names
+        self.lock().census.names()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PairId, Arc<PairEntry>>> {
-        // Nothing that is done under the lock can leave the map half changed.
-        self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        // Nothing that is done under the lock can leave it half changed.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -237,6 +299,18 @@ impl Registration {
         &self.entry
     }
 
+    /// What the pair is told to say, if it was told to close.
+    pub(crate) fn farewell(&self) -> Option<Arc<Farewell>> {
+        self.registry.farewell(self.entry.id)
+    }
+
+    /// The pair has ended, and this is what is known of it.
+    pub(crate) fn conclude(&self, tell: impl FnOnce(Arc<PairEntry>) -> End) {
+        let end = tell(Arc::clone(&self.entry));
+        self.registry.tally.ended(end.cause);
+        self.registry.ends.add(end);
+    }
+
     /// Who has asked the pair to stand still; to be answered once.
     pub(crate) fn take_freezer(&self) -> Option<Freezer> {
         if !self.entry.take_request_to_freeze() {
@@ -248,8 +322,17 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.registry.lock().remove(&self.entry.id);
+        {
+            let mut live = self.registry.lock();
+            live.pairs.remove(&self.entry.id);
+            live.census.leave(&self.entry.names);
+        }
         self.registry.open.fetch_sub(1, Relaxed);
+        // Nobody is there to be woken, and who keeps the entry is not to keep the task.
+        self.entry.forget_waker();
+        if self.entry.ordered() >= Order::Close {
+            self.registry.farewells.forget(self.entry.id);
+        }
         if let Some(freezer) = self.take_freezer() {
             let _ = freezer.send(Frozen {
                 pair: self.entry.id.0,

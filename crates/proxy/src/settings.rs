@@ -138,6 +138,17 @@ impl Upstream {
         }
     }
 
+    /// Where it is, as an URL: with its port, and with `ws` and `wss` for `http` and `https` as well.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match (&self.site, &self.tls) {
+            (Site::Named { .. }, None) => format!("ws://{}", self.authority()),
+            (Site::Named { .. }, Some(_)) => format!("wss://{}", self.authority()),
+            (Site::Unix(path), None) => format!("unix:{}", path.display()),
+            (Site::Unix(path), Some(_)) => format!("wss+unix:{}", path.display()),
+        }
+    }
+
     /// Whether a connection to the one is a connection to the other.
     pub(crate) fn is_at_the_place_of(&self, other: &Self) -> bool {
         self.site == other.site
@@ -179,6 +190,8 @@ pub struct Terms {
     pub boundary_wait: PerSide<Option<Duration>>,
     /// Codes of the Closes that lubdub writes.
     pub close_codes: CloseCodes,
+    /// What those to each side say besides.
+    pub close_reasons: PerSide<CloseReason>,
     /// TCP and TLS connect to the upstream.
     pub connect: Duration,
     /// The upstream's answer to an upgrade, counted from the request.
@@ -226,6 +239,16 @@ pub struct CloseCodes {
     pub to_client: ToClientCodes,
     /// Closes to the upstream.
     pub to_upstream: ToUpstreamCodes,
+}
+
+/// What a Close that lubdub writes says besides its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CloseReason {
+    /// A few plain words: why lubdub ends the pair.
+    #[default]
+    Cause,
+    /// Nothing.
+    Off,
 }
 
 /// Codes of Closes to the client.
@@ -396,6 +419,7 @@ impl Default for Terms {
             keepalive: PerSide::default(),
             boundary_wait: PerSide::from_fn(|_| Some(seconds(5))),
             close_codes: CloseCodes::default(),
+            close_reasons: PerSide::default(),
             connect: seconds(5),
             answer: seconds(30),
             http_idle: Some(seconds(120)),

@@ -57,7 +57,7 @@ pub(crate) struct Shared {
     /// The time for that is over.
     pub(crate) cutting: CancellationToken,
     pub(crate) metrics: Arc<Metrics>,
-    /// Microseconds for which nobody was accepted.
+    /// Microseconds for which nobody was accepted, but for those in the metrics already.
     pub(crate) paused: [AtomicU64; Pause::ALL.len()],
 }
 
@@ -113,8 +113,12 @@ impl Shared {
             door.metrics.connections.set(open);
         }
         for pause in Pause::ALL {
-            let seconds = self.paused[pause as usize].load(Relaxed) / 1_000_000;
-            metrics.accept_paused(pause).absolute(seconds);
+            // Whole seconds are added, and the rest waits: the counter may have begun with those of an
+            // earlier process.
+            let paused = &self.paused[pause as usize];
+            let seconds = paused.load(Relaxed) / 1_000_000;
+            paused.fetch_sub(seconds * 1_000_000, Relaxed);
+            metrics.accept_paused(pause).increment(seconds);
         }
     }
 

@@ -33,6 +33,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod trace;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -40,7 +41,7 @@ use std::time::{Duration, Instant};
 
 use self::deadlines::{Deadlines, Excused};
 use self::end::{End, Ending};
-use self::fate::{CloseSender, Fate, SeenClose};
+use self::fate::Fate;
 pub(crate) use self::frozen::NewHome;
 use self::inlet::Inlet;
 use self::parcel::Parcel;
@@ -51,7 +52,7 @@ use crate::budget::Permit;
 use crate::entrance::Place;
 use crate::leg::Leg;
 use crate::live_terms::LiveTerms;
-use crate::registry::{Order, Registration};
+use crate::registry::{CloseSender, Order, Registration, SeenClose};
 use crate::settings::Terms;
 use crate::worker::Load;
 use bytes::Bytes;

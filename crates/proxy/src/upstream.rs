@@ -13,8 +13,9 @@ mod pool;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use hyper::client::conn::http1;
 use lubdub_metrics::UpstreamMetrics;
 
@@ -143,6 +144,14 @@ impl Upstream {
     /// Whether connections of the one serve the other as well.
     pub(crate) fn shares_connections_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pool, &other.pool)
+    }
+
+    /// It has answered a request with this status. One of the class 5xx says that it is not well (RFC 9110
+    /// 15.6: "the server is aware that it has erred or is incapable of performing the requested method").
+    pub(crate) fn answered(&self, status: StatusCode) {
+        if !status.is_server_error() {
+            self.metrics.succeeded(SystemTime::now());
+        }
     }
 
     /// Whether connections are kept for further plain requests. One with a PROXY header in front of it is

@@ -154,6 +154,13 @@ impl Seen {
         self.header.opcode == Opcode::PING && self.payload.len() <= 125
     }
 
+    /// The code and the reason of a Close.
+    #[must_use]
+    pub fn close(&self) -> (Option<u16>, String) {
+        let close = Close::parse(&self.payload);
+        (close.code, close.reason_lossy().into_owned())
+    }
+
     /// Checks the form of a frame that lubdub made: whole, RSV 0, at most 125 bytes, and masked
     /// exactly if it goes to the upstream.
     ///

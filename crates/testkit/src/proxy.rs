@@ -16,7 +16,7 @@ use lubdub_proxy::settings::{
 };
 use lubdub_proxy::tls::{ServerTls, UpstreamTls};
 use lubdub_proxy::unix::Permissions;
-use lubdub_proxy::{Address, Drained, Inherited, Proxy};
+use lubdub_proxy::{Address, Control, Drained, Inherited, Proxy};
 use lubdub_wire::Relayed;
 
 use crate::peer::{Dial, Peer, Upstream};
@@ -383,6 +383,12 @@ impl RunningProxy {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         self.proxy.registry()
+    }
+
+    /// It, as an operator holds it.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.proxy.control()
     }
 
     /// Goes on as `next` says.

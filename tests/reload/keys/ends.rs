@@ -1,4 +1,4 @@
-//! `close` and `drain`. A pair that opened before has the codes that it came with.
+//! `close` and `drain`. A pair that opened before has the codes and reasons that it came with.
 
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::ms;
@@ -21,6 +21,8 @@ pub(super) const TRIALS: Trials = trials! {
     "close.to_upstream.lifetime" => code,
     "close.to_upstream.data_idle" => code,
     "close.to_upstream.frame_too_big" => code,
+    "close.to_client.reason" => reason,
+    "close.to_upstream.reason" => reason,
     "drain.delay" => delay,
     "drain.spread" => spread,
     "drain.timeout" => drain_timeout,
@@ -90,6 +92,21 @@ async fn ends(cause: &str, mut told: Peer, mut other: Peer, code: u16) {
         _ => {}
     }
     told.expect_close(code).await;
+}
+
+async fn reason(place: Place) {
+    let mut stage = place.stage(&[]).await;
+    let early = stage.pair().await;
+    stage.set(place, "off").await;
+    let late = stage.pair().await;
+    stage.drain().await;
+    for ((mut client, mut upstream), reason) in [(early, "restarting"), (late, "")] {
+        let close = match place.key {
+            "close.to_client.reason" => client.expect_close(1012).await,
+            _ => upstream.expect_close(1001).await,
+        };
+        assert_eq!(close.close().1, reason, "{close:?}");
+    }
 }
 
 async fn delay(place: Place) {

@@ -3,7 +3,8 @@
 
 use lubdub_keepalive::{Enforce, Evidence, Mode};
 use lubdub_proxy::settings::{
-    ForwardedStyle, OnRemoved, OriginMissing, ProxyProtocol, ProxyVersion, RequestDetail,
+    CloseReason, ForwardedStyle, OnRemoved, OriginMissing, ProxyProtocol, ProxyVersion,
+    RequestDetail,
 };
 use tracing::Level;
 
@@ -46,6 +47,11 @@ choice!(Enforce {
     "always" => Self::Always,
     "learned" => Self::Learned,
     "never" => Self::Never,
+});
+
+choice!(CloseReason {
+    "cause" => Self::Cause,
+    "off" => Self::Off,
 });
 
 choice!(ForwardedStyle {

@@ -165,12 +165,12 @@ table!(
 
 values!(
     /// `close.to_client`
-    ToClient { upstream_lapsed, upstream_stalled, drain, lifetime, data_idle, frame_too_big, limit }
+    ToClient { reason, upstream_lapsed, upstream_stalled, drain, lifetime, data_idle, frame_too_big, limit }
 );
 
 values!(
     /// `close.to_upstream`
-    ToUpstream { client_lapsed, client_stalled, drain, lifetime, data_idle, frame_too_big, limit }
+    ToUpstream { reason, client_lapsed, client_stalled, drain, lifetime, data_idle, frame_too_big, limit }
 );
 
 table!(

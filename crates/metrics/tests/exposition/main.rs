@@ -6,11 +6,11 @@ mod scrape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use lubdub_metrics::{
-    BuildInfo, Cause, Diagnosis, InvalidNames, Kind, Label, Metric, Metrics, NO_ROUTE, Names,
-    OpcodeClass, Outcome, PROCESS, Pause, TABLE,
+    BuildInfo, Cause, Connect, Diagnosis, InvalidNames, Kind, Label, Metric, Metrics, NO_ROUTE,
+    Names, OpcodeClass, Outcome, PROCESS, Pause, TABLE,
 };
 
 use scrape::{Labels, Scrape, labels};
@@ -86,8 +86,8 @@ fn the_number_of_series_is_what_routes_and_listeners_cost() {
         let is_own = |name: &str| name.starts_with("lubdub_");
         scrape.samples.keys().filter(|(n, _)| is_own(n)).count()
     };
-    // Of the upstream there are four series, whoever else is there.
-    let (fixed, route, listener, both) = (57 + 4, 173, 43, 38);
+    // Of the upstream there are 13 series, whoever else is there.
+    let (fixed, route, listener, both) = (57 + 13, 173, 43, 38);
     assert_eq!(own(&[], &[]), fixed);
     assert_eq!(own(&[], &["a"]), fixed + route);
     assert_eq!(own(&["p"], &[]), fixed + listener);
@@ -375,6 +375,33 @@ fn samplers_are_asked_before_each_rendering() {
     assert_eq!(scrape.get(paused, &[("reason", "handshakes")]), 0.0);
 }
 
+/// Each is read as a number and scraped as a series, and both say the same.
+#[test]
+fn what_is_known_of_an_upstream_is_read_and_scraped() {
+    let metrics = metrics();
+    let backend = metrics.upstream("backend").unwrap();
+    assert_eq!(backend.last_success(), None);
+    backend.connect(Connect::Connected);
+    backend.connect(Connect::LookupFailed);
+    backend.connect(Connect::LookupFailed);
+    let moment = UNIX_EPOCH + Duration::from_millis(1_700_000_000_250);
+    backend.succeeded(moment);
+    // Told late, or by a clock that was set back.
+    backend.succeeded(moment - Duration::from_secs(1));
+
+    assert_eq!(backend.connects(Connect::LookupFailed), 2);
+    assert_eq!(backend.last_success(), Some(moment));
+    let scrape = Scrape::of(&metrics);
+    for (outcome, expected) in [("connected", 1.0), ("lookup_failed", 2.0), ("failed", 0.0)] {
+        let labels = [("upstream", "backend"), ("outcome", outcome)];
+        let connects = scrape.get("lubdub_upstream_connects_total", &labels);
+        assert_eq!(connects, expected, "{outcome}");
+    }
+    let last = "lubdub_upstream_last_success_timestamp_seconds";
+    let last = scrape.get(last, &[("upstream", "backend")]);
+    assert_eq!(last, 1_700_000_000.25);
+}
+
 #[test]
 fn names_that_would_share_series_are_refused() {
     let refusal = |listeners: &[&str], routes: &[&str]| with_names(listeners, routes).unwrap_err();
@@ -450,6 +477,7 @@ fn combinations(metric: &Metric) -> Vec<Labels> {
             | Label::Reload
             | Label::Way
             | Label::Handover
+            | Label::Connect
             | Label::Class => {
                 let values = label.values().expect("the label is closed");
                 values.iter().map(|value| value.name).collect()

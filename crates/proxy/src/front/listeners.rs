@@ -235,6 +235,13 @@ impl Listeners {
         open.iter().map(named).collect()
     }
 
+    /// Each listener as it is now, and the address that it got.
+    pub(crate) fn entrances(&self) -> Vec<(Arc<Entrance>, Address)> {
+        let open = self.open();
+        let both = |open: &Open| (open.entrance.load_full(), open.address.clone());
+        open.iter().map(both).collect()
+    }
+
     /// The listener of this name as it is now.
     pub(crate) fn entrance(&self, name: &str) -> Option<Arc<Entrance>> {
         let open = self.open();

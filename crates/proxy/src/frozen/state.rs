@@ -15,6 +15,7 @@ use serde_bytes::ByteBuf;
 
 use crate::address::{Address, Peer};
 use crate::caller::Caller;
+use crate::registry::TraceState;
 
 /// All that a pair knows.
 ///
@@ -77,6 +78,9 @@ pub(crate) struct EndState {
     /// What is left of its rates. Of what was given up without it, nothing was used yet.
     #[serde(default)]
     pub(crate) rate: Option<RateState>,
+    /// What became of the last own pings to it.
+    #[serde(default)]
+    pub(crate) trace: Option<TraceState>,
 }
 
 /// When the rates of what comes from a side will be as if nothing had come, if nothing does.

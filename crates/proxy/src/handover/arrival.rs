@@ -116,6 +116,7 @@ impl Arrival {
                 Ok(Said::OfPairs | Said::Lingering(_)) => {}
                 Ok(Said::End(end)) => {
                     counters::add(&shared.metrics, end.counters);
+                    counters::add_successes(&shared.metrics, &end.successes);
                     match self.successor.say(&FromSuccessor::Thanks).await {
                         Ok(()) => break Arrived::Whole,
                         Err(_) => break Arrived::Orphaned,

@@ -1,10 +1,12 @@
-//! Counters on their way to the next process: what was added since they were told last.
+//! Counters on their way to the next process: what was added since they were told last. And when each
+//! upstream was well last.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lubdub_metrics::{Count, Metrics};
 
-use super::message::Counter;
+use super::message::{Counter, Success};
 
 /// How far the counters were when they were told last.
 #[derive(Debug, Default)]
@@ -43,6 +45,28 @@ impl Counted {
 pub(crate) fn add(metrics: &Metrics, counters: Vec<Counter>) {
     let counts: Vec<_> = counters.into_iter().map(Count::from).collect();
     metrics.add_counts(&counts);
+}
+
+/// When the upstreams were well last, as far as they ever were.
+pub(crate) fn successes(metrics: &Metrics) -> Vec<Success> {
+    let told = |(upstream, moment): (String, SystemTime)| {
+        let since_epoch = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Success {
+            upstream,
+            at_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+        }
+    };
+    metrics.last_successes().into_iter().map(told).collect()
+}
+
+/// Goes on from when the upstreams were well last in an earlier process, where this one knows them.
+pub(crate) fn add_successes(metrics: &Metrics, successes: &[Success]) {
+    for Success { upstream, at_ms } in successes {
+        let moment = UNIX_EPOCH.checked_add(Duration::from_millis(*at_ms));
+        if let (Some(upstream), Some(moment)) = (metrics.upstream(upstream), moment) {
+            upstream.succeeded(moment);
+        }
+    }
 }
 
 impl From<Counter> for Count {

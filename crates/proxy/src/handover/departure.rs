@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
-use super::counters::Counted;
+use super::counters::{self, Counted};
 use super::lingerers::Resting;
 use super::link::Link;
 use super::message::{
@@ -206,6 +206,7 @@ async fn give_all(
         moved: predecessor.moved,
         kept: shared.registry.len() as u64,
         counters: counted.added(&shared.metrics),
+        successes: counters::successes(&shared.metrics),
     };
     predecessor.end(end).await
 }
@@ -315,6 +316,7 @@ impl Departed {
         let lingering = Lingering {
             pairs: shared.registry.len() as u64,
             counters: self.counted.added(&shared.metrics),
+            successes: counters::successes(&shared.metrics),
         };
         let message = FromPredecessor::Lingering(lingering);
         let said = self.predecessor.say(Stage::End, &message, &[]).await;

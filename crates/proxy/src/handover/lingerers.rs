@@ -253,6 +253,7 @@ impl Hearing {
                 Ok(Said::Lingering(lingering)) => {
                     self.known.pairs.store(lingering.pairs, Relaxed);
                     counters::add(&self.metrics, lingering.counters);
+                    counters::add_successes(&self.metrics, &lingering.successes);
                     if !self.known.lingers.swap(true, Relaxed) {
                         changed.notify_waiters();
                     }

@@ -125,6 +125,8 @@ pub(crate) struct End {
     pub(crate) moved: u64,
     pub(crate) kept: u64,
     pub(crate) counters: Vec<Counter>,
+    #[serde(default)]
+    pub(crate) successes: Vec<Success>,
 }
 
 /// How it is with a lingering predecessor.
@@ -132,6 +134,8 @@ pub(crate) struct End {
 pub(crate) struct Lingering {
     pub(crate) pairs: u64,
     pub(crate) counters: Vec<Counter>,
+    #[serde(default)]
+    pub(crate) successes: Vec<Success>,
 }
 
 /// A counter and what is to be added to it.
@@ -140,6 +144,13 @@ pub(crate) struct Counter {
     pub(crate) name: String,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) value: u64,
+}
+
+/// When an upstream was well last, in milliseconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Success {
+    pub(crate) upstream: String,
+    pub(crate) at_ms: u64,
 }
 
 /// What a lingering predecessor is asked to do.

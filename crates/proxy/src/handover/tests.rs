@@ -3,4 +3,5 @@
 mod deaths;
 mod drivers;
 mod exclusion;
+mod figures;
 mod link;

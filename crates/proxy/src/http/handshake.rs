@@ -230,6 +230,7 @@ async fn ask(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::check(&response, key)?;
     }
+    route.upstream.answered(response.status());
     Ok(Answered {
         response,
         turn,

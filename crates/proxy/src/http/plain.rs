@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use lubdub_metrics::Outcome;
 use tokio::task::yield_now;
+use tokio::time::Instant;
 
 use super::account::Account;
 use super::answer::{Answer, Relayed};
@@ -99,6 +100,7 @@ pub(super) async fn relay(
             let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
             account.answered(parts.status);
+            upstream.answered(parts.status);
             if body.is_end_stream() {
                 account.whole();
             }
@@ -185,7 +187,7 @@ async fn ask(
         }
         None => match kept(connection, upstream).await {
             Some(kept) => kept,
-            None => connect(route, header).await?,
+            None => connect(connection, route, header).await?,
         },
     };
     // Whoever waits to be asked for a body is not made to wait twice.
@@ -204,14 +206,14 @@ async fn ask(
     let sent = match carrier.send(request, goes_over).await {
         Err(SendError::Unsent(request, _)) => {
             is_new = true;
-            carrier = connect(route, header).await?;
+            carrier = connect(connection, route, header).await?;
             carrier.send(*request, goes_over).await
         }
         Err(SendError::Failed(error)) if !error.is_user() && !carrier.link.is_answered() => {
             match again.and_then(|again| again.request(exchange)) {
                 Some(request) => {
                     is_new = true;
-                    carrier = connect(route, header).await?;
+                    carrier = connect(connection, route, header).await?;
                     carrier.send(request, goes_over).await
                 }
                 None => Err(SendError::Failed(error)),
@@ -265,10 +267,18 @@ async fn kept(connection: &Connection, upstream: &Upstream) -> Option<Carrier> {
 }
 
 /// A new connection to the upstream, for plain requests.
-async fn connect(route: &RouteState, header: Option<&[u8]>) -> Result<Carrier, Failed> {
+async fn connect(
+    connection: &Connection,
+    route: &RouteState,
+    header: Option<&[u8]>,
+) -> Result<Carrier, Failed> {
     let upstream = &route.upstream;
     let _place = upstream.waiting.try_take().ok_or(Failed::Busy)?;
+    let began = Instant::now();
     let connected = upstream.connect(route.terms.connect, header).await?;
+    let metrics = route.metrics(&connection.entrance.listener.name);
+    let connects = &metrics.route.upstream_connect_duration;
+    connects.record(began.elapsed());
     let carrier = Carrier::new(connected, route.general.head_bytes).await;
     carrier.map_err(Failed::NoAnswer)
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lubdub_keepalive::{PerSide, Side, Vitals};
 
+use super::trace::{Beat, Mark, Trace, TraceState};
 use super::{Identity, PairId};
 use crate::address::{Address, Peer};
 use crate::caller::{Caller, ClientAddress};
@@ -30,6 +31,7 @@ pub struct PairEntry {
     status: PerSide<Status>,
     /// The latest round trip in microseconds; `u32::MAX` while there is none.
     rtt: PerSide<AtomicU32>,
+    trace: Box<PerSide<Trace>>,
     /// The number that the request's id is made of; 0 for none.
     request_number: u64,
     /// What most pairs have nothing of.
@@ -107,6 +109,8 @@ pub(crate) enum Order {
     None,
     /// Say farewell to both sides, now.
     Drain,
+    /// The same, with words that were chosen: [`Registration::farewell`](super::Registration::farewell).
+    Close,
     /// End now.
     Cut,
 }
@@ -114,6 +118,10 @@ pub(crate) enum Order {
 // === impl PairEntry ===
 
 impl PairEntry {
+    /// The room that the trace of both sides takes, in a block of its own: one of the allocator's classes.
+    #[cfg(test)]
+    pub(crate) const TRACE: usize = size_of::<PerSide<Trace>>();
+
     pub(super) fn new(id: PairId, identity: Identity, opened: Instant) -> Self {
         let Identity {
             names,
@@ -146,6 +154,7 @@ impl PairEntry {
             opened,
             status: PerSide::default(),
             rtt: PerSide::from_fn(|_| AtomicU32::new(u32::MAX)),
+            trace: Box::default(),
             request_number,
             beside,
             order: AtomicU8::new(Order::None as u8),
@@ -188,17 +197,63 @@ impl PairEntry {
     #[must_use]
     pub fn status(&self, side: Side, now: Instant) -> SideStatus {
         let status = &self.status[side];
-        let heard = self.opened + Duration::from_nanos(status.last_heard.load(Relaxed));
-        let rtt = self.rtt[side].load(Relaxed);
         SideStatus {
-            silent_for: now.saturating_duration_since(heard),
-            last_rtt: (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into())),
+            silent_for: now.saturating_duration_since(self.last_heard(side)),
+            last_rtt: self.last_rtt(side),
             pings_sent: status.pings_sent.load(Relaxed).into(),
             pongs_received: status.pongs_received.load(Relaxed).into(),
-            bytes: status.bytes.load(Relaxed),
+            bytes: self.bytes(side),
             frames: status.frames.load(Relaxed),
             is_held: self.held.load(Relaxed) & held_bit(side) != 0,
         }
+    }
+
+    /// When bytes were last read from a side, or the pair opened.
+    #[must_use]
+    pub fn last_heard(&self, side: Side) -> Instant {
+        self.opened + Duration::from_nanos(self.status[side].last_heard.load(Relaxed))
+    }
+
+    /// The latest round trip of a side, once there was one.
+    #[must_use]
+    pub fn last_rtt(&self, side: Side) -> Option<Duration> {
+        let rtt = self.rtt[side].load(Relaxed);
+        (rtt != u32::MAX).then(|| Duration::from_micros(rtt.into()))
+    }
+
+    /// Bytes relayed from a side.
+    #[must_use]
+    pub fn bytes(&self, side: Side) -> u64 {
+        self.status[side].bytes.load(Relaxed)
+    }
+
+    /// What became of the last own pings to a side, 64 at the most, oldest first. Round trips are rounded, by 14 %
+    /// at the most; only the latest is exact.
+    #[must_use]
+    pub fn trace(&self, side: Side) -> Vec<Beat> {
+        let sent = self.status[side].pings_sent.load(Relaxed);
+        self.trace[side].beats(sent.into(), self.last_rtt(side))
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_last_rtt(&self, side: Side, rtt: Duration) {
+        let micros = u32::try_from(rtt.as_micros()).expect("less than an hour");
+        self.rtt[side].store(micros, Relaxed);
+    }
+
+    /// Publishes what became of own ping `n` to a side. Called by the pair's own task only.
+    pub(crate) fn publish_beat(&self, side: Side, n: u64, mark: Mark) {
+        self.trace[side].set(n, mark);
+    }
+
+    /// The trace of a side, for another process.
+    pub(crate) fn freeze_trace(&self, side: Side) -> TraceState {
+        self.trace[side].freeze()
+    }
+
+    /// Goes on with what another process has given up.
+    pub(crate) fn thaw_trace(&self, side: Side, state: &TraceState) {
+        self.trace[side].thaw(state);
     }
 
     /// Publishes how a side's heartbeat goes. Called by the pair's own task only.
@@ -279,6 +334,7 @@ impl PairEntry {
         match self.order.load(Ordering::Acquire) {
             0 => Order::None,
             1 => Order::Drain,
+            2 => Order::Close,
             _ => Order::Cut,
         }
     }
@@ -286,6 +342,11 @@ impl PairEntry {
     /// Whom to wake when there is an order. To be set before looking for one.
     pub(crate) fn set_waker(&self, waker: &Waker) {
         *self.waker() = Some(waker.clone());
+    }
+
+    /// Nobody is to be woken any more.
+    pub(super) fn forget_waker(&self) {
+        *self.waker() = None;
     }
 
     fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
@@ -313,5 +374,6 @@ mod tests {
             "{}",
             size_of::<PairEntry>()
         );
+        assert_eq!(PairEntry::TRACE, 96, "the next larger piece has 112");
     }
 }

@@ -102,8 +102,11 @@ impl Splice {
         }
         // Endpoints that are closing already need no farewell of lubdub's.
         if self.is_open() {
-            if self.registration.entry().ordered() == Order::Drain {
+            let ordered = self.registration.entry().ordered();
+            if ordered == Order::Drain {
                 self.end(Cause::Drain, None, now);
+            } else if ordered == Order::Close {
+                self.end(Cause::Admin, None, now);
             } else if self.deadlines.lifetime.is_some_and(|at| at <= now) {
                 self.end(Cause::Lifetime, None, now);
             } else if self.data_idle_deadline().is_some_and(|at| at <= now) {
@@ -214,6 +217,8 @@ impl Splice {
                 tally::heartbeat(&self.metrics.route, side)
                     .lapses(diagnosis)
                     .increment(1);
+                let registry = self.registration.registry();
+                registry.tally().lapsed(side, diagnosis);
                 self.fate.silent_for = Some(silent_for);
                 self.fate.diagnosis = Some(diagnosis);
                 debug!(pair = self.id(), %side, silent_ms = millis(silent_for), %diagnosis, "lapsed");

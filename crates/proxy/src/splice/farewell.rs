@@ -1,7 +1,9 @@
 //! How a pair ends: what the endpoints' Closes, FINs and resets mean for the other side, and what
 //! lubdub does when it is lubdub that ends the pair (docs/adr/0005).
 
+use std::borrow::Cow;
 use std::io;
+use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
@@ -11,10 +13,12 @@ use lubdub_wire::{Close, Payload};
 use tracing::debug;
 
 use super::end::{End, Ending, Input};
-use super::fate::{self, CloseSender};
+use super::fate;
 use super::outlet::{Author, Fin, PingSlot};
 use super::parcel::Parcel;
 use super::{Splice, tally};
+use crate::registry::{CloseSender, Farewell};
+use crate::settings::CloseReason;
 
 impl Splice {
     /// An endpoint's Close was passed on, or came in answer to lubdub's.
@@ -119,6 +123,7 @@ impl Splice {
         if let Some(dead) = dead {
             self.cut(dead, Ending::Reset);
         }
+        let chosen = self.chosen_farewell();
         for side in Side::BOTH {
             let sender_gone = self.ends[side.other()].input == Input::Ended;
             let in_frame = !self.ends[side.other()].scanner.at_frame_boundary();
@@ -138,10 +143,32 @@ impl Splice {
             } else if sender_gone && in_frame {
                 self.cut(side, Ending::Reset);
             } else {
-                let code = fate::code(&self.terms.close_codes, side, cause);
+                let code = match &chosen {
+                    Some(farewell) => farewell.code(),
+                    None => fate::code(&self.terms.close_codes, side, cause),
+                };
                 outlet.owe_close(code, self.terms.close, now);
             }
         }
+    }
+
+    /// What lubdub's Close to `to` says besides its code.
+    pub(super) fn reason(&self, to: Side) -> Cow<'static, str> {
+        if let Some(farewell) = self.chosen_farewell()
+            && let Some(reason) = farewell.reason()
+        {
+            return Cow::Owned(reason.to_owned());
+        }
+        match (self.terms.close_reasons[to], self.fate.cause()) {
+            (CloseReason::Cause, Some(cause)) => fate::reason(cause),
+            (CloseReason::Off, _) | (_, None) => Cow::Borrowed(""),
+        }
+    }
+
+    /// What an operator has chosen to be said, if it is an operator who ends the pair.
+    fn chosen_farewell(&self) -> Option<Arc<Farewell>> {
+        let is_chosen = self.fate.cause() == Some(Cause::Admin);
+        is_chosen.then(|| self.registration.farewell())?
     }
 
     /// A side took nothing of what waited for it.

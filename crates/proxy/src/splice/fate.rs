@@ -1,11 +1,13 @@
 //! How a pair comes to its end: what ended it, and the Close that told of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use lubdub_keepalive::Side;
 use lubdub_metrics::{Cause, Diagnosis};
 use lubdub_wire::CloseCode;
 
+use crate::registry::SeenClose;
 use crate::settings::CloseCodes;
 
 /// What is known about the end of a pair.
@@ -19,21 +21,6 @@ pub(super) struct Fate {
     pub(super) silent_for: Option<Duration>,
     /// What the kernel could tell about its silence.
     pub(super) diagnosis: Option<Diagnosis>,
-}
-
-/// A Close, as seen by the middle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SeenClose {
-    pub(super) by: CloseSender,
-    /// `None` if it carried none.
-    pub(super) code: Option<u16>,
-}
-
-/// Who sent a Close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CloseSender {
-    Side(Side),
-    Lubdub,
 }
 
 impl Fate {
@@ -57,15 +44,6 @@ impl Fate {
         if !self.by_lubdub {
             self.by_lubdub = true;
             self.cause = Some(cause);
-        }
-    }
-}
-
-impl CloseSender {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Side(side) => side.as_str(),
-            Self::Lubdub => "lubdub",
         }
     }
 }
@@ -143,10 +121,27 @@ pub(super) fn code(codes: &CloseCodes, side: Side, cause: Cause) -> CloseCode {
     }
 }
 
+/// What a Close of lubdub's says besides its code when it ends a pair for `cause`.
+pub(super) fn reason(cause: Cause) -> Cow<'static, str> {
+    // What concerns the endpoint: that it may come back at once.
+    if cause == Cause::Drain {
+        return Cow::Borrowed("restarting");
+    }
+    Cow::Owned(cause.as_str().replace('_', " "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::{ToClientCodes, ToUpstreamCodes};
+
+    #[test]
+    fn a_reason_is_the_cause_in_words() {
+        assert_eq!(reason(Cause::UpstreamLapsed), "upstream lapsed");
+        assert_eq!(reason(Cause::FrameTooBig), "frame too big");
+        assert_eq!(reason(Cause::Lifetime), "lifetime");
+        assert_eq!(reason(Cause::Drain), "restarting");
+    }
 
     #[test]
     fn a_close_carries_the_code_of_its_direction_and_cause() {

@@ -178,6 +178,7 @@ impl Splice {
                     ping_mark: end.ping_mark.as_ref().map(PingMark::freeze),
                     bytes: self.tally.from[side].bytes,
                     frames: self.relayed_frames(side),
+                    trace: Some(entry.freeze_trace(side)),
                     rate: self.inlet(side).and_then(|inlet| inlet.freeze(anchor)),
                 }
             }),
@@ -223,7 +224,13 @@ impl Splice {
     ) -> Result<Self, InvalidPair> {
         let handshake_us = state.handshake_us;
         let opened = home.registration.entry().opened;
+        let traces = PerSide::from_fn(|side| state.ends[side].trace);
         let parts = Parts::thaw(state, &home.terms, opened, anchor)?;
+        for side in Side::BOTH {
+            if let Some(trace) = &traces[side] {
+                home.registration.entry().thaw_trace(side, trace);
+            }
+        }
         let PerSide { client, upstream } = parts.ends;
         let splice = Self {
             ends: PerSide {

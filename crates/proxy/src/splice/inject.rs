@@ -36,9 +36,14 @@ pub(super) fn ping(to: Side, payload: PingPayload) -> Injected {
     encode(to, OpCode::Ping, payload.as_bytes())
 }
 
-/// An own Close to `to`, without a reason.
-pub(super) fn close(to: Side, code: CloseCode) -> Injected {
-    encode(to, OpCode::Close, &code.get().to_be_bytes())
+/// An own Close to `to`. Of a reason that is too long its beginning is told.
+pub(super) fn close(to: Side, code: CloseCode, reason: &str) -> Injected {
+    let code = code.get().to_be_bytes();
+    let most = Injected::PAYLOAD - code.len();
+    // Not in the middle of a character: it has to be UTF-8 (RFC 6455 5.5.1).
+    let ends = reason.char_indices().map(|(at, c)| at + c.len_utf8());
+    let reason = &reason[..ends.take_while(|end| *end <= most).last().unwrap_or(0)];
+    encode(to, OpCode::Close, &[&code, reason.as_bytes()].concat())
 }
 
 /// The pong that the other endpoint may have left out (RFC 6455 5.5.3).
@@ -76,7 +81,7 @@ mod tests {
     fn frames_are_masked_toward_the_upstream_only() {
         for (to, masked) in [(Side::Client, false), (Side::Upstream, true)] {
             for frame in [
-                close(to, CloseCode::GOING_AWAY),
+                close(to, CloseCode::GOING_AWAY, "client lapsed"),
                 repaired_pong(to, b"hello"),
             ] {
                 let header = header(&frame);
@@ -91,7 +96,7 @@ mod tests {
     fn mask_keys_are_fresh() {
         let keys: std::collections::BTreeSet<_> = (0..100)
             .map(|_| {
-                header(&close(Side::Upstream, CloseCode::NORMAL))
+                header(&close(Side::Upstream, CloseCode::NORMAL, ""))
                     .mask
                     .map(|key| key.0)
             })
@@ -101,12 +106,22 @@ mod tests {
 
     #[test]
     fn a_masked_frame_says_what_it_should() {
-        let frame = close(Side::Upstream, CloseCode::GOING_AWAY);
-        let step = FrameScanner::new().scan(&frame, Stop::Never);
-        let Event::Close(close) = step.event else {
-            panic!("not a Close: {:?}", step.event);
-        };
-        assert_eq!(&close.payload()[..], 1001_u16.to_be_bytes());
+        let longest = "ä".repeat(61) + "b";
+        for (reason, told) in [
+            ("", ""),
+            ("restarting", "restarting"),
+            (&longest, &longest),
+            (&(longest.clone() + "c"), &longest),
+            (&"ä".repeat(99), &"ä".repeat(61)),
+        ] {
+            let frame = close(Side::Upstream, CloseCode::GOING_AWAY, reason);
+            let step = FrameScanner::new().scan(&frame, Stop::Never);
+            let Event::Close(close) = step.event else {
+                panic!("not a Close: {:?}", step.event);
+            };
+            let expected = [&1001_u16.to_be_bytes(), told.as_bytes()].concat();
+            assert_eq!(&close.payload()[..], expected);
+        }
 
         let frame = repaired_pong(Side::Upstream, &[7; 125]);
         let step = FrameScanner::new().scan(&frame, Stop::Never);

@@ -1,14 +1,14 @@
 //! The books of a pair that has ended, and the one line that says how it was.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use lubdub_keepalive::{PerSide, Rtt, Side};
 use lubdub_metrics::Cause;
 use tracing::{error, info};
 
 use super::{Splice, clock, fate, micros, millis};
-use crate::registry::Order;
+use crate::registry::{End, Order, SideEnd};
 
 impl Splice {
     /// The pair has ended: the books are closed, and one line says how it was.
@@ -24,7 +24,30 @@ impl Splice {
         self.flush();
         let duration = now.saturating_duration_since(self.registration.entry().opened);
         self.metrics.pair_duration.record(duration);
+        self.registration.conclude(|pair| End {
+            number: 0,
+            at: SystemTime::now(),
+            cause,
+            close: self.fate.close,
+            diagnosis: self.fate.diagnosis,
+            duration,
+            lapsed_after: self.fate.silent_for,
+            hint: self.hint(cause),
+            sides: PerSide::from_fn(|side| SideEnd {
+                status: pair.status(side, now),
+                rtt: self.heart.vitals(side).rtt,
+            }),
+            pair,
+        });
         self.log_end(cause, duration, now);
+    }
+
+    /// What whoever reads of the end should know first.
+    fn hint(&self, cause: Cause) -> Option<&'static str> {
+        let lapsed = |side: &Side| fate::lapsed(*side) == cause;
+        let lapsed = Side::BOTH.into_iter().find(lapsed)?;
+        let is_mute = self.heart.pongs_received(lapsed) == 0;
+        is_mute.then(|| never_answered(lapsed))
     }
 
     /// Why the pair goes although it has not come to its end.
@@ -36,6 +59,7 @@ impl Splice {
             (Some(cause), _) => cause,
             // The runtime went before the pair could follow.
             (None, Order::Drain | Order::Cut) => Cause::Drain,
+            (None, Order::Close) => Cause::Admin,
             (None, Order::None) => Cause::Internal,
         }
     }
@@ -52,9 +76,6 @@ impl Splice {
             let inlet = self.inlet(side).filter(|inlet| inlet.is_rated());
             inlet.map(|inlet| millis(inlet.held_for(now)))
         };
-        let lapsed = Side::BOTH
-            .into_iter()
-            .find(|&side| fate::lapsed(side) == cause && vitals[side].pongs_received == 0);
         info!(
             pair = entry.id.0,
             listener = &*entry.names.listener,
@@ -70,7 +91,7 @@ impl Splice {
             close_by = self.fate.close.map(|close| close.by.as_str()),
             lapsed_after_ms = self.fate.silent_for.map(millis),
             diagnosis = self.fate.diagnosis.map(|diagnosis| diagnosis.as_str()),
-            hint = lapsed.map(never_answered),
+            hint = self.hint(cause),
             duration_ms = millis(duration),
             handshake_us = self.handshake_us,
             client_bytes = self.tally.from.client.bytes,
@@ -118,8 +139,7 @@ impl Drop for Splice {
     }
 }
 
-/// What whoever reads of a lapse should know first: a side that does not answer pings at all may have
-/// been well.
+/// A side that does not answer pings at all may have been well.
 fn never_answered(side: Side) -> &'static str {
     match side {
         Side::Client => {

@@ -9,11 +9,11 @@ use lubdub_wire::{Event, Payload, Stop};
 use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
-use super::fate::CloseSender;
 use super::link::PingMark;
 use super::outlet::{Author, CloseSlot, Fin, PingSlot};
 use super::parcel::Parcel;
 use super::{Pumped, Splice, inject, micros, tally};
+use crate::registry::CloseSender;
 
 /// Whether a PONG goes on to the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,6 +216,7 @@ impl Splice {
         }
         let drained = outlet.drain(cx, leg, now);
         if drained.ping_written {
+            let unanswered = self.heart.oldest_unanswered(side);
             let delay = self.heart.handle_ping_written(side, now);
             if self.heart.clock_since(side) == Some(now) {
                 let vitals = self.heart.vitals(side);
@@ -223,6 +224,7 @@ impl Splice {
                 let before = ping_mark.as_ref().filter(|_| answered);
                 *ping_mark = Some(PingMark::of(leg.socket(), before));
             }
+            self.trace_ping(side, unanswered);
             let metrics = tally::heartbeat(&self.metrics.route, side);
             metrics.pings_sent.increment(1);
             metrics.ping_delay.record(delay);
@@ -291,7 +293,7 @@ impl Splice {
             return;
         }
         if let CloseSlot::Owed { code, .. } = self.ends[to].outlet.close {
-            parcel.add(&inject::close(to, code));
+            parcel.add(&inject::close(to, code, &self.reason(to)));
             let outlet = &mut self.ends[to].outlet;
             outlet.close_placed(Author::Lubdub, parcel.len(), now);
             if self.ends[to].said_close || self.ends[to].input == Input::Ended {
@@ -323,7 +325,10 @@ impl Splice {
     ) -> Passing {
         let to = from.other();
         let answered = self.heart.pongs_received(from);
-        match self.heart.handle_pong(from, payload, now) {
+        let unanswered = self.heart.oldest_unanswered(from);
+        let verdict = self.heart.handle_pong(from, payload, now);
+        self.trace_pong(from, unanswered, &verdict);
+        match verdict {
             PongVerdict::Foreign if self.ends[to].outlet.accepts() => Passing::Through,
             PongVerdict::Foreign => Passing::No,
             PongVerdict::Ours { rtt, repair } => {
@@ -339,6 +344,8 @@ impl Splice {
                     .increment(vitals.pongs_received - answered);
                 if let Some(rtt) = rtt {
                     metrics.ping_rtt.record(rtt);
+                    let registry = self.registration.registry();
+                    registry.tally().answered(from, rtt);
                     debug!(pair = entry.id.0, side = %from, rtt_us = micros(rtt), "pong received");
                 }
                 if let Some(payload) = repair.filter(|_| self.ends[to].outlet.may_add()) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lubdub_metrics::Outcome;
+use lubdub_metrics::{Connect, Outcome, UpstreamMetrics};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -43,6 +43,13 @@ pub(crate) enum ConnectError {
 /// How soon a Unix socket whose accept queue is full is asked again.
 const FULL: Duration = Duration::from_millis(10);
 
+/// A connect under way: counted once, however it ends.
+struct Attempt<'a> {
+    upstream: &'a UpstreamMetrics,
+    /// Until it is known, whoever it is for may go and take it along.
+    outcome: Connect,
+}
+
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(crate) struct Connected {
@@ -64,6 +71,34 @@ impl ConnectError {
             }
         }
     }
+
+    /// What it is counted as of the upstream.
+    fn connect(&self) -> Connect {
+        match self {
+            Self::NoRoom => Connect::NoRoom,
+            Self::TimedOut(_) => Connect::Timeout,
+            Self::Resolve(..) | Self::NoAddress(_) => Connect::LookupFailed,
+            Self::Own(_) => Connect::Loop,
+            Self::Connect(..) => Connect::Failed,
+            Self::Tls(..) => Connect::TlsFailed,
+        }
+    }
+}
+
+impl Attempt<'_> {
+    fn ended<T>(mut self, result: Result<T, ConnectError>) -> Result<T, ConnectError> {
+        self.outcome = match &result {
+            Ok(_) => Connect::Connected,
+            Err(error) => error.connect(),
+        };
+        result
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.upstream.connect(self.outcome);
+    }
 }
 
 impl Upstream {
@@ -74,7 +109,11 @@ impl Upstream {
         limit: Duration,
         header: Option<&[u8]>,
     ) -> Result<Connected, ConnectError> {
-        within(limit, async {
+        let attempt = Attempt {
+            upstream: &self.metrics,
+            outcome: Connect::Abandoned,
+        };
+        let connected = within(limit, async {
             let permit = self.socket_place(limit).await?;
             let (leg, address) = self.connect_any(limit, header).await?;
             Ok(Connected {
@@ -84,7 +123,8 @@ impl Upstream {
             })
         })
         .await
-        .unwrap_or(Err(ConnectError::TimedOut(limit)))
+        .unwrap_or(Err(ConnectError::TimedOut(limit)));
+        attempt.ended(connected)
     }
 
     /// A place for one more connection to an upstream. Connections that are kept for later give
@@ -262,7 +302,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::settings::testing;
+    use crate::settings::{self, testing};
     use crate::upstream;
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -281,6 +321,75 @@ mod tests {
         let until = Instant::now() + LIMIT;
         let connected = connect_first(upstream, addresses, None, until, LIMIT).await;
         connected.map(|(_, address)| address.ip().expect("an IP address"))
+    }
+
+    /// An upstream at this address, and what its connects were counted as.
+    fn at(address: SocketAddr) -> Upstream {
+        let mut settings = settings::Upstream::clone(&testing::route("main").upstream);
+        settings.site = settings::Site::Named {
+            host: address.ip().to_string().into(),
+            port: address.port(),
+        };
+        upstream::testing::upstream(&Arc::new(settings))
+    }
+
+    fn counted(upstream: &Upstream) -> Vec<Connect> {
+        let times = |outcome| upstream.metrics.connects(outcome);
+        let outcomes = Connect::ALL.into_iter();
+        outcomes
+            .flat_map(|outcome| vec![outcome; usize::try_from(times(outcome)).unwrap()])
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn a_connect_counts_once_by_how_it_ended() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listening = listener.local_addr().unwrap();
+        let upstream = at(listening);
+        upstream.connect(LIMIT, None).await.unwrap();
+        assert_eq!(counted(&upstream), [Connect::Connected]);
+
+        let (_nobody_listens, refusing) = socket();
+        let upstream = at(refusing);
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::Failed]);
+
+        let upstream = at(listening);
+        upstream.own.add(listening.into());
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::Loop]);
+
+        let upstream = at(listening);
+        let all: Vec<_> = std::iter::from_fn(|| upstream.sockets.try_take_quietly()).collect();
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::NoRoom]);
+        drop(all);
+
+        let mut settings = settings::Upstream::clone(&testing::route("main").upstream);
+        settings.site = settings::Site::Named {
+            // RFC 6761 6.4: such a name never resolves.
+            host: "nobody.invalid".into(),
+            port: 9,
+        };
+        let upstream = upstream::testing::upstream(&Arc::new(settings));
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::LookupFailed]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connect_that_comes_to_no_end_counts_as_well() {
+        let (hole, swallowing) = socket();
+        hole.listen(0).unwrap();
+        let _waiting = StdStream::connect(swallowing).unwrap();
+        let upstream = at(swallowing);
+        upstream.connect(LIMIT, None).await.unwrap_err();
+        assert_eq!(counted(&upstream), [Connect::Timeout]);
+
+        // Whoever it was for goes in the middle of it.
+        let upstream = at(swallowing);
+        let gone = tokio::time::timeout(LIMIT / 2, upstream.connect(LIMIT, None)).await;
+        assert!(gone.is_err());
+        assert_eq!(counted(&upstream), [Connect::Abandoned]);
     }
 
     #[tokio::test]

@@ -1,5 +1,8 @@
 //! Keys that say how pairs end.
 
+use lubdub_proxy::settings::CloseReason;
+
+use super::super::choice::Choice;
 use super::{Applies, Example, Key, Kind, Preset, Section};
 
 /// What both sides say of a cause that does not occur yet.
@@ -7,14 +10,28 @@ const LIMIT: &str = "reserved: no limit ends a pair that is open, so far";
 const LIMIT_MORE: &str = "For limits other than `limits.frame_bytes`. At present pairs beyond those are refused at the \
      handshake, with an HTTP status and no Close.";
 
+/// The words of a Close, besides its code.
+const REASON: Key = Key::new(
+    "reason",
+    Kind::Choice(CloseReason::WORDS),
+    Preset::text("cause"),
+    "cause: why, in a few words | off: the code alone",
+)
+.per_route()
+.more(
+    "The cause as the log and the metrics have it, with spaces: `upstream lapsed`, `data idle`; of a drain, \
+     `restarting`. Programs should go by the code.",
+);
+
 /// `close.to_client`
 pub(super) static TO_CLIENT: Section = Section {
     path: "close.to_client",
-    about: "The codes of Closes that lubdub writes to the client when it is lubdub that ends the \
-            pair, by cause. 1005, 1006 and 1015 may not be sent (RFC 6455 7.4.1).",
+    about: "The Closes that lubdub writes to the client when it is lubdub that ends the pair: the codes, \
+            by cause, and the reason. 1005, 1006 and 1015 may not be sent (RFC 6455 7.4.1).",
     example: Example::Live,
     applies: Applies::NewPairs,
     keys: &[
+        REASON,
         code(
             "upstream_lapsed",
             1011,
@@ -48,6 +65,7 @@ pub(super) static TO_UPSTREAM: Section = Section {
     example: Example::Live,
     applies: Applies::NewPairs,
     keys: &[
+        REASON,
         code("client_lapsed", 1001, "the client was silent for too long"),
         code(
             "client_stalled",

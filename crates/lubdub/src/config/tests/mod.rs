@@ -5,6 +5,7 @@ mod budgets;
 mod callers;
 mod changes;
 mod declaration;
+mod json_schema;
 mod names;
 mod rates;
 mod warnings;
@@ -12,7 +13,9 @@ mod warnings;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lubdub_proxy::settings::{FrontTimeouts, HostPattern, Logging, RequestDetail, Terms};
+use lubdub_proxy::settings::{
+    CloseReason, FrontTimeouts, HostPattern, Logging, RequestDetail, Terms,
+};
 use lubdub_proxy::tls::Moment;
 
 use super::*;
@@ -40,6 +43,13 @@ fn flags(keys: &[(&str, &str)]) -> Sources {
         flags: keys.iter().map(flag).collect(),
         ..Sources::default()
     }
+}
+
+/// What the program makes of `sources`; the JSON Schema has to think the same.
+fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mistakes> {
+    let loaded = super::load(sources, machine);
+    json_schema::compare(sources, loaded.as_ref());
+    loaded
 }
 
 /// The configuration of a listener, an upstream and `more`.
@@ -124,7 +134,10 @@ fn a_route_goes_before_what_holds_for_all() {
         ("timeouts.data_idle", "1h"),
         ("limits.frame_bytes", "1MiB"),
         ("route.x.keepalive.client.interval", "9ms"),
+        ("close.to_client.reason", "off"),
         ("route.x.close.to_upstream.drain", "4002"),
+        ("route.x.close.to_client.reason", "cause"),
+        ("route.x.close.to_upstream.reason", "off"),
         ("route.x.timeouts.lifetime", "1d"),
         ("route.x.limits.frame_bytes", "off"),
         ("route.x.limits.pairs", "5"),
@@ -142,6 +155,10 @@ fn a_route_goes_before_what_holds_for_all() {
     assert_eq!(x.terms.keepalive.client.timeout(), Duration::from_secs(8));
     assert_eq!(x.terms.close_codes.to_client.drain.get(), 4001);
     assert_eq!(x.terms.close_codes.to_upstream.drain.get(), 4002);
+    let reasons = (CloseReason::Cause, CloseReason::Off);
+    let of = |terms: &Terms| (terms.close_reasons.client, terms.close_reasons.upstream);
+    assert_eq!(of(&x.terms), reasons);
+    assert_eq!(of(&y.terms), (reasons.1, reasons.0));
     assert_eq!(x.terms.data_idle, Some(Duration::from_secs(3600)));
     assert_eq!(x.terms.lifetime, Some(Duration::from_secs(86400)));
     assert_eq!(x.terms.frame_bytes, None);

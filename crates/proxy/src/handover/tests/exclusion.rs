@@ -56,7 +56,7 @@ fn any() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-fn started() -> Proxy {
+pub(super) fn started() -> Proxy {
     let build = BuildInfo {
         version: "0",
         revision: "test",
