@@ -185,9 +185,11 @@ try {
 
   await test("a client that goes is gone from the page, with its code", async () => {
     const { pairs } = await api("pairs");
-    people.pop().close(1000, "enough");
+    const person = people.pop();
+    person.close(1000, "enough");
+    await person.gone;
+    await until("two rows", async () => (await rows(page)).length === 2);
     await same(page);
-    assert.equal((await rows(page)).length, 2);
     const gone = pairs.at(-1).id;
     const [told] = (await api(`ends?pair=${gone}`)).ends;
     const latest = page.locator("#latest li", { hasText: told.client.address });
