@@ -5,6 +5,7 @@ mod lapses;
 mod pings;
 mod pongs;
 mod slow;
+mod traces;
 
 use std::time::Duration;
 

@@ -147,7 +147,7 @@ closed_enum! {
         /// Reserved, does not occur yet: the pair went beyond a configured limit other than the
         /// length of a frame, so lubdub ended it.
         Limit = "limit",
-        /// Reserved, does not occur yet: an operator ended the pair through the admin interface.
+        /// An operator ended the pair through the admin interface.
         Admin = "admin",
         /// A fault of lubdub's own ended the pair.
         Internal = "internal",

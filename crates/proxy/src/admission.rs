@@ -121,7 +121,11 @@ impl Admission {
             self.pairs.usage("pairs"),
             self.connections.usage("connections"),
             self.handshakes.usage("handshakes"),
-            self.sockets.usage("upstream_connections"),
+            BudgetUse {
+                // There are as many of them as clients' connections.
+                key: self.connections.usage("connections").key,
+                ..self.sockets.usage("upstream_connections")
+            },
         ]
     }
 

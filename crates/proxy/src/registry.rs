@@ -7,6 +7,8 @@ mod entry;
 mod filter;
 mod page;
 mod tally;
+#[cfg(test)]
+mod testing;
 mod trace;
 
 use std::collections::BTreeMap;

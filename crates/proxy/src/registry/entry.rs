@@ -118,6 +118,10 @@ pub(crate) enum Order {
 // === impl PairEntry ===
 
 impl PairEntry {
+    /// The room that the trace of both sides takes, in a block of its own: one of the allocator's classes.
+    #[cfg(test)]
+    pub(crate) const TRACE: usize = size_of::<PerSide<Trace>>();
+
     pub(super) fn new(id: PairId, identity: Identity, opened: Instant) -> Self {
         let Identity {
             names,
@@ -229,6 +233,12 @@ impl PairEntry {
     pub fn trace(&self, side: Side) -> Vec<Beat> {
         let sent = self.status[side].pings_sent.load(Relaxed);
         self.trace[side].beats(sent.into(), self.last_rtt(side))
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_last_rtt(&self, side: Side, rtt: Duration) {
+        let micros = u32::try_from(rtt.as_micros()).expect("less than an hour");
+        self.rtt[side].store(micros, Relaxed);
     }
 
     /// Publishes what became of own ping `n` to a side. Called by the pair's own task only.
@@ -364,5 +374,6 @@ mod tests {
             "{}",
             size_of::<PairEntry>()
         );
+        assert_eq!(PairEntry::TRACE, 96, "the next larger piece has 112");
     }
 }

@@ -1,6 +1,7 @@
 //! The same script with and without a change of process, at each of its steps.
 
 use super::*;
+use crate::registry::Beat;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -18,6 +19,8 @@ struct Seen {
     pongs: PerSide<u64>,
     /// The last round trips.
     rtt: PerSide<Option<Duration>>,
+    /// What became of own pings.
+    beats: PerSide<Vec<Beat>>,
     /// For how long a clock runs by now.
     clock: PerSide<Option<Duration>>,
     wants: Option<Duration>,
@@ -117,6 +120,7 @@ async fn play(steps: &[Step], frozen_at: impl Fn(usize) -> bool) -> Vec<Seen> {
             pings: PerSide::from_fn(|side| vitals[side].pings_sent),
             pongs: PerSide::from_fn(|side| vitals[side].pongs_received),
             rtt: PerSide::from_fn(|side| vitals[side].rtt.map(|rtt| rtt.last())),
+            beats: PerSide::from_fn(|side| pair.splice.registration.entry().trace(side)),
             clock: PerSide::from_fn(|side| Some(clock() - splice.heart.clock_since(side)?)),
             wants: splice.heart.poll_timeout().map(|at| at - clock()),
         });
