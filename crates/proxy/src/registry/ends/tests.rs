@@ -37,8 +37,11 @@ fn end(registry: &Arc<Registry>, route: &str, cause: Cause) {
     });
 }
 
+/// The numbers of ends, from 1 on for those of this process.
 fn numbers(ends: &[End]) -> Vec<u64> {
-    ends.iter().map(|end| end.number).collect()
+    ends.iter()
+        .map(|end| end.number - Ends::KEPT as u64)
+        .collect()
 }
 
 #[test]
