@@ -146,7 +146,8 @@ async fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
             .field("Host", "localhost");
         let (head, _) = lubdub.ask_admin(&request, "").await;
         assert_eq!(head.status(), 405, "{method} {path}");
-        assert_eq!(head.field("allow"), Some(allowed), "{method} {path}");
+        let said = head.field("allow").expect("Allow");
+        assert_eq!(said.replace(',', ", "), allowed, "{method} {path}");
     }
 }
 

@@ -17,10 +17,11 @@ import tomllib
 
 import yaml
 
+import dashboard
+
 DEPLOY = pathlib.Path("deploy")
 DOCKERFILE = DEPLOY / "docker/Dockerfile"
 COMPOSE = DEPLOY / "compose/compose.yaml"
-DASHBOARD = DEPLOY / "grafana/lubdub.json"
 ALERTS = DEPLOY / "prometheus/alerts.yml"
 UNIT = DEPLOY / "systemd/lubdub.service"
 KUBERNETES = DEPLOY / "kubernetes"
@@ -33,7 +34,7 @@ DEPLOYMENT = pathlib.Path("docs/topics/deploy.md")
 
 # What Prometheus itself adds to every series, and to every scrape.
 TARGET_LABELS = {"job", "instance"}
-TARGET_METRICS = {"up": set()}
+TARGET_METRICS = {"up": {}}
 FACTS = {}
 
 
@@ -46,20 +47,21 @@ def fact(check):
 
 
 def reference():
-    """Labels of each series by its name, and the values of each label that has a closed list."""
+    """Labels of each series by its name, each with the list of its values; and these lists."""
     text = REFERENCE.read_text()
     series = {}
     for name, about in re.findall(r"^### `(\w+)`\n(.*?)(?=^#)", text, re.M | re.S):
         listed = re.search(r"^- Labels: (.*)$", about, re.M)
-        labels = set(re.findall(r"`(\w+)`", listed[1])) if listed else set()
+        # Where labels are written alike, what each is of stands behind it, and in the heading of its list.
+        labels = {label: label + of for label, of in re.findall(r"`(\w+)`([^,]*)", listed[1])} if listed else {}
         if "- Type: histogram" in about:
-            series[f"{name}_bucket"] = labels | {"le"}
+            series[f"{name}_bucket"] = labels | {"le": "le"}
             series[f"{name}_sum"] = series[f"{name}_count"] = labels
         else:
             series[name] = labels
     values = {
-        label: set(re.findall(r"^\| `(\w+)` \|", about, re.M))
-        for label, about in re.findall(r"^### Values of `(\w+)`\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+        label + of: set(re.findall(r"^\| `(\w+)` \|", about, re.M))
+        for label, of, about in re.findall(r"^### Values of `(\w+)`(.*)\n((?s:.*?))(?=^#|\Z)", text, re.M)
     }
     assert len(series) > 20 and len(values) >= 6, f"{REFERENCE} is not of the form that was expected"
     return series, values
@@ -72,20 +74,6 @@ def anchors(page):
 
 
 # --- what the files say ------------------------------------------------------------------------------
-
-
-def dashboard_queries():
-    dashboard = json.loads(DASHBOARD.read_text())
-    for panel in dashboard["panels"]:
-        for target in panel.get("targets", []):
-            yield panel["title"], target["expr"]
-    for annotation in dashboard["annotations"]["list"]:
-        yield annotation["name"], annotation["expr"]
-    for variable in dashboard["templating"]["list"]:
-        if variable["type"] == "query":
-            query = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
-            assert query, f"variable {variable['name']} is no label_values(SERIES, LABEL)"
-            yield variable["name"], f"count by ({query[2]}) ({query[1]})"
 
 
 def alerts():
@@ -190,11 +178,11 @@ def is_known(where, query, series, values):
     for name, matchers in found:
         assert name in series, f"{where}: {name} is not in {REFERENCE}"
         for label, pattern in re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"', matchers):
-            known = series[name] | TARGET_LABELS
-            assert label in known, f"{where}: {name} has no label {label}"
-            if "$" not in pattern and label in values:
+            known = series[name].get(label)
+            assert known or label in TARGET_LABELS, f"{where}: {name} has no label {label}"
+            if "$" not in pattern and known in values:
                 for value in pattern.split("|"):
-                    assert value in values[label], f"{where}: {label} is never {value!r}"
+                    assert value in values[known], f"{where}: {label} of {name} is never {value!r}"
     labels = set().union(*(series[name] for name, _ in found)) | TARGET_LABELS
     for grouping in re.findall(r"\bby \(([^)]*)\)", query):
         for label in grouping.split(","):
@@ -206,7 +194,7 @@ def queries(_):
     """every metric, label and label value in dashboard and alerts is in docs/reference/metrics.md"""
     series, values = reference()
     series |= TARGET_METRICS
-    for title, query in dashboard_queries():
+    for title, query in dashboard.queries():
         is_known(f"dashboard, {title}", query, series, values)
     for alert in alerts():
         is_known(alert["alert"], alert["expr"], series, values)
@@ -228,9 +216,20 @@ def alerts_are_told(_):
 
 
 @fact
-def dashboard(_):
+def figures_are_shown(_):
+    """every metric of lubdub's own is on the dashboard or in an alert"""
+    series, _ = reference()
+    shown = " ".join([query for _, query in dashboard.queries()] + [alert["expr"] for alert in alerts()])
+    for name in series:
+        # Of a histogram the quantiles are shown.
+        is_part = name.endswith(("_sum", "_count"))
+        assert is_part or not name.startswith("lubdub_") or re.search(rf"\b{name}\b", shown), f"nobody sees {name}"
+
+
+@fact
+def places_of_panels(_):
     """panels of the dashboard have names of their own, data and a place of their own"""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
+    panels = dashboard.panels()
     for of in ("id", "title"):
         every = [panel[of] for panel in panels]
         assert len(set(every)) == len(every), f"an {of} is there twice"
@@ -437,7 +436,7 @@ def trouble(lubdub):
     """every outcome, cause and answer of lubdub's own is in docs/topics/troubleshooting.md"""
     page = TROUBLE.read_text()
     _, values = reference()
-    for label in ("outcome", "cause", "diagnosis"):
+    for label in ("outcome of handshakes", "cause", "diagnosis"):
         for value in values[label]:
             assert f"`{value}`" in page, f"{label} {value} is not in {TROUBLE}"
     for side, causes in effective(lubdub, DEPLOY / "systemd/lubdub.toml")["close"].items():
@@ -482,12 +481,8 @@ def links(_):
 
 
 def rules():
-    substitutes = {"$__rate_interval": "1m", "$job": "lubdub", "$instance": ".*", "$route": ".*"}
-    every = []
-    for index, (_, query) in enumerate(dashboard_queries()):
-        for variable, value in substitutes.items():
-            query = query.replace(variable, value)
-        every.append({"record": f"dashboard:{index}", "expr": query})
+    queries = enumerate(dashboard.queries())
+    every = [{"record": f"dashboard:{index}", "expr": dashboard.filled(query)} for index, (_, query) in queries]
     return yaml.safe_dump({"groups": [{"name": "dashboard", "rules": every}]})
 
 

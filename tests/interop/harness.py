@@ -159,8 +159,9 @@ class Lubdub(Process):
     """lubdub in front of upstreams, given as name -> port; each answers what begins with /name.
 
     A single upstream named `all` answers everything. `interval` is that of the pings to both sides.
-    `listen` and `upstream` are further lines of their tables, `routes` those of the route of that name. `url` is
-    where upstreams are, and `address` where it listens.
+    `listen`, `upstream` and `client` (of the pings) are further lines of their tables, `admin` all of its table,
+    `routes` those of the route of that name. `url` is where upstreams are, `address` where it listens, and
+    `settings` are `KEY=VALUE`.
     """
 
     def __init__(
@@ -174,12 +175,15 @@ class Lubdub(Process):
         routes=None,
         url="ws://127.0.0.1:{port}",
         address="127.0.0.1:0",
+        settings=(),
+        client="",
+        admin='address = "127.0.0.1:0"',
     ):
         config = [
             f'[listen.public]\naddress = "{address}"\n{listen}',
-            '[admin]\naddress = "127.0.0.1:0"',
+            f"[admin]\n{admin}",
             '[log]\nformat = "json"',
-            f'[keepalive.client]\ninterval = "{interval}"',
+            f'[keepalive.client]\ninterval = "{interval}"\n{client}',
             f'[keepalive.upstream]\ninterval = "{interval}"',
         ]
         for one, port in upstreams.items():
@@ -191,7 +195,8 @@ class Lubdub(Process):
         LOGS.mkdir(parents=True, exist_ok=True)
         path = LOGS / f"{name}.toml"
         path.write_text("\n".join(config) + "\n")
-        super().__init__(name, [LUBDUB, "--config", str(path)])
+        self.config = path
+        super().__init__(name, [LUBDUB, "--config", str(path), *(f"--set={setting}" for setting in settings)])
         try:
             self.admin = self._address("admin listens")
             self.address = self._address("listening")

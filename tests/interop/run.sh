@@ -2,7 +2,7 @@
 # Real clients, real backends and the Autobahn test suite through lubdub: README.md says how and why.
 #
 #   run.sh [--fast] [--cases PATTERNS]
-#       [autobahn|balancers|clients|pages|socketio|plain_http|tls|tls_clients|tls_ends|prometheus]...
+#       [autobahn|balancers|clients|pages|socketio|plain_http|tls|tls_clients|tls_ends|prometheus|status_page]...
 #
 # Installs what it needs under target/interop, by pip, npm and, where a program is missing and the user
 # is root or may become it by sudo, apt-get. LUBDUB names the lubdub to test, PYTHON27 a Python 2.7.
@@ -85,7 +85,7 @@ if ! kept "$here/package-lock.json" "$work/npm"; then
     keep "$here/package-lock.json" "$work/npm"
 fi
 # Node looks for modules upward from the script.
-cp -R "$here"/{backends,clients,pages,socketio,plain_http} "$work/npm"
+cp -R "$here"/{backends,clients,page,pages,socketio,plain_http} "$work/npm"
 
 if [ -z "${PYTHON27:-}" ]; then
     for candidate in "$(command -v python2.7)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python2.7; do

@@ -1,41 +1,58 @@
-//! The admin listener, for scrapers and operators.
+//! The admin listener, for scrapers and operators: an HTTP interface that is described by what it serves (OpenAPI,
+//! see [`description`]), and a page that shows it.
 //!
-//! | path | method | answers | who may ask |
-//! | --- | --- | --- | --- |
-//! | `/metrics` | GET | Prometheus text | anybody |
-//! | `/livez` | GET | 200 while the process runs | anybody |
-//! | `/readyz` | GET | 200, or 503 while it drains | anybody |
-//! | `/api/v1/pairs` | GET | the live pairs, oldest first; `?limit=N` | see [`access`] |
-//! | `/api/v1/pairs/{id}` | GET | one of them, or 404 | see [`access`] |
-//! | `/api/v1/drain` | GET | the latest drain | see [`access`] |
-//! | `/api/v1/drain` | POST | begins a drain, or calls it off | see [`change`] |
-//! | `/api/v1/reload` | POST | reads the configuration again | see [`change`] |
-//! | `/api/v1/upgrade` | POST | has the next program take over | who has the token, or comes over the Unix socket |
+//! `routing` says which path answers what, `guard` who gets as far as a handler, and why: whoever is on this machine or
+//! has the token ([`access`]) may look; who wants to change something has to satisfy more ([`change`]).
 //!
-//! HEAD is answered wherever GET is. It runs on the main thread's runtime, not on the workers':
-//! a scrape of many series must not delay pairs.
+//! It runs on the main thread's runtime, not on the workers': who looks must not delay pairs.
 
 mod access;
 mod answer;
 mod body;
 mod change;
+mod close;
+mod configuration;
+mod cursor;
 mod drain;
+#[expect(
+    unused_qualifications,
+    reason = "what describes parameters writes them so"
+)]
+mod ends;
+mod events;
+mod feed;
+mod figures;
+mod files;
+mod filter;
+mod guard;
+mod history;
 mod listener;
+mod open;
+mod page;
+#[expect(
+    unused_qualifications,
+    reason = "what describes parameters writes them so"
+)]
 mod pairs;
 mod rate;
 mod reader;
 mod reload;
 mod routing;
+mod status;
 mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Instant, SystemTime};
 
 use lubdub_metrics::Metrics;
 use lubdub_proxy::Control;
 
 pub(crate) use self::access::SharedAccess;
 use self::change::Gate;
+use self::cursor::Run;
+use self::feed::Feed;
+use self::history::History;
 pub(crate) use self::listener::{Admin, AdminSocket, listen};
 use crate::reload::Reloader;
 use crate::upgrade::Upgrader;
@@ -52,6 +69,11 @@ pub(crate) struct State {
     /// `None` where there is no program to start again.
     upgrader: Option<Upgrader>,
     gate: Gate,
+    started: Instant,
+    started_at: SystemTime,
+    run: Run,
+    feed: Feed,
+    history: History,
 }
 
 /// Whether new connections are welcome.
@@ -75,6 +97,11 @@ impl State {
             reloader,
             upgrader,
             gate: Gate::default(),
+            started: tokio::time::Instant::now().into_std(),
+            started_at: SystemTime::now(),
+            run: Run::new(),
+            feed: Feed::new(),
+            history: History::default(),
         }
     }
 

@@ -142,6 +142,8 @@ pub(crate) enum Which {
     Effective,
     /// Every key and its meaning, as Markdown
     Reference,
+    /// What a file may say, as JSON Schema, for editors and taplo
+    Schema,
 }
 
 /// What is said about the configuration.

@@ -4,6 +4,7 @@
 
 mod activation;
 mod admin;
+mod api;
 mod certificates;
 mod cli;
 mod commands;
@@ -89,6 +90,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             Which::Example => config::example(),
             Which::Effective => load(options)?.effective(),
             Which::Reference => config::reference(),
+            Which::Schema => config::json_schema(),
         })?,
         Command::Probe(probe) => return commands::probe::probe(&probe, &sources(options)),
         Command::Healthcheck { url, timeout } => {

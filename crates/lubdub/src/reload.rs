@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use lubdub_metrics::{Metrics, Reload};
 use lubdub_proxy::settings::Settings;
 use lubdub_proxy::tls::{Certificate, Moment};
@@ -15,8 +16,8 @@ use tracing::{error, info};
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{
-    self, Applies, CertificateSettings, Change, ClientSettings, Config, Machine, Mistakes, Part,
-    Rearranged, Rewritten, Sources, Warnings,
+    self, Applies, CertificateSettings, Change, ClientSettings, Config, Key, Machine, Mistakes,
+    Part, Rearranged, Rewritten, Sources, Warnings,
 };
 use crate::logging::LogDial;
 use crate::service_manager::{Remark, ServiceManager};
@@ -35,8 +36,29 @@ pub(crate) struct Reloader {
     manager: Arc<ServiceManager>,
     /// What is in effect.
     config: Mutex<Config>,
+    standing: ArcSwap<Standing>,
+    latest: ArcSwapOption<Latest>,
     /// Whether somebody reads it anew.
     is_busy: AtomicBool,
+}
+
+/// What is in effect, for who wants to know it: it is to be had while a reload reads files.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The certificates that clients are shown, as they are now.
+    pub certificates: Vec<CertificateSettings>,
+    /// Every key that is in effect.
+    pub keys: Vec<Key>,
+}
+
+/// What the latest reload did.
+#[derive(Debug, Clone)]
+pub(crate) struct Latest {
+    pub at: SystemTime,
+    /// The generation that was in effect afterwards.
+    pub generation: u64,
+    /// How many keys it changed, or everything that is wrong, each in a line.
+    pub outcome: Result<usize, Vec<String>>,
 }
 
 /// Nobody else asks for a reload while this lives.
@@ -122,6 +144,8 @@ impl Reloader {
             access,
             log,
             manager,
+            standing: ArcSwap::from_pointee(Standing::of(&config)),
+            latest: ArcSwapOption::empty(),
             config: Mutex::new(config),
             is_busy: AtomicBool::new(false),
         }
@@ -156,6 +180,14 @@ impl Reloader {
         if purpose == Purpose::Try {
             return result;
         }
+        self.latest.store(Some(Arc::new(Latest {
+            at: SystemTime::now(),
+            generation: self.proxy.generation(),
+            outcome: match &result {
+                Ok(report) => Ok(report.changes.len()),
+                Err(refused) => Err(refused.reasons()),
+            },
+        })));
         match &result {
             Ok(report) => {
                 self.metrics.reloaded(Reload::Applied, SystemTime::now());
@@ -170,6 +202,16 @@ impl Reloader {
             }
         }
         result
+    }
+
+    /// What is in effect.
+    pub(crate) fn standing(&self) -> Arc<Standing> {
+        self.standing.load_full()
+    }
+
+    /// What the latest reload did, if there was one.
+    pub(crate) fn latest(&self) -> Option<Arc<Latest>> {
+        self.latest.load_full()
     }
 
     fn next(&self, config: &mut Config, purpose: Purpose) -> Result<Report, Refused> {
@@ -213,10 +255,22 @@ impl Reloader {
                 if let (Some(access), Some(settings)) = (&self.access, &next.admin) {
                     access.set(settings);
                 }
+                self.standing.store(Arc::new(Standing::of(&next)));
                 *config = next;
             }
         }
         Ok(report)
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    fn of(config: &Config) -> Self {
+        Self {
+            certificates: config.certificates.clone(),
+            keys: config.keys(),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ closed_enum! {
         /// The configured name of the listener that accepted the client's connection.
         Listener = "listener",
         /// The configured name of the route that the request matched; `none` in
-        /// `lubdub_handshakes_total` where it ended before it had matched one.
+        /// `lubdub_handshakes_total` and `lubdub_http_requests_total` where it ended before it had matched one.
         Route = "route",
         /// Why a pair ended.
         Cause = "cause",

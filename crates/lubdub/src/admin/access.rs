@@ -17,7 +17,7 @@ use lubdub_proxy::Peer;
 use crate::config::{AdminSettings, Token};
 
 /// Who may ask.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Access {
     token: Option<Token>,
     hosts: Vec<String>,
@@ -63,8 +63,21 @@ impl SharedAccess {
         Self(ArcSwap::from_pointee(Access::new(settings)))
     }
 
+    /// These may ask from now on. Where they are those of before, nobody notices.
     pub(crate) fn set(&self, settings: &AdminSettings) {
-        self.0.store(Arc::new(Access::new(settings)));
+        let access = Access::new(settings);
+        if **self.0.load() != access {
+            self.0.store(Arc::new(access));
+        }
+    }
+
+    pub(super) fn load_full(&self) -> Arc<Access> {
+        self.0.load_full()
+    }
+
+    /// Whether nothing has changed since `access` was loaded.
+    pub(super) fn is_still(&self, access: &Arc<Access>) -> bool {
+        Arc::ptr_eq(&self.0.load(), access)
     }
 
     pub(super) fn load(&self) -> Guard<Arc<Access>> {
@@ -80,11 +93,17 @@ impl Access {
         }
     }
 
+    /// Who wants what holds no data.
+    pub(crate) fn check_visit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Denied> {
+        match peer {
+            Peer::Unix => Ok(()),
+            Peer::Ip(_) => self.check_host(headers),
+        }
+    }
+
     /// Who wants to know something.
     pub(crate) fn check(&self, peer: Peer, headers: &HeaderMap) -> Result<Proof, Denied> {
-        if peer != Peer::Unix {
-            self.check_host(headers)?;
-        }
+        self.check_visit(peer, headers)?;
         if self.is_authorized(headers) {
             Ok(Proof::Token)
         } else if peer == Peer::Unix {

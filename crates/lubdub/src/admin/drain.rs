@@ -5,15 +5,44 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::State;
 use http::StatusCode;
 use lubdub_proxy::{Control, DrainError, Progress, Selection, Stage};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
-use super::routing::wrong;
+use super::guard::{Change, Look, wrong};
+use crate::api::{self, DrainState, Problem};
 use crate::config::{parse_duration, same_name};
+
+/// What a drain is asked for with.
+#[derive(Debug, ToSchema)]
+#[schema(as = DrainOrder)]
+#[expect(dead_code, reason = "it describes what `Raw` reads")]
+pub(super) struct Fields {
+    /// Only pairs of this route.
+    route: Option<String>,
+    /// Only pairs to this upstream.
+    upstream: Option<String>,
+    /// Only pairs that came in at this listener.
+    listener: Option<String>,
+    /// Only pairs that opened so long ago, such as `2h`.
+    older_than: Option<String>,
+    /// Over which time, such as `5m`; `drain.spread` if not said.
+    spread: Option<String>,
+    /// Alone: calls the drain off.
+    cancel: Option<bool>,
+}
+
+/// The latest drain, and whether lubdub as a whole is drained.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Drains {
+    draining: bool,
+    drain: Option<api::Drain>,
+}
 
 /// The body of a request, before its fields are read.
 #[derive(Debug, Default, Deserialize)]
@@ -37,8 +66,34 @@ enum Order {
     CallOff,
 }
 
+/// Begins a drain, or calls it off
+#[utoipa::path(
+    post,
+    path = "/api/v1/drain",
+    request_body(content = Fields, description = "With no field: drains all of lubdub"),
+    responses(
+        (status = 200, body = api::Drain, description = "It is under way, or called off"),
+        (status = 400, body = Problem, content_type = Problem::TYPE, description = "A field will not do"),
+        (status = 409, body = Problem, content_type = Problem::TYPE, description = "It cannot be done now"),
+    )
+)]
+pub(super) async fn order(State(state): State<Arc<super::State>>, change: Change) -> Answer {
+    change
+        .carry_out(async |body| ordered(&state.proxy, body))
+        .await
+}
+
+/// The latest drain
+#[utoipa::path(get, path = "/api/v1/drain", responses((status = 200, body = Drains)))]
+pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
+    answer::json(&Drains {
+        draining: state.proxy.is_drained(),
+        drain: state.proxy.latest_drain().as_ref().map(tell),
+    })
+}
+
 /// Does what the body says.
-pub(super) fn order(proxy: &Control, body: &[u8]) -> Answer {
+fn ordered(proxy: &Control, body: &[u8]) -> Answer {
     let names = proxy.names();
     let known = |key: &str, name: String| {
         let known = match key {
@@ -61,16 +116,8 @@ pub(super) fn order(proxy: &Control, body: &[u8]) -> Answer {
             | DrainError::Ending
             | DrainError::HandingOver
             | DrainError::Nothing),
-        ) => answer::text(StatusCode::CONFLICT, format!("{error}\n")),
+        ) => answer::problem(StatusCode::CONFLICT, error.to_string()),
     }
-}
-
-/// The latest drain, and whether lubdub as a whole is drained.
-pub(super) fn describe(proxy: &Control) -> Value {
-    json!({
-        "draining": proxy.is_drained(),
-        "drain": proxy.latest_drain().as_ref().map(tell),
-    })
 }
 
 fn read(
@@ -116,26 +163,28 @@ fn duration(key: &str, value: Option<Value>) -> Result<Option<Duration>, BadBody
     text.map(read).transpose()
 }
 
-fn tell(progress: &Progress) -> Value {
+/// A drain as it is told of.
+pub(super) fn tell(progress: &Progress) -> api::Drain {
     let selection = &progress.selection;
-    json!({
-        "id": progress.id,
-        "state": match progress.stage {
-            Stage::Waiting => "waiting",
-            Stage::Running => "running",
-            Stage::Done => "done",
-            Stage::CalledOff => "cancelled",
+    let name = |name: &Option<Arc<str>>| name.as_deref().map(str::to_owned);
+    api::Drain {
+        id: progress.id,
+        state: match progress.stage {
+            Stage::Waiting => DrainState::Waiting,
+            Stage::Running => DrainState::Running,
+            Stage::Done => DrainState::Done,
+            Stage::CalledOff => DrainState::Cancelled,
         },
-        "whole": selection.is_whole(),
-        "route": selection.route.as_deref(),
-        "upstream": selection.upstream.as_deref(),
-        "listener": selection.listener.as_deref(),
-        "older_than_seconds": selection.older_than.map(|age| age.as_secs_f64()),
-        "spread_seconds": progress.spread.as_secs_f64(),
-        "matched": progress.matched,
-        "told": progress.told,
-        "remaining": progress.remaining,
-    })
+        whole: selection.is_whole(),
+        route: name(&selection.route),
+        upstream: name(&selection.upstream),
+        listener: name(&selection.listener),
+        older_than_seconds: selection.older_than.map(|age| age.as_secs_f64()),
+        spread_seconds: progress.spread.as_secs_f64(),
+        matched: progress.matched,
+        told: progress.told,
+        remaining: progress.remaining,
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! The listening socket of the admin interface, and the connections that it accepts.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use lubdub_proxy::unix::SocketFile;
 use lubdub_proxy::{Address, Inherited, ListenerSocket, Peer};
 use socket2::SockRef;
@@ -21,7 +24,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use super::State;
+use super::events::Line;
+use super::feed::Feed;
+use super::history::History;
 use super::reader::Reader;
+use super::routing;
 use crate::config::AdminSettings;
 
 /// The socket of the admin listener.
@@ -56,8 +63,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes nothing of its answer is let go of as well.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at a time: as many file descriptors are kept for them (see `config::machine`). One
-/// more ends the oldest, so that nobody keeps a probe or a scraper waiting by saying nothing.
+/// Connections at a time, beside those of watchers: as many file descriptors are kept for them (see
+/// `config::machine`). One more ends the oldest, so that nobody keeps a probe or a scraper waiting by saying
+/// nothing.
 const CONNECTIONS: usize = 32;
 /// Connections that the kernel completes ahead of us.
 const BACKLOG: i32 = 128;
@@ -80,11 +88,17 @@ impl Admin {
 
     /// Answers until `closing` is dropped; then what is being answered comes to its end.
     pub(crate) async fn serve(self, mut closing: watch::Receiver<()>) {
-        let mut connections = VecDeque::<AbortHandle>::with_capacity(CONNECTIONS);
+        let mut connections = VecDeque::<(AbortHandle, Line)>::with_capacity(CONNECTIONS);
         let mut all = JoinSet::new();
+        let router = routing::router(Arc::clone(&self.state));
+        let background = Arc::clone(&self.state);
+        let mut background = pin!(async move {
+            tokio::join!(Feed::speak(&background), History::grow(&background));
+        });
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
+                () = background.as_mut() => break,
                 _ = closing.changed() => break,
             };
             let (stream, peer) = match accepted {
@@ -96,14 +110,16 @@ impl Admin {
                 }
             };
             while all.try_join_next().is_some() {}
-            connections.retain(|connection| !connection.is_finished());
-            if connections.len() == CONNECTIONS
-                && let Some(oldest) = connections.pop_front()
+            connections.retain(|(connection, _)| !connection.is_finished());
+            let others = || connections.iter().filter(|(_, line)| !line.is_watched());
+            if others().count() >= CONNECTIONS
+                && let Some((oldest, _)) = others().next()
             {
                 oldest.abort();
             }
-            let connection = converse(Arc::clone(&self.state), stream, peer, closing.clone());
-            connections.push_back(all.spawn(connection));
+            let line = Line::new(closing.clone());
+            let connection = converse(router.clone(), stream, peer, line.clone(), closing.clone());
+            connections.push_back((all.spawn(connection), line));
         }
         drop(self.listener);
         while all.join_next().await.is_some() {}
@@ -167,14 +183,17 @@ impl Listener {
 }
 
 async fn converse(
-    state: Arc<State>,
+    router: Router,
     stream: Box<dyn Stream>,
     peer: Peer,
+    line: Line,
     mut closing: watch::Receiver<()>,
 ) {
-    let service = service_fn(|request| {
-        let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(state.answer(peer, request).await) }
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(line.clone());
+        router.call(request)
     });
     let mut served = pin!(
         http1::Builder::new()

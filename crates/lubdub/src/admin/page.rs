@@ -4,6 +4,18 @@
 //! The sources are in `page/`. Nothing is loaded from elsewhere, and [`policy`] sees to it that nothing can be: style
 //! and script run by a nonce that is new in each answer.
 
+use std::sync::Arc;
+
+use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+
+use super::answer::{Answer, answer, problem, with};
+use super::guard::Visit;
+use super::routing;
+
 /// What the parts are put into.
 const HTML: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -18,8 +30,34 @@ const SCRIPT: [&str; 7] = [
     include_str!("page/start.js"),
 ];
 
+/// The status page
+#[utoipa::path(get, path = "/", security(()),
+    responses((status = 200, body = String, content_type = "text/html")))]
+pub(super) async fn page(State(_): State<Arc<super::State>>, _: Visit) -> Answer {
+    let mut seed = [0; 18];
+    if getrandom::fill(&mut seed).is_err() {
+        return problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "there is no randomness to be had",
+        );
+    }
+    let nonce = STANDARD.encode(seed);
+    let mut page = answer(StatusCode::OK, "text/html; charset=utf-8", document(&nonce));
+    if let Ok(policy) = HeaderValue::try_from(policy(&nonce)) {
+        page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    with(page, REFERRER_POLICY, "no-referrer")
+}
+
+/// This description (OpenAPI)
+#[utoipa::path(get, path = "/api/v1/openapi.json", security(()),
+    responses((status = 200, body = Object, content_type = "application/json")))]
+pub(super) async fn description(State(_): State<Arc<super::State>>, _: Visit) -> Answer {
+    answer(StatusCode::OK, "application/json", routing::description())
+}
+
 /// The page, with a nonce that nobody can have foreseen.
-pub(super) fn document(nonce: &str) -> String {
+fn document(nonce: &str) -> String {
     let html = HTML.replace("{{nonce}}", nonce);
     let (head, rest) = html.split_once("{{style}}").unwrap_or((&html, ""));
     let (body, end) = rest.split_once("{{script}}").unwrap_or((rest, ""));
@@ -27,7 +65,7 @@ pub(super) fn document(nonce: &str) -> String {
 }
 
 /// The `Content-Security-Policy` that goes with it.
-pub(super) fn policy(nonce: &str) -> String {
+fn policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
          connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
@@ -53,10 +91,24 @@ mod tests {
     /// What the policy forbids would be there, do nothing, and be noticed by nobody.
     #[test]
     fn nothing_that_the_policy_forbids_is_in_it() {
-        for forbidden in [" style=", " onclick=", " onload=", " src=", "@import", "url("] {
-            assert!(!HTML.contains(forbidden) && !STYLE.contains(forbidden), "{forbidden}");
+        for forbidden in [
+            " style=",
+            " onclick=",
+            " onload=",
+            " src=",
+            "@import",
+            "url(",
+        ] {
+            assert!(
+                !HTML.contains(forbidden) && !STYLE.contains(forbidden),
+                "{forbidden}"
+            );
         }
-        assert_eq!(HTML.matches("href=").count(), 2, "the icon, and the way to the pairs");
+        assert_eq!(
+            HTML.matches("href=").count(),
+            2,
+            "the icon, and the way to the pairs"
+        );
         assert_eq!(HTML.matches("</script>").count(), 1);
     }
 

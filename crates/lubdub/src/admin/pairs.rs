@@ -1,92 +1,239 @@
-//! The live pairs as JSON. Durations are in seconds; what is not known is null.
+//! The live pairs.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
+use axum::extract::{Path, State};
+use http::StatusCode;
 use lubdub_keepalive::Side;
-use lubdub_proxy::registry::{PairEntry, Registry, SideStatus};
-use serde_json::{Value, json};
+use lubdub_proxy::registry::{self, PageQuery, PairEntry, PairId, SideStatus};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
-/// How many pairs a list has unless the query says otherwise: a page, not a flood.
-const DEFAULT_LIMIT: usize = 1000;
+use super::answer::{self, Answer};
+use super::filter::{self, BadQuery, Wanted};
+use super::guard::{Look, Query};
+use crate::api::{self, Beat, BeatState, Pair, PairTrace, Pairs, Problem, Trace, moment};
+use crate::config::parse_duration;
 
-/// Why a query is refused.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadQuery {
-    #[error("limit must be a whole number, not {0:?}")]
-    Limit(String),
-    #[error("unknown parameter {0:?}; there is: limit")]
-    Unknown(String),
+/// Which pairs, and in which order.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Asked {
+    /// Of this route.
+    route: Option<String>,
+    /// To this upstream.
+    upstream: Option<String>,
+    /// That came in at this listener.
+    listener: Option<String>,
+    /// Of clients with this address, or in this network, such as `10.0.0.0/8`.
+    client: Option<String>,
+    /// Of which this side is silent longer than the other.
+    silent: Option<Silent>,
+    /// Of which a side is silent for so long, such as `30s`; the side that `silent` says, if it does.
+    silent_for: Option<String>,
+    /// In this order; `oldest` if not said.
+    sort: Option<Sort>,
+    /// At most so many; 1,000 if not said.
+    #[param(value_type = Option<u32>, minimum = 0)]
+    limit: Option<String>,
+    /// Behind those of the page whose `next` this is.
+    after: Option<String>,
 }
 
-/// How many pairs a query asks for.
-pub(super) fn limit(query: &str) -> Result<usize, BadQuery> {
-    let mut limit = DEFAULT_LIMIT;
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if name != "limit" {
-            return Err(BadQuery::Unknown(name.to_owned()));
-        }
-        limit = value
-            .parse()
-            .map_err(|_| BadQuery::Limit(value.to_owned()))?;
+/// A side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Silent {
+    Client,
+    Upstream,
+}
+
+/// An order of pairs: those that opened first or last, are silent longest, had the longest latest round trip, or
+/// had the most bytes relayed, are first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Sort {
+    Oldest,
+    Newest,
+    Silence,
+    Rtt,
+    Bytes,
+}
+
+/// Live pairs
+#[utoipa::path(get, path = "/api/v1/pairs", params(Asked), responses(
+    (status = 200, body = Pairs),
+    (status = 400, body = Problem, content_type = Problem::TYPE, description = "A parameter will not do"),
+))]
+pub(super) async fn list(
+    State(state): State<Arc<super::State>>,
+    _: Look,
+    Query(asked): Query<Asked>,
+) -> Answer {
+    let query = match asked.query(&state) {
+        Ok(query) => query,
+        Err(error) => return error.answer(),
+    };
+    let now = now();
+    let page = state.proxy.registry().page(&query, now).await;
+    let next = page.next.map(|at| state.run.write(query.sort, at));
+    answer::json(&Pairs {
+        total: page.total,
+        matched: page.matched,
+        next,
+        pairs: page.pairs.iter().map(|pair| describe(pair, now)).collect(),
+    })
+}
+
+/// A live pair, and how its latest pings were answered
+#[utoipa::path(get, path = "/api/v1/pairs/{id}",
+    params(("id" = u64, Path, description = "The number of the pair")),
+    responses(
+        (status = 200, body = PairTrace),
+        (status = 404, body = Problem, content_type = Problem::TYPE, description = "No such pair lives"),
+    )
+)]
+pub(super) async fn show(
+    State(state): State<Arc<super::State>>,
+    _: Look,
+    Path(id): Path<String>,
+) -> Answer {
+    let pair = find(&id).and_then(|id| state.proxy.registry().pair(id));
+    let Some(pair) = pair else {
+        return none_such(&id);
+    };
+    answer::json(&PairTrace {
+        pair: describe(&pair, now()),
+        trace: Trace {
+            client: beats(&pair, Side::Client),
+            upstream: beats(&pair, Side::Upstream),
+        },
+    })
+}
+
+/// The number of a pair.
+pub(super) fn find(id: &str) -> Option<PairId> {
+    id.parse().ok().map(PairId)
+}
+
+pub(super) fn none_such(id: &str) -> Answer {
+    let detail =
+        format!("there is no live pair {id:?}; if it has ended, /api/v1/ends may know why");
+    answer::problem(StatusCode::NOT_FOUND, detail)
+}
+
+/// The clock that pairs go by.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn describe(pair: &PairEntry, now: Instant) -> Pair {
+    let age = now.saturating_duration_since(pair.opened);
+    Pair {
+        id: pair.id.0,
+        listener: pair.names.listener.to_string(),
+        route: pair.names.route.to_string(),
+        request: pair.request.as_deref().map(str::to_owned),
+        request_id: pair.request_id(),
+        opened: moment(SystemTime::now() - age),
+        age_seconds: age.as_secs_f64(),
+        client: client(pair, pair.status(Side::Client, now)),
+        upstream: upstream(pair, pair.status(Side::Upstream, now)),
     }
-    Ok(limit)
 }
 
-/// The oldest pairs, at most `limit` of them, and how many there are.
-pub(super) fn list(registry: &Registry, limit: usize, now: Instant) -> Value {
-    let pairs = registry.pairs();
-    let shown: Vec<Value> = pairs
-        .iter()
-        .take(limit)
-        .map(|pair| describe(pair, now))
-        .collect();
-    json!({ "total": pairs.len(), "pairs": shown })
-}
-
-/// One pair.
-pub(super) fn describe(pair: &PairEntry, now: Instant) -> Value {
+/// The client of a pair that is, or was, like this.
+pub(super) fn client(pair: &PairEntry, status: SideStatus) -> api::Client {
     let caller = pair.caller();
-    let mut client = side(caller.client.to_string(), pair.status(Side::Client, now));
-    client["peer"] = caller.peer.to_string().into();
-    json!({
-        "id": pair.id.0,
-        "listener": &*pair.names.listener,
-        "route": &*pair.names.route,
-        "request_id": pair.request_id(),
-        "age_seconds": seconds(now.saturating_duration_since(pair.opened)),
-        "client": client,
-        "upstream": side(pair.upstream.to_string(), pair.status(Side::Upstream, now)),
-    })
+    api::Client {
+        address: caller.client.to_string(),
+        peer: caller.peer.to_string(),
+        side: side(status),
+    }
 }
 
-fn side(address: String, status: SideStatus) -> Value {
-    json!({
-        "address": address,
-        "last_heard_seconds": seconds(status.silent_for),
-        "last_rtt_seconds": status.last_rtt.map(seconds),
-        "pings_sent": status.pings_sent,
-        "pongs_received": status.pongs_received,
-        "bytes": status.bytes,
-        "frames": status.frames,
-        "held": status.is_held,
-    })
+/// The same for the upstream.
+pub(super) fn upstream(pair: &PairEntry, status: SideStatus) -> api::Upstream {
+    api::Upstream {
+        name: pair.names.upstream.to_string(),
+        address: pair.upstream.to_string(),
+        side: side(status),
+    }
 }
 
-fn seconds(duration: Duration) -> f64 {
-    duration.as_secs_f64()
+fn side(status: SideStatus) -> api::Side {
+    api::Side {
+        last_heard_seconds: status.silent_for.as_secs_f64(),
+        last_rtt_seconds: status.last_rtt.map(|rtt| rtt.as_secs_f64()),
+        pings_sent: status.pings_sent,
+        pongs_received: status.pongs_received,
+        bytes: status.bytes,
+        frames: status.frames,
+        held: status.is_held,
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn beats(pair: &PairEntry, side: Side) -> Vec<Beat> {
+    let beat = |beat: registry::Beat| {
+        let (state, rtt) = match beat {
+            registry::Beat::Answered(rtt) => (BeatState::Answered, rtt),
+            registry::Beat::Missed => (BeatState::Missed, None),
+            registry::Beat::Waiting => (BeatState::Waiting, None),
+            registry::Beat::Covered => (BeatState::Covered, None),
+        };
+        Beat {
+            state,
+            rtt_seconds: rtt.map(|rtt| rtt.as_secs_f64()),
+        }
+    };
+    pair.trace(side).into_iter().map(beat).collect()
+}
 
-    #[test]
-    fn a_query_says_how_many() {
-        assert_eq!(limit(""), Ok(DEFAULT_LIMIT));
-        assert_eq!(limit("limit=5"), Ok(5));
-        assert_eq!(limit("limit=-1"), Err(BadQuery::Limit("-1".to_owned())));
-        assert_eq!(limit("limit"), Err(BadQuery::Limit(String::new())));
-        assert_eq!(limit("sort=age"), Err(BadQuery::Unknown("sort".to_owned())));
+// === impl Asked ===
+
+impl Asked {
+    fn query(self, state: &super::State) -> Result<PageQuery, BadQuery> {
+        let sort = self.sort.map(registry::Sort::from).unwrap_or_default();
+        let silent_for = |text: String| -> Result<Duration, BadQuery> {
+            parse_duration(&text).map_err(|error| BadQuery::new("silent_for", error))
+        };
+        let after = |text: String| state.run.read(&text, sort);
+        let wanted = Wanted {
+            route: self.route,
+            upstream: self.upstream,
+            listener: self.listener,
+            client: self.client,
+        };
+        Ok(PageQuery {
+            filter: wanted.filter(&state.proxy)?,
+            silent: self.silent.map(Side::from),
+            silent_for: self.silent_for.map(silent_for).transpose()?,
+            sort,
+            limit: filter::limit(self.limit.as_deref())?,
+            after: self.after.map(after).transpose()?,
+        })
+    }
+}
+
+impl From<Silent> for Side {
+    fn from(silent: Silent) -> Self {
+        match silent {
+            Silent::Client => Self::Client,
+            Silent::Upstream => Self::Upstream,
+        }
+    }
+}
+
+impl From<Sort> for registry::Sort {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Oldest => Self::Oldest,
+            Sort::Newest => Self::Newest,
+            Sort::Silence => Self::Silence,
+            Sort::Rtt => Self::Rtt,
+            Sort::Bytes => Self::Bytes,
+        }
     }
 }

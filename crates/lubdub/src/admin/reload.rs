@@ -2,16 +2,71 @@
 
 use std::sync::Arc;
 
+use axum::extract::State;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
-use super::routing::wrong;
+use super::guard::{Change, wrong};
+use crate::api::Problem;
 use crate::config::Warning;
-use crate::reload::{Purpose, Refused, Reloader, Report, Told};
+use crate::reload::{Purpose, Reloader, Report, Told};
+
+/// What a reload is asked for with.
+#[derive(Debug, ToSchema)]
+#[schema(as = ReloadOrder)]
+#[expect(dead_code, reason = "it describes what `Raw` reads")]
+pub(super) struct Fields {
+    /// Only say what a reload would do.
+    dry_run: Option<bool>,
+}
+
+/// What a reload has done, or would do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Reloaded {
+    /// `applied`, or `possible` of a dry run.
+    outcome: &'static str,
+    /// The number of the configuration that is in effect.
+    generation: u64,
+    changes: Vec<KeyChange>,
+    /// What `lubdub check` would say.
+    warnings: Vec<Warned>,
+}
+
+/// A key that has another value.
+#[derive(Debug, Serialize, ToSchema)]
+struct KeyChange {
+    key: String,
+    before: String,
+    after: String,
+    /// Where it is set.
+    origin: Option<String>,
+    /// From when on it holds.
+    applies: &'static str,
+    /// The file that holds something else, where the value is the same.
+    content_of: Option<String>,
+}
+
+/// What will not do in practice.
+#[derive(Debug, Serialize, ToSchema)]
+struct Warned {
+    warning: &'static str,
+    setting: String,
+    reason: String,
+}
+
+/// Why a reload changes nothing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReloadRefused {
+    /// Always `refused`.
+    outcome: &'static str,
+    /// Everything that is wrong, a line each.
+    mistakes: Vec<String>,
+}
 
 /// The body of a request, before its fields are read.
 #[derive(Debug, Deserialize)]
@@ -20,22 +75,47 @@ struct Raw {
     dry_run: Option<Value>,
 }
 
+/// Reads the configuration again
+#[utoipa::path(
+    post,
+    path = "/api/v1/reload",
+    request_body = Fields,
+    responses(
+        (status = 200, body = Reloaded, description = "It is in effect, or would be"),
+        (status = 400, body = Problem, content_type = Problem::TYPE, description = "A field will not do"),
+        (status = 409, body = Problem, content_type = Problem::TYPE, description = "A reload is under way, or there is nothing to read"),
+        (status = 422, body = ReloadRefused, description = "Something is wrong with it: nothing is changed"),
+    )
+)]
+pub(super) async fn order(State(state): State<Arc<super::State>>, change: Change) -> Answer {
+    change
+        .carry_out(async |body| match &state.reloader {
+            Some(reloader) => ordered(reloader, body).await,
+            None => answer::problem(StatusCode::CONFLICT, "there is no configuration to reload"),
+        })
+        .await
+}
+
 /// Does what the body says. A reload reads files, so it runs on a thread of its own.
-pub(super) async fn order(reloader: &Arc<Reloader>, body: &[u8]) -> Answer {
+async fn ordered(reloader: &Arc<Reloader>, body: &[u8]) -> Answer {
     let purpose = match read(body) {
         Ok(purpose) => purpose,
         Err(error) => return wrong(&error),
     };
     let Some(turn) = reloader.try_turn() else {
-        return answer::text(StatusCode::CONFLICT, "a reload is under way already\n");
+        return answer::problem(StatusCode::CONFLICT, "a reload is under way already");
     };
     match spawn_blocking(move || turn.reload(purpose)).await {
-        Ok(Ok(report)) => answer::json(&tell(&report, purpose)),
+        Ok(Ok(report)) => answer::json(&tell(report, purpose)),
         Ok(Err(refused)) => {
-            answer::json_of(StatusCode::UNPROCESSABLE_ENTITY, &tell_refused(&refused))
+            let refused = ReloadRefused {
+                outcome: "refused",
+                mistakes: refused.reasons(),
+            };
+            answer::json_of(StatusCode::UNPROCESSABLE_ENTITY, &refused)
         }
         // It panicked, and the log says where.
-        Err(_) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, "the reload broke off\n"),
+        Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "the reload broke off"),
     }
 }
 
@@ -47,41 +127,29 @@ fn read(body: &[u8]) -> Result<Purpose, BadBody> {
     })
 }
 
-fn tell(report: &Report, purpose: Purpose) -> Value {
-    let outcome = match purpose {
-        Purpose::Apply => "applied",
-        Purpose::Try => "possible",
+fn tell(report: Report, purpose: Purpose) -> Reloaded {
+    let change = |change: Told| KeyChange {
+        key: change.key,
+        before: change.before,
+        after: change.after,
+        origin: change.origin,
+        applies: change.applies,
+        content_of: change.content_of,
     };
-    let change = |change: &Told| {
-        json!({
-            "key": change.key,
-            "before": change.before,
-            "after": change.after,
-            "origin": change.origin,
-            "applies": change.applies,
-            "content_of": change.content_of,
-        })
+    let warning = |warning: &Warning| Warned {
+        warning: warning.slug,
+        setting: warning.setting(),
+        reason: warning.reason.clone(),
     };
-    let warning = |warning: &Warning| {
-        json!({
-            "warning": warning.slug,
-            "setting": warning.setting(),
-            "reason": warning.reason,
-        })
-    };
-    json!({
-        "outcome": outcome,
-        "generation": report.generation,
-        "changes": report.changes.iter().map(change).collect::<Vec<_>>(),
-        "warnings": report.warnings.iter().map(warning).collect::<Vec<_>>(),
-    })
-}
-
-fn tell_refused(refused: &Refused) -> Value {
-    json!({
-        "outcome": "refused",
-        "mistakes": refused.reasons(),
-    })
+    Reloaded {
+        outcome: match purpose {
+            Purpose::Apply => "applied",
+            Purpose::Try => "possible",
+        },
+        generation: report.generation,
+        warnings: report.warnings.iter().map(warning).collect(),
+        changes: report.changes.into_iter().map(change).collect(),
+    }
 }
 
 #[cfg(test)]

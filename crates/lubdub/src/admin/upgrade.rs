@@ -1,13 +1,42 @@
 //! Upgrades as they are asked for, and as they are told of.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
-use super::routing::wrong;
+use super::guard::{Replacement, wrong};
+use crate::api::Problem;
 use crate::upgrade::{Order, Upgraded, Upgrader};
+
+/// What an upgrade is asked for with.
+#[derive(Debug, ToSchema)]
+#[schema(as = UpgradeOrder)]
+#[expect(dead_code, reason = "it describes what `Raw` reads")]
+pub(super) struct Fields {
+    /// Only have the new program check the configuration.
+    check: Option<bool>,
+    /// Without `check`: do nothing if the program on disk is the one that runs.
+    only_if_new: Option<bool>,
+}
+
+/// What came of an upgrade.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Replaced {
+    /// `upgraded`, `possible` of a check, or `current`: the program on disk is the one that runs.
+    outcome: &'static str,
+    /// The new process.
+    successor: Option<u32>,
+    /// Pairs that went to it.
+    moved: u64,
+    /// Pairs that stay for now.
+    kept: u64,
+}
 
 /// The body of a request, before its fields are read.
 #[derive(Debug, Deserialize)]
@@ -17,16 +46,44 @@ struct Raw {
     only_if_new: Option<Value>,
 }
 
-/// Does what the body says. The answer comes when it is done, from the process that was asked.
-pub(super) async fn order(upgrader: &Upgrader, body: &[u8]) -> Answer {
+/// Has lubdub replaced by the program on disk
+///
+/// The answer comes when it is done, from the process that was asked.
+#[utoipa::path(
+    post,
+    path = "/api/v1/upgrade",
+    request_body = Fields,
+    responses(
+        (status = 200, body = Replaced, description = "It is done, possible, or not needed"),
+        (status = 400, body = Problem, content_type = Problem::TYPE, description = "A field will not do"),
+        (status = 409, body = Problem, content_type = Problem::TYPE, description = "lubdub goes on as it was; this says why"),
+    )
+)]
+pub(super) async fn order(
+    State(state): State<Arc<super::State>>,
+    Replacement(change): Replacement,
+) -> Answer {
+    change
+        .carry_out(async |body| match &state.upgrader {
+            Some(upgrader) => ordered(upgrader, body).await,
+            None => answer::problem(StatusCode::CONFLICT, "there is no program to start again"),
+        })
+        .await
+}
+
+/// Does what the body says.
+async fn ordered(upgrader: &Upgrader, body: &[u8]) -> Answer {
     let order = match read(body) {
         Ok(order) => order,
         Err(error) => return wrong(&error),
     };
-    let told = |outcome: &str, successor: Option<u32>, moved: u64, kept: u64| {
-        answer::json(&json!({
-            "outcome": outcome, "successor": successor, "moved": moved, "kept": kept,
-        }))
+    let told = |outcome, successor, moved, kept| {
+        answer::json(&Replaced {
+            outcome,
+            successor,
+            moved,
+            kept,
+        })
     };
     match upgrader.upgrade(order).await {
         Ok(Upgraded::Done {
@@ -36,7 +93,7 @@ pub(super) async fn order(upgrader: &Upgrader, body: &[u8]) -> Answer {
         }) => told("upgraded", Some(successor), moved, kept),
         Ok(Upgraded::Possible) => told("possible", None, 0, 0),
         Ok(Upgraded::NotNeeded) => told("current", None, 0, 0),
-        Err(reason) => answer::text(StatusCode::CONFLICT, format!("{reason}\n")),
+        Err(reason) => answer::problem(StatusCode::CONFLICT, reason),
     }
 }
 

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use http::Response;
+use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+
+use crate::api::Problem;
 
 /// The longest part of a body that is looked at, in bytes, and how long it is waited for.
 const MOST: usize = 4096;
@@ -12,14 +15,26 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest line that is shown, in characters.
 const WIDTH: usize = 160;
 
-/// Status and first line of the body, as in "403 Forbidden: no such room".
+/// Status and first line of the body, as in "403 Forbidden: no such room". Of problem details it is the detail.
 pub(super) async fn in_a_line(answer: Response<Incoming>) -> String {
     let status = answer.status();
+    let is_problem = is_problem(&answer);
     let body = beginning(answer.into_body()).await;
-    match first_line(&String::from_utf8_lossy(&body)) {
+    let problem = is_problem.then(|| serde_json::from_slice(&body));
+    let text = match problem {
+        Some(Ok(Problem { detail, .. })) => detail,
+        Some(Err(_)) | None => String::from_utf8_lossy(&body).into_owned(),
+    };
+    match first_line(&text) {
         Some(line) => format!("{status}: {line}"),
         None => status.to_string(),
     }
+}
+
+/// Whether it says in the form of problem details what is wrong (RFC 9457).
+pub(super) fn is_problem(answer: &Response<Incoming>) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == Problem::TYPE)
 }
 
 /// As much of `body` as comes soon.

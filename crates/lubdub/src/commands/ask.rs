@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use lubdub_proxy::Address;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer;
@@ -158,17 +159,26 @@ impl Admin {
         })
     }
 
-    /// What is to be known at `path`.
-    pub(super) async fn get(&self, path: &'static str) -> anyhow::Result<Value> {
+    /// What is to be known at `path`, which may have a query.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.ask(Method::GET, path, Bytes::new()).await
     }
 
     /// What comes of it if `path` is asked for a change.
-    pub(super) async fn post(&self, path: &'static str, body: &Value) -> anyhow::Result<Value> {
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<T> {
         self.ask(Method::POST, path, body.to_string().into()).await
     }
 
-    async fn ask(&self, method: Method, path: &'static str, body: Bytes) -> anyhow::Result<Value> {
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<T> {
         let mut request = Request::builder().method(method.clone());
         if method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -178,7 +188,7 @@ impl Admin {
         }
         let request = request.body(Full::new(body))?;
         let mut target = self.target.clone();
-        target.path = PathAndQuery::from_static(path);
+        target.path = PathAndQuery::try_from(path)?;
         let answered = tokio::time::timeout(self.timeout, self.answered(&target, request)).await;
         answered
             .ok()
@@ -187,11 +197,11 @@ impl Admin {
             .with_context(|| target.shown("http"))
     }
 
-    async fn answered(
+    async fn answered<T: DeserializeOwned>(
         &self,
         target: &Target,
         request: Request<Full<Bytes>>,
-    ) -> anyhow::Result<Value> {
+    ) -> anyhow::Result<T> {
         let answer = send(target, request)
             .await
             .context("is lubdub running there? (admin.address, --admin)")?;
@@ -200,7 +210,8 @@ impl Admin {
             StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => {
                 let body = http_body_util::Limited::new(answer.into_body(), Self::MOST);
                 let body = body.collect().await.map_err(anyhow::Error::from_boxed)?;
-                serde_json::from_slice(&body.to_bytes()).context("the answer is no JSON")
+                serde_json::from_slice(&body.to_bytes())
+                    .context("the answer is not what lubdub says; is it one of another version?")
             }
             StatusCode::UNAUTHORIZED => {
                 let said = answer::in_a_line(answer).await;
@@ -211,7 +222,10 @@ impl Admin {
                     }
                 }
             }
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            // A lubdub says what it has not, as problem details.
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+                if !answer::is_problem(&answer) =>
+            {
                 let said = answer::in_a_line(answer).await;
                 bail!("{said}; this is no lubdub, or one of another version")
             }

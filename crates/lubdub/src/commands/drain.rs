@@ -104,7 +104,7 @@ pub(crate) fn drain(drain: &Drain, sources: &Sources) -> anyhow::Result<ExitCode
     let admin = Admin::find(&drain.asking, sources)?;
     ask::block_on(async {
         let mut latest = match drain.show {
-            true => admin.get(PATH).await?["drain"].take(),
+            true => admin.get::<Value>(PATH).await?["drain"].take(),
             false => admin.post(PATH, &Value::Object(drain.order())).await?,
         };
         if latest.is_null() {
@@ -115,7 +115,7 @@ pub(crate) fn drain(drain: &Drain, sources: &Sources) -> anyhow::Result<ExitCode
         let id = latest["id"].clone();
         while drain.watch && is_under_way(&latest) {
             tokio::time::sleep(LOOK).await;
-            let now = admin.get(PATH).await?["drain"].take();
+            let now = admin.get::<Value>(PATH).await?["drain"].take();
             if now["id"] != id {
                 anyhow::bail!("another drain has taken its place");
             }

@@ -42,7 +42,8 @@ pub(crate) fn reload(reload: &Reload, sources: &Sources) -> anyhow::Result<ExitC
     }
     let admin = Admin::find(&reload.asking, sources)?;
     let body = json!({ "dry_run": reload.dry_run });
-    let answer = ask::block_on(async { admin.post(PATH, &body).await }).context("no reload")?;
+    let answer: Value =
+        ask::block_on(async { admin.post(PATH, &body).await }).context("no reload")?;
     output::print(&told(&answer))?;
     Ok(if answer["outcome"] == "refused" {
         ExitCode::FAILURE

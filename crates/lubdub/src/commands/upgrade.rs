@@ -34,7 +34,8 @@ pub(super) fn upgrade_if_new(asking: &Asking, sources: &Sources) -> anyhow::Resu
     let asking = asking.clone().at_least(PATIENCE);
     let admin = Admin::find(&asking, sources)?;
     let body = json!({ "only_if_new": true });
-    let answer = ask::block_on(async { admin.post(PATH, &body).await }).context("no upgrade")?;
+    let answer: Value =
+        ask::block_on(async { admin.post(PATH, &body).await }).context("no upgrade")?;
     Ok((answer["outcome"] != "current").then(|| told(&answer)))
 }
 
@@ -43,7 +44,8 @@ pub(crate) fn upgrade(upgrade: &Upgrade, sources: &Sources) -> anyhow::Result<()
     let asking = upgrade.asking.clone().at_least(PATIENCE);
     let admin = Admin::find(&asking, sources)?;
     let body = json!({ "check": upgrade.check });
-    let answer = ask::block_on(async { admin.post(PATH, &body).await }).context("no upgrade")?;
+    let answer: Value =
+        ask::block_on(async { admin.post(PATH, &body).await }).context("no upgrade")?;
     Ok(output::print(&told(&answer))?)
 }
 

@@ -32,9 +32,9 @@ pub(crate) struct Household {
 /// Descriptors of the process as such: standard streams, the main thread's runtime, signals, files
 /// that are being read, and what it was started with. About a quarter of them is open at rest.
 const RESERVE: u64 = 64;
-/// Descriptors for operators, whose requests must be answered when all else is full: the listener,
-/// and its connections (`admin::CONNECTIONS`).
-const ADMIN: u64 = 1 + 32;
+/// Descriptors for operators, whose requests must be answered when all else is full: the listener, its
+/// connections (`admin::listener::CONNECTIONS`), and those of watchers (`admin::feed::Feed::PLACES`).
+const ADMIN: u64 = 1 + 32 + 64;
 /// A worker's runtime: two event queues, one to wake it by, and one for signals (measured in
 /// /proc/PID/fd: 17 with one worker, 269 with 64).
 const PER_WORKER: u64 = 4;
@@ -109,11 +109,11 @@ mod tests {
             let now = Moment::from_timestamp(0);
             Machine { files, cores, now }.pairs(&household)
         };
-        assert_eq!(pairs(20_000, household(1, 1, 0)), 9_949);
-        assert_eq!(pairs(1024, household(1, 1, 0)), 461);
-        assert_eq!(pairs(1024, household(64, 1, 0)), 335);
-        assert_eq!(pairs(1024, household(64, 4, 10)), 313);
-        assert_eq!(pairs(103, household(1, 1, 0)), 0);
+        assert_eq!(pairs(20_000, household(1, 1, 0)), 9_917);
+        assert_eq!(pairs(1024, household(1, 1, 0)), 429);
+        assert_eq!(pairs(1024, household(64, 1, 0)), 303);
+        assert_eq!(pairs(1024, household(64, 4, 10)), 281);
+        assert_eq!(pairs(167, household(1, 1, 0)), 0);
         assert_eq!(pairs(0, household(1, 1, 0)), 0);
         assert_eq!(pairs(20_000, household(usize::MAX, 1, 1)), 0);
     }

@@ -15,6 +15,7 @@ mod error;
 mod explanation;
 mod file;
 mod implied;
+mod json_schema;
 mod keys;
 mod layers;
 mod leaf;
@@ -58,6 +59,7 @@ pub(crate) use clients::ClientSettings;
 pub(crate) use duration::{parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};
+pub(crate) use json_schema::json_schema;
 pub(crate) use keys::Applies;
 pub(crate) use layers::{FileSource, FlagValue, Replaced, Sources};
 pub(crate) use machine::Machine;
@@ -65,7 +67,7 @@ pub(crate) use name::{is_name, same as same_name};
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
-pub(crate) use render::{defaults, example};
+pub(crate) use render::{Key, defaults, example};
 pub(crate) use renewal::{Rearranged, Rewritten};
 pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, is_unix, parse as parse_url};
@@ -260,6 +262,11 @@ impl Config {
     /// Every key that is in effect as TOML, with its origin in a comment.
     pub(crate) fn effective(&self) -> String {
         render::effective(&self.effective)
+    }
+
+    /// The same, key by key.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        render::keys_in_effect(&self.effective)
     }
 }
 

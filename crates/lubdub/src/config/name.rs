@@ -11,7 +11,7 @@ use super::keys::{self, NAME};
 use super::tree::{Table, Tree};
 
 /// The longest name.
-const MAX: usize = 63;
+pub(super) const MAX: usize = 63;
 
 /// What a name may look like, for messages.
 pub(crate) const RULE: &str = "a name is at most 63 letters, digits, - and _, without - or _ at an \

@@ -3,6 +3,7 @@
 use super::file;
 use super::keys::{self, Example, Found, Kind, NAME, Preset, SECTIONS, Section};
 use super::leaf::{Leaf, Scalar};
+use super::origin::Origin;
 use super::tree::{Table, Tree};
 
 /// What the operator's names are in examples, by the table that they are in.
@@ -106,6 +107,29 @@ fn section_lines(
         .map(|(line, comment)| (line.as_str(), *comment))
         .collect();
     commented(out, &lines);
+}
+
+/// A key that is in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// Whole, with dots.
+    pub key: String,
+    /// As TOML writes it.
+    pub value: String,
+    /// Where it was set; `None` for a default.
+    pub origin: Option<String>,
+}
+
+/// What is in effect, key by key, in the order of the declaration.
+pub(super) fn keys_in_effect(root: &Table) -> Vec<Key> {
+    let children = keys::children(&[]);
+    let trees = children.iter().filter_map(|name| root.entries.get(*name));
+    let key = |leaf: &Leaf| Key {
+        key: leaf.key.clone(),
+        value: in_effect(leaf).to_string(),
+        origin: (leaf.origin != Origin::Default).then(|| leaf.origin.to_string()),
+    };
+    trees.flat_map(Tree::leaves).map(key).collect()
 }
 
 fn effective_table(out: &mut String, path: &str, table: &Table) {

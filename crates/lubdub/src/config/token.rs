@@ -9,7 +9,7 @@ use super::error::Wrong;
 use super::reading;
 
 /// A secret that is compared, and never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 
 impl Token {

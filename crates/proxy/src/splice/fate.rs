@@ -123,11 +123,11 @@ pub(super) fn code(codes: &CloseCodes, side: Side, cause: Cause) -> CloseCode {
 
 /// What a Close of lubdub's says besides its code when it ends a pair for `cause`.
 pub(super) fn reason(cause: Cause) -> Cow<'static, str> {
-    match cause {
-        // What concerns the endpoint: that it may come back at once.
-        Cause::Drain => Cow::Borrowed("restarting"),
-        cause => Cow::Owned(cause.as_str().replace('_', " ")),
+    // What concerns the endpoint: that it may come back at once.
+    if cause == Cause::Drain {
+        return Cow::Borrowed("restarting");
     }
+    Cow::Owned(cause.as_str().replace('_', " "))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ function prepared(canvas) {
 }
 
 /** Room at the right of each strip for what its lines mean. */
-const GUTTER = 74;
+const GUTTER = 104;
 const HOUR = 3600;
 const SLOTS = 360;
 
@@ -47,10 +47,10 @@ function rule(pen, width, y, colour = colours.hair) {
 
 function drawPairs({ pen, width, height }) {
   const { column, x } = scale(width);
-  const most = Math.max(1, ...hour.samples.map((one) => one.pairs));
-  const y = (pairs) => height - 1 - (pairs / most) * (height - 9);
+  const most = Math.max(0, ...hour.samples.map((one) => one.pairs));
+  const y = (pairs) => height - 1 - (pairs / Math.max(1, most)) * (height - 9);
   rule(pen, width, y(most));
-  label(pen, width, y(most) + 1, `${count(most)} most`);
+  if (most) label(pen, width, y(most) + 1, `${count(most)} most`);
   rule(pen, width, height - 1);
   label(pen, width, height - 6, "0");
   const line = new Path2D();
@@ -94,7 +94,7 @@ function drawTurnover({ pen, width, height }) {
   label(pen, width, height - 7, hour.samples.some((one) => unwell(one.ended)) ? "unwell ends" : "", colours.trouble);
 }
 
-const LANE = 12;
+const LANE = 15;
 const KINDS = ["network", "application", "unknown"];
 
 /** Lapses in a lane for each kind, and the round trips as heat below. */
@@ -115,7 +115,7 @@ function drawSide({ pen, width, height }, side) {
       pen.fillRect(x(one.at) - 0.5, base - tall, Math.max(2, wide), tall);
     });
     const total = sum(counts);
-    label(pen, width, base - 5, `${kind === "application" ? "app" : kind} ${count(total)}`, total ? colours.trouble : colours.quiet);
+    label(pen, width, base - 6, `${kind} ${short(total)}`, total ? colours.trouble : colours.quiet);
   });
   const top = kinds.length * LANE + 5;
   const rows = hour.bounds.length + 1;
@@ -182,8 +182,8 @@ function drawStrips(slot) {
   }
 }
 
-/** From 0.5 ms to 20 s, as a share of the height. */
-const loudness = (seconds) => Math.min(1, Math.max(0.12, (Math.log10(seconds) + 3.3) / 4.6));
+/** From 1 ms to 10 s, as a share of the height. */
+const loudness = (seconds) => 0.25 + 0.75 * Math.min(1, Math.max(0, (Math.log10(seconds) + 3) / 4));
 
 /** The heartbeat of a pair: a line for each ping, the client's upward, the upstream's downward, the latest at the right. */
 function drawTrace(canvas, trace, shown) {

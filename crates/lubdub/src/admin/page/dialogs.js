@@ -100,7 +100,7 @@ function openDrain(whom = {}) {
     const told = `${who} ${matched === 1 ? "is" : "are"} sent a Close, evenly ${over}; clients that were written well connect again.`;
     say($("drain-what"), whole
       ? `/readyz says 503 at once. After drain.delay new upgrades are refused (503). ${told} The process does not end, and stays drained until the drain is called off.`
-      : `${told} New pairs come in as before, also to where these are. /readyz stays 200.`);
+      : `${told} New pairs come in as before, there too${body.upstream ? ": to move everybody away from this upstream, first point its routes elsewhere and reload" : ""}. /readyz stays 200.`);
     say(dialog.querySelector(".go"), whole ? "Drain all of lubdub" : matched === null || body.older_than ? "Drain" : `Drain ${plural(matched, "pair")}`);
   };
   form.oninput = describe;
@@ -146,7 +146,7 @@ async function openReload() {
 }
 
 function showReload({ outcome, changes = [], warnings = [], mistakes = [] }) {
-  say($("reload-what"), outcome === "refused" ? `It would be refused: ${plural(mistakes.length, "mistake")}.` : changes.length ? `It changes ${plural(changes.length, "key")}. No live pair ends, unless its route or upstream is removed and says so.` : "It changes nothing: what is on disk is in effect.");
+  say($("reload-what"), outcome === "refused" ? `It would be refused: ${plural(mistakes.length, "mistake")}.` : changes.length ? `It changes ${plural(changes.length, "key")}. No live pair ends, unless its route or upstream is removed and has on_removed = "drain".` : "It changes nothing: what is on disk is in effect.");
   const change = (one) => el("li", {}, el("code", {}, plain(one.key)), el("span", {}, one.content_of ? `${plain(one.content_of)} holds something else` : `${plain(one.before ?? "not set")} → ${plain(one.after ?? "not set")}`), el("small", {}, plain(one.applies ?? "")));
   $("reload-changes").replaceChildren(
     ...mistakes.map((text) => el("li", { class: "bad" }, plain(text))),

@@ -115,10 +115,10 @@ function makePairRow(pair) {
   const row = el("tr", { class: "row" },
     el("th", { scope: "row" }, rowButton("pairs", pair.id), el("small")),
     el("td", { class: "who" }, el("span"), el("small")),
-    el("td", { class: "n" }), el("td", { class: "n" }),
+    el("td", { class: "n" }), el("td", { class: "n mid" }),
     el("td", { class: "beats" }, el("canvas", { class: "mini", role: "img", "aria-label": "heartbeat" })),
     el("td", { class: "n wide" }), el("td", { class: "n wide" }),
-    el("td", { class: "wide" }, el("span"), el("small")),
+    el("td", { class: "wide where" }, el("span"), el("small")),
     el("td", { class: "n wide" }));
   row.addEventListener("click", (event) => {
     if (!event.target.closest("button") && !String(getSelection())) toggle("pairs", pair.id);
@@ -137,7 +137,7 @@ function quietCell(cell, side) {
 function updatePairRow(row, pair) {
   const [head, who, clientSilent, clientRtt, , upstreamRtt, upstreamSilent, where, size] = row.children;
   row.pair = pair;
-  say(head.lastElementChild, duration(Math.floor(pair.age_seconds)));
+  say(head.lastElementChild, whole(pair.age_seconds));
   say(who.firstElementChild, plain(pair.client.address));
   say(who.lastElementChild, plain(pair.request ?? ""));
   quietCell(clientSilent, pair.client);
@@ -209,9 +209,16 @@ function toggle(tab, id) {
   }
 }
 
+/** How many columns there are: fewer where the page is narrow. */
+const columnsOf = (tab) => [...$(tab).tHead.rows].at(-1).cells.length - $(tab).tHead.querySelectorAll("tr:last-child > :is(.wide, .mid)").length * narrow.matches;
+const narrow = matchMedia("(max-width: 44rem)");
+narrow.addEventListener("change", () => {
+  for (const tab of ["pairs", "ends"]) for (const cell of $(tab).querySelectorAll("tr.detail > td")) put(cell, "colspan", columnsOf(tab));
+});
+
 function makeDetail(tab, id) {
   const box = el("div", { class: "inside" });
-  const row = el("tr", { class: "detail" }, el("td", { colspan: tab === "pairs" ? 9 : 6 }, box));
+  const row = el("tr", { class: "detail" }, el("td", { colspan: columnsOf(tab) }, box));
   if (tab === "ends") showEnd(box, endsShown.get(id));
   else fillDetail(row, id);
   return row;
@@ -297,7 +304,7 @@ function makeEndRow(end) {
     el("td", { class: "why" }, el("span", { class: UNWELL.test(end.cause) ? "bad" : null }, spoken(end.cause)), end.diagnosis ? el("b", {}, ` ${end.diagnosis}`) : null, el("small", {}, end.cause_text)),
     el("td", { class: "wide" }, closeWords(end.close)),
     el("td", { class: "n wide" }, duration(end.duration_seconds)),
-    el("td", { class: "wide" }, el("span", {}, end.route === end.upstream.name ? plain(end.route) : `${plain(end.route)} → ${plain(end.upstream.name)}`), el("small", {}, plain(end.upstream.address ?? ""))));
+    el("td", { class: "wide where" }, el("span", {}, end.route === end.upstream.name ? plain(end.route) : `${plain(end.route)} → ${plain(end.upstream.name)}`), el("small", {}, plain(end.upstream.address ?? ""))));
   row.addEventListener("click", (event) => {
     if (!event.target.closest("button") && !String(getSelection())) toggle("ends", end.pair);
   });
@@ -307,7 +314,7 @@ function makeEndRow(end) {
 function showEnd(box, end) {
   if (!end) return;
   const client = bare(end.client.address);
-  const story = [["why", `${end.cause_text[0].toUpperCase()}${end.cause_text.slice(1)}.`], ["Close", closeWords(end.close)], ["lasted", duration(end.duration_seconds)]];
+  const story = [["why", `${capital(end.cause_text)}.`], ["Close", closeWords(end.close)], ["lasted", duration(end.duration_seconds)]];
   if (end.diagnosis) story.push(["diagnosis", end.diagnosis === "network" ? "network: nothing came back" : end.diagnosis === "application" ? "application: the network is well, and the program does not answer" : end.diagnosis]);
   if (end.lapsed_after_seconds !== null) story.push(["lapsed after", duration(end.lapsed_after_seconds)]);
   if (end.hint) story.push(["hint", end.hint]);
@@ -328,8 +335,9 @@ function takeEnds(ends) {
 function showLatest() {
   keyed($("latest"), latest, (end) => end.pair, (end) =>
     el("li", {}, el("time", {}, clock(end.at)), el("button", { type: "button", class: "name", onclick: () => lookAtEnds({ pair: String(end.pair) }) }, plain(end.client.address)), el("span", { class: UNWELL.test(end.cause) ? "note bad" : "note" }, `${spoken(end.cause)}${end.diagnosis ? `, ${end.diagnosis}` : ""} · lasted ${duration(end.duration_seconds)}`)), () => {});
-  $("left-out").hidden = !leftOut;
-  if (leftOut) say($("left-out"), `${plural(leftOut, "end")} came too quickly to be shown one by one.`);
+  $("left-out").hidden = !leftOut && latest.length > 0;
+  if (!latest.length) say($("left-out"), "No pair has ended yet.");
+  else if (leftOut) say($("left-out"), `${plural(leftOut, "end")} came too quickly to be shown one by one.`);
 }
 
 // --- tabs, keys, focus

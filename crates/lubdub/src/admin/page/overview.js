@@ -42,7 +42,7 @@ function noticesOf() {
   if (status.draining && !status.drain) add("draining", "lubdub is draining: it takes no new pairs, and the process ends when the last one has gone.");
   for (const budget of status.budgets) {
     const share = budget.max ? budget.used / budget.max : 0;
-    if (share >= NEAR) add(`budget ${budget.name} ${budget.of}`, `${nameOf(budget)} at ${Math.floor(share * 100)} %. At the end: ${budget.at_the_end}.`);
+    if (share >= NEAR) add(`budget ${budget.name} ${budget.of}`, `${capital(nameOf(budget))} at ${Math.floor(share * 100)} %. At the end: ${budget.at_the_end}.`);
   }
   const reload = status.last_reload;
   if (reload?.outcome === "refused") add(`reload ${reload.at}`, `The reload at ${clock(reload.at)} was refused; configuration ${status.generation} goes on. See Configuration below.`);
@@ -108,7 +108,7 @@ function vitalsOf() {
   const seconds = Math.max(1, last.length * hour.step);
   const lapses = (side) => {
     const { network, application, unknown } = tally(side);
-    return { value: count(network + application + unknown), note: `${count(network)} network, ${count(application)} application` };
+    return { value: count(network + application + unknown), note: network + application ? `${count(network)} network, ${count(application)} appl.` : "last hour" };
   };
   const trips = (side) => {
     const counts = roundTrips(side, hour.samples.slice(-30));
@@ -119,10 +119,10 @@ function vitalsOf() {
     { name: "Pairs now", value: count(totals.pairs), note: status.lingering_pairs ? `${count(status.lingering_pairs)} in processes before` : `${count(totals.opened)} since the start`, lead: true },
     { name: "Opened", value: perSecond(sum(last.map((one) => one.opened)) / seconds), note: "last minute" },
     { name: "Ended", value: perSecond(sum(last.map((one) => sum(Object.values(one.ended)))) / seconds), note: "last minute" },
-    { name: "Clients lapsed", ...lapses("client"), note2: "last hour" },
-    { name: "Upstreams lapsed", ...lapses("upstream"), note2: "last hour" },
-    { name: "Client RTT, half", ...trips("client") },
-    { name: "Upstream RTT, half", ...trips("upstream") },
+    { name: "Client lapses, 1 h", ...lapses("client")},
+    { name: "Upstream lapses, 1 h", ...lapses("upstream")},
+    { name: "Client RTT, median", ...trips("client") },
+    { name: "Upstream RTT, median", ...trips("upstream") },
   ];
 }
 
@@ -131,7 +131,7 @@ function showVitals() {
     $("vitals"),
     vitalsOf(),
     (vital) => vital.name,
-    (vital) => el("div", { class: vital.lead ? "lead" : null }, el("dt", {}, vital.name, vital.note2 ? el("small", {}, vital.note2) : null), el("dd", { class: "value" }), el("dd", { class: "beside" })),
+    (vital) => el("div", { class: vital.lead ? "lead" : null }, el("dt", {}, vital.name), el("dd", { class: "value" }), el("dd", { class: "beside" })),
     (item, vital) => {
       say(item.children[1], vital.value);
       say(item.children[2], vital.note);
@@ -274,13 +274,14 @@ function showUpstreams() {
           el("button", { type: "button", onclick: () => lookAtPairs({ upstream: upstream.name }), "aria-label": `Pairs of upstream ${plain(upstream.name)}` }, "Pairs"),
           el("button", { type: "button", onclick: () => openDrain({ upstream: upstream.name }), "aria-label": `Drain upstream ${plain(upstream.name)}` }, "Drain…"))),
     (row, upstream) => {
-      const { connected, failed, timeout } = upstream.connects;
-      say(row.children[0].lastElementChild, plain(upstream.url));
-      const cells = [count(upstream.pairs), `${count(upstream.waiting)} of ${count(upstream.waiting_max)}`, count(connected), count(failed + timeout), ago(upstream.last_success)];
+      const { connected = 0, ...others } = upstream.connects;
+      const failed = sum(Object.values(others));
+      say(row.children[0].lastElementChild, plain(upstream.url ?? ""));
+      const cells = [count(upstream.pairs), `${count(upstream.waiting)} of ${count(upstream.waiting_max)}`, count(connected), count(failed), ago(upstream.last_success)];
       cells.forEach((text, index) => say(row.children[index + 1], text));
-      put(row.children[4], "title", `${failed} failed, ${timeout} timed out`);
+      put(row.children[4], "title", Object.entries(others).map(([outcome, number]) => `${spoken(outcome)} ${count(number)}`).join(", "));
       row.children[2].classList.toggle("bad", upstream.waiting >= upstream.waiting_max * NEAR);
-      row.children[4].classList.toggle("bad", failed + timeout > connected / 10);
+      row.children[4].classList.toggle("bad", failed > connected / 10);
     },
   );
 }
@@ -333,6 +334,7 @@ async function showKeys() {
 
 /** All that comes from the status. */
 function showStatus() {
+  $("main").hidden = false;
   showTop();
   showNotices();
   showDrain();

@@ -30,9 +30,9 @@ function showLink() {
 /** The mark beats with each status that comes: lub, and dub. */
 function beat() {
   const mark = $("mark");
-  mark.classList.remove("beats");
+  mark.classList.remove("beating");
   void mark.getBoundingClientRect();
-  mark.classList.add("beats");
+  mark.classList.add("beating");
 }
 
 const LIST_EVERY = 5000;

@@ -68,12 +68,12 @@ function duration(seconds) {
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   if (seconds < 59.5) return `${Math.round(seconds)} s`;
-  const whole = Math.round(seconds);
+  const rounded = Math.round(seconds);
   const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-  const first = parts.findIndex(([size]) => whole >= size);
+  const first = parts.findIndex(([size]) => rounded >= size);
   return parts
     .slice(first, first + 2)
-    .map(([size, unit], index) => [Math.floor((index ? whole % parts[first][0] : whole) / size), unit])
+    .map(([size, unit], index) => [Math.floor((index ? rounded % parts[first][0] : rounded) / size), unit])
     .filter(([number], index) => number || !index)
     .map(([number, unit]) => `${number} ${unit}`)
     .join(" ");
@@ -82,7 +82,11 @@ function duration(seconds) {
 /** A bound of the histogram: 0.0025 -> "2.5 ms". */
 const bound = (seconds) => (seconds < 1 ? `${seconds * 1000} ms` : `${seconds} s`);
 /** How long a side is silent: tenths of seconds would only flicker. */
-const silence = (seconds) => (seconds < 1 ? "now" : duration(Math.floor(seconds)));
+const silence = (seconds) => (seconds < 1 ? "now" : whole(seconds));
+/** A duration in whole seconds. */
+const whole = (seconds) => (seconds < 60 ? `${Math.floor(seconds)} s` : duration(Math.floor(seconds)));
+/** For little room: 1677 -> "1.7k". */
+const short = (number) => (number < 10000 ? count(number) : `${Math.round(number / 1000)}k`);
 
 function bytes(number) {
   if (number < 1000) return `${number} B`;
@@ -105,6 +109,7 @@ function date(unix) {
 
 /** client_lapsed -> "client lapsed". */
 const spoken = (name) => name.replaceAll("_", " ");
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 /** The bound that this share of the round trips is not above; null if there are none, Infinity if above all bounds. */

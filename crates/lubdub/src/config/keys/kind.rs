@@ -9,10 +9,10 @@ pub(crate) enum Kind {
     DurationOrZero,
     /// A duration above zero, or "off".
     DurationOrOff,
-    /// A number of bytes.
-    Size,
-    /// A number of bytes, or "off".
-    SizeOrOff,
+    /// A number of bytes, at least so many.
+    Size(u64),
+    /// A number of bytes, at least so many, or "off".
+    SizeOrOff(u64),
     /// A whole number above zero.
     Count,
     /// A whole number above zero, or "off".
@@ -75,7 +75,7 @@ impl Kind {
         match self {
             Self::Switch => false,
             Self::Duration | Self::DurationOrZero | Self::DurationOrOff => false,
-            Self::Size | Self::SizeOrOff => true,
+            Self::Size(_) | Self::SizeOrOff(_) => true,
             Self::Count | Self::CountOrOff | Self::CountOrAuto => true,
             Self::RateOrOff | Self::ByteRateOrOff => false,
             Self::Share | Self::CloseCode => true,
@@ -99,8 +99,8 @@ impl Kind {
             Self::Duration => "duration",
             Self::DurationOrZero => "duration, may be `\"0s\"`",
             Self::DurationOrOff => "duration or `\"off\"`",
-            Self::Size => "size",
-            Self::SizeOrOff => "size or `\"off\"`",
+            Self::Size(_) => "size",
+            Self::SizeOrOff(_) => "size or `\"off\"`",
             Self::Count => "number",
             Self::CountOrOff => "number or `\"off\"`",
             Self::CountOrAuto => "number or `\"auto\"`",

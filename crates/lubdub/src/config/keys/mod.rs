@@ -18,6 +18,7 @@ use std::sync::LazyLock;
 
 pub(crate) use kind::Kind;
 pub(crate) use preset::{Literal, Preset};
+pub(crate) use waits::{LEAST_FRAME, LEAST_HEAD};
 
 /// Stands for a name of the operator's choice in a path.
 pub(crate) const NAME: &str = "NAME";

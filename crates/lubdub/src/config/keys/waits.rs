@@ -2,6 +2,11 @@
 
 use super::{Applies, Example, Key, Kind, Preset, Section};
 
+/// The smallest bound of a request head: less than this hyper cannot work with.
+pub(crate) const LEAST_HEAD: u64 = 8 << 10;
+/// The largest control frame's payload (RFC 6455 5.5).
+pub(crate) const LEAST_FRAME: u64 = lubdub_wire::Payload::MAX_LEN as u64;
+
 /// `timeouts`
 pub(super) static TIMEOUTS: Section = Section {
     path: "timeouts",
@@ -164,7 +169,7 @@ pub(super) static LIMITS: Section = Section {
         ),
         Key::new(
             "head_bytes",
-            Kind::Size,
+            Kind::Size(LEAST_HEAD),
             Preset::text("64KiB"),
             "the largest request head",
         )
@@ -172,7 +177,7 @@ pub(super) static LIMITS: Section = Section {
         .more("At least 8KiB."),
         Key::new(
             "frame_bytes",
-            Kind::SizeOrOff,
+            Kind::SizeOrOff(LEAST_FRAME),
             Preset::text("off"),
             "the largest frame payload, by its header",
         )

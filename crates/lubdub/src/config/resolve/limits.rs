@@ -5,13 +5,11 @@ use std::num::NonZeroUsize;
 use lubdub_proxy::settings::Limits;
 
 use super::super::error::{Mistakes, Wrong};
+use super::super::keys::LEAST_HEAD;
 use super::super::leaf::Scalar;
 use super::super::machine::{Household, Machine};
 use super::super::{raw, read};
 use super::take;
-
-/// The smallest bound of a request head: less than this hyper cannot work with.
-const MIN_HEAD: u64 = 8 * 1024;
 
 /// Reads the bounds.
 pub(super) fn resolve(
@@ -67,7 +65,7 @@ fn within(
 
 fn head_bytes(value: &Scalar) -> Result<usize, Wrong> {
     let bytes = read::size(value)?;
-    if bytes < MIN_HEAD {
+    if bytes < LEAST_HEAD {
         return Err(Wrong::new("must be at least \"8KiB\""));
     }
     usize::try_from(bytes).map_err(|_| Wrong::new("is more than this machine can address"))

@@ -4,12 +4,10 @@ use lubdub_keepalive::{PerSide, Policy};
 use lubdub_proxy::settings::{CloseCodes, Rates, Terms, ToClientCodes, ToUpstreamCodes};
 
 use super::super::error::{Mistakes, Wrong};
+use super::super::keys::LEAST_FRAME;
 use super::super::leaf::Scalar;
 use super::super::{raw, read};
 use super::take;
-
-/// The largest control frame's payload (RFC 6455 5.5).
-const MIN_FRAME: u64 = lubdub_wire::Payload::MAX_LEN as u64;
 
 /// Reads terms.
 pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms> {
@@ -71,8 +69,8 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
 /// A bound that control frames cannot break: the pongs to lubdub's own pings are some.
 fn frame_bytes(value: &Scalar) -> Result<Option<u64>, Wrong> {
     match read::size_or_off(value)? {
-        Some(bytes) if bytes < MIN_FRAME => Err(Wrong(format!(
-            "must be at least {MIN_FRAME}, what control frames may have, pongs to lubdub's own \
+        Some(bytes) if bytes < LEAST_FRAME => Err(Wrong(format!(
+            "must be at least {LEAST_FRAME}, what control frames may have, pongs to lubdub's own \
              pings among them, or \"off\""
         ))),
         bytes => Ok(bytes),

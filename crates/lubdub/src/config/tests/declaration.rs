@@ -117,7 +117,7 @@ fn defaults_and_examples_are_values_that_their_keys_take() {
 
 /// Compares a committed file with what is made of the declaration, or writes it if
 /// `LUBDUB_BLESS` is 1.
-fn assert_committed(path: &str, made: &str) {
+pub(super) fn assert_committed(path: &str, made: &str) {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(path);

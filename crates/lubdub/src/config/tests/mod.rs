@@ -5,6 +5,7 @@ mod budgets;
 mod callers;
 mod changes;
 mod declaration;
+mod json_schema;
 mod names;
 mod rates;
 mod warnings;
@@ -42,6 +43,13 @@ fn flags(keys: &[(&str, &str)]) -> Sources {
         flags: keys.iter().map(flag).collect(),
         ..Sources::default()
     }
+}
+
+/// What the program makes of `sources`; the JSON Schema has to think the same.
+fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mistakes> {
+    let loaded = super::load(sources, machine);
+    json_schema::compare(sources, loaded.as_ref());
+    loaded
 }
 
 /// The configuration of a listener, an upstream and `more`.
