@@ -1,20 +1,20 @@
 //! How pairs have ended is known in the next process too.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use lubdub_keepalive::{PerSide, Side};
 use lubdub_metrics::{Cause, Diagnosis};
 
 use super::super::ends::{frozen, thawed};
 use super::super::message::{End as Message, decode, encode};
-use crate::registry::testing::identity;
+use crate::registry::testing::{identity, now};
 use crate::registry::{Beat, CloseSender, End, EndQuery, Ends, Mark, Registry, SeenClose, SideEnd};
 
 /// A pair with something in every field that has ended in this registry.
 fn lapsed(registry: &Arc<Registry>) {
     let identity = identity("chat", "192.0.2.1:1");
-    let now = Instant::now();
+    let now = now();
     let pair = registry.register(identity, now - Duration::from_secs(60));
     let entry = pair.entry();
     entry.publish_beat(Side::Upstream, 0, Mark::Timed(Duration::from_millis(30)));
@@ -46,13 +46,13 @@ fn all(ends: &Ends) -> Vec<End> {
 
 #[test]
 fn an_end_is_told_as_it_was() {
-    let registry = Arc::new(Registry::new(Instant::now()));
+    let registry = Arc::new(Registry::new(now()));
     lapsed(&registry);
     let [before] = &all(registry.ends())[..] else {
         panic!("there is one");
     };
     let bytes = encode(&Message {
-        ends: frozen(&[before.clone()]),
+        ends: frozen(std::slice::from_ref(before)),
         ..Message::default()
     });
     let message: Message = decode(&bytes).unwrap();
@@ -80,7 +80,7 @@ fn an_end_is_told_as_it_was() {
 /// A release may come to know causes that the one before it does not.
 #[test]
 fn an_end_that_is_not_understood_is_left_out() {
-    let registry = Arc::new(Registry::new(Instant::now()));
+    let registry = Arc::new(Registry::new(now()));
     lapsed(&registry);
     lapsed(&registry);
     let mut ends = frozen(&all(registry.ends()));
@@ -94,8 +94,8 @@ fn an_end_that_is_not_understood_is_left_out() {
 #[test]
 fn those_of_an_earlier_process_are_behind_this_ones_and_no_news() {
     let (old, new) = (
-        Arc::new(Registry::new(Instant::now())),
-        Arc::new(Registry::new(Instant::now())),
+        Arc::new(Registry::new(now())),
+        Arc::new(Registry::new(now())),
     );
     for _ in 0..Ends::KEPT {
         lapsed(&old);
