@@ -17,7 +17,8 @@ export async function come(url) {
 export async function comeFrozen(port, path = "/all/frozen") {
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => {});
-  socket.gone = once(socket, "close");
+  // It may be reset: that is an end too.
+  socket.gone = new Promise((resolve) => socket.on("close", resolve));
   await once(socket, "connect");
   socket.write(
     `GET ${path} HTTP/1.1\r\nHost: frozen.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +

@@ -59,7 +59,7 @@ function openClose(pair) {
   dialog.querySelector("form").reset();
   code.replaceChildren(...CODES.map(([number, name]) => el("option", { value: number }, `${number}, ${name}`)));
   say($("close-title"), `Close pair ${pair.id}?`);
-  say($("close-what"), `Client ${plain(pair.client.address)} and upstream ${plain(pair.upstream.name)}, open for ${duration(pair.age_seconds)}.`);
+  say($("close-what"), `Client ${pair.client.address} and upstream ${pair.upstream.name}, open for ${duration(pair.age_seconds)}.`);
   say(dialog.querySelector(".go"), `Close pair ${pair.id}`);
   converse(dialog, async () => {
     const body = { code: Number(code.value) };
@@ -79,7 +79,7 @@ function openDrain(whom = {}) {
   const { whom: choice } = form.elements;
   const options = [["{}", "all of lubdub"]];
   for (const [kind, list] of [["upstream", status.upstreams], ["route", status.routes], ["listener", status.listeners]]) {
-    for (const { name } of list) options.push([JSON.stringify({ [kind]: name }), `${kind} ${plain(name)}`]);
+    for (const { name } of list) options.push([JSON.stringify({ [kind]: name }), `${kind} ${name}`]);
   }
   choice.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
   choice.value = JSON.stringify(whom);
@@ -147,11 +147,11 @@ async function openReload() {
 
 function showReload({ outcome, changes = [], warnings = [], mistakes = [] }) {
   say($("reload-what"), outcome === "refused" ? `It would be refused: ${plural(mistakes.length, "mistake")}.` : changes.length ? `It changes ${plural(changes.length, "key")}. No live pair ends, unless its route or upstream is removed and has on_removed = "drain".` : "It changes nothing: what is on disk is in effect.");
-  const change = (one) => el("li", {}, el("code", {}, plain(one.key)), el("span", {}, one.content_of ? `${plain(one.content_of)} holds something else` : `${plain(one.before ?? "not set")} → ${plain(one.after ?? "not set")}`), el("small", {}, plain(one.applies ?? "")));
+  const change = (one) => el("li", {}, el("code", {}, one.key), el("span", {}, one.content_of ? `${one.content_of} holds something else` : `${one.before ?? "not set"} → ${one.after ?? "not set"}`), el("small", {}, one.applies ?? ""));
   $("reload-changes").replaceChildren(
-    ...mistakes.map((text) => el("li", { class: "bad" }, plain(text))),
+    ...mistakes.map((text) => el("li", { class: "bad" }, text)),
     ...changes.map(change),
-    ...warnings.map((one) => el("li", {}, el("b", {}, "warning "), plain(one.reason ?? one.warning ?? ""))),
+    ...warnings.map((one) => el("li", {}, el("b", {}, "warning "), one.reason ?? one.warning ?? "")),
   );
 }
 

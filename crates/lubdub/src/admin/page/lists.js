@@ -2,7 +2,7 @@
 
 const PAGE_ROWS = 50;
 const MINI_BEATS = 20;
-const view = { tab: "pairs", sort: "oldest", cursors: [null], next: null, open: { pairs: null, ends: null }, matched: 0 };
+const view = { tab: "pairs", sort: "oldest", cursors: [null], next: null, open: { pairs: null, ends: null }, byHand: false };
 
 const bare = (address) => address.replace(/^\[(.*)\](:\d+)?$/, "$1").replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, "$1");
 
@@ -21,7 +21,7 @@ function filterBy(values) {
   $("filter").reset();
   for (const [name, value] of Object.entries(values)) {
     const field = $("filter").elements[name];
-    if (field.tagName === "SELECT" && ![...field.options].some((one) => one.value === value)) field.append(el("option", { value }, spoken(plain(value))));
+    if (field.tagName === "SELECT" && ![...field.options].some((one) => one.value === value)) field.append(el("option", { value }, spoken(value)));
     field.value = value;
   }
 }
@@ -39,7 +39,7 @@ function lookAtEnds(values) {
 function fillChoices() {
   const fill = (name, names) => {
     const field = $("filter").elements[name];
-    for (const one of names) if (![...field.options].some((option) => option.value === one)) field.append(el("option", { value: one }, name === "cause" ? spoken(one) : plain(one)));
+    for (const one of names) if (![...field.options].some((option) => option.value === one)) field.append(el("option", { value: one }, name === "cause" ? spoken(one) : one));
   };
   fill("route", status.routes.map((one) => one.name));
   fill("upstream", status.upstreams.map((one) => one.name));
@@ -81,10 +81,14 @@ async function refresh() {
 
 function first() {
   view.cursors = [null];
+  view.byHand = true;
   return refresh();
 }
 
+/** Read aloud when somebody asked for something else, and not with each news. */
 function showMatched(text) {
+  put($("matched"), "aria-live", view.byHand ? "polite" : "off");
+  view.byHand = false;
   say($("matched"), text);
 }
 
@@ -92,7 +96,6 @@ function showMatched(text) {
 
 function showPairs(answer) {
   view.next = answer.next;
-  view.matched = answer.matched;
   const filtered = queryOf("pairs").size > 0;
   if (!answer.pairs.length && view.cursors.length > 1) return void first();
   showMatched(!answer.total ? "There are no pairs." : filtered ? `${count(answer.matched)} of ${plural(answer.total, "pair")}` : "");
@@ -138,14 +141,14 @@ function updatePairRow(row, pair) {
   const [head, who, clientSilent, clientRtt, , upstreamRtt, upstreamSilent, where, size] = row.children;
   row.pair = pair;
   say(head.lastElementChild, whole(pair.age_seconds));
-  say(who.firstElementChild, plain(pair.client.address));
-  say(who.lastElementChild, plain(pair.request ?? ""));
+  say(who.firstElementChild, pair.client.address);
+  say(who.lastElementChild, pair.request ?? "");
   quietCell(clientSilent, pair.client);
   say(clientRtt, duration(pair.client.last_rtt_seconds));
   say(upstreamRtt, duration(pair.upstream.last_rtt_seconds));
   quietCell(upstreamSilent, pair.upstream);
-  say(where.firstElementChild, pair.route === pair.upstream.name ? plain(pair.route) : `${plain(pair.route)} → ${plain(pair.upstream.name)}`);
-  say(where.lastElementChild, plain(pair.upstream.address));
+  say(where.firstElementChild, pair.route === pair.upstream.name ? pair.route : `${pair.route} → ${pair.upstream.name}`);
+  say(where.lastElementChild, pair.upstream.address);
   say(size, bytes(pair.client.bytes + pair.upstream.bytes));
   put(size, "title", `${bytes(pair.client.bytes)} from the client, ${bytes(pair.upstream.bytes)} from the upstream`);
   const open = pair.id === view.open.pairs;
@@ -229,7 +232,7 @@ async function fillDetail(row, id) {
     const pair = await get(`/api/v1/pairs/${id}`, { quiet: true });
     if (view.open.pairs === id) showDetail(row, pair);
   } catch (error) {
-    row.querySelector(".inside").replaceChildren(error.status === 404 ? `Pair ${id} has ended. ` : error.message, error.status === 404 ? el("button", { type: "button", onclick: () => lookAtEnds({ pair: String(id) }) }, "Why?") : "");
+    row.querySelector(".inside").replaceChildren(el("span", {}, error.status === 404 ? `Pair ${id} has ended. ` : error.message), error.status === 404 ? el("button", { type: "button", onclick: () => lookAtEnds({ pair: String(id) }) }, "Why?") : "");
   }
 }
 
@@ -244,14 +247,14 @@ function facts(entries) {
 }
 
 function sideFacts(name, side, trace) {
-  const entries = [["address", plain(side.address)]];
-  if (side.peer && side.peer !== side.address) entries.push(["connects from", plain(side.peer)]);
+  const entries = [["address", side.address]];
+  if (side.peer && side.peer !== side.address) entries.push(["connects from", side.peer]);
   entries.push(["silent", duration(side.last_heard_seconds)], ["last round trip", duration(side.last_rtt_seconds)], ["pongs", `${count(side.pongs_received)} for ${plural(side.pings_sent, "ping")}`], ["sent", `${bytes(side.bytes)} in ${plural(side.frames, "frame")}`]);
   if (side.held) entries.push(["held", "used up its rate"]);
   return el("section", {}, el("h3", {}, name, trace ? el("small", {}, traceText(trace)) : null), facts(entries));
 }
 
-const general = (pair) => [["opened", clock(pair.opened ?? pair.at - pair.duration_seconds)], ["request", plain(pair.request ?? "not known")], ["request id", plain(pair.request_id ?? "none")], ["listener", plain(pair.listener)], ["route", plain(pair.route)], ["upstream", plain(pair.upstream.name)]];
+const general = (pair) => [["opened", clock(pair.opened ?? pair.at - pair.duration_seconds)], ["request", pair.request ?? "not known"], ["request id", pair.request_id ?? "none"], ["listener", pair.listener], ["route", pair.route], ["upstream", pair.upstream.name]];
 
 function showDetail(row, pair) {
   const box = row.querySelector(".inside");
@@ -264,7 +267,7 @@ function showDetail(row, pair) {
       box.words,
       el("figure", { class: "trace" }, box.canvas, el("figcaption", {}, "The last 64 pings of each side, the latest at the right: ", el("b", {}, "client above, upstream below"), ". A longer line is a longer round trip, ", el("b", { class: "bad" }, "×"), " a ping without a pong.")),
       el("div", { class: "do" },
-        el("button", { type: "button", onclick: () => lookAtPairs({ client }) }, `All pairs of ${plain(client)}`),
+        el("button", { type: "button", onclick: () => lookAtPairs({ client }) }, `All pairs of ${client}`),
         el("button", { type: "button", onclick: () => lookAtEnds({ client }) }, "Its last ends"),
         el("button", { type: "button", class: "danger", onclick: () => openClose(pair) }, "Close this pair…")));
   }
@@ -300,11 +303,11 @@ function showEnds(answer) {
 function makeEndRow(end) {
   const row = el("tr", { class: "row" },
     el("th", { scope: "row" }, rowButton("ends", end.pair), el("small")),
-    el("td", { class: "who" }, el("span", {}, plain(end.client.address)), el("small", {}, plain(end.request ?? ""))),
+    el("td", { class: "who" }, el("span", {}, end.client.address), el("small", {}, end.request ?? "")),
     el("td", { class: "why" }, el("span", { class: UNWELL.test(end.cause) ? "bad" : null }, spoken(end.cause)), end.diagnosis ? el("b", {}, ` ${end.diagnosis}`) : null, el("small", {}, end.cause_text)),
     el("td", { class: "wide" }, closeWords(end.close)),
     el("td", { class: "n wide" }, duration(end.duration_seconds)),
-    el("td", { class: "wide where" }, el("span", {}, end.route === end.upstream.name ? plain(end.route) : `${plain(end.route)} → ${plain(end.upstream.name)}`), el("small", {}, plain(end.upstream.address ?? ""))));
+    el("td", { class: "wide where" }, el("span", {}, end.route === end.upstream.name ? end.route : `${end.route} → ${end.upstream.name}`), el("small", {}, end.upstream.address ?? "")));
   row.addEventListener("click", (event) => {
     if (!event.target.closest("button") && !String(getSelection())) toggle("ends", end.pair);
   });
@@ -321,7 +324,7 @@ function showEnd(box, end) {
   box.replaceChildren(
     el("div", { class: "three" }, el("section", {}, facts([...story, ...general(end)])), sideFacts("Client, at the end", end.client), sideFacts("Upstream, at the end", end.upstream)),
     el("div", { class: "do" },
-      el("button", { type: "button", onclick: () => lookAtPairs({ client }) }, `Live pairs of ${plain(client)}`),
+      el("button", { type: "button", onclick: () => lookAtPairs({ client }) }, `Live pairs of ${client}`),
       el("button", { type: "button", onclick: () => lookAtEnds({ client }) }, "Its last ends")));
 }
 
@@ -330,11 +333,12 @@ const LATEST = 7;
 let latest = [];
 let leftOut = 0;
 function takeEnds(ends) {
-  latest = [...ends, ...latest].slice(0, LATEST);
+  const known = new Set(latest.map((end) => end.pair));
+  latest = [...ends.filter((end) => !known.has(end.pair)), ...latest].slice(0, LATEST);
 }
 function showLatest() {
   keyed($("latest"), latest, (end) => end.pair, (end) =>
-    el("li", {}, el("time", {}, clock(end.at)), el("button", { type: "button", class: "name", onclick: () => lookAtEnds({ pair: String(end.pair) }) }, plain(end.client.address)), el("span", { class: UNWELL.test(end.cause) ? "note bad" : "note" }, `${spoken(end.cause)}${end.diagnosis ? `, ${end.diagnosis}` : ""} · lasted ${duration(end.duration_seconds)}`)), () => {});
+    el("li", {}, el("time", {}, clock(end.at)), el("button", { type: "button", class: "name", onclick: () => lookAtEnds({ pair: String(end.pair) }) }, end.client.address), el("span", { class: UNWELL.test(end.cause) ? "note bad" : "note" }, `${spoken(end.cause)}${end.diagnosis ? `, ${end.diagnosis}` : ""} · lasted ${duration(end.duration_seconds)}`)), () => {});
   $("left-out").hidden = !leftOut && latest.length > 0;
   if (!latest.length) say($("left-out"), "No pair has ended yet.");
   else if (leftOut) say($("left-out"), `${plural(leftOut, "end")} came too quickly to be shown one by one.`);
@@ -351,7 +355,7 @@ function choose(tab) {
     $(`panel-${one}`).hidden = !chosen;
     for (const field of $("filter").querySelectorAll(`.of-${one}`)) field.hidden = !chosen;
   }
-  showMatched("");
+  say($("matched"), "");
   return first();
 }
 

@@ -13,6 +13,7 @@ function takeHistory(history) {
 }
 
 function takeSample(sample) {
+  if (sample.at <= (hour.samples.at(-1)?.at ?? 0)) return;
   hour.samples.push(sample);
   while (hour.samples.length > SLOTS || sample.at - hour.samples[0].at > HOUR) hour.samples.shift();
 }
@@ -68,7 +69,7 @@ function showNotices() {
 
 function drainWords(drain) {
   const parts = [];
-  for (const name of ["upstream", "route", "listener"]) if (drain[name]) parts.push(`${name} ${plain(drain[name])}`);
+  for (const name of ["upstream", "route", "listener"]) if (drain[name]) parts.push(`${name} ${drain[name]}`);
   if (drain.older_than_seconds) parts.push(`pairs older than ${duration(drain.older_than_seconds)}`);
   return parts.length ? parts.join(", ") : "all of lubdub";
 }
@@ -207,7 +208,7 @@ function showHourTable() {
 
 // --- what can run out
 
-const nameOf = (budget) => (budget.of ? `${budget.name} for ${plain(budget.of)}` : budget.name === "files" ? "file descriptors" : budget.name);
+const nameOf = (budget) => (budget.of ? `${budget.name} for ${budget.of}` : budget.name === "files" ? "file descriptors" : budget.name);
 const BUDGETS_SHOWN = 6;
 
 function showBudgets() {
@@ -269,14 +270,14 @@ function showUpstreams() {
     status.upstreams,
     (upstream) => upstream.name,
     (upstream) =>
-      el("tr", {}, el("th", { scope: "row" }, el("span", {}, plain(upstream.name)), el("small", {})), ...Array.from({ length: 5 }, () => el("td", { class: "n" })),
+      el("tr", {}, el("th", { scope: "row" }, el("span", {}, upstream.name), el("small", {})), ...Array.from({ length: 5 }, () => el("td", { class: "n" })),
         el("td", { class: "do" },
-          el("button", { type: "button", onclick: () => lookAtPairs({ upstream: upstream.name }), "aria-label": `Pairs of upstream ${plain(upstream.name)}` }, "Pairs"),
-          el("button", { type: "button", onclick: () => openDrain({ upstream: upstream.name }), "aria-label": `Drain upstream ${plain(upstream.name)}` }, "Drain…"))),
+          el("button", { type: "button", onclick: () => lookAtPairs({ upstream: upstream.name }), "aria-label": `Pairs of upstream ${upstream.name}` }, "Pairs"),
+          el("button", { type: "button", onclick: () => openDrain({ upstream: upstream.name }), "aria-label": `Drain upstream ${upstream.name}` }, "Drain…"))),
     (row, upstream) => {
       const { connected = 0, ...others } = upstream.connects;
       const failed = sum(Object.values(others));
-      say(row.children[0].lastElementChild, plain(upstream.url ?? ""));
+      say(row.children[0].lastElementChild, upstream.url ?? "");
       const cells = [count(upstream.pairs), `${count(upstream.waiting)} of ${count(upstream.waiting_max)}`, count(connected), count(failed), ago(upstream.last_success)];
       cells.forEach((text, index) => say(row.children[index + 1], text));
       put(row.children[4], "title", Object.entries(others).map(([outcome, number]) => `${spoken(outcome)} ${count(number)}`).join(", "));
@@ -288,7 +289,7 @@ function showUpstreams() {
 
 function showListeners() {
   const items = status.listeners.flatMap((listener) => [
-    { key: `l ${listener.name}`, name: listener.name, value: plural(listener.connections, "connection"), note: `${plain(listener.address)}${listener.tls ? " · TLS" : ""}` },
+    { key: `l ${listener.name}`, name: listener.name, value: plural(listener.connections, "connection"), note: `${listener.address}${listener.tls ? " · TLS" : ""}` },
     ...status.certificates.filter((one) => one.listener === listener.name).map((one) => {
       const days = Math.floor((one.expires - status.now) / 86400);
       return { key: `c ${listener.name} ${one.name}`, name: one.name, under: true, bad: days < 14, value: days < 0 ? "expired" : `${plural(days, "day")} left`, note: `certificate until ${date(one.expires)}` };
@@ -300,7 +301,7 @@ function showListeners() {
     (item) => item.key,
     (item) => el("li", { class: item.under ? "under" : null }, el("span", { class: "name" }), el("span", { class: "n" }), el("span", { class: "note" })),
     (element, item) => {
-      say(element.children[0], plain(item.name));
+      say(element.children[0], item.name);
       say(element.children[1], item.value);
       element.children[1].classList.toggle("bad", Boolean(item.bad));
       say(element.children[2], item.note);
@@ -313,7 +314,7 @@ function showConfiguration() {
   const reload = status.last_reload;
   const last = !reload ? "No reload since the start." : reload.outcome === "refused" ? `The reload at ${clock(reload.at)} was refused, and changed nothing:` : `The reload at ${clock(reload.at)} changed ${plural(reload.changes, "key")}.`;
   say($("generation"), `Number ${status.generation} is in effect. ${last}`);
-  keyed($("mistakes"), reload?.mistakes ?? [], (text) => text, (text) => el("li", {}, plain(text)), () => {});
+  keyed($("mistakes"), reload?.mistakes ?? [], (text) => text, (text) => el("li", {}, text), () => {});
   if ($("keys").open && keysOf !== status.generation) showKeys();
 }
 
@@ -322,9 +323,9 @@ async function showKeys() {
   try {
     const { keys } = await get("/api/v1/config");
     keyed($("keys").querySelector("tbody"), keys, (one) => one.key, () => el("tr", {}, el("th", { scope: "row" }), el("td"), el("td")), (row, one) => {
-      say(row.children[0], plain(one.key));
-      say(row.children[1], plain(one.value));
-      say(row.children[2], one.origin === null ? "default" : plain(one.origin));
+      say(row.children[0], one.key);
+      say(row.children[1], one.value);
+      say(row.children[2], one.origin === null ? "default" : one.origin);
     });
   } catch (error) {
     keysOf = null;
