@@ -78,6 +78,41 @@ else
     skip "the variables of deploy/systemd/lubdub.service.d" "openssl is missing"
 fi
 
+# --- schema of the configuration -------------------------------------------------------------------
+
+# FILE: `lubdub config schema` takes it.
+schema() { "$taplo" lint --schema "file://$PWD/docs/reference/lubdub.schema.json" "$1"; }
+
+# LINE...: a file of these lines is refused.
+not_in_schema() {
+    printf '%s\n' "$@" >"$work/wrong.toml"
+    ! schema "$work/wrong.toml"
+}
+
+taplo=$(command -v taplo || true)
+if [ -z "$taplo" ] && python3 -m venv "$work/taplo" >/dev/null 2>&1 \
+    && "$work/taplo/bin/pip" install --quiet --requirement tests/deploy/requirements.txt >/dev/null 2>&1; then
+    taplo=$work/taplo/bin/taplo
+fi
+if [ -n "$taplo" ]; then
+    try "lubdub config schema is docs/reference/lubdub.schema.json" \
+        cmp <("$lubdub" config schema) docs/reference/lubdub.schema.json
+    # By its own first line.
+    try "taplo lint lubdub.example.toml" "$taplo" lint lubdub.example.toml
+    "$lubdub" config example >"$work/lubdub.toml"
+    "$lubdub" config schema >"$work/lubdub.schema.json"
+    try "taplo lint with what the program prints, side by side" "$taplo" lint "$work/lubdub.toml"
+    "$lubdub" config defaults >"$work/defaults.toml"
+    while read -r file; do
+        try "taplo lint $file" schema "$file"
+    done < <(echo "$work/defaults.toml"; find deploy -name '*.toml' | sort)
+    try "taplo refuses a key that is not known" not_in_schema '[timeouts]' 'conect = "5s"'
+    try "taplo refuses a duration without a unit" not_in_schema '[timeouts]' 'connect = "5"'
+    try "taplo refuses a name" not_in_schema '[route.none]' 'path_prefix = "/"'
+else
+    leave "the schema of the configuration" "taplo is missing (PyPI: taplo)"
+fi
+
 # --- systemd ---------------------------------------------------------------------------------------
 
 if has systemd-analyze; then

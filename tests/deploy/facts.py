@@ -441,6 +441,8 @@ def trouble(lubdub):
             assert f"`{value}`" in page, f"{label} {value} is not in {TROUBLE}"
     for side, causes in effective(lubdub, DEPLOY / "systemd/lubdub.toml")["close"].items():
         for cause, code in causes.items():
+            if cause == "reason":  # it has no code
+                continue
             key = f"close.{side}.{cause}"
             assert re.search(rf"\b{code}\b.*`{re.escape(key)}`", page), f"{key} = {code} is not in {TROUBLE}"
 

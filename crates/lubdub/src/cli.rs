@@ -7,14 +7,19 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::close::Close;
 use crate::commands::coherent::Coherent;
 use crate::commands::completions::Shell;
 use crate::commands::drain::Drain;
+use crate::commands::ends::Ends;
 use crate::commands::healthcheck;
 use crate::commands::manual::Page;
+use crate::commands::pairs::Pairs;
 use crate::commands::probe::Probe;
 use crate::commands::reload::Reload;
+use crate::commands::status::Shown;
 use crate::commands::target::Target;
+use crate::commands::top::Top;
 use crate::commands::upgrade::Upgrade;
 use crate::config::{self, FileSource, FlagValue, Origin, Sources, parse_duration};
 use crate::version;
@@ -104,6 +109,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
         timeout: Duration,
     },
+    /// How is a running lubdub: what is used of its budgets, its upstreams, its certificates?
+    Status(Shown),
+    /// Who is connected to a running lubdub, and how well?
+    Pairs(Pairs),
+    /// Why did the latest pairs of a running lubdub end?
+    Ends(Ends),
+    /// Watch a running lubdub on this terminal
+    Top(Top),
+    /// Have a running lubdub end one pair
+    Close(Close),
     /// Have a running lubdub say farewell to all of its pairs or to some, evenly over a time
     #[command(after_help = DRAIN_HELP)]
     Drain(Coherent<Drain>),

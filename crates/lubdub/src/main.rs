@@ -96,6 +96,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck { url, timeout } => {
             commands::healthcheck::healthcheck(url, timeout, &sources(options))?;
         }
+        Command::Status(shown) => commands::status::status(&shown, &sources(options))?,
+        Command::Pairs(pairs) => commands::pairs::pairs(&pairs, &sources(options))?,
+        Command::Ends(ends) => commands::ends::ends(&ends, &sources(options))?,
+        Command::Top(top) => commands::top::top(&top, &sources(options))?,
+        Command::Close(close) => commands::close::close(&close, &sources(options))?,
         Command::Drain(drain) => {
             let sources = sources(options.without_upstream());
             return commands::drain::drain(&drain, &sources);

@@ -27,6 +27,12 @@ Layers are merged key by key; a list is replaced as a whole. `lubdub check` name
 with its key, its value and where it was set. `lubdub config effective` prints every key that is in
 effect and where it was set.
 
+`lubdub config schema` prints what a file may say as [JSON Schema](lubdub.schema.json) (draft 7). Editors complete and
+check a file by it whose first line is `#:schema ./lubdub.schema.json`, with the schema beside the file, by taplo (Even
+Better TOML in Visual Studio Code) or Tombi; `taplo lint lubdub.toml` checks it without one. The schema refuses unknown
+keys and most wrong values. It knows no variables and no flags, so it requires nothing; what depends on two keys, on other
+files or on the machine only `lubdub check` knows.
+
 ## Values
 
 | what | how it is written |

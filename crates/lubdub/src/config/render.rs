@@ -20,7 +20,9 @@ const MAX_COLUMN: usize = 44;
 /// The example file: enough to run, and all else as comments with its defaults.
 pub(crate) fn example() -> String {
     let mut out = String::from(
-        "# lubdub's configuration: an example that runs as it is.\n\
+        "#:schema ./lubdub.schema.json\n\
+         # lubdub's configuration: an example that runs as it is. With what `lubdub config schema` prints beside\n\
+         # it, under the name above, editors (with taplo: \"Even Better TOML\") complete and check it.\n\
          # What is commented out shows the default, or an example where there is none. Durations\n\
          # need a unit: ms, s, m, h, d. Any key can also be set by a variable, such as\n\
          # LUBDUB__KEEPALIVE__CLIENT__INTERVAL=5s, or by a flag: --set keepalive.client.interval=5s.\n",

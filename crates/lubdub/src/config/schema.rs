@@ -6,7 +6,7 @@
 use lubdub_metrics::NO_ROUTE;
 
 use super::error::{Mistake, Mistakes, Wrong};
-use super::keys::{self, Found, Kind};
+use super::keys::{self, Found};
 use super::leaf::{Leaf, Scalar};
 use super::tree::{Table, Tree};
 use super::{misplaced, name, url};
@@ -67,13 +67,7 @@ fn check_entry(tree: &mut Tree, path: &mut Vec<String>, mistakes: &mut Mistakes)
     match (keys::find(&segments), tree) {
         (Found::Key(key), Tree::Leaf(leaf)) => {
             let value = std::mem::replace(&mut leaf.value, Scalar::Bool(false));
-            leaf.value = if key.kind.takes_numbers() {
-                value.into_number()
-            } else if matches!(key.kind, Kind::Switch) {
-                value.into_switch()
-            } else {
-                value
-            };
+            leaf.value = key.kind.understood(value);
             true
         }
         (Found::Table, Tree::Table(table)) => {

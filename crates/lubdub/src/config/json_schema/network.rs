@@ -41,7 +41,8 @@ pub(super) fn below() -> String {
 pub(super) fn server_name() -> String {
     let label = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}";
     let last = "([0-9]*[A-Za-z_]|[0-9]+-)[A-Za-z0-9_-]*";
-    format!("({label}\\.)*{last}\\.?|\\[?({}|{})\\]?", ipv4(), ipv6())
+    let address = format!("{}|{}", ipv4(), ipv6());
+    format!("({label}\\.)*{last}\\.?|{address}|\\[({address})\\]")
 }
 
 /// A port from `least` on.

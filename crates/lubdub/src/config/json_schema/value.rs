@@ -105,19 +105,24 @@ const LONGEST_SOCKET: usize = lubdub_proxy::Address::UNIX_MAX;
 /// Of units that fall, with no more of each than a year has. `has` is what it needs besides: a digit, or one
 /// above zero.
 fn duration(word: &str, has: &str) -> Schema {
-    let parts = [
+    let pattern = |pattern: String| Schema {
+        pattern: Some(pattern),
+        ..Schema::default()
+    };
+    // Behind m there may be an s.
+    let years = [
         (365, "d"),
         (8760, "h"),
-        (525_600, "m"),
+        (525_600, "m([^s]|$)"),
         (31_536_000, "s"),
         (31_536_000_000, "ms"),
     ];
-    let parts = parts.map(|(most, unit)| format!("(0*{}{unit})?", between(0, most)));
+    let more = years.map(|(year, unit)| format!("{}{unit}", at_least(year + 1, 20)));
+    // What most mistakes are told by is short: programs show the pattern.
+    let parts = ["d", "h", "m", "s", "ms"].map(|unit| format!("([0-9]+{unit})?"));
     Schema {
-        all_of: vec![Schema {
-            pattern: Some(has.to_owned()),
-            ..Schema::default()
-        }],
+        all_of: vec![pattern(has.to_owned())],
+        not: Some(Box::new(pattern(more.join("|")))),
         ..Schema::text(format!("^({word}{})$", parts.concat()))
     }
 }

@@ -1,5 +1,7 @@
 //! What keys take: the types of configuration.
 
+use super::super::leaf::Scalar;
+
 /// What a key takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -90,6 +92,17 @@ impl Kind {
             Self::File | Self::SocketOrOff | Self::Mode => false,
             Self::Networks | Self::Origins | Self::Trust => false,
             Self::Group => true,
+        }
+    }
+
+    /// `value` as what is meant by it: text may be a number or a truth.
+    pub(crate) fn understood(self, value: Scalar) -> Scalar {
+        if self.takes_numbers() {
+            value.into_number()
+        } else if matches!(self, Self::Switch) {
+            value.into_switch()
+        } else {
+            value
         }
     }
 

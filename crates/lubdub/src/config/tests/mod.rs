@@ -8,6 +8,7 @@ mod declaration;
 mod json_schema;
 mod names;
 mod rates;
+mod values;
 mod warnings;
 
 use std::num::NonZeroU32;

@@ -1,0 +1,48 @@
+//! `lubdub close`: ends one pair of a running lubdub.
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::ask::{self, Admin, Asking};
+use crate::config::Sources;
+use crate::output;
+
+/// Which pair, and what it is told.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Close {
+    /// The number of the pair: `pair` in the log and in `lubdub pairs`
+    #[arg(value_name = "ID")]
+    id: u64,
+
+    /// The code of the Close to both sides: 1000-1003, 1007-1014 or 3000-4999; 1001 (going away) if not said
+    #[arg(long, value_name = "CODE")]
+    code: Option<u16>,
+
+    /// Its reason, at most 123 bytes
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
+    /// The lubdub that is asked.
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// Asks for it.
+pub(crate) fn close(close: &Close, sources: &Sources) -> anyhow::Result<()> {
+    let admin = Admin::find(&close.asking, sources)?;
+    let mut order = Map::new();
+    if let Some(code) = close.code {
+        order.insert("code".to_owned(), code.into());
+    }
+    if let Some(reason) = &close.reason {
+        order.insert("reason".to_owned(), reason.as_str().into());
+    }
+    let path = format!("/api/v1/pairs/{}/close", close.id);
+    let asked = async { admin.post::<Value>(&path, &Value::Object(order)).await };
+    ask::block_on(asked).with_context(|| format!("pair {} is not closed", close.id))?;
+    Ok(output::print(&format!(
+        "pair {} is told to close\n",
+        close.id
+    ))?)
+}

@@ -1,0 +1,100 @@
+//! The commands that ask a running lubdub.
+
+use std::fs;
+use std::path::Path;
+
+use lubdub_testkit::binary::Binary;
+use lubdub_testkit::peer::Upstream;
+use serde_json::Value;
+
+use crate::{pairs, told_when};
+
+/// A command that succeeds.
+async fn said(lubdub: &Binary, args: &[&str]) -> String {
+    let (code, out, err) = lubdub.command(args).await;
+    assert_eq!(code, Some(0), "{args:?}: {err}");
+    assert_eq!(err, "", "{args:?}");
+    out
+}
+
+#[tokio::test]
+async fn pairs_are_shown_chosen_and_closed() {
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let _pairs = pairs(&lubdub, &upstreams, 3).await;
+    let out = said(&lubdub, &["pairs"]).await;
+    assert!(out.starts_with("PAIR") && out.ends_with("\n3 pairs\n"), "{out}");
+    assert!(!out.contains('\u{1b}'), "colours are for a terminal: {out}");
+    let out = said(&lubdub, &["pairs", "--sort", "newest", "--limit", "1"]).await;
+    assert!(out.contains("\n   3  ") && out.ends_with("1 of 3 pairs shown (--limit)\n"), "{out}");
+    let out = said(&lubdub, &["pairs", "--where", "client=10.0.0.0/8"]).await;
+    assert!(out.ends_with("0 of 3 pairs\n"), "{out}");
+    let out = said(&lubdub, &["pairs", "--json", "--limit", "0"]).await;
+    let ids: Vec<_> = out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["id"].clone())
+        .collect();
+    assert_eq!(ids, [1, 2, 3]);
+
+    let out = said(&lubdub, &["close", "2", "--code", "4000", "--reason", "enough"]).await;
+    assert_eq!(out, "pair 2 is told to close\n");
+    let (code, _, err) = lubdub.command(&["close", "9"]).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("pair 9 is not closed") && err.contains("no live pair"), "{err}");
+}
+
+#[tokio::test]
+async fn ends_are_told_in_words() {
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let mut pairs = pairs(&lubdub, &upstreams, 1).await;
+    let (client, upstream) = pairs.remove(0);
+    client.reset();
+    drop(upstream);
+    told_when(&lubdub, "/api/v1/ends", |said| said["kept"] == 1).await;
+    let out = said(&lubdub, &["ends", "--where", "pair=1"]).await;
+    assert!(out.contains("client_reset"), "{out}");
+    assert!(out.contains("pair 1: The client's connection was reset"), "{out}");
+    assert!(out.ends_with("1 of the last 1 ends\n"), "{out}");
+    let json = said(&lubdub, &["ends", "--json"]).await;
+    let end: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(end["cause"], "client_reset");
+}
+
+#[tokio::test]
+async fn the_status_has_the_budgets() {
+    let lubdub = Binary::start(&Upstream::listen(), &["limits.pairs=10"]).await;
+    let out = said(&lubdub, &["status"]).await;
+    assert!(out.contains("configuration 1: ready\n"), "{out}");
+    assert!(out.contains("\nBUDGET") && out.contains("limits.pairs"), "{out}");
+    let json: Value = serde_json::from_str(&said(&lubdub, &["status", "--json"]).await).expect("JSON");
+    assert_eq!(json["budgets"][0]["max"], 10);
+}
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_named() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let token = directory.join("commands-token");
+    fs::write(&token, "s3cret\n").expect("a new file");
+    let setting = format!("admin.token_file={}", token.display());
+    let lubdub = Binary::start(&Upstream::listen(), &[&setting]).await;
+    for (args, exit, named) in [
+        (&["pairs", "--where", "route"][..], 64, "KEY=VALUE"),
+        (&["pairs", "--where", "color=red"], 1, "silent_for"),
+        (&["pairs", "--where", "route=other"], 1, "there is: main"),
+        (&["pairs", "--sort", "colour"], 64, "silence"),
+        (&["ends", "--where", "cause=boredom"], 1, "client_lapsed"),
+        (&["close", "one"], 64, "one"),
+        (&["top"], 1, "needs a terminal"),
+        // To look loopback is enough, to change something it is not where a token is set.
+        (&["close", "1"], 1, "--token-file"),
+    ] {
+        let (code, out, err) = lubdub.command(args).await;
+        assert_eq!((code, &*out), (Some(exit), ""), "{args:?}: {err}");
+        assert!(err.contains(named), "{args:?}: {err}");
+    }
+    let file = token.to_str().expect("text");
+    let (code, _, err) = lubdub.command(&["close", "1", "--token-file", file]).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no live pair"), "{err}");
+}
