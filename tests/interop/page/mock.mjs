@@ -280,7 +280,7 @@ setInterval(() => {
   tell("status", status());
 }, 2000);
 setInterval(() => {
-  history.push(sample(now(), 0));
+  history.push(sample((history.at(-1)?.at ?? now() - 10) + 10, 0));
   if (history.length > 360) history.shift();
   tell("sample", history.at(-1));
 }, 10000);

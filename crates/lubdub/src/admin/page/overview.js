@@ -208,7 +208,7 @@ function showHourTable() {
 
 // --- what can run out
 
-const nameOf = (budget) => (budget.of ? `${budget.name} for ${budget.of}` : budget.name === "files" ? "file descriptors" : budget.name);
+const nameOf = ({ name, of }) => (of ? `${spoken(name)} for ${of}` : name === "files" ? "file descriptors" : spoken(name));
 const BUDGETS_SHOWN = 6;
 
 function showBudgets() {
@@ -275,12 +275,13 @@ function showUpstreams() {
           el("button", { type: "button", onclick: () => lookAtPairs({ upstream: upstream.name }), "aria-label": `Pairs of upstream ${upstream.name}` }, "Pairs"),
           el("button", { type: "button", onclick: () => openDrain({ upstream: upstream.name }), "aria-label": `Drain upstream ${upstream.name}` }, "Drain…"))),
     (row, upstream) => {
-      const { connected = 0, ...others } = upstream.connects;
+      // Who went before lubdub was connected is no failure of the upstream.
+      const { connected = 0, abandoned = 0, ...others } = upstream.connects;
       const failed = sum(Object.values(others));
       say(row.children[0].lastElementChild, upstream.url ?? "");
       const cells = [count(upstream.pairs), `${count(upstream.waiting)} of ${count(upstream.waiting_max)}`, count(connected), count(failed), ago(upstream.last_success)];
       cells.forEach((text, index) => say(row.children[index + 1], text));
-      put(row.children[4], "title", Object.entries(others).map(([outcome, number]) => `${spoken(outcome)} ${count(number)}`).join(", "));
+      put(row.children[4], "title", Object.entries({ ...others, abandoned }).filter(([, number]) => number).map(([outcome, number]) => `${spoken(outcome)} ${count(number)}`).join(", "));
       row.children[2].classList.toggle("bad", upstream.waiting >= upstream.waiting_max * NEAR);
       row.children[4].classList.toggle("bad", failed > connected / 10);
     },

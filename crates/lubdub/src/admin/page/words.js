@@ -75,6 +75,7 @@ const plural = (number, one, many = `${one}s`) => `${count(number)} ${number ===
 /** 0.0023 -> "2.3 ms", 73 -> "1 min 13 s". */
 function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 0.0009995) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 0.01) return `${(seconds * 1000).toFixed(1)} ms`;
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
