@@ -38,9 +38,15 @@ struct Mark(Arc<AtomicBool>);
 ///
 /// Server-sent events: `status` (at once and every 2 s: a Status), `sample` (every 10 s: a Sample of the history),
 /// `end` (of a pair, at most 50 a second: an End) and `left_out` (how many ends were not told: a LeftOut).
-#[utoipa::path(get, path = "/api/v1/events", responses(
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "events", tag = "events", responses(
     (status = 200, body = String, content_type = "text/event-stream"),
-    (status = 503, body = Problem, content_type = Problem::TYPE, description = "All places of watchers are taken"),
+    (
+        status = 503,
+        body = Problem,
+        content_type = Problem::TYPE,
+        description = "All places of watchers are taken",
+        headers(("Retry-After" = u32, description = "Seconds")),
+    ),
 ))]
 pub(super) async fn follow(
     State(state): State<Arc<super::State>>,
