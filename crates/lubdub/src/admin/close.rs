@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use lubdub_proxy::CloseError;
 use lubdub_proxy::registry::Farewell;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
-use super::guard::{Change, wrong};
+use super::guard::{Change, Id, wrong};
 use super::pairs;
 use crate::api::{CloseCode, Problem};
 
@@ -52,7 +52,7 @@ pub(super) struct Raw {
 )]
 pub(super) async fn order(
     State(state): State<Arc<super::State>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     change: Change,
 ) -> Answer {
     change

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::channel::{Channel, Sender};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -56,7 +56,9 @@ pub(super) async fn follow(
     let Some(watcher) = state.feed.watch() else {
         let reason = format!("there are {} watchers already", Feed::PLACES);
         let answer = problem(StatusCode::SERVICE_UNAVAILABLE, reason);
-        return with(answer, RETRY_AFTER, "10");
+        let answer = with(answer, RETRY_AFTER, "10");
+        // A crowd of them is not to keep the connections.
+        return with(answer, CONNECTION, "close");
     };
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     tokio::spawn(tell(state, watcher, sender, line));

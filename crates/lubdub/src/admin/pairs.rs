@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use lubdub_keepalive::Side;
 use lubdub_proxy::registry::{self, PageQuery, PairEntry, PairId, SideStatus};
@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{self, Answer};
 use super::filter::{self, BadQuery, Wanted};
-use super::guard::{Look, Query};
+use super::guard::{Id, Look, Query};
 use crate::api::{self, Beat, BeatState, Pair, PairTrace, Pairs, Problem, Span, Trace, moment};
 use crate::config::parse_duration;
 
@@ -96,11 +96,7 @@ pub(super) async fn list(
         (status = 404, body = Problem, content_type = Problem::TYPE, description = "No such pair lives"),
     )
 )]
-pub(super) async fn show(
-    State(state): State<Arc<super::State>>,
-    _: Look,
-    Path(id): Path<String>,
-) -> Answer {
+pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look, Id(id): Id) -> Answer {
     let pair = find(&id).and_then(|id| state.proxy.registry().pair(id));
     let Some(pair) = pair else {
         return none_such(&id);
