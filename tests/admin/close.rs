@@ -11,9 +11,15 @@ async fn one_pair_is_closed_and_the_other_goes_on() {
     let lubdub = Binary::start(&upstreams, &[]).await;
     let mut pairs = pairs(&lubdub, &upstreams, 2).await;
     let (status, said) = lubdub
-        .change("/api/v1/pairs/1/close", r#"{"code": 4001, "reason": "moved"}"#)
+        .change(
+            "/api/v1/pairs/1/close",
+            r#"{"code": 4001, "reason": "moved"}"#,
+        )
         .await;
-    assert_eq!((status, said.trim()), (200, r#"{"pair":1,"outcome":"told"}"#));
+    assert_eq!(
+        (status, said.trim()),
+        (200, r#"{"pair":1,"outcome":"told"}"#)
+    );
     let (mut client, mut upstream) = pairs.remove(0);
     client.expect_close(4001).await;
     upstream.expect_close(4001).await;
@@ -21,7 +27,10 @@ async fn one_pair_is_closed_and_the_other_goes_on() {
     upstream.close(4001, "").await;
     client.expect_eof().await;
     let logged = lubdub.expect_logged("pair ended").await;
-    assert_eq!((&logged["cause"], &logged["close_by"]), (&"admin".into(), &"lubdub".into()));
+    assert_eq!(
+        (&logged["cause"], &logged["close_by"]),
+        (&"admin".into(), &"lubdub".into())
+    );
     told_when(&lubdub, "/api/v1/pairs?limit=0", |said| said["total"] == 1).await;
     let (client, upstream) = &mut pairs[0];
     client.send_text("still here").await;

@@ -23,10 +23,16 @@ async fn pairs_are_shown_chosen_and_closed() {
     let lubdub = Binary::start(&upstreams, &[]).await;
     let _pairs = pairs(&lubdub, &upstreams, 3).await;
     let out = said(&lubdub, &["pairs"]).await;
-    assert!(out.starts_with("PAIR") && out.ends_with("\n3 pairs\n"), "{out}");
+    assert!(
+        out.starts_with("PAIR") && out.ends_with("\n3 pairs\n"),
+        "{out}"
+    );
     assert!(!out.contains('\u{1b}'), "colours are for a terminal: {out}");
     let out = said(&lubdub, &["pairs", "--sort", "newest", "--limit", "1"]).await;
-    assert!(out.contains("\n   3  ") && out.ends_with("1 of 3 pairs shown (--limit)\n"), "{out}");
+    assert!(
+        out.contains("\n   3  ") && out.ends_with("1 of 3 pairs shown (--limit)\n"),
+        "{out}"
+    );
     let out = said(&lubdub, &["pairs", "--where", "client=10.0.0.0/8"]).await;
     assert!(out.ends_with("0 of 3 pairs\n"), "{out}");
     let out = said(&lubdub, &["pairs", "--json", "--limit", "0"]).await;
@@ -36,11 +42,18 @@ async fn pairs_are_shown_chosen_and_closed() {
         .collect();
     assert_eq!(ids, [1, 2, 3]);
 
-    let out = said(&lubdub, &["close", "2", "--code", "4000", "--reason", "enough"]).await;
+    let out = said(
+        &lubdub,
+        &["close", "2", "--code", "4000", "--reason", "enough"],
+    )
+    .await;
     assert_eq!(out, "pair 2 is told to close\n");
     let (code, _, err) = lubdub.command(&["close", "9"]).await;
     assert_eq!(code, Some(1));
-    assert!(err.contains("pair 9 is not closed") && err.contains("no live pair"), "{err}");
+    assert!(
+        err.contains("pair 9 is not closed") && err.contains("no live pair"),
+        "{err}"
+    );
 }
 
 #[tokio::test]
@@ -54,7 +67,10 @@ async fn ends_are_told_in_words() {
     told_when(&lubdub, "/api/v1/ends", |said| said["kept"] == 1).await;
     let out = said(&lubdub, &["ends", "--where", "pair=1"]).await;
     assert!(out.contains("client_reset"), "{out}");
-    assert!(out.contains("pair 1: The client's connection was reset"), "{out}");
+    assert!(
+        out.contains("pair 1: The client's connection was reset"),
+        "{out}"
+    );
     assert!(out.ends_with("1 of the last 1 ends\n"), "{out}");
     let json = said(&lubdub, &["ends", "--json"]).await;
     let end: Value = serde_json::from_str(&json).expect("JSON");
@@ -66,8 +82,12 @@ async fn the_status_has_the_budgets() {
     let lubdub = Binary::start(&Upstream::listen(), &["limits.pairs=10"]).await;
     let out = said(&lubdub, &["status"]).await;
     assert!(out.contains("configuration 1: ready\n"), "{out}");
-    assert!(out.contains("\nBUDGET") && out.contains("limits.pairs"), "{out}");
-    let json: Value = serde_json::from_str(&said(&lubdub, &["status", "--json"]).await).expect("JSON");
+    assert!(
+        out.contains("\nBUDGET") && out.contains("limits.pairs"),
+        "{out}"
+    );
+    let json: Value =
+        serde_json::from_str(&said(&lubdub, &["status", "--json"]).await).expect("JSON");
     assert_eq!(json["budgets"][0]["max"], 10);
 }
 

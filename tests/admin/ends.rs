@@ -36,7 +36,12 @@ async fn an_end_says_as_much_as_its_line_in_the_log() {
         assert_eq!(told, &logged[line], "{line}: {end}");
     }
     assert_eq!(end["cause"], "client_closed");
-    assert!(end["cause_text"].as_str().is_some_and(|text| text.contains("client")), "{end}");
+    assert!(
+        end["cause_text"]
+            .as_str()
+            .is_some_and(|text| text.contains("client")),
+        "{end}"
+    );
     assert_eq!(end["diagnosis"], Value::Null);
     for (query, count) in [
         ("cause=client_closed", 1),
@@ -48,6 +53,10 @@ async fn an_end_says_as_much_as_its_line_in_the_log() {
         ("limit=0", 0),
     ] {
         let said = told(&lubdub, &format!("/api/v1/ends?{query}")).await;
-        assert_eq!(said["ends"].as_array().map(Vec::len), Some(count), "{query}");
+        assert_eq!(
+            said["ends"].as_array().map(Vec::len),
+            Some(count),
+            "{query}"
+        );
     }
 }

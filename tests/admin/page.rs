@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::told;
 
 fn get(path: &str) -> Request {
-    Request::get(path).without("host").field("Host", "localhost")
+    Request::get(path)
+        .without("host")
+        .field("Host", "localhost")
 }
 
 #[tokio::test]
@@ -25,7 +27,10 @@ async fn the_page_runs_nothing_but_its_own() {
         assert_eq!(head.field("x-content-type-options"), Some("nosniff"));
         let policy = head.field("content-security-policy").expect("a policy");
         assert!(policy.starts_with("default-src 'none'; "), "{policy}");
-        assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
         let (_, rest) = policy.split_once("'nonce-").expect("a nonce");
         let (nonce, _) = rest.split_once('\'').expect("its end");
         assert!(body.contains(&format!("nonce=\"{nonce}\"")));
@@ -46,6 +51,10 @@ async fn the_description_names_every_path_and_holds_no_data() {
         let path = path.replace("{id}", "1");
         let (head, _) = lubdub.ask_admin(&get(&path), "").await;
         // A stream has no length that could be waited for.
-        assert!([200, 404, 405].contains(&head.status()), "{path}: {}", head.status());
+        assert!(
+            [200, 404, 405].contains(&head.status()),
+            "{path}: {}",
+            head.status()
+        );
     }
 }

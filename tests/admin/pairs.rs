@@ -14,7 +14,11 @@ async fn all_are_found_page_by_page_in_every_order() {
         let mut found = Vec::new();
         let mut after = String::new();
         loop {
-            let page = told(&lubdub, &format!("/api/v1/pairs?sort={sort}&limit=3{after}")).await;
+            let page = told(
+                &lubdub,
+                &format!("/api/v1/pairs?sort={sort}&limit=3{after}"),
+            )
+            .await;
             assert_eq!((&page["total"], &page["matched"]), (&7.into(), &7.into()));
             found.extend(ids(&page));
             match page["next"].as_str() {
@@ -75,16 +79,31 @@ async fn a_pair_tells_how_its_pings_were_answered() {
     client.pong(first).await;
     let _unanswered = client.expect_ping().await;
     let said = told_when(&lubdub, "/api/v1/pairs/1", |said| {
-        said["trace"]["client"].as_array().is_some_and(|beats| beats.len() >= 3)
+        said["trace"]["client"]
+            .as_array()
+            .is_some_and(|beats| beats.len() >= 3)
     })
     .await;
     let beats = &said["trace"]["client"];
     assert_eq!(beats[0]["state"], "answered", "{said}");
-    assert!(beats[0]["rtt_seconds"].as_f64().is_some_and(|rtt| rtt > 0.0), "{said}");
+    assert!(
+        beats[0]["rtt_seconds"]
+            .as_f64()
+            .is_some_and(|rtt| rtt > 0.0),
+        "{said}"
+    );
     assert_eq!(beats[1]["state"], "missed", "{said}");
     assert_eq!(beats[1]["rtt_seconds"], serde_json::Value::Null, "{said}");
-    let last = beats.as_array().and_then(|beats| beats.last()).expect("beats");
+    let last = beats
+        .as_array()
+        .and_then(|beats| beats.last())
+        .expect("beats");
     assert_eq!(last["state"], "waiting", "{said}");
     assert_eq!(said["trace"]["upstream"], serde_json::json!([]), "{said}");
-    assert!(said["request"].as_str().is_some_and(|request| request.ends_with("/1")), "{said}");
+    assert!(
+        said["request"]
+            .as_str()
+            .is_some_and(|request| request.ends_with("/1")),
+        "{said}"
+    );
 }

@@ -6,7 +6,9 @@ use lubdub_testkit::peer::Upstream;
 use serde_json::Value;
 
 fn asked(path: &str) -> Request {
-    Request::get(path).without("host").field("Host", "localhost")
+    Request::get(path)
+        .without("host")
+        .field("Host", "localhost")
 }
 
 async fn problem(lubdub: &Binary, request: &Request) -> (u16, String) {
@@ -67,7 +69,11 @@ async fn what_there_is_not_is_told() {
 #[tokio::test]
 async fn a_foreign_host_sees_nothing_but_what_is_open() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
-    let foreign = |path: &str| Request::get(path).without("host").field("Host", "evil.example");
+    let foreign = |path: &str| {
+        Request::get(path)
+            .without("host")
+            .field("Host", "evil.example")
+    };
     for path in [
         "/",
         "/nothing",

@@ -19,10 +19,19 @@ async fn it_says_what_is_used_and_what_there_is() {
     let _pairs = pairs(&lubdub, &upstreams, 2).await;
     let status = told(&lubdub, "/api/v1/status").await;
     assert_eq!(status["pid"], lubdub.pid());
-    assert_eq!((&status["generation"], &status["ready"]), (&1.into(), &true.into()));
-    assert_eq!((&status["drain"], &status["last_reload"]), (&Value::Null, &Value::Null));
     assert_eq!(
-        (&budget(&status, "pairs")["used"], &budget(&status, "pairs")["max"]),
+        (&status["generation"], &status["ready"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(
+        (&status["drain"], &status["last_reload"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (
+            &budget(&status, "pairs")["used"],
+            &budget(&status, "pairs")["max"]
+        ),
         (&2.into(), &10.into())
     );
     assert_eq!(budget(&status, "handshakes")["max"], 7);
@@ -35,7 +44,10 @@ async fn it_says_what_is_used_and_what_there_is() {
     assert_eq!(status["routes"][0]["pairs"], 2);
     assert_eq!(status["listeners"][0]["connections"], 2);
     let upstream = &status["upstreams"][0];
-    assert_eq!((&upstream["name"], &upstream["pairs"]), (&"main".into(), &2.into()));
+    assert_eq!(
+        (&upstream["name"], &upstream["pairs"]),
+        (&"main".into(), &2.into())
+    );
     assert_eq!(upstream["connects"]["connected"], 2, "{upstream}");
     assert!(upstream["last_success"].is_number(), "{upstream}");
 }
@@ -49,7 +61,10 @@ async fn it_says_what_the_latest_reload_did() {
     })
     .await;
     let reload = &status["last_reload"];
-    assert_eq!((&reload["outcome"], &reload["generation"]), (&"applied".into(), &2.into()));
+    assert_eq!(
+        (&reload["outcome"], &reload["generation"]),
+        (&"applied".into(), &2.into())
+    );
     assert_eq!(status["generation"], 2);
     assert_eq!(reload["mistakes"], serde_json::json!([]));
 }

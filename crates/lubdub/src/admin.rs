@@ -89,6 +89,7 @@ impl State {
         reloader: Option<Arc<Reloader>>,
         upgrader: Option<Upgrader>,
     ) -> Self {
+        let history = History::new(proxy.registry().overview());
         Self {
             metrics,
             proxy,
@@ -101,7 +102,7 @@ impl State {
             started_at: SystemTime::now(),
             run: Run::new(),
             feed: Feed::new(),
-            history: History::default(),
+            history,
         }
     }
 

@@ -9,6 +9,7 @@ mod arrival;
 mod changing;
 mod counters;
 mod departure;
+mod ends;
 mod error;
 mod giver;
 mod lingerers;

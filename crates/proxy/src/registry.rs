@@ -8,7 +8,7 @@ mod filter;
 mod page;
 mod tally;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod trace;
 
 use std::collections::BTreeMap;

@@ -14,8 +14,12 @@ use super::guard::Look;
 use crate::api::{self, Sample, moment};
 
 /// What happened in the last hour.
-#[derive(Debug, Default)]
-pub(super) struct History(Mutex<Samples>);
+#[derive(Debug)]
+pub(super) struct History {
+    samples: Mutex<Samples>,
+    /// What had happened before.
+    origin: Overview,
+}
 
 #[derive(Debug, Default)]
 struct Samples {
@@ -44,12 +48,20 @@ impl History {
     /// Samples that are kept: an hour.
     const KEPT: usize = 360;
 
+    /// It begins now.
+    pub(super) fn new(origin: Overview) -> Self {
+        Self {
+            samples: Mutex::default(),
+            origin,
+        }
+    }
+
     /// Takes samples.
     pub(super) async fn grow(state: &super::State) {
         let mut step = interval(Self::STEP);
         step.set_missed_tick_behavior(MissedTickBehavior::Delay);
         step.tick().await;
-        let mut before = state.proxy.registry().overview();
+        let mut before = state.history.origin.clone();
         loop {
             step.tick().await;
             let now = state.proxy.registry().overview();
@@ -81,7 +93,7 @@ impl History {
     }
 
     fn samples(&self) -> MutexGuard<'_, Samples> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -69,6 +69,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 32;
 /// Connections that the kernel completes ahead of us.
 const BACKLOG: i32 = 128;
+/// What the kernel takes ahead of who reads, in bytes: a watcher that does not read is noticed sooner.
+const AHEAD: u32 = 16 * 1024;
 /// Accepting again at once after an error (no file descriptor, say) would spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -172,6 +174,9 @@ impl Listener {
         Ok(match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
+                // Without it all goes on as well, if later.
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(AHEAD);
+                let _ = stream.set_nodelay(true);
                 (Box::new(stream), peer.into())
             }
             Self::Unix(listener) => {

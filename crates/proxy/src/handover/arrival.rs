@@ -13,7 +13,7 @@ use super::link::Link;
 use super::message::{self, FromPredecessor, FromSuccessor, Heir, Hello, OLDEST, VERSION, Welcome};
 use super::pairs::{Coming, Newcomers};
 use super::successor::{Said, Successor};
-use super::{HandoverError, counters};
+use super::{HandoverError, counters, ends};
 use crate::inherited::{Inherited, NotListening};
 use crate::proxy::Proxy;
 
@@ -117,6 +117,8 @@ impl Arrival {
                 Ok(Said::End(end)) => {
                     counters::add(&shared.metrics, end.counters);
                     counters::add_successes(&shared.metrics, &end.successes);
+                    let ends = ends::thawed(end.ends);
+                    shared.registry.ends().add_earlier(ends);
                     match self.successor.say(&FromSuccessor::Thanks).await {
                         Ok(()) => break Arrived::Whole,
                         Err(_) => break Arrived::Orphaned,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::counters::{self, Counted};
+use super::ends;
 use super::lingerers::Resting;
 use super::link::Link;
 use super::message::{
@@ -24,6 +25,7 @@ use crate::address::Address;
 use crate::drain::Selection;
 use crate::front::gates::Gate;
 use crate::proxy::Proxy;
+use crate::registry::EndsFeed;
 use crate::unix::FileId;
 
 /// What a successor is offered besides pairs.
@@ -65,6 +67,7 @@ pub struct Departed {
     predecessor: Predecessor<Standing>,
     pairs: Pairs,
     counted: Counted,
+    ends: EndsFeed,
     /// The successor ends.
     is_told_to_end: bool,
     /// The process that goes on.
@@ -118,7 +121,8 @@ impl Proxy {
         shared.gates.set_gate(Gate::Shut);
         let mut pairs = Pairs::of(self);
         let mut counted = Counted::default();
-        let gave = give_all(&mut predecessor, &mut pairs, &mut counted, self).await;
+        let ends = shared.registry.ends().feed();
+        let gave = give_all(&mut predecessor, &mut pairs, &mut counted, &ends, self).await;
         let handovers = shared.metrics.handovers();
         let moved = predecessor.moved;
         if let Err(error) = gave {
@@ -149,6 +153,7 @@ impl Proxy {
             predecessor,
             pairs,
             counted,
+            ends,
             is_told_to_end: false,
             successor: hello.pid,
             moved,
@@ -198,6 +203,7 @@ async fn give_all(
     predecessor: &mut Predecessor<Standing>,
     pairs: &mut Pairs,
     counted: &mut Counted,
+    ends: &EndsFeed,
     proxy: &Proxy,
 ) -> Result<(), HandoverError> {
     while predecessor.give_batch(pairs).await? == Batch::Settled {}
@@ -207,6 +213,7 @@ async fn give_all(
         kept: shared.registry.len() as u64,
         counters: counted.added(&shared.metrics),
         successes: counters::successes(&shared.metrics),
+        ends: ends::frozen(&ends.heard_before()),
     };
     predecessor.end(end).await
 }
@@ -317,6 +324,10 @@ impl Departed {
             pairs: shared.registry.len() as u64,
             counters: self.counted.added(&shared.metrics),
             successes: counters::successes(&shared.metrics),
+            ends: self
+                .ends
+                .take_all()
+                .map_or_else(Vec::new, |news| ends::frozen(&news.ends)),
         };
         let message = FromPredecessor::Lingering(lingering);
         let said = self.predecessor.say(Stage::End, &message, &[]).await;

@@ -13,10 +13,10 @@ use lubdub_metrics::Metrics;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::counters;
 use super::message::{Ask, FromSuccessor, Heir};
 use super::pairs::{Coming, Newcomers};
 use super::successor::{Said, Successor};
+use super::{counters, ends};
 
 /// The earlier processes that linger.
 #[derive(Debug, Default)]
@@ -254,6 +254,10 @@ impl Hearing {
                     self.known.pairs.store(lingering.pairs, Relaxed);
                     counters::add(&self.metrics, lingering.counters);
                     counters::add_successes(&self.metrics, &lingering.successes);
+                    let ends = self.newcomers.ends();
+                    ends::thawed(lingering.ends)
+                        .into_iter()
+                        .for_each(|end| ends.add(end));
                     if !self.known.lingers.swap(true, Relaxed) {
                         changed.notify_waiters();
                     }

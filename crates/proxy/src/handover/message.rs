@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::ends::PastEnd;
 use crate::address::Address;
 use crate::unix::FileId;
 
@@ -127,6 +128,9 @@ pub(crate) struct End {
     pub(crate) counters: Vec<Counter>,
     #[serde(default)]
     pub(crate) successes: Vec<Success>,
+    /// The last pairs that have ended, oldest first.
+    #[serde(default)]
+    pub(crate) ends: Vec<PastEnd>,
 }
 
 /// How it is with a lingering predecessor.
@@ -136,6 +140,9 @@ pub(crate) struct Lingering {
     pub(crate) counters: Vec<Counter>,
     #[serde(default)]
     pub(crate) successes: Vec<Success>,
+    /// Pairs that have ended since the last time, oldest first.
+    #[serde(default)]
+    pub(crate) ends: Vec<PastEnd>,
 }
 
 /// A counter and what is to be added to it.

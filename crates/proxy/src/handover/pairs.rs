@@ -17,7 +17,7 @@ use crate::entrance::Entrance;
 use crate::front::listeners::Listeners;
 use crate::frozen::{Anchor, FrozenPair, InvalidPair, PairState};
 use crate::proxy::Proxy;
-use crate::registry::{Identity, PairEntry, PairId, Registry};
+use crate::registry::{Ends, Identity, PairEntry, PairId, Registry};
 use crate::request_id::RequestId;
 use crate::route::RouteState;
 use crate::shared::Shared;
@@ -145,6 +145,11 @@ impl Newcomers {
             listeners: Arc::clone(proxy.listeners()),
             crew: Arc::clone(proxy.crew()),
         }
+    }
+
+    /// The last ends, where those of another process belong.
+    pub(crate) fn ends(&self) -> &Ends {
+        self.shared.registry.ends()
     }
 
     /// So many pairs have come.

@@ -2,6 +2,7 @@
 
 mod deaths;
 mod drivers;
+mod ends;
 mod exclusion;
 mod figures;
 mod link;

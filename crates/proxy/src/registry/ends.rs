@@ -18,7 +18,7 @@ use super::{PairEntry, PairFilter, PairId, SideStatus};
 /// How a pair has ended.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// Ends are numbered from 1 on, as they come.
+    /// Ends have rising numbers, as they come.
     pub number: u64,
     /// When.
     pub at: SystemTime,
@@ -86,11 +86,11 @@ pub struct Ends {
     news: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
-    /// Oldest first.
+    /// Oldest first, and numbered without a gap.
     ends: VecDeque<End>,
-    /// How many there were.
+    /// The number of the last one.
     count: u64,
 }
 
@@ -122,7 +122,11 @@ impl Ends {
 
     pub(super) fn new() -> Self {
         Self {
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept {
+                ends: VecDeque::new(),
+                // The numbers below are for the ends of an earlier process.
+                count: Self::KEPT as u64,
+            }),
             watchers: AtomicUsize::new(0),
             news: Notify::new(),
         }
@@ -164,8 +168,22 @@ impl Ends {
         }
     }
 
+    /// Those of an earlier process, oldest first, which came before all that are here: as many of the last of them
+    /// as there is room for. They are no news.
+    pub(crate) fn add_earlier(&self, ends: Vec<End>) {
+        let mut kept = self.lock();
+        for mut end in ends.into_iter().rev() {
+            let number = kept.begin().unwrap_or(kept.count + 1) - 1;
+            if kept.ends.len() == Self::KEPT || number == 0 {
+                break;
+            }
+            end.number = number;
+            kept.ends.push_front(end);
+        }
+    }
+
     /// One more; it gets its number here.
-    pub(super) fn add(&self, mut end: End) {
+    pub(crate) fn add(&self, mut end: End) {
         let forgotten = {
             let mut kept = self.lock();
             kept.count += 1;
@@ -185,6 +203,26 @@ impl Ends {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Nothing that is done under the lock can leave it half changed.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl End ===
+
+impl End {
+    /// What whoever reads of an end should know first: a side that lapsed and does not answer pings at all may have
+    /// been well. `pongs` is how many each side has answered.
+    pub(crate) fn hint(cause: Cause, pongs: PerSide<u64>) -> Option<&'static str> {
+        if cause == Cause::ClientLapsed && pongs.client == 0 {
+            Some(
+                "the client never answered a ping: if it is well, see keepalive.client.enforce = learned",
+            )
+        } else if cause == Cause::UpstreamLapsed && pongs.upstream == 0 {
+            Some(
+                "the upstream never answered a ping: if it is well, see keepalive.upstream.enforce = learned",
+            )
+        } else {
+            None
+        }
     }
 }
 
@@ -221,6 +259,18 @@ impl EndsFeed {
             }
             news.await;
         }
+    }
+
+    /// All that is kept of what came before it began to hear, oldest first.
+    pub(crate) fn heard_before(&self) -> Vec<End> {
+        let kept = self.ends.lock();
+        let heard = kept.ends.iter().filter(|end| end.number <= self.heard);
+        heard.cloned().collect()
+    }
+
+    /// The same as [`next`](Self::next), of any number, if there is something now.
+    pub(crate) fn take_all(&mut self) -> Option<EndNews> {
+        self.take(usize::MAX)
     }
 
     /// What came since it was asked last, if anything did.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lubdub_keepalive::{PerSide, Side, Vitals};
 
 use super::trace::{Beat, Mark, Trace, TraceState};
-use super::{Identity, PairId};
+use super::{Identity, PairId, SideEnd};
 use crate::address::{Address, Peer};
 use crate::caller::{Caller, ClientAddress};
 use crate::request_id::RequestId;
@@ -163,6 +163,31 @@ impl PairEntry {
             held: AtomicU8::new(0),
             waker: Mutex::new(None),
         }
+    }
+
+    /// One that has ended, in another process.
+    pub(crate) fn past(
+        id: PairId,
+        identity: Identity,
+        opened: Instant,
+        sides: &PerSide<SideEnd>,
+    ) -> Self {
+        let entry = Self::new(id, identity, opened);
+        for side in Side::BOTH {
+            let of_side = sides[side].status;
+            let status = &entry.status[side];
+            let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
+            status.pings_sent.store(small(of_side.pings_sent), Relaxed);
+            let pongs = small(of_side.pongs_received);
+            status.pongs_received.store(pongs, Relaxed);
+            status.bytes.store(of_side.bytes, Relaxed);
+            status.frames.store(of_side.frames, Relaxed);
+            if let Some(rtt) = of_side.last_rtt {
+                let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+                entry.rtt[side].store(micros, Relaxed);
+            }
+        }
+        entry
     }
 
     /// Who is calling.

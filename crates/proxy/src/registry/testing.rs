@@ -18,3 +18,8 @@ pub(crate) fn identity(route: &str, client: &str) -> Identity {
         proxy_header: None,
     }
 }
+
+/// By tokio's clock.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -51,6 +51,16 @@ impl Trace {
     const DIGITS: u64 = 11;
     /// As large as it can be with so many digits in a word.
     const BASE: u64 = 56;
+    /// What a digit counts, by its place.
+    const PLACES: [u64; Self::DIGITS as usize] = {
+        let mut places = [1; Self::DIGITS as usize];
+        let mut at = 1;
+        while at < places.len() {
+            places[at] = places[at - 1] * Self::BASE;
+            at += 1;
+        }
+        places
+    };
     /// Two more than are shown: where a ping is about to be written, it is none of those.
     const SLOTS: u64 = Self::DIGITS * Self::WORDS as u64;
 
@@ -109,7 +119,7 @@ impl Trace {
     /// Where ping `n` is: the word, and the place of its digit.
     fn digit(&self, n: u64) -> (&AtomicU64, u64) {
         let slot = n % Self::SLOTS;
-        let place = Self::BASE.pow((slot % Self::DIGITS) as u32);
+        let place = Self::PLACES[(slot % Self::DIGITS) as usize];
         (&self.0[(slot / Self::DIGITS) as usize], place)
     }
 }
@@ -141,22 +151,29 @@ impl Mark {
     }
 }
 
-/// The shortest round trip that is told apart, in seconds.
-const SHORTEST: f64 = 0.0001;
-/// How many times as long the longest one is: 60 s.
-const SPAN: f64 = 600_000.0;
-/// The last step of the scale.
-const LAST: f64 = (Trace::BASE - Mark::TIMED - 1) as f64;
+/// The steps of the scale in microseconds: from 100 us to 65 s, each 30 % longer than the one before.
+const SCALE: [u32; (Trace::BASE - Mark::TIMED) as usize] = {
+    let mut scale = [100; (Trace::BASE - Mark::TIMED) as usize];
+    let mut at = 1;
+    while at < scale.len() {
+        scale[at] = (scale[at - 1] as u64 * 13 / 10) as u32;
+        at += 1;
+    }
+    scale
+};
 
-/// The step of the scale that is nearest to a round trip.
+/// The step of the scale that is nearest to a round trip: none is off by more than 14 %.
 fn step(rtt: Duration) -> u64 {
-    let times = (rtt.as_secs_f64() / SHORTEST).clamp(1.0, SPAN);
-    (times.ln() / SPAN.ln() * LAST).round() as u64
+    let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+    // In the middle between two steps, as 1.14 is between 1 and 1.3.
+    let is_passed = |step: &u32| u64::from(*step) * 114 / 100 < u64::from(micros);
+    let passed = SCALE.partition_point(is_passed);
+    passed.min(SCALE.len() - 1) as u64
 }
 
 /// The round trip at a step of the scale.
 fn length(step: u64) -> Duration {
-    Duration::from_secs_f64(SHORTEST * SPAN.powf(step as f64 / LAST))
+    Duration::from_micros(SCALE[step as usize].into())
 }
 
 #[cfg(test)]
@@ -206,7 +223,7 @@ mod tests {
         }
         assert_eq!(length(step(Duration::ZERO)), Duration::from_micros(100));
         let longest = length(step(ms(1_000_000)));
-        assert_eq!(longest.as_secs_f64().round(), 60.0);
+        assert!(longest > ms(60_000), "{longest:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use lubdub_keepalive::{PerSide, Rtt, Side};
 use lubdub_metrics::Cause;
 use tracing::{error, info};
 
-use super::{Splice, clock, fate, micros, millis};
+use super::{Splice, clock, micros, millis};
 use crate::registry::{End, Order, SideEnd};
 
 impl Splice {
@@ -24,6 +24,10 @@ impl Splice {
         self.flush();
         let duration = now.saturating_duration_since(self.registration.entry().opened);
         self.metrics.pair_duration.record(duration);
+        let hint = End::hint(
+            cause,
+            PerSide::from_fn(|side| self.heart.pongs_received(side)),
+        );
         self.registration.conclude(|pair| End {
             number: 0,
             at: SystemTime::now(),
@@ -32,22 +36,14 @@ impl Splice {
             diagnosis: self.fate.diagnosis,
             duration,
             lapsed_after: self.fate.silent_for,
-            hint: self.hint(cause),
+            hint,
             sides: PerSide::from_fn(|side| SideEnd {
                 status: pair.status(side, now),
                 rtt: self.heart.vitals(side).rtt,
             }),
             pair,
         });
-        self.log_end(cause, duration, now);
-    }
-
-    /// What whoever reads of the end should know first.
-    fn hint(&self, cause: Cause) -> Option<&'static str> {
-        let lapsed = |side: &Side| fate::lapsed(*side) == cause;
-        let lapsed = Side::BOTH.into_iter().find(lapsed)?;
-        let is_mute = self.heart.pongs_received(lapsed) == 0;
-        is_mute.then(|| never_answered(lapsed))
+        self.log_end(cause, hint, duration, now);
     }
 
     /// Why the pair goes although it has not come to its end.
@@ -64,7 +60,7 @@ impl Splice {
         }
     }
 
-    pub(super) fn log_end(&self, cause: Cause, duration: Duration, now: Instant) {
+    fn log_end(&self, cause: Cause, hint: Option<&'static str>, duration: Duration, now: Instant) {
         let entry = self.registration.entry();
         let caller = entry.caller();
         let vitals = PerSide::from_fn(|side| self.heart.vitals(side));
@@ -91,7 +87,7 @@ impl Splice {
             close_by = self.fate.close.map(|close| close.by.as_str()),
             lapsed_after_ms = self.fate.silent_for.map(millis),
             diagnosis = self.fate.diagnosis.map(|diagnosis| diagnosis.as_str()),
-            hint = self.hint(cause),
+            hint,
             duration_ms = millis(duration),
             handshake_us = self.handshake_us,
             client_bytes = self.tally.from.client.bytes,
@@ -135,18 +131,6 @@ impl Drop for Splice {
         let books = AssertUnwindSafe(|| self.close_books(cause, clock()));
         if catch_unwind(books).is_err() {
             error!("a pair that panicked has lost its line");
-        }
-    }
-}
-
-/// A side that does not answer pings at all may have been well.
-fn never_answered(side: Side) -> &'static str {
-    match side {
-        Side::Client => {
-            "the client never answered a ping: if it is well, see keepalive.client.enforce = learned"
-        }
-        Side::Upstream => {
-            "the upstream never answered a ping: if it is well, see keepalive.upstream.enforce = learned"
         }
     }
 }

@@ -6,12 +6,15 @@
 //! together.
 
 mod ends;
+mod forwarded;
 mod heartbeat;
 mod kind;
+mod listen;
 mod preset;
 mod process;
 mod rate;
-mod traffic;
+mod route;
+mod upstream;
 mod waits;
 
 use std::sync::LazyLock;
@@ -25,13 +28,13 @@ pub(crate) const NAME: &str = "NAME";
 
 /// All tables, in the order in which they are shown.
 pub(crate) static SECTIONS: [&Section; 21] = [
-    &traffic::LISTEN,
-    &traffic::TLS,
-    &traffic::CERTIFICATE,
-    &traffic::UPSTREAM,
-    &traffic::UPSTREAM_LIMITS,
-    &traffic::ROUTE,
-    &traffic::ROUTE_LIMITS,
+    &listen::LISTEN,
+    &listen::TLS,
+    &listen::CERTIFICATE,
+    &upstream::UPSTREAM,
+    &upstream::LIMITS,
+    &route::ROUTE,
+    &route::LIMITS,
     &rate::TO_CLIENT,
     &rate::TO_UPSTREAM,
     &heartbeat::CLIENT,
@@ -41,7 +44,7 @@ pub(crate) static SECTIONS: [&Section; 21] = [
     &ends::TO_CLIENT,
     &ends::TO_UPSTREAM,
     &ends::DRAIN,
-    &traffic::FORWARDED,
+    &forwarded::FORWARDED,
     &process::ADMIN,
     &process::LOG,
     &process::HANDOVER,

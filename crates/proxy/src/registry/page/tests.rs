@@ -8,7 +8,7 @@ use tokio::task::yield_now;
 use super::*;
 use crate::access::Networks;
 use crate::registry::Registration;
-use crate::registry::testing::identity;
+use crate::registry::testing::{identity, now};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,7 @@ struct Stage {
 
 impl Stage {
     fn empty() -> Self {
-        let origin = Instant::now();
+        let origin = now();
         Self {
             registry: Arc::new(Registry::new(origin)),
             now: origin + 1000 * SECOND,
