@@ -3,8 +3,10 @@
 
 mod close;
 mod commands;
+mod description;
 mod ends;
 mod events;
+mod hostile;
 mod page;
 mod pairs;
 mod problems;

@@ -12,6 +12,7 @@ import harness
 
 SUITES = {
     "prometheus": "prometheus.suite",
+    "openapi": "openapi.suite",
     "tls": "tls.suite",
     "plain_http": "plain_http.suite",
     "socketio": "socketio.suite",

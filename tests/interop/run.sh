@@ -2,7 +2,7 @@
 # Real clients, real backends and the Autobahn test suite through lubdub: README.md says how and why.
 #
 #   run.sh [--fast] [--cases PATTERNS]
-#       [autobahn|balancers|clients|pages|socketio|plain_http|tls|tls_clients|tls_ends|prometheus|status_page]...
+#       [autobahn|balancers|clients|openapi|pages|socketio|plain_http|tls|tls_clients|tls_ends|prometheus|status_page]...
 #
 # Installs what it needs under target/interop, by pip, npm and, where a program is missing and the user
 # is root or may become it by sudo, apt-get. LUBDUB names the lubdub to test, PYTHON27 a Python 2.7.

@@ -13,6 +13,7 @@ mod change;
 mod close;
 mod configuration;
 mod cursor;
+mod description;
 mod drain;
 #[expect(
     unused_qualifications,

@@ -9,6 +9,7 @@ mod history;
 mod pair;
 mod problem;
 mod status;
+mod words;
 
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +24,7 @@ pub(crate) use self::status::{
     Budget, Certificate, Drain, DrainState, Lapses, LastReload, Listener, PerSide, ReloadOutcome,
     RoundTrips, Route, SideLapses, Status, Totals, UpstreamStatus,
 };
+pub(crate) use self::words::{CauseWord, CloseCode, Span};
 
 /// A moment, as a number.
 pub(crate) fn moment(time: SystemTime) -> f64 {

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
+use http::request::Parts;
+use http::uri::Authority;
 use lubdub_proxy::Peer;
 
 use crate::config::{AdminSettings, Token};
@@ -54,7 +56,7 @@ pub(crate) enum Denied {
     Stranger,
     #[error("this needs the token (admin.token_file), on this machine too")]
     NoToken,
-    #[error("Host must be an IP address, localhost, or one of admin.hosts")]
+    #[error("Host must be an IP address, localhost, or one of admin.hosts, and be there once")]
     Host,
 }
 
@@ -94,17 +96,17 @@ impl Access {
     }
 
     /// Who wants what holds no data.
-    pub(crate) fn check_visit(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Denied> {
+    pub(crate) fn check_visit(&self, peer: Peer, asked: &Parts) -> Result<(), Denied> {
         match peer {
             Peer::Unix => Ok(()),
-            Peer::Ip(_) => self.check_host(headers),
+            Peer::Ip(_) => self.check_host(asked),
         }
     }
 
     /// Who wants to know something.
-    pub(crate) fn check(&self, peer: Peer, headers: &HeaderMap) -> Result<Proof, Denied> {
-        self.check_visit(peer, headers)?;
-        if self.is_authorized(headers) {
+    pub(crate) fn check(&self, peer: Peer, asked: &Parts) -> Result<Proof, Denied> {
+        self.check_visit(peer, asked)?;
+        if self.is_authorized(&asked.headers) {
             Ok(Proof::Token)
         } else if peer == Peer::Unix {
             Ok(Proof::Socket)
@@ -119,10 +121,10 @@ impl Access {
     pub(crate) fn check_change(
         &self,
         peer: Peer,
-        headers: &HeaderMap,
+        asked: &Parts,
         needs: Needs,
     ) -> Result<Proof, Denied> {
-        let proof = self.check(peer, headers)?;
+        let proof = self.check(peer, asked)?;
         let is_enough = match (needs, proof) {
             (_, Proof::Token) | (Needs::TokenOrSocket, Proof::Socket) => true,
             (Needs::TokenOrSocket, Proof::Loopback) => false,
@@ -134,9 +136,15 @@ impl Access {
         }
     }
 
-    fn check_host(&self, headers: &HeaderMap) -> Result<(), Denied> {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        match host.is_some_and(|host| self.knows(host)) {
+    /// There is one name, and it is known; so is that of a target that says where it is (RFC 9112 3.2.2).
+    fn check_host(&self, asked: &Parts) -> Result<(), Denied> {
+        let mut hosts = asked.headers.get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return Err(Denied::Host);
+        };
+        let target = asked.uri.authority().map(Authority::as_str);
+        let is_known = |host: Option<&str>| host.is_some_and(|host| self.knows(host));
+        match is_known(host.to_str().ok()) && (target.is_none() || is_known(target)) {
             true => Ok(()),
             false => Err(Denied::Host),
         }
@@ -193,7 +201,7 @@ impl Denied {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::HeaderName;
 
     use super::*;
 
@@ -209,11 +217,17 @@ mod tests {
         }
     }
 
+    fn asked(target: &str, fields: &[(HeaderName, &str)]) -> Parts {
+        let mut request = http::Request::builder().uri(target);
+        for (name, value) in fields {
+            request = request.header(name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
     fn check(peer: &str, host: &str, authorization: &str) -> Result<Proof, Denied> {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, host.parse().unwrap());
-        headers.insert(AUTHORIZATION, authorization.parse().unwrap());
-        access().check(peer.parse().unwrap(), &headers)
+        let asked = asked("/", &[(HOST, host), (AUTHORIZATION, authorization)]);
+        access().check(peer.parse().unwrap(), &asked)
     }
 
     #[test]
@@ -243,36 +257,48 @@ mod tests {
         assert_eq!(check(HERE, "Admin.Example:9901", ""), Ok(Proof::Loopback));
     }
 
+    /// What comes behind a proxy that reads another of them must not be taken for what that one has checked.
+    #[test]
+    fn a_name_is_there_once_and_the_target_has_none_other() {
+        let check = |target: &str, hosts: &[&str]| {
+            let fields: Vec<_> = hosts.iter().map(|host| (HOST, *host)).collect();
+            access().check(HERE.parse().unwrap(), &asked(target, &fields))
+        };
+        let here = "http://localhost/api/v1/status";
+        assert_eq!(check(here, &["localhost"]), Ok(Proof::Loopback));
+        assert_eq!(check(here, &["evil.example"]), Err(Denied::Host));
+        let elsewhere = "http://evil.example/api/v1/status";
+        assert_eq!(check(elsewhere, &["localhost"]), Err(Denied::Host));
+        assert_eq!(check("/", &[]), Err(Denied::Host));
+        assert_eq!(check("/", &["localhost", "localhost"]), Err(Denied::Host));
+    }
+
     /// Who may connect is for the file system to say, and there is no name that could be wrong.
     #[test]
     fn whoever_may_connect_to_the_socket_may_have_lubdub_upgraded() {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static("whatever"));
+        let whatever = asked("/", &[(HOST, "whatever")]);
         let open = Access {
             token: None,
             ..access()
         };
-        assert_eq!(open.check(Peer::Unix, &headers), Ok(Proof::Socket));
-        let change = |access: &Access, needs| access.check_change(Peer::Unix, &headers, needs);
+        assert_eq!(open.check(Peer::Unix, &whatever), Ok(Proof::Socket));
+        let change = |access: &Access, needs| access.check_change(Peer::Unix, &whatever, needs);
         for access in [&access(), &open] {
             assert_eq!(change(access, Needs::TokenOrSocket), Ok(Proof::Socket));
         }
         assert_eq!(change(&open, Needs::LoopbackOrToken), Ok(Proof::Socket));
         let guarded = change(&access(), Needs::LoopbackOrToken);
         assert_eq!(guarded, Err(Denied::NoToken));
-        headers.insert(HOST, HeaderValue::from_static("localhost"));
-        let from_loopback =
-            open.check_change(HERE.parse().unwrap(), &headers, Needs::TokenOrSocket);
+        let local = asked("/", &[(HOST, "localhost")]);
+        let from_loopback = open.check_change(HERE.parse().unwrap(), &local, Needs::TokenOrSocket);
         assert_eq!(from_loopback, Err(Denied::NoToken));
     }
 
     #[test]
     fn a_change_needs_the_token_wherever_there_is_one() {
         let change = |access: &Access, peer: &str, authorization: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_static("localhost"));
-            headers.insert(AUTHORIZATION, authorization.parse().unwrap());
-            access.check_change(peer.parse().unwrap(), &headers, Needs::LoopbackOrToken)
+            let asked = asked("/", &[(HOST, "localhost"), (AUTHORIZATION, authorization)]);
+            access.check_change(peer.parse().unwrap(), &asked, Needs::LoopbackOrToken)
         };
         let guarded = access();
         assert_eq!(change(&guarded, HERE, ""), Err(Denied::NoToken));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use lubdub_proxy::CloseError;
 use lubdub_proxy::registry::Farewell;
@@ -12,21 +12,9 @@ use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
-use super::guard::{Change, wrong};
+use super::guard::{Change, Id, wrong};
 use super::pairs;
-use crate::api::Problem;
-
-/// What both sides are told.
-#[derive(Debug, ToSchema)]
-#[schema(as = CloseOrder)]
-#[expect(dead_code, reason = "it describes what `Raw` reads")]
-pub(super) struct Fields {
-    /// The code of the Close: 1000 to 1003, 1007 to 1014 or 3000 to 4999; 1001 (going away) if not said.
-    code: Option<u16>,
-    /// Its reason, at most 123 bytes; what `close.*.reason` says if not said.
-    #[schema(max_length = 123)]
-    reason: Option<String>,
-}
+use crate::api::{CloseCode, Problem};
 
 /// A pair that was told to end.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,28 +25,34 @@ pub(super) struct Told {
     outcome: &'static str,
 }
 
-/// The body of a request, before its fields are read.
-#[derive(Debug, Deserialize)]
+/// What both sides are told.
+//
+// The fields are read one by one, so that what is wrong with one can be named.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+#[schema(as = CloseOrder, example = json!({"code": 4000, "reason": "moved"}))]
+pub(super) struct Raw {
+    /// The code of the Close: 1000 to 1003, 1007 to 1014 or 3000 to 4999; 1001 (going away) if not said.
+    #[schema(value_type = Option<CloseCode>)]
     code: Option<Value>,
+    /// Its reason, at most 123 bytes; what `close.*.reason` says if not said.
+    #[schema(value_type = Option<String>, max_length = 123)]
     reason: Option<Value>,
 }
 
 /// Ends a pair by a Close to both sides
-#[utoipa::path(post, path = "/api/v1/pairs/{id}/close",
-    params(("id" = u64, Path, description = "The number of the pair")),
-    request_body = Fields,
+#[utoipa::path(post, path = "/api/v1/pairs/{id}/close", operation_id = "close_pair", tag = "pairs",
+    params(("id" = usize, Path, description = "The number of the pair")),
+    request_body = Raw,
     responses(
-        (status = 200, body = Told),
-        (status = 400, body = Problem, content_type = Problem::TYPE, description = "A field will not do"),
+        (status = 200, body = Told, description = "Both sides are told"),
         (status = 404, body = Problem, content_type = Problem::TYPE, description = "No such pair lives"),
         (status = 409, body = Problem, content_type = Problem::TYPE, description = "The pairs are on their way to another process"),
     )
 )]
 pub(super) async fn order(
     State(state): State<Arc<super::State>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     change: Change,
 ) -> Answer {
     change

@@ -31,7 +31,7 @@ struct Setting {
 }
 
 /// The configuration that is in effect
-#[utoipa::path(get, path = "/api/v1/config", responses(
+#[utoipa::path(get, path = "/api/v1/config", operation_id = "config", tag = "state", responses(
     (status = 200, body = Configuration),
     (status = 409, body = Problem, content_type = Problem::TYPE, description = "It was read from nowhere"),
 ))]

@@ -15,27 +15,8 @@ use utoipa::ToSchema;
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
 use super::guard::{Change, Look, wrong};
-use crate::api::{self, DrainState, Problem};
+use crate::api::{self, DrainState, Problem, Span};
 use crate::config::{parse_duration, same_name};
-
-/// What a drain is asked for with.
-#[derive(Debug, ToSchema)]
-#[schema(as = DrainOrder)]
-#[expect(dead_code, reason = "it describes what `Raw` reads")]
-pub(super) struct Fields {
-    /// Only pairs of this route.
-    route: Option<String>,
-    /// Only pairs to this upstream.
-    upstream: Option<String>,
-    /// Only pairs that came in at this listener.
-    listener: Option<String>,
-    /// Only pairs that opened so long ago, such as `2h`.
-    older_than: Option<String>,
-    /// Over which time, such as `5m`; `drain.spread` if not said.
-    spread: Option<String>,
-    /// Alone: calls the drain off.
-    cancel: Option<bool>,
-}
 
 /// The latest drain, and whether lubdub as a whole is drained.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,15 +25,30 @@ pub(super) struct Drains {
     drain: Option<api::Drain>,
 }
 
-/// The body of a request, before its fields are read.
-#[derive(Debug, Default, Deserialize)]
+/// What a drain is asked for with.
+//
+// The fields are read one by one, so that what is wrong with one can be named.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+#[schema(as = DrainOrder, example = json!({"route": "chat", "older_than": "2h", "spread": "5m"}))]
+pub(super) struct Raw {
+    /// Only pairs of this route.
+    #[schema(value_type = Option<String>)]
     route: Option<Value>,
+    /// Only pairs to this upstream.
+    #[schema(value_type = Option<String>)]
     upstream: Option<Value>,
+    /// Only pairs that came in at this listener.
+    #[schema(value_type = Option<String>)]
     listener: Option<Value>,
+    /// Only pairs that opened so long ago, such as `2h`.
+    #[schema(value_type = Option<Span>)]
     older_than: Option<Value>,
+    /// Over which time, such as `5m`; `drain.spread` if not said.
+    #[schema(value_type = Option<Span>)]
     spread: Option<Value>,
+    /// Alone: calls the drain off.
+    #[schema(value_type = Option<bool>)]
     cancel: Option<Value>,
 }
 
@@ -70,10 +66,11 @@ enum Order {
 #[utoipa::path(
     post,
     path = "/api/v1/drain",
-    request_body(content = Fields, description = "With no field: drains all of lubdub"),
+    operation_id = "drain",
+    tag = "changes",
+    request_body(content = Raw, description = "With no field: drains all of lubdub"),
     responses(
         (status = 200, body = api::Drain, description = "It is under way, or called off"),
-        (status = 400, body = Problem, content_type = Problem::TYPE, description = "A field will not do"),
         (status = 409, body = Problem, content_type = Problem::TYPE, description = "It cannot be done now"),
     )
 )]
@@ -84,7 +81,8 @@ pub(super) async fn order(State(state): State<Arc<super::State>>, change: Change
 }
 
 /// The latest drain
-#[utoipa::path(get, path = "/api/v1/drain", responses((status = 200, body = Drains)))]
+#[utoipa::path(get, path = "/api/v1/drain", operation_id = "latest_drain", tag = "state",
+    responses((status = 200, body = Drains)))]
 pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
     answer::json(&Drains {
         draining: state.proxy.is_drained(),

@@ -14,7 +14,7 @@ use super::answer::{self, Answer};
 use super::filter::{self, BadQuery, Wanted};
 use super::guard::{Look, Query};
 use super::pairs;
-use crate::api::{Close, End, Ends, Problem, moment};
+use crate::api::{CauseWord, Close, End, Ends, moment};
 
 /// Which ends.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -28,21 +28,22 @@ pub(super) struct Asked {
     /// That came in at this listener.
     listener: Option<String>,
     /// Of clients with this address, or in this network, such as `10.0.0.0/8`.
+    #[param(example = "10.0.0.0/8")]
     client: Option<String>,
     /// For this cause, such as `client_lapsed`.
+    #[param(value_type = Option<CauseWord>)]
     cause: Option<String>,
     /// Of the pair with this number.
-    #[param(value_type = Option<u64>)]
+    #[param(value_type = Option<usize>)]
     pair: Option<String>,
-    /// At most so many; all that are kept if not said.
-    #[param(value_type = Option<u32>, minimum = 0)]
+    /// At most so many; all that are kept if not said, and never more.
+    #[param(value_type = Option<usize>, example = 20)]
     limit: Option<String>,
 }
 
 /// The last 1,000 ends, the newest first
-#[utoipa::path(get, path = "/api/v1/ends", params(Asked), responses(
+#[utoipa::path(get, path = "/api/v1/ends", operation_id = "ends", tag = "pairs", params(Asked), responses(
     (status = 200, body = Ends),
-    (status = 400, body = Problem, content_type = Problem::TYPE, description = "A parameter will not do"),
 ))]
 pub(super) async fn list(
     State(state): State<Arc<super::State>>,

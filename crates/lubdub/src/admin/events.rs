@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http_body_util::channel::{Channel, Sender};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -38,9 +38,15 @@ struct Mark(Arc<AtomicBool>);
 ///
 /// Server-sent events: `status` (at once and every 2 s: a Status), `sample` (every 10 s: a Sample of the history),
 /// `end` (of a pair, at most 50 a second: an End) and `left_out` (how many ends were not told: a LeftOut).
-#[utoipa::path(get, path = "/api/v1/events", responses(
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "events", tag = "events", responses(
     (status = 200, body = String, content_type = "text/event-stream"),
-    (status = 503, body = Problem, content_type = Problem::TYPE, description = "All places of watchers are taken"),
+    (
+        status = 503,
+        body = Problem,
+        content_type = Problem::TYPE,
+        description = "All places of watchers are taken",
+        headers(("Retry-After" = u32, description = "Seconds")),
+    ),
 ))]
 pub(super) async fn follow(
     State(state): State<Arc<super::State>>,
@@ -50,7 +56,9 @@ pub(super) async fn follow(
     let Some(watcher) = state.feed.watch() else {
         let reason = format!("there are {} watchers already", Feed::PLACES);
         let answer = problem(StatusCode::SERVICE_UNAVAILABLE, reason);
-        return with(answer, RETRY_AFTER, "10");
+        let answer = with(answer, RETRY_AFTER, "10");
+        // A crowd of them is not to keep the connections.
+        return with(answer, CONNECTION, "close");
     };
     let (sender, body) = Channel::<Bytes, Infallible>::new(1);
     tokio::spawn(tell(state, watcher, sender, line));

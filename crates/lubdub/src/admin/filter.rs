@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::num::IntErrorKind;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -79,11 +80,14 @@ impl Wanted {
 /// How many are wanted. More than the most are never told at once.
 pub(super) fn limit(limit: Option<&str>) -> Result<usize, BadQuery> {
     let Some(text) = limit else { return Ok(MOST) };
-    let limit = text.parse::<usize>().map_err(|_| {
-        let reason = format_args!("must be a whole number, not {text:?}");
-        BadQuery::new("limit", reason)
-    })?;
-    Ok(limit.min(MOST))
+    match text.parse::<usize>() {
+        Ok(limit) => Ok(limit.min(MOST)),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(MOST),
+        Err(_) => {
+            let reason = format_args!("must be a whole number, not {text:?}");
+            Err(BadQuery::new("limit", reason))
+        }
+    }
 }
 
 /// The name as it is written in the configuration.
@@ -154,7 +158,9 @@ mod tests {
     fn nobody_gets_more_than_the_most() {
         assert_eq!(limit(None), Ok(MOST));
         assert_eq!(limit(Some("0")), Ok(0));
-        assert_eq!(limit(Some("1001")), Ok(MOST));
+        for many in ["1001", "99999999999999999999"] {
+            assert_eq!(limit(Some(many)), Ok(MOST));
+        }
         for wrong in ["-1", "x", ""] {
             let error = limit(Some(wrong)).unwrap_err().to_string();
             assert!(error.contains(&format!("not {wrong:?}")), "{error}");

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{FromRequest, FromRequestParts, Path};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Request, StatusCode};
@@ -27,6 +27,10 @@ pub(super) struct Look;
 #[derive(Debug)]
 pub(super) struct Query<T>(pub T);
 
+/// What a path says in place of a number; nothing, if that is no text.
+#[derive(Debug)]
+pub(super) struct Id(pub String);
+
 /// A change that somebody may ask for, and what it says.
 #[derive(Debug)]
 pub(super) struct Change {
@@ -48,9 +52,7 @@ impl FromRequestParts<Arc<State>> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Answer> {
         let access = state.access.load();
-        access
-            .check_visit(peer(parts), &parts.headers)
-            .map_err(refusal)?;
+        access.check_visit(peer(parts), parts).map_err(refusal)?;
         Ok(Self)
     }
 }
@@ -60,7 +62,7 @@ impl FromRequestParts<Arc<State>> for Look {
 
     async fn from_request_parts(parts: &mut Parts, state: &Arc<State>) -> Result<Self, Answer> {
         let access = state.access.load();
-        access.check(peer(parts), &parts.headers).map_err(refusal)?;
+        access.check(peer(parts), parts).map_err(refusal)?;
         Ok(Self)
     }
 }
@@ -76,6 +78,16 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
                     .map_or_else(|| error.to_string(), |source| source.to_string());
                 problem(StatusCode::BAD_REQUEST, format!("the query: {error}"))
             })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Answer;
+
+    /// Text that is no number is for the handler, which knows what there is none of; so is what is no text.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Answer> {
+        let said = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(said.map(|Path(said)| said).unwrap_or_default()))
     }
 }
 
@@ -115,7 +127,7 @@ impl Change {
         let (parts, body) = request.into_parts();
         let (client, headers) = (peer(&parts), &parts.headers);
         let path = parts.uri.path().to_owned();
-        let proof = match state.access.load().check_change(client, headers, needs) {
+        let proof = match state.access.load().check_change(client, &parts, needs) {
             Ok(proof) => proof,
             Err(denied) => {
                 let reason = denied.to_string();

@@ -33,7 +33,8 @@ struct Samples {
 pub(super) struct Sampled(u64);
 
 /// The last hour
-#[utoipa::path(get, path = "/api/v1/history", responses((status = 200, body = api::History)))]
+#[utoipa::path(get, path = "/api/v1/history", operation_id = "history", tag = "state",
+    responses((status = 200, body = api::History)))]
 pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
     answer::json(&api::History {
         step_seconds: History::STEP.as_secs_f64(),

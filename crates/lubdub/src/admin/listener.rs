@@ -20,7 +20,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, yield_now};
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::State;
@@ -54,6 +55,21 @@ enum Listener {
     Unix(UnixListener),
 }
 
+/// The connections that there are.
+#[derive(Debug, Default)]
+struct Connections {
+    /// The oldest first.
+    known: VecDeque<Known>,
+    running: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Known {
+    connection: AbortHandle,
+    line: Line,
+    since: Instant,
+}
+
 /// What is accepted there.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -61,12 +77,19 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A client that does not send its request is let go of.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A longer head is refused, in bytes.
+const HEAD: usize = 64 * 1024;
 /// A client that takes nothing of its answer is let go of as well.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections at a time, beside those of watchers: as many file descriptors are kept for them (see
 /// `config::machine`). One more ends the oldest, so that nobody keeps a probe or a scraper waiting by saying
 /// nothing.
 const CONNECTIONS: usize = 32;
+/// Before that, each has so long to be answered, so that a crowd that comes at once does not end a probe in its
+/// middle. Meanwhile the kernel keeps who comes.
+const TURN: Duration = Duration::from_millis(100);
+/// From one look for a place to the next: a connection that becomes a watcher's leaves one, and tells nobody.
+const LOOK: Duration = Duration::from_millis(10);
 /// Connections that the kernel completes ahead of us.
 const BACKLOG: i32 = 128;
 /// What the kernel takes ahead of who reads, in bytes: a watcher that does not read is noticed sooner.
@@ -90,8 +113,7 @@ impl Admin {
 
     /// Answers until `closing` is dropped; then what is being answered comes to its end.
     pub(crate) async fn serve(self, mut closing: watch::Receiver<()>) {
-        let mut connections = VecDeque::<(AbortHandle, Line)>::with_capacity(CONNECTIONS);
-        let mut all = JoinSet::new();
+        let mut connections = Connections::default();
         let router = routing::router(Arc::clone(&self.state));
         let background = Arc::clone(&self.state);
         let mut background = pin!(async move {
@@ -111,20 +133,17 @@ impl Admin {
                     continue;
                 }
             };
-            while all.try_join_next().is_some() {}
-            connections.retain(|(connection, _)| !connection.is_finished());
-            let others = || connections.iter().filter(|(_, line)| !line.is_watched());
-            if others().count() >= CONNECTIONS
-                && let Some((oldest, _)) = others().next()
-            {
-                oldest.abort();
+            tokio::select! {
+                () = connections.make_room() => {}
+                () = background.as_mut() => break,
+                _ = closing.changed() => break,
             }
             let line = Line::new(closing.clone());
             let connection = converse(router.clone(), stream, peer, line.clone(), closing.clone());
-            connections.push_back((all.spawn(connection), line));
+            connections.begin(connection, line);
         }
         drop(self.listener);
-        while all.join_next().await.is_some() {}
+        connections.end().await;
     }
 }
 
@@ -167,6 +186,43 @@ impl AdminSocket {
     }
 }
 
+// === impl Connections ===
+
+impl Connections {
+    fn begin(&mut self, connection: impl Future<Output = ()> + Send + 'static, line: Line) {
+        self.known.push_back(Known {
+            connection: self.running.spawn(connection),
+            line,
+            since: Instant::now(),
+        });
+    }
+
+    /// Until there is a place for one more.
+    async fn make_room(&mut self) {
+        loop {
+            while self.running.try_join_next().is_some() {}
+            self.known.retain(|known| !known.connection.is_finished());
+            let mut others = self.known.iter().filter(|known| !known.line.is_watched());
+            let Some(oldest) = others.next() else { return };
+            if 1 + others.count() < CONNECTIONS {
+                return;
+            }
+            if oldest.since.elapsed() >= TURN {
+                oldest.connection.abort();
+                // It has its descriptor until it is dropped.
+                yield_now().await;
+            } else {
+                let _ = timeout(LOOK, self.running.join_next()).await;
+            }
+        }
+    }
+
+    /// Until all have come to their ends.
+    async fn end(mut self) {
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
@@ -204,6 +260,7 @@ async fn converse(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD)
             .serve_connection(TokioIo::new(Reader::new(stream, READ_TIMEOUT)), service)
     );
     let served = tokio::select! {

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::answer::{Answer, answer, text};
 
 /// Metrics for Prometheus
-#[utoipa::path(get, path = "/metrics", security(()),
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "probes", security(()),
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(state): State<Arc<super::State>>) -> Answer {
     let page = state.metrics.render();
@@ -16,15 +16,15 @@ pub(super) async fn metrics(State(state): State<Arc<super::State>>) -> Answer {
 }
 
 /// Whether the process runs
-#[utoipa::path(get, path = "/livez", security(()),
+#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "probes", security(()),
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn live() -> Answer {
     text(StatusCode::OK, "alive\n")
 }
 
 /// Whether new pairs are welcome
-#[utoipa::path(get, path = "/readyz", security(()), responses(
-    (status = 200, body = String, content_type = "text/plain"),
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "probes", security(()), responses(
+    (status = 200, body = String, content_type = "text/plain", description = "They are"),
     (status = 503, body = String, content_type = "text/plain", description = "It drains"),
 ))]
 pub(super) async fn ready(State(state): State<Arc<super::State>>) -> Answer {

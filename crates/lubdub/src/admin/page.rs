@@ -13,8 +13,9 @@ use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 
 use super::answer::{Answer, answer, problem, with};
+use super::description;
 use super::guard::Visit;
-use super::routing;
+use crate::api::Problem;
 
 /// What the parts are put into.
 const HTML: &str = include_str!("page/page.html");
@@ -31,8 +32,10 @@ const SCRIPT: [&str; 7] = [
 ];
 
 /// The status page
-#[utoipa::path(get, path = "/", security(()),
-    responses((status = 200, body = String, content_type = "text/html")))]
+#[utoipa::path(get, path = "/", operation_id = "page", tag = "page", security(()), responses(
+    (status = 200, body = String, content_type = "text/html"),
+    (status = 500, body = Problem, content_type = Problem::TYPE, description = "There is no randomness to be had"),
+))]
 pub(super) async fn page(State(_): State<Arc<super::State>>, _: Visit) -> Answer {
     let mut seed = [0; 18];
     if getrandom::fill(&mut seed).is_err() {
@@ -50,10 +53,14 @@ pub(super) async fn page(State(_): State<Arc<super::State>>, _: Visit) -> Answer
 }
 
 /// This description (OpenAPI)
-#[utoipa::path(get, path = "/api/v1/openapi.json", security(()),
+#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "description", tag = "page", security(()),
     responses((status = 200, body = Object, content_type = "application/json")))]
 pub(super) async fn description(State(_): State<Arc<super::State>>, _: Visit) -> Answer {
-    answer(StatusCode::OK, "application/json", routing::description())
+    answer(
+        StatusCode::OK,
+        "application/json",
+        description::JSON.clone(),
+    )
 }
 
 /// The page, with a nonce that nobody can have foreseen.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use lubdub_keepalive::Side;
 use lubdub_proxy::registry::{self, PageQuery, PairEntry, PairId, SideStatus};
@@ -12,8 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{self, Answer};
 use super::filter::{self, BadQuery, Wanted};
-use super::guard::{Look, Query};
-use crate::api::{self, Beat, BeatState, Pair, PairTrace, Pairs, Problem, Trace, moment};
+use super::guard::{Id, Look, Query};
+use crate::api::{self, Beat, BeatState, Pair, PairTrace, Pairs, Problem, Span, Trace, moment};
 use crate::config::parse_duration;
 
 /// Which pairs, and in which order.
@@ -28,15 +28,17 @@ pub(super) struct Asked {
     /// That came in at this listener.
     listener: Option<String>,
     /// Of clients with this address, or in this network, such as `10.0.0.0/8`.
+    #[param(example = "10.0.0.0/8")]
     client: Option<String>,
     /// Of which this side is silent longer than the other.
     silent: Option<Silent>,
     /// Of which a side is silent for so long, such as `30s`; the side that `silent` says, if it does.
+    #[param(value_type = Option<Span>)]
     silent_for: Option<String>,
     /// In this order; `oldest` if not said.
     sort: Option<Sort>,
-    /// At most so many; 1,000 if not said.
-    #[param(value_type = Option<u32>, minimum = 0)]
+    /// At most so many; 1,000 if not said, and never more.
+    #[param(value_type = Option<usize>, example = 20)]
     limit: Option<String>,
     /// Behind those of the page whose `next` this is.
     after: Option<String>,
@@ -45,7 +47,7 @@ pub(super) struct Asked {
 /// A side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Silent {
+pub(super) enum Silent {
     Client,
     Upstream,
 }
@@ -54,7 +56,7 @@ enum Silent {
 /// had the most bytes relayed, are first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Sort {
+pub(super) enum Sort {
     Oldest,
     Newest,
     Silence,
@@ -63,9 +65,8 @@ enum Sort {
 }
 
 /// Live pairs
-#[utoipa::path(get, path = "/api/v1/pairs", params(Asked), responses(
+#[utoipa::path(get, path = "/api/v1/pairs", operation_id = "pairs", tag = "pairs", params(Asked), responses(
     (status = 200, body = Pairs),
-    (status = 400, body = Problem, content_type = Problem::TYPE, description = "A parameter will not do"),
 ))]
 pub(super) async fn list(
     State(state): State<Arc<super::State>>,
@@ -88,18 +89,14 @@ pub(super) async fn list(
 }
 
 /// A live pair, and how its latest pings were answered
-#[utoipa::path(get, path = "/api/v1/pairs/{id}",
-    params(("id" = u64, Path, description = "The number of the pair")),
+#[utoipa::path(get, path = "/api/v1/pairs/{id}", operation_id = "pair", tag = "pairs",
+    params(("id" = usize, Path, description = "The number of the pair")),
     responses(
         (status = 200, body = PairTrace),
         (status = 404, body = Problem, content_type = Problem::TYPE, description = "No such pair lives"),
     )
 )]
-pub(super) async fn show(
-    State(state): State<Arc<super::State>>,
-    _: Look,
-    Path(id): Path<String>,
-) -> Answer {
+pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look, Id(id): Id) -> Answer {
     let pair = find(&id).and_then(|id| state.proxy.registry().pair(id));
     let Some(pair) = pair else {
         return none_such(&id);

@@ -16,15 +16,6 @@ use crate::api::Problem;
 use crate::config::Warning;
 use crate::reload::{Purpose, Reloader, Report, Told};
 
-/// What a reload is asked for with.
-#[derive(Debug, ToSchema)]
-#[schema(as = ReloadOrder)]
-#[expect(dead_code, reason = "it describes what `Raw` reads")]
-pub(super) struct Fields {
-    /// Only say what a reload would do.
-    dry_run: Option<bool>,
-}
-
 /// What a reload has done, or would do.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reloaded {
@@ -68,10 +59,15 @@ pub(super) struct ReloadRefused {
     mistakes: Vec<String>,
 }
 
-/// The body of a request, before its fields are read.
-#[derive(Debug, Deserialize)]
+/// What a reload is asked for with.
+//
+// The fields are read one by one, so that what is wrong with one can be named.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+#[schema(as = ReloadOrder, example = json!({"dry_run": true}))]
+pub(super) struct Raw {
+    /// Only say what a reload would do.
+    #[schema(value_type = Option<bool>)]
     dry_run: Option<Value>,
 }
 
@@ -79,12 +75,14 @@ struct Raw {
 #[utoipa::path(
     post,
     path = "/api/v1/reload",
-    request_body = Fields,
+    operation_id = "reload",
+    tag = "changes",
+    request_body = Raw,
     responses(
         (status = 200, body = Reloaded, description = "It is in effect, or would be"),
-        (status = 400, body = Problem, content_type = Problem::TYPE, description = "A field will not do"),
         (status = 409, body = Problem, content_type = Problem::TYPE, description = "A reload is under way, or there is nothing to read"),
         (status = 422, body = ReloadRefused, description = "Something is wrong with it: nothing is changed"),
+        (status = 500, body = Problem, content_type = Problem::TYPE, description = "It broke off; the log says where"),
     )
 )]
 pub(super) async fn order(State(state): State<Arc<super::State>>, change: Change) -> Answer {

@@ -19,7 +19,8 @@ use crate::reload::{Latest, Reloader};
 use crate::version;
 
 /// How lubdub is, as a whole
-#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status)))]
+#[utoipa::path(get, path = "/api/v1/status", operation_id = "status", tag = "state",
+    responses((status = 200, body = Status)))]
 pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
     answer::json(&of(&state))
 }

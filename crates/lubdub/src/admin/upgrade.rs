@@ -14,17 +14,6 @@ use super::guard::{Replacement, wrong};
 use crate::api::Problem;
 use crate::upgrade::{Order, Upgraded, Upgrader};
 
-/// What an upgrade is asked for with.
-#[derive(Debug, ToSchema)]
-#[schema(as = UpgradeOrder)]
-#[expect(dead_code, reason = "it describes what `Raw` reads")]
-pub(super) struct Fields {
-    /// Only have the new program check the configuration.
-    check: Option<bool>,
-    /// Without `check`: do nothing if the program on disk is the one that runs.
-    only_if_new: Option<bool>,
-}
-
 /// What came of an upgrade.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Replaced {
@@ -38,11 +27,18 @@ pub(super) struct Replaced {
     kept: u64,
 }
 
-/// The body of a request, before its fields are read.
-#[derive(Debug, Deserialize)]
+/// What an upgrade is asked for with.
+//
+// The fields are read one by one, so that what is wrong with one can be named.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Raw {
+#[schema(as = UpgradeOrder, example = json!({"check": true}))]
+pub(super) struct Raw {
+    /// Only have the new program check the configuration.
+    #[schema(value_type = Option<bool>)]
     check: Option<Value>,
+    /// Without `check`: do nothing if the program on disk is the one that runs.
+    #[schema(value_type = Option<bool>)]
     only_if_new: Option<Value>,
 }
 
@@ -52,10 +48,11 @@ struct Raw {
 #[utoipa::path(
     post,
     path = "/api/v1/upgrade",
-    request_body = Fields,
+    operation_id = "upgrade",
+    tag = "changes",
+    request_body = Raw,
     responses(
         (status = 200, body = Replaced, description = "It is done, possible, or not needed"),
-        (status = 400, body = Problem, content_type = Problem::TYPE, description = "A field will not do"),
         (status = 409, body = Problem, content_type = Problem::TYPE, description = "lubdub goes on as it was; this says why"),
     )
 )]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::pair::{Client, Upstream};
+use super::words::CauseWord;
 
 /// The latest ends, the newest first.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -30,6 +31,7 @@ pub(crate) struct End {
     /// What the request is called (`X-Request-Id`).
     pub request_id: Option<String>,
     /// Why it ended: the same word as in the log and in `lubdub_pairs_closed_total`.
+    #[schema(value_type = CauseWord)]
     pub cause: String,
     /// The same in a sentence.
     pub cause_text: String,
