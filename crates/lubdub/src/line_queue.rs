@@ -230,7 +230,7 @@ impl Shared {
         state.writing = true;
         if written_at.is_some_and(|at| at.elapsed() < GATHER) {
             drop(state);
-            thread::sleep(GATHER);
+            thread::park_timeout(GATHER);
             state = self.lock();
         }
         std::mem::swap(&mut state.lines, batch);
