@@ -103,7 +103,7 @@ async fn what_is_asked_wrongly_is_named() {
         (&["pairs", "--where", "color=red"], 1, "silent_for"),
         (&["pairs", "--where", "route=other"], 1, "there is: main"),
         (&["pairs", "--sort", "colour"], 64, "silence"),
-        (&["ends", "--where", "cause=boredom"], 1, "client_lapsed"),
+        (&["ends", "--where", "cause=boredom"], 1, "internal"),
         (&["close", "one"], 64, "one"),
         (&["top"], 1, "needs a terminal"),
         // To look loopback is enough, to change something it is not where a token is set.

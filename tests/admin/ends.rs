@@ -1,10 +1,13 @@
 //! The latest ends, and why.
 
+use std::fs;
+use std::path::Path;
+
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
 use serde_json::Value;
 
-use crate::{pairs, told, told_when};
+use crate::{pair_at, pairs, told, told_when};
 
 #[tokio::test]
 async fn an_end_says_as_much_as_its_line_in_the_log() {
@@ -59,4 +62,35 @@ async fn an_end_says_as_much_as_its_line_in_the_log() {
             "{query}"
         );
     }
+}
+
+/// An operator has moved everybody off a route, has taken it out, and wants to know how that went.
+#[tokio::test]
+async fn ends_are_found_by_a_name_that_is_gone() {
+    let upstreams = Upstream::listen();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ends-by-a-name-that-is-gone.toml");
+    let say = |route: &str| {
+        let text = format!(
+            "listen.public.address = \"127.0.0.1:0\"\n\
+             admin.address = \"127.0.0.1:0\"\n\
+             upstream.chat.url = \"ws://{}\"\n\
+             route.{route}.upstream = \"chat\"\n",
+            upstreams.address()
+        );
+        fs::write(&path, text).expect("a file of the test's own");
+    };
+    say("old");
+    let lubdub = Binary::start_from(&path).await;
+    drop(pair_at(&lubdub, "/", &upstreams).await);
+    told_when(&lubdub, "/api/v1/ends", |said| said["kept"] == 1).await;
+    say("new");
+    assert_eq!(lubdub.change("/api/v1/reload", "{}").await.0, 200);
+    let said = told(&lubdub, "/api/v1/ends?route=old").await;
+    assert_eq!(said["ends"][0]["route"], "old", "{said}");
+    let said = told(&lubdub, "/api/v1/ends?route=new").await;
+    assert_eq!(said["ends"], serde_json::json!([]));
+    let (status, said) = lubdub.admin("/api/v1/ends?route=older").await;
+    assert!(status == 400 && said.contains("new, old"), "{said}");
+    // Of the live pairs none has it.
+    assert_eq!(lubdub.admin("/api/v1/pairs?route=old").await.0, 400);
 }

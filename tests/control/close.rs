@@ -18,8 +18,8 @@ fn only_pair(proxy: &RunningProxy) -> PairId {
 }
 
 fn close(proxy: &RunningProxy, pair: PairId, code: u16, reason: Option<&str>) {
-    let farewell = Farewell::try_new(Some(code), reason).unwrap();
-    proxy.control().close(pair, farewell).unwrap();
+    let farewell = Farewell::try_new(Some(code), reason).expect("a Close can say it");
+    proxy.control().close(pair, farewell).expect("it lives");
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ UNIT = DEPLOY / "systemd/lubdub.service"
 KUBERNETES = DEPLOY / "kubernetes"
 REFERENCE = pathlib.Path("docs/reference/metrics.md")
 ADMIN = pathlib.Path("docs/reference/admin.md")
+OPENAPI = pathlib.Path("docs/reference/openapi.json")
 # Stands for where an operator keeps the docs; what is behind it is a page of the project.
 DOCS = "https://lubdub.example/"
 TROUBLE = pathlib.Path("docs/topics/troubleshooting.md")
@@ -400,7 +401,7 @@ def kubernetes_wiring(_):
     """Kubernetes manifests run lubdub as the image does, ask what it answers, and find its pods and ports"""
     version = tomllib.loads(pathlib.Path("Cargo.toml").read_text())["workspace"]["package"]["version"]
     user = int(dict(instructions(DOCKERFILE))["USER"].split(":")[0])
-    answered = set(re.findall(r"^\| `(/\S*)` \|", ADMIN.read_text(), re.M))
+    answered = json.loads(OPENAPI.read_text())["paths"]
     for deployment, pod, container in pods():
         name = deployment["metadata"]["name"]
         assert container["image"].endswith(f"/lubdub:{version}"), f"{name}: {container['image']} is not {version}"
@@ -448,14 +449,23 @@ def trouble(lubdub):
 
 
 @fact
-def fields(_):
-    """every field of the list of pairs is in docs/reference/admin.md"""
+def interface(_):
+    """every path, parameter and field of docs/reference/openapi.json is in docs/reference/admin.md"""
     page = ADMIN.read_text()
-    source = pathlib.Path("crates/lubdub/src/admin/pairs.rs").read_text().split("#[cfg(test)]")[0]
-    listed = re.findall(r'"(\w+)": ', source)
-    assert len(listed) > 10, "the source is not of the form that was expected"
-    for name in listed:
-        assert f"`{name}`" in page, f"{name} is not in {ADMIN}"
+    described = json.loads(OPENAPI.read_text())
+    told = set(re.findall(r"^\| (?:(POST) )?`(/[^`]*)` \|", page, re.M))
+    served = {("POST" if method == "post" else "", path)
+              for path, methods in described["paths"].items() for method in methods}
+    assert len(served) > 10, f"{OPENAPI} is not of the form that was expected"
+    assert told == served, f"only on one side: {sorted(told ^ served)}"
+    names = {parameter["name"] for methods in described["paths"].values() for method in methods.values()
+             for parameter in method.get("parameters", []) if parameter["in"] == "query"}
+    for schema in described["components"]["schemas"].values():
+        for part in [schema, *schema.get("allOf", [])]:
+            names |= part.get("properties", {}).keys() | set(part.get("enum", []))
+    assert len(names) > 80, f"{OPENAPI} is not of the form that was expected"
+    missing = sorted(name for name in names if f"`{name}`" not in page)
+    assert not missing, f"not in {ADMIN}: {missing}"
 
 
 @fact

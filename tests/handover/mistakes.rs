@@ -151,9 +151,9 @@ async fn what_the_files_of_the_new_process_cannot_hold_stays_and_the_reason_is_t
         client.talk_once().await.unwrap();
         clients.push(client);
     }
-    // 128 of them are for all that is no pair.
+    // 192 of them are for all that is no pair, watchers of the admin listener among it.
     let script = format!(
-        "#!/bin/sh\nulimit -n 160\nexec {} \"$@\"\n",
+        "#!/bin/sh\nulimit -n 224\nexec {} \"$@\"\n",
         program().display()
     );
     place.put(script.as_bytes(), 0o755);

@@ -14,32 +14,39 @@ const BODY: usize = 1 << 30;
 
 /// The bytes that each of many exchanges holds while nobody takes what is sent.
 async fn held(lubdub: &Binary, upstreams: &Upstream, head: &str, way: Way) -> usize {
+    // What the first one loads of the program belongs to nobody.
+    let _first = exchange(lubdub, upstreams, head, way).await;
     let before = lubdub.resident();
-    let mut both = Vec::new();
+    let mut all = Vec::new();
     for _ in 0..EXCHANGES {
-        let mut client = lubdub.dial().tiny().connect().await;
-        let mut kept = None;
-        if way == Way::UpOverKept {
-            kept = Some(keep(&mut client, upstreams).await);
-        }
-        client.send(head).await;
-        let mut upstream = match kept {
-            Some(kept) => kept,
-            None => upstreams.accept().await,
-        };
-        upstream.expect_head().await;
-        match way {
-            Way::Down => {
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n");
-                upstream.send(head).await;
-                client.expect_head().await;
-                fill(&mut upstream).await;
-            }
-            Way::Up | Way::UpOverKept => fill(&mut client).await,
-        }
-        both.push((client, upstream));
+        all.push(exchange(lubdub, upstreams, head, way).await);
     }
     lubdub.resident().saturating_sub(before) / EXCHANGES
+}
+
+/// An exchange of which nobody takes what is sent: its client and its upstream.
+async fn exchange(lubdub: &Binary, upstreams: &Upstream, head: &str, way: Way) -> (Peer, Peer) {
+    let mut client = lubdub.dial().tiny().connect().await;
+    let mut kept = None;
+    if way == Way::UpOverKept {
+        kept = Some(keep(&mut client, upstreams).await);
+    }
+    client.send(head).await;
+    let mut upstream = match kept {
+        Some(kept) => kept,
+        None => upstreams.accept().await,
+    };
+    upstream.expect_head().await;
+    match way {
+        Way::Down => {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY}\r\n\r\n");
+            upstream.send(head).await;
+            client.expect_head().await;
+            fill(&mut upstream).await;
+        }
+        Way::Up | Way::UpOverKept => fill(&mut client).await,
+    }
+    (client, upstream)
 }
 
 /// Which way a body goes.

@@ -1,5 +1,5 @@
 //! The admin listener, for scrapers and operators: an HTTP interface that is described by what it serves (OpenAPI,
-//! see [`description`]), and a page that shows it.
+//! see `routing::description`), and a page that shows it.
 //!
 //! `routing` says which path answers what, `guard` who gets as far as a handler, and why: whoever is on this machine or
 //! has the token ([`access`]) may look; who wants to change something has to satisfy more ([`change`]).

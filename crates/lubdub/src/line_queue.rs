@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use lubdub_metrics::Counter;
+use tokio::time::Instant;
 
 /// Where lines are put. A clone leads to the same reader.
 #[derive(Clone)]
@@ -68,6 +69,9 @@ const ROOM: usize = 4 << 20;
 const KEPT: usize = 64 << 10;
 /// As much is written at a time.
 const PIECE: usize = 64 << 10;
+/// Lines that come so soon behind others wait for as long, and are written together: the thread would have to be woken
+/// for each of them. Who logs now and then is read at once.
+const GATHER: Duration = Duration::from_millis(5);
 /// Before a writer that cannot take anything just now (`EAGAIN`) is asked again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -154,8 +158,9 @@ impl Shared {
         // was torn, and how many lines are missing.
         let mut torn = false;
         let mut untold = 0;
+        let mut written_at = None;
         loop {
-            let missing = self.take(&mut batch);
+            let missing = self.take(&mut batch, written_at);
             let mut head = String::new();
             if torn {
                 head.push('\n');
@@ -181,6 +186,7 @@ impl Shared {
                     (reader.on_error)(error);
                 }
             }
+            written_at = Some(Instant::now());
             batch.clear();
             batch.shrink_to(KEPT);
         }
@@ -209,8 +215,9 @@ impl Shared {
         writer.flush().map_err(|error| Torn { error, written })
     }
 
-    /// Waits for lines and takes them, and how many are missing behind them.
-    fn take(&self, batch: &mut Vec<u8>) -> u64 {
+    /// Waits for lines and takes them, and how many are missing behind them. `written_at` is when there were some
+    /// last.
+    fn take(&self, batch: &mut Vec<u8>, written_at: Option<Instant>) -> u64 {
         let mut state = self.lock();
         state.writing = false;
         if state.is_empty() {
@@ -220,8 +227,13 @@ impl Shared {
             .filled
             .wait_while(state, |state| state.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut state.lines, batch);
         state.writing = true;
+        if written_at.is_some_and(|at| at.elapsed() < GATHER) {
+            drop(state);
+            thread::park_timeout(GATHER);
+            state = self.lock();
+        }
+        std::mem::swap(&mut state.lines, batch);
         std::mem::take(&mut state.missing)
     }
 }

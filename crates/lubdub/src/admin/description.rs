@@ -247,14 +247,12 @@ mod tests {
     #[test]
     fn all_that_it_points_to_is_there() {
         fn pointers(value: &Value, found: &mut BTreeSet<String>) {
-            match value {
-                Value::Object(fields) => {
-                    let pointer = fields.get("$ref").and_then(Value::as_str);
-                    found.extend(pointer.map(str::to_owned));
-                    fields.values().for_each(|field| pointers(field, found));
-                }
-                Value::Array(values) => values.iter().for_each(|value| pointers(value, found)),
-                _ => {}
+            if let Value::Object(fields) = value {
+                let pointer = fields.get("$ref").and_then(Value::as_str);
+                found.extend(pointer.map(str::to_owned));
+                fields.values().for_each(|field| pointers(field, found));
+            } else if let Value::Array(values) = value {
+                values.iter().for_each(|value| pointers(value, found));
             }
         }
         let description = description();

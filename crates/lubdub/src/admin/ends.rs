@@ -6,6 +6,7 @@ use axum::extract::State;
 use lubdub_keepalive::Side;
 use lubdub_metrics::{Cause, Value};
 use lubdub_proxy::registry::{self, EndQuery, PairId};
+use lubdub_proxy::{Control, Names};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -93,6 +94,22 @@ fn meaning(cause: Cause) -> &'static str {
     meaning
 }
 
+/// The names that there are, and those that ended pairs had: a route may be gone when somebody asks why.
+fn names(proxy: &Control) -> Names {
+    let mut names = proxy.names();
+    for end in proxy
+        .registry()
+        .ends()
+        .latest(&EndQuery::default(), filter::MOST)
+    {
+        let of = &end.pair.names;
+        names.listeners.insert(Arc::clone(&of.listener));
+        names.routes.insert(Arc::clone(&of.route));
+        names.upstreams.insert(Arc::clone(&of.upstream));
+    }
+    names
+}
+
 fn pair(text: &str) -> Result<PairId, BadQuery> {
     let wrong = || BadQuery::new("pair", format_args!("must be a whole number, not {text:?}"));
     pairs::find(text).ok_or_else(wrong)
@@ -119,8 +136,12 @@ impl Asked {
             listener: self.listener,
             client: self.client,
         };
+        let filter = match wanted.is_named() {
+            true => wanted.among(&names(&state.proxy))?,
+            false => wanted.filter(&state.proxy)?,
+        };
         Ok(EndQuery {
-            filter: wanted.filter(&state.proxy)?,
+            filter,
             cause: self.cause.as_deref().map(cause).transpose()?,
             pair: self.pair.as_deref().map(pair).transpose()?,
         })

@@ -52,13 +52,19 @@ impl BadQuery {
 // === impl Wanted ===
 
 impl Wanted {
+    /// Whether it says a name.
+    pub(super) fn is_named(&self) -> bool {
+        self.route.is_some() || self.upstream.is_some() || self.listener.is_some()
+    }
+
     /// The names are those that there are.
     pub(super) fn filter(self, proxy: &Control) -> Result<PairFilter, BadQuery> {
         let names = proxy.names();
         self.among(&names)
     }
 
-    fn among(self, names: &Names) -> Result<PairFilter, BadQuery> {
+    /// The same where other names can be asked for.
+    pub(super) fn among(self, names: &Names) -> Result<PairFilter, BadQuery> {
         Ok(PairFilter {
             route: named("route", self.route, &names.routes)?,
             upstream: named("upstream", self.upstream, &names.upstreams)?,

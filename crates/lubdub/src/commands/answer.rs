@@ -12,7 +12,7 @@ use crate::api::Problem;
 /// The longest part of a body that is looked at, in bytes, and how long it is waited for.
 const MOST: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest line that is shown, in characters.
+/// The longest line that is shown of a stranger's words, in characters.
 const WIDTH: usize = 160;
 
 /// Status and first line of the body, as in "403 Forbidden: no such room". Of problem details it is the detail.
@@ -21,11 +21,12 @@ pub(super) async fn in_a_line(answer: Response<Incoming>) -> String {
     let is_problem = is_problem(&answer);
     let body = beginning(answer.into_body()).await;
     let problem = is_problem.then(|| serde_json::from_slice(&body));
-    let text = match problem {
-        Some(Ok(Problem { detail, .. })) => detail,
-        Some(Err(_)) | None => String::from_utf8_lossy(&body).into_owned(),
+    let line = match problem {
+        // It may end with a list of what there is.
+        Some(Ok(Problem { detail, .. })) => first_line(&detail, MOST),
+        Some(Err(_)) | None => first_line(&String::from_utf8_lossy(&body), WIDTH),
     };
-    match first_line(&text) {
+    match line {
         Some(line) => format!("{status}: {line}"),
         None => status.to_string(),
     }
@@ -56,10 +57,10 @@ async fn beginning(body: Incoming) -> Vec<u8> {
 }
 
 /// The first line with something in it, fit for a terminal.
-fn first_line(text: &str) -> Option<String> {
+fn first_line(text: &str, most: usize) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let shown = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-    Some(shown.take(WIDTH).collect())
+    Some(shown.take(most).collect())
 }
 
 #[cfg(test)]
@@ -69,12 +70,12 @@ mod tests {
     #[test]
     fn a_line_is_fit_for_a_terminal() {
         assert_eq!(
-            first_line("\n  no \u{1b}[31mred\r\nmore"),
+            first_line("\n  no \u{1b}[31mred\r\nmore", WIDTH),
             Some("no  [31mred".to_owned())
         );
-        assert_eq!(first_line(" \n"), None);
+        assert_eq!(first_line(" \n", WIDTH), None);
         assert_eq!(
-            first_line(&"x".repeat(1000)).map(|line| line.len()),
+            first_line(&"x".repeat(1000), WIDTH).map(|line| line.len()),
             Some(WIDTH)
         );
     }

@@ -201,8 +201,8 @@ pub fn refuse_successor(stream: &UnixStream, reason: String) -> Result<(), Hando
 
 /// How many pairs more than are there already the limit of open files carries, with some files left.
 fn room() -> u64 {
-    /// For all that is no pair.
-    const RESERVE: u64 = 128;
+    /// For all that is no pair, watchers of the admin listener among it.
+    const RESERVE: u64 = 192;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let files = limit.current.unwrap_or(u64::MAX);
     files.saturating_sub(RESERVE) / 2

@@ -158,6 +158,12 @@ impl Ends {
         found
     }
 
+    /// Forgets all of them: for who measures whether anything else is left of pairs.
+    pub fn forget(&self) {
+        let forgotten = std::mem::take(&mut self.lock().ends);
+        drop(forgotten);
+    }
+
     /// Hears of every end from now on.
     #[must_use]
     pub fn feed(self: &Arc<Self>) -> EndsFeed {

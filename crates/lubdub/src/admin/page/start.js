@@ -95,7 +95,11 @@ function listen() {
     event.preventDefault();
     first();
   });
-  $("filter").addEventListener("reset", () => setTimeout(first));
+  $("filter").addEventListener("reset", () => {
+    say($("filter-error"), "");
+    // The fields are empty after this event.
+    setTimeout(first);
+  });
   for (const head of $("pairs").tHead.querySelectorAll("[data-sort]")) head.addEventListener("click", () => sortBy(head.dataset.sort));
   for (const tab of ["pairs", "ends"]) {
     $(`tab-${tab}`).addEventListener("click", () => choose(tab));
