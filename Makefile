@@ -13,7 +13,7 @@ FUZZ_TARGETS := header scanner_splits heartbeat_ops proxy_v1 proxy_v2 forwarded
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test check fmt fmt-check lint doc deny advisories docs-check bless fuzz-smoke \
-	simulate leaks handover conformance-control interop abuse faults soak bench cost deploy-check clean
+	simulate leaks handover conformance-control interop abuse faults soak bench cost cost-watchers deploy-check clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -101,6 +101,9 @@ bench: ## lubdub beside nginx, HAProxy and Envoy, as far as they are installed (
 
 cost: ## Instructions per message and per heartbeat, against those on record; control frames beside texts (docs/topics/cost.md)
 	cargo build $(LOCKED) --release --package lubdub && bash tests/cost/run.sh $(COST_ARGS)
+
+cost-watchers: ## What 5,000 pairs pay for 50 watchers: time of the processor, and how late pings are (docs/topics/cost.md)
+	cargo build $(LOCKED) --release --package lubdub --package lubdub-bench && python3 -B tests/cost/watchers.py $(WATCHERS_ARGS)
 
 deploy-check: build ## Are the files in deploy/ true to the program?
 	bash tests/deploy/check.sh $(DEPLOY_ARGS)

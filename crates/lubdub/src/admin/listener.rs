@@ -1,6 +1,7 @@
 //! The listening socket of the admin interface, and the connections that it accepts.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use http::Request;
+use http::header::X_CONTENT_TYPE_OPTIONS;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -25,6 +27,7 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::State;
+use super::answer::with;
 use super::events::Line;
 use super::feed::Feed;
 use super::history::History;
@@ -254,7 +257,9 @@ async fn converse(
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(line.clone());
-        router.call(request)
+        let answer = router.call(request);
+        // Browsers are not to guess what an answer is.
+        async { Ok::<_, Infallible>(with(answer.await?, X_CONTENT_TYPE_OPTIONS, "nosniff")) }
     });
     let mut served = pin!(
         http1::Builder::new()

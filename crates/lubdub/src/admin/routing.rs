@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{self, Next};
 use http::StatusCode;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -46,7 +44,6 @@ pub(super) fn router(state: Arc<State>) -> Router {
     router
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
-        .layer(middleware::from_fn(plainly))
         .with_state(state)
 }
 
@@ -60,10 +57,4 @@ async fn not_so() -> Answer {
         StatusCode::METHOD_NOT_ALLOWED,
         "it is not to be asked in this way; Allow says how",
     )
-}
-
-/// Browsers are not to guess what an answer is.
-async fn plainly(request: Request, next: Next) -> Answer {
-    let answer = next.run(request).await;
-    super::answer::with(answer, http::header::X_CONTENT_TYPE_OPTIONS, "nosniff")
 }
