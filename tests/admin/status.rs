@@ -35,7 +35,9 @@ async fn it_says_what_is_used_and_what_there_is() {
         (&2.into(), &10.into())
     );
     assert_eq!(budget(&status, "handshakes")["max"], 7);
-    assert_eq!(budget(&status, "waiting")["of"], "main");
+    let waiting = budget(&status, "waiting");
+    assert_eq!(waiting["of"], "main");
+    assert_eq!(waiting["key"], "upstream.main.limits.waiting");
     let files = budget(&status, "files");
     let open = files["used"].as_u64().expect("a number");
     assert!(open.abs_diff(lubdub.descriptors() as u64) < 10, "{files}");

@@ -31,6 +31,7 @@ mod patience;
 mod pressure;
 mod proxy;
 mod pseudonym;
+mod random;
 mod refusals;
 pub mod registry;
 mod request_id;

@@ -131,12 +131,20 @@ impl From<BudgetUse> for Budget {
     fn from(budget: BudgetUse) -> Self {
         Self {
             name: budget.name.to_owned(),
+            key: Some(key(&budget)),
             of: budget.of.as_deref().map(str::to_owned),
-            key: Some(budget.key.to_owned()),
             used: budget.used as u64,
             max: budget.max as u64,
             at_the_end: budget.at_the_end.to_owned(),
         }
+    }
+}
+
+/// The key that sets it, with the name of its table where it has one.
+fn key(budget: &BudgetUse) -> String {
+    match (&budget.of, budget.key.split_once('.')) {
+        (Some(of), Some((table, rest))) => format!("{table}.{of}.{rest}"),
+        _ => budget.key.to_owned(),
     }
 }
 

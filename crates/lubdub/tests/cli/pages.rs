@@ -2,7 +2,7 @@
 
 use super::program::{Lubdub, USAGE};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "demo",
     "check",
@@ -10,6 +10,11 @@ const COMMANDS: [&str; 12] = [
     "config",
     "probe",
     "healthcheck",
+    "status",
+    "pairs",
+    "ends",
+    "top",
+    "close",
     "drain",
     "reload",
     "upgrade",

@@ -77,6 +77,7 @@ head_bytes = "64KiB"
 frame_bytes = "off"
 
 [close.to_client]
+reason = "cause"
 upstream_lapsed = 1011
 upstream_stalled = 1011
 drain = 1012
@@ -86,6 +87,7 @@ frame_too_big = 1009
 limit = 1008
 
 [close.to_upstream]
+reason = "cause"
 client_lapsed = 1001
 client_stalled = 1001
 drain = 1001
