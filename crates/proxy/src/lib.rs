@@ -31,7 +31,6 @@ mod patience;
 mod pressure;
 mod proxy;
 mod pseudonym;
-mod random;
 mod refusals;
 pub mod registry;
 mod request_id;

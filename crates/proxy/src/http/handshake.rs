@@ -33,7 +33,6 @@ use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
 use crate::leg::Leg;
 use crate::patience::within;
-use crate::random;
 use crate::registry::{Identity, Order};
 use crate::route::RouteState;
 use crate::splice::{NewPair, Places, Splice};
@@ -306,7 +305,9 @@ impl Engaged {
         } else if shared.is_draining() || route.has_sent_pairs_away() {
             registration.entry().order(Order::Drain);
         }
-        let [entropy @ .., a, b, c, d] = random::bytes::<{ Entropy::LEN + 4 }>();
+        let mut random = [0; Entropy::LEN + 4];
+        getrandom::fill(&mut random).expect("the operating system has randomness");
+        let [entropy @ .., a, b, c, d] = random;
         let splice = Splice::new(NewPair {
             legs: PerSide {
                 client: client.0,

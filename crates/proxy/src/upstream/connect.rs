@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lubdub_metrics::{Connect, Outcome, UpstreamMetrics};
-use socket2::{Domain, Type};
-use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
@@ -268,29 +267,12 @@ async fn connect_one(
 async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<Socket> {
     let last = last_try(limit);
     loop {
-        match connect_to(address).await {
+        match TcpStream::connect(address).await {
             Err(error) if is_starvation(&error) && Instant::now() < last => {
                 sleep(STARVED).await;
             }
             connected => return connected.and_then(Socket::new),
         }
-    }
-}
-
-/// Connects. Only a socket that says that something is wrong is asked what it is: all others are spared a system call.
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let kind = Type::STREAM.nonblocking();
-    let socket = socket2::Socket::new(Domain::for_address(address), kind, None)?;
-    match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let stream = TcpStream::from_std(socket.into())?;
-    let ready = stream.ready(Interest::WRITABLE | Interest::ERROR).await?;
-    let is_wrong = ready.is_error() || ready.is_write_closed();
-    match is_wrong.then(|| stream.take_error()).transpose()?.flatten() {
-        Some(error) => Err(error),
-        None => Ok(stream),
     }
 }
 
