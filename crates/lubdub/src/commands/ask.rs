@@ -216,7 +216,10 @@ impl Admin {
             StatusCode::UNAUTHORIZED => {
                 let said = answer::in_a_line(answer).await;
                 match &self.token {
-                    Some(_) => bail!("{said}; the token that was presented is not this lubdub's"),
+                    Some(_) => bail!(
+                        "{said}; the token that was presented is not this lubdub's (if its file has just been changed: \
+                         SIGHUP has lubdub read it)"
+                    ),
                     None => {
                         bail!("{said}; name its file with --token-file, or in the configuration")
                     }

@@ -16,10 +16,10 @@ use crate::output;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Ends {
     /// Only those, such as cause=client_lapsed, pair=17, route=NAME, upstream=NAME, listener=NAME or client=10.0.0.0/8; repeatable
-    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = condition)]
+    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = known_condition)]
     conditions: Vec<Condition>,
 
-    /// At most so many, of the 1,000 that are kept
+    /// At most so many, of the 1,000 that are kept; 0 for all
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
 
@@ -40,8 +40,9 @@ const FEW: usize = 3;
 /// Shows them, the newest first.
 pub(crate) fn ends(ends: &Ends, sources: &Sources) -> anyhow::Result<()> {
     let admin = Admin::find(&ends.asking, sources)?;
-    let more = [("limit", ends.limit.to_string())];
-    let path = wanted::path("/api/v1/ends", &ends.conditions, &KEYS, &more)?;
+    let limit = ("limit", ends.limit.to_string());
+    let more: &[_] = if ends.limit == 0 { &[] } else { &[limit] };
+    let path = wanted::path("/api/v1/ends", &ends.conditions, more);
     let found: api::Ends = ask::block_on(async { admin.get(&path).await })?;
     let mut text = String::new();
     if ends.json {
@@ -55,14 +56,31 @@ pub(crate) fn ends(ends: &Ends, sources: &Sources) -> anyhow::Result<()> {
             for end in &found.ends {
                 text.push_str(&in_words(end));
             }
+            text.push('\n');
         }
-        text.push_str(&format!(
-            "{} of the last {} ends\n",
-            human::count(found.ends.len() as u64),
-            human::count(found.kept as u64)
-        ));
+        text.push_str(&summary(found.ends.len(), found.kept, ends.limit));
     }
     Ok(output::print(&text)?)
+}
+
+fn known_condition(text: &str) -> Result<Condition, String> {
+    condition(text, &KEYS)
+}
+
+fn summary(shown: usize, kept: usize, limit: usize) -> String {
+    let count = |n: usize| human::count(n as u64);
+    match shown {
+        0 => format!(
+            "none of the last {} ends; `lubdub pairs` has those that are open\n",
+            count(kept)
+        ),
+        _ if shown == limit => format!(
+            "the newest {} that match, of the last {} ends; there may be more (--limit)\n",
+            count(shown),
+            count(kept)
+        ),
+        _ => format!("{} of the last {} ends\n", count(shown), count(kept)),
+    }
 }
 
 fn table(ends: &[api::End], now: f64) -> Table {
@@ -155,5 +173,5 @@ fn in_words(end: &api::End) -> String {
     if let Some(hint) = &end.hint {
         out.push_str(&format!("  hint: {hint}\n"));
     }
-    out + "\n"
+    out
 }

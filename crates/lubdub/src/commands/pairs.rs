@@ -17,7 +17,7 @@ use crate::output;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Pairs {
     /// Only those, such as route=chat, upstream=NAME, listener=NAME, client=10.0.0.0/8, silent=client or silent_for=30s; repeatable
-    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = condition)]
+    #[arg(long = "where", value_name = "KEY=VALUE", value_parser = known_condition)]
     conditions: Vec<Condition>,
 
     /// In this order
@@ -116,7 +116,7 @@ impl Pairs {
             let limit = PAGE.min(wanted - found.len());
             let mut more = vec![("limit", limit.to_string()), ("sort", self.sort.name())];
             more.extend(after.map(|after| ("after", after)));
-            let path = wanted::path("/api/v1/pairs", &self.conditions, &KEYS, &more)?;
+            let path = wanted::path("/api/v1/pairs", &self.conditions, &more);
             let page: api::Pairs = admin.get(&path).await?;
             found.extend(page.pairs);
             after = page.next;
@@ -133,6 +133,10 @@ impl Sort {
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default()
     }
+}
+
+fn known_condition(text: &str) -> Result<Condition, String> {
+    condition(text, &KEYS)
 }
 
 fn lines(pairs: &[api::Pair]) -> anyhow::Result<String> {

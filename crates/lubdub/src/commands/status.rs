@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::ask::{self, Admin, Asking};
 use super::human;
 use super::table::{Align, Cell, Table, Tone, is_coloured};
-use crate::api::{self, ReloadOutcome, Status};
+use crate::api::{self, DrainState, ReloadOutcome, Status};
 use crate::config::Sources;
 use crate::output;
 
@@ -56,10 +56,7 @@ fn told(status: &Status, coloured: bool) -> String {
         out.push_str(&format!("{pairs} pairs go on in earlier processes\n"));
     }
     if let Some(drain) = &status.drain {
-        out.push_str(&format!(
-            "drain {}: {} of {} told, {} still open\n",
-            drain.id, drain.told, drain.matched, drain.remaining
-        ));
+        out.push_str(&format!("{}\n", drain_in_words(drain)));
     }
     if let Some(reload) = &status.last_reload {
         out.push_str(&last_reload(reload, status.now));
@@ -71,6 +68,32 @@ fn told(status: &Status, coloured: bool) -> String {
         }
     }
     out
+}
+
+/// How far a drain is.
+pub(super) fn drain_in_words(drain: &api::Drain) -> String {
+    let state = match drain.state {
+        DrainState::Waiting => "waits for drain.delay",
+        DrainState::Running => "is under way",
+        DrainState::Done => "is done",
+        DrainState::Cancelled => "was called off",
+    };
+    let of = [
+        ("route", &drain.route),
+        ("upstream", &drain.upstream),
+        ("listener", &drain.listener),
+    ];
+    let of = of
+        .iter()
+        .filter_map(|(kind, name)| Some(format!(" of {kind} {}", name.as_deref()?)));
+    format!(
+        "drain {}{} {state}: {} of {} pairs told, {} still open",
+        drain.id,
+        of.collect::<String>(),
+        human::count(drain.told as u64),
+        human::count(drain.matched as u64),
+        human::count(drain.remaining as u64),
+    )
 }
 
 /// Which lubdub it is, and whether it takes anybody new.

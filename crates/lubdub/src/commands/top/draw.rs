@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Sparkline, Table};
 
 use super::view::{Sort, View};
-use crate::api::{Budget, End, Pair, Sample};
+use crate::api::{Budget, Drain, DrainState, End, Pair, Sample};
 use crate::commands::table::Tone;
 use crate::commands::{ends, human, status};
 
@@ -42,12 +42,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
 fn headline(view: &View) -> Paragraph<'static> {
     let status = &view.sight.status;
     let mut line = vec![Span::from(status::headline(status)).bold()];
-    if let Some(drain) = &status.drain
-        && status.draining
-    {
-        line.push(
-            Span::from(format!("  {} pairs are still open", drain.remaining)).fg(Color::Yellow),
-        );
+    let under_way = |drain: &&Drain| {
+        status.draining || matches!(drain.state, DrainState::Waiting | DrainState::Running)
+    };
+    if let Some(drain) = status.drain.as_ref().filter(under_way) {
+        let words = format!("  {}", status::drain_in_words(drain));
+        line.push(Span::from(words).fg(Color::Yellow));
     }
     let age = view.sight.at.elapsed().as_secs_f64();
     let second = match &view.trouble {
