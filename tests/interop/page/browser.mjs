@@ -249,7 +249,7 @@ try {
   await test("a wrong token closes nobody, the right one does", async () => {
     const id = Number(await page.locator("#pairs tr.opened button.open").innerText());
     await page.locator("#pairs tr.detail button.danger").click();
-    await page.locator("#close-dialog [name=code]").fill("1012");
+    await page.locator("#close-dialog [name=code]").selectOption("1012");
     await page.locator("#close-dialog [name=reason]").fill("moved");
     await page.locator("#close-dialog button.go").click();
     await page.locator("#token-dialog").waitFor();

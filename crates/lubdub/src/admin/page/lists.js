@@ -235,8 +235,6 @@ async function fillDetail(row, id) {
     const pair = await get(`/api/v1/pairs/${id}`, { quiet: true });
     if (view.open.pairs === id) showDetail(row, pair);
   } catch (error) {
-    row.trace = null;
-    row.hasEnded = error.status === 404;
     row.querySelector(".inside").replaceChildren(el("span", {}, error.status === 404 ? `Pair ${id} has ended. ` : error.message), error.status === 404 ? el("button", { type: "button", onclick: () => lookAtEnds({ pair: String(id) }) }, "Why?") : "");
   }
 }
@@ -244,7 +242,7 @@ async function fillDetail(row, id) {
 /** The opened pair has news of its own each 2 s. */
 function refreshDetail() {
   const row = $("pairs").querySelector("tr.detail");
-  if (row && !row.hasEnded && view.open.pairs !== null && view.tab === "pairs" && !document.hidden) fillDetail(row, view.open.pairs);
+  if (row && view.open.pairs !== null && view.tab === "pairs" && !document.hidden) fillDetail(row, view.open.pairs);
 }
 
 function facts(entries) {
