@@ -189,10 +189,7 @@ function showTrace(row, pair) {
 }
 
 function redrawTraces() {
-  for (const row of $("pairs").tBodies[0].rows) {
-    const canvas = row.canvas ?? row.querySelector("canvas");
-    if (row.trace && canvas) drawTrace(canvas, row.trace, row.canvas ? MINI_BEATS : 64);
-  }
+  for (const row of $("pairs").tBodies[0].rows) if (row.trace) drawTrace(row.canvas ?? row.querySelector("canvas"), row.trace, row.canvas ? MINI_BEATS : 64);
 }
 
 // --- the opened row
