@@ -252,7 +252,7 @@ try {
   await test("a wrong token closes nobody, the right one does", async () => {
     const id = Number(await page.locator("#pairs tr.opened button.open").innerText());
     await page.locator("#pairs tr.detail button.danger").click();
-    await page.locator("#close-dialog [name=code]").selectOption("1012");
+    await page.locator("#close-dialog [name=code]").fill("1012");
     await page.locator("#close-dialog [name=reason]").fill("moved");
     await page.locator("#close-dialog button.go").click();
     await page.locator("#token-dialog").waitFor();
@@ -310,6 +310,28 @@ try {
     await page.locator("#cancel-dialog button.go").click();
     await page.locator("#drain-box").waitFor({ state: "hidden" });
     assert.equal((await fetch(`${base}/readyz`)).status, 200);
+  });
+
+  await test("an opened pair that ends says so, and is asked for no more", async () => {
+    const guest = await come(`${public_}/all/guest`);
+    await same(page);
+    const [{ id }] = await rows(page);
+    await rowOf(page, id).click();
+    await page.locator("#pairs tr.detail canvas").waitFor();
+    const asked = [];
+    page.on("response", (answer) => {
+      if (answer.url().endsWith(`/pairs/${id}`)) asked.push(answer.status());
+    });
+    guest.close(1000, "");
+    await guest.gone;
+    const detail = page.locator("#pairs tr.detail");
+    await until("it says so", async () => !(await detail.count()) || (await detail.innerText()).includes("has ended"));
+    // What is drawn is drawn anew.
+    await page.setViewportSize({ width: 1200, height: 900 });
+    await page.setViewportSize({ width: 1440, height: 1000 });
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    assert.ok(asked.filter((status) => status === 404).length <= 1, `asked: ${asked}`);
+    assert.deepEqual(page.faults, []);
   });
 
   await test("a lubdub that says nothing is not called live, and is again", async () => {

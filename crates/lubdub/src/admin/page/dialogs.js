@@ -50,14 +50,14 @@ function askToken(wrong, method) {
 
 // --- close
 
-/** RFC 6455, section 7.4.1, and the registry: those that may be sent. */
+/** Those that are mostly chosen; any that may be sent can be written (RFC 6455, section 7.4). */
 const CODES = [[1001, "going away"], [1000, "normal"], [1012, "service restart"], [1013, "try again later"], [1008, "policy violation"], [1011, "internal error"]];
 
 function openClose(pair) {
   const dialog = $("close-dialog");
   const { code, reason } = dialog.querySelector("form").elements;
   dialog.querySelector("form").reset();
-  code.replaceChildren(...CODES.map(([number, name]) => el("option", { value: number }, `${number}, ${name}`)));
+  $("close-codes").replaceChildren(...CODES.map(([number, name]) => el("option", { value: number }, name)));
   say($("close-title"), `Close pair ${pair.id}?`);
   say($("close-what"), `Client ${pair.client.address} and upstream ${pair.upstream.name}, open for ${duration(pair.age_seconds)}.`);
   say(dialog.querySelector(".go"), `Close pair ${pair.id}`);
@@ -151,7 +151,7 @@ function showReload({ outcome, changes = [], warnings = [], mistakes = [] }) {
   $("reload-changes").replaceChildren(
     ...mistakes.map((text) => el("li", { class: "bad" }, text)),
     ...changes.map(change),
-    ...warnings.map((one) => el("li", {}, el("b", {}, "warning "), one.reason ?? one.warning ?? "")),
+    ...warnings.map((one) => el("li", {}, el("b", {}, "warning "), el("code", {}, one.setting ?? one.warning ?? ""), el("span", {}, one.reason ?? ""))),
   );
 }
 

@@ -189,7 +189,10 @@ function showTrace(row, pair) {
 }
 
 function redrawTraces() {
-  for (const row of $("pairs").tBodies[0].rows) if (row.trace) drawTrace(row.canvas ?? row.querySelector("canvas"), row.trace, row.canvas ? MINI_BEATS : 64);
+  for (const row of $("pairs").tBodies[0].rows) {
+    const canvas = row.canvas ?? row.querySelector("canvas");
+    if (row.trace && canvas) drawTrace(canvas, row.trace, row.canvas ? MINI_BEATS : 64);
+  }
 }
 
 // --- the opened row
@@ -232,6 +235,8 @@ async function fillDetail(row, id) {
     const pair = await get(`/api/v1/pairs/${id}`, { quiet: true });
     if (view.open.pairs === id) showDetail(row, pair);
   } catch (error) {
+    row.trace = null;
+    row.hasEnded = error.status === 404;
     row.querySelector(".inside").replaceChildren(el("span", {}, error.status === 404 ? `Pair ${id} has ended. ` : error.message), error.status === 404 ? el("button", { type: "button", onclick: () => lookAtEnds({ pair: String(id) }) }, "Why?") : "");
   }
 }
@@ -239,7 +244,7 @@ async function fillDetail(row, id) {
 /** The opened pair has news of its own each 2 s. */
 function refreshDetail() {
   const row = $("pairs").querySelector("tr.detail");
-  if (row && view.open.pairs !== null && view.tab === "pairs" && !document.hidden) fillDetail(row, view.open.pairs);
+  if (row && !row.hasEnded && view.open.pairs !== null && view.tab === "pairs" && !document.hidden) fillDetail(row, view.open.pairs);
 }
 
 function facts(entries) {

@@ -167,6 +167,8 @@ function showReading() {
 }
 
 function showHour() {
+  // What was before is not known: the history begins with the process, also with one that took over.
+  say($("hour-since"), status && status.uptime_seconds < 3600 ? `since this process began, ${duration(status.uptime_seconds)} ago` : "");
   drawStrips(slot);
   showReading();
   for (const strip of STRIPS) {
