@@ -21,7 +21,9 @@ pub const WAY: &str = "LUBDUB_TEST_WAY";
 static IS_UNIX: LazyLock<bool> =
     LazyLock::new(|| env::var_os(WAY).is_some_and(|way| way == "unix"));
 
-/// A port that nobody else gets as long as this lives.
+/// A port that nobody else gets as long as this lives, and the place of the Unix socket that stands for it. What is at
+/// that place goes with it: whoever connects to a port takes a socket that is there for its own, and the port may be
+/// given to a TCP listener next, such as an admin listener.
 #[derive(Debug)]
 pub(crate) struct Port {
     _held: Socket,
@@ -92,9 +94,39 @@ impl Port {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let address = socket.local_addr()?.as_socket();
-        Ok(Self {
+        let port = Self {
             _held: socket,
             address: address.ok_or(io::ErrorKind::AddrNotAvailable)?,
-        })
+        };
+        // A run that was killed left it here.
+        port.clear();
+        Ok(port)
+    }
+
+    fn clear(&self) {
+        let _ = std::fs::remove_file(path(self.address));
+    }
+}
+
+impl Drop for Port {
+    /// A program that was killed has left its socket.
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_let_go_leaves_no_socket_for_who_gets_it_next() {
+        let port = Port::hold().unwrap();
+        let place = path(port.address);
+        // It is closed, and stays where it was bound, as when its program is killed.
+        drop(std::os::unix::net::UnixListener::bind(&place).unwrap());
+        assert!(place.exists());
+        drop(port);
+        assert!(!place.exists());
     }
 }

@@ -51,8 +51,6 @@ impl Listener {
     fn unix(buffers: Option<u32>, backlog: u32) -> io::Result<(Self, SocketAddr)> {
         let port = way::Port::hold()?;
         let path = way::path(port.address);
-        // Of an earlier test; the port is ours now.
-        let _ = std::fs::remove_file(&path);
         let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
         socket.bind(&SockAddr::unix(&path)?)?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -82,14 +80,6 @@ impl Listener {
             }),
         };
         accepted.expect("a listening socket accepts")
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        if let Listener::Unix { .. } = self.listener {
-            let _ = std::fs::remove_file(way::path(self.address));
-        }
     }
 }
 
