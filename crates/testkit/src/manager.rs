@@ -21,8 +21,8 @@ pub struct Manager {
     socket: UnixDatagram,
     path: PathBuf,
     main: Option<Pid>,
-    /// All who have spoken.
-    speakers: BTreeMap<i32, OwnedFd>,
+    /// All who have spoken, or were named: none of them outlives the test.
+    processes: BTreeMap<i32, OwnedFd>,
 }
 
 /// What was said, and by whom.
@@ -52,7 +52,7 @@ impl Manager {
             socket,
             path,
             main: None,
-            speakers: BTreeMap::new(),
+            processes: BTreeMap::new(),
         }
     }
 
@@ -89,10 +89,7 @@ impl Manager {
     pub async fn next(&mut self) -> Said {
         let said = timeout(PATIENCE, self.receive()).await;
         let said = said.expect("a message in time").expect("a message");
-        if let Ok(process) = pidfd_open(said.by, PidfdFlags::empty()) {
-            self.speakers
-                .insert(said.by.as_raw_nonzero().get(), process);
-        }
+        self.hold(said.by);
         let main = *self.main.get_or_insert(said.by);
         assert_eq!(
             said.by, main,
@@ -105,8 +102,18 @@ impl Manager {
             .find_map(|line| line.strip_prefix("MAINPID="));
         if let Some(main) = main {
             self.main = main.parse().ok().and_then(Pid::from_raw);
+            if let Some(main) = self.main {
+                self.hold(main);
+            }
         }
         said
+    }
+
+    /// The process is there at this moment: who has its number later is another one.
+    fn hold(&mut self, process: Pid) {
+        if let Ok(held) = pidfd_open(process, PidfdFlags::empty()) {
+            self.processes.insert(process.as_raw_nonzero().get(), held);
+        }
     }
 
     /// Waits for a message that begins with this, whatever comes before, and returns all.
@@ -147,7 +154,7 @@ impl Manager {
 impl Drop for Manager {
     /// What has taken the place of the process that a test started is nobody's child.
     fn drop(&mut self) {
-        for process in self.speakers.values() {
+        for process in self.processes.values() {
             // It may have ended; no other one is meant then.
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
