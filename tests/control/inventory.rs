@@ -57,14 +57,14 @@ async fn a_pair_is_seen_in_every_budget_that_it_is_counted_in_and_in_no_other() 
         (&*route.name, &*route.upstream, route.pairs),
         ("main", "main", 1)
     );
-    assert_eq!(control.pairs_to("main"), 1);
+    assert_eq!(control.upstreams()[0].pairs, 1);
     assert_eq!(control.lingering_pairs(), 0);
 
     drop((client, upstream));
     proxy.expect_no_pairs().await;
     eventually("nothing is in use", || used(&control) == [0; 5]).await;
     assert_eq!(control.routes()[0].pairs, 0);
-    assert_eq!(control.pairs_to("main"), 0);
+    assert_eq!(control.upstreams()[0].pairs, 0);
     assert_eq!(control.listeners()[0].connections, 0);
 }
 

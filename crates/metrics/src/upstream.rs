@@ -20,14 +20,14 @@ pub struct UpstreamMetrics {
     pub waiting: BudgetMetrics,
     /// Plain requests not yet answered.
     pub requests: BudgetMetrics,
-    connects: [Tally; Connect::ALL.len()],
+    connects: [ReadableCounter; Connect::ALL.len()],
     last_success: LastSuccess,
     name: Box<str>,
 }
 
 /// A counter that can be read.
 #[derive(Debug)]
-struct Tally {
+struct ReadableCounter {
     count: AtomicU64,
     series: Counter,
 }
@@ -55,7 +55,7 @@ impl UpstreamMetrics {
                 used: scope.gauge(&table::UPSTREAM_REQUESTS),
                 total: scope.gauge(&table::UPSTREAM_REQUESTS_MAX),
             },
-            connects: Connect::ALL.map(|outcome| Tally {
+            connects: Connect::ALL.map(|outcome| ReadableCounter {
                 count: AtomicU64::new(0),
                 series: scope
                     .with(Label::Connect, outcome.as_str())
@@ -82,7 +82,7 @@ impl UpstreamMetrics {
 
     /// So many more connects ended like this.
     pub(crate) fn add_connects(&self, outcome: Connect, more: u64) {
-        let Tally { count, series } = &self.connects[outcome as usize];
+        let ReadableCounter { count, series } = &self.connects[outcome as usize];
         count.fetch_add(more, Relaxed);
         series.increment(more);
     }

@@ -4,11 +4,9 @@ mod inventory;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use lubdub_metrics::Connect;
-
-pub use self::inventory::{ListenerView, RouteView};
+pub use self::inventory::{ListenerView, RouteView, UpstreamView};
 use crate::drain::{DrainError, Progress, Selection};
 use crate::front::listeners::Listeners;
 use crate::handover::Ask;
@@ -31,29 +29,6 @@ pub struct Names {
     pub listeners: BTreeSet<Arc<str>>,
     pub routes: BTreeSet<Arc<str>>,
     pub upstreams: BTreeSet<Arc<str>>,
-}
-
-/// An upstream, as it is used now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UpstreamUse {
-    /// Its configured name.
-    pub name: Arc<str>,
-    /// Where it is; `None` if it is not configured any more, and has live pairs.
-    pub url: Option<String>,
-    /// Its live pairs.
-    pub pairs: usize,
-    /// Upgrades that it has not answered, and connects to it that are under way.
-    pub waiting: usize,
-    /// How many those may be.
-    pub waiting_max: usize,
-    /// Plain requests that it has not answered.
-    pub requests: usize,
-    /// How many those may be.
-    pub requests_max: usize,
-    /// How many connects to it ended like this, for every outcome.
-    pub connects: Vec<(Connect, u64)>,
-    /// When it answered a request last with 101 or another status below 500, if ever.
-    pub last_success: Option<SystemTime>,
 }
 
 /// Why a pair is not told to close.
@@ -103,35 +78,6 @@ impl Control {
         names.routes.extend(of_pairs.routes);
         names.upstreams.extend(of_pairs.upstreams);
         names
-    }
-
-    /// The upstreams that are configured, and those that have live pairs still, by name.
-    #[must_use]
-    pub fn upstreams(&self) -> Vec<UpstreamUse> {
-        let shared = &self.shared;
-        let generation = shared.generation.load();
-        let census = shared.registry.census();
-        let mut all = Vec::new();
-        for (name, of_name) in shared.namesakes.upstreams() {
-            let configured = generation.upstreams.get(&name);
-            let pairs = census.of_upstream(&name);
-            if configured.is_none() && pairs == 0 {
-                continue;
-            }
-            let connects = |outcome| (outcome, of_name.metrics.connects(outcome));
-            all.push(UpstreamUse {
-                url: configured.map(|upstream| upstream.settings.url()),
-                pairs,
-                waiting: of_name.waiting.taken(),
-                waiting_max: of_name.waiting.total(),
-                requests: of_name.requests.taken(),
-                requests_max: of_name.requests.total(),
-                connects: Connect::ALL.map(connects).to_vec(),
-                last_success: of_name.metrics.last_success(),
-                name,
-            });
-        }
-        all
     }
 
     /// Begins a drain: says farewell to the pairs that it is about, evenly over `spread`

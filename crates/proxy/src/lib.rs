@@ -50,7 +50,7 @@ mod worker;
 pub use address::{Address, NotAnAddress, Peer};
 pub use budget::BudgetUse;
 pub use caller::{Caller, ClientAddress};
-pub use control::{CloseError, Control, ListenerView, Names, RouteView, UpstreamUse};
+pub use control::{CloseError, Control, ListenerView, Names, RouteView, UpstreamView};
 pub use drain::{DrainError, Progress, Selection, Stage};
 pub use inherited::{Inherited, NotListening};
 pub use listener_socket::ListenerSocket;

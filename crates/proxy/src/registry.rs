@@ -6,9 +6,9 @@ mod ends;
 mod entry;
 mod filter;
 mod page;
-mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
+mod totals;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -27,8 +27,8 @@ pub(crate) use self::entry::Order;
 pub use self::entry::{PairEntry, PairNames, SideStatus};
 pub use self::filter::PairFilter;
 pub use self::page::{Page, PageQuery, Position, Sort};
-pub(crate) use self::tally::Tally;
-pub use self::tally::{Overview, RTT_BUCKETS, SideOverview};
+pub(crate) use self::totals::Totals;
+pub use self::totals::{Overview, RTT_BUCKETS, SideOverview};
 pub use self::trace::Beat;
 pub(crate) use self::trace::{Mark, TraceState};
 use crate::address::Address;
@@ -48,7 +48,7 @@ pub struct Registry {
     next: AtomicU64,
     open: AtomicUsize,
     /// What pairs have come to.
-    tally: Tally,
+    totals: Totals,
     ends: Arc<Ends>,
     farewells: Farewells,
     /// Whom pairs answer that were asked to stand still.
@@ -94,7 +94,7 @@ impl Registry {
             live: Mutex::default(),
             next: AtomicU64::new(0),
             open: AtomicUsize::new(0),
-            tally: Tally::new(),
+            totals: Totals::new(),
             ends: Arc::new(Ends::new()),
             farewells: Farewells::default(),
             freezer: Mutex::new(None),
@@ -162,7 +162,7 @@ impl Registry {
 
     pub(crate) fn register(self: &Arc<Self>, identity: Identity, opened: Instant) -> Registration {
         let id = PairId(self.next.fetch_add(1, Relaxed) + 1);
-        self.tally.opened();
+        self.totals.opened();
         self.enter(id, identity, opened)
     }
 
@@ -204,11 +204,11 @@ impl Registry {
     /// What pairs have come to since this process started.
     #[must_use]
     pub fn overview(&self) -> Overview {
-        self.tally.overview(self.len() as u64)
+        self.totals.overview(self.len() as u64)
     }
 
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.tally
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Some pairs with numbers above this one, in their order.
@@ -307,7 +307,7 @@ impl Registration {
     /// The pair has ended, and this is what is known of it.
     pub(crate) fn conclude(&self, tell: impl FnOnce(Arc<PairEntry>) -> End) {
         let end = tell(Arc::clone(&self.entry));
-        self.registry.tally.ended(end.cause);
+        self.registry.totals.ended(end.cause);
         self.registry.ends.add(end);
     }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use lubdub_metrics::Connect;
 
 use super::Control;
 use crate::address::Address;
@@ -30,6 +33,29 @@ pub struct RouteView {
     pub upstream: Arc<str>,
     /// Its live pairs.
     pub pairs: usize,
+}
+
+/// An upstream, as it is used now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamView {
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// Where it is; `None` if it is not configured any more, and has live pairs.
+    pub url: Option<String>,
+    /// Its live pairs.
+    pub pairs: usize,
+    /// Upgrades that it has not answered, and connects to it that are under way.
+    pub waiting: usize,
+    /// How many those may be.
+    pub waiting_max: usize,
+    /// Plain requests that it has not answered.
+    pub requests: usize,
+    /// How many those may be.
+    pub requests_max: usize,
+    /// How many connects to it ended like this, for every outcome.
+    pub connects: Vec<(Connect, u64)>,
+    /// When it answered a request last with 101 or another status below 500, if ever.
+    pub last_success: Option<SystemTime>,
 }
 
 impl Control {
@@ -81,10 +107,33 @@ impl Control {
         view.collect()
     }
 
-    /// How many live pairs lead to this upstream.
+    /// The upstreams that are configured, and those that have live pairs still, by name.
     #[must_use]
-    pub fn pairs_to(&self, upstream: &str) -> usize {
-        self.shared.registry.census().of_upstream(upstream)
+    pub fn upstreams(&self) -> Vec<UpstreamView> {
+        let shared = &self.shared;
+        let generation = shared.generation.load();
+        let census = shared.registry.census();
+        let mut all = Vec::new();
+        for (name, of_name) in shared.namesakes.upstreams() {
+            let configured = generation.upstreams.get(&name);
+            let pairs = census.of_upstream(&name);
+            if configured.is_none() && pairs == 0 {
+                continue;
+            }
+            let connects = |outcome| (outcome, of_name.metrics.connects(outcome));
+            all.push(UpstreamView {
+                url: configured.map(|upstream| upstream.settings.url()),
+                pairs,
+                waiting: of_name.waiting.taken(),
+                waiting_max: of_name.waiting.total(),
+                requests: of_name.requests.taken(),
+                requests_max: of_name.requests.total(),
+                connects: Connect::ALL.map(connects).to_vec(),
+                last_success: of_name.metrics.last_success(),
+                name,
+            });
+        }
+        all
     }
 
     /// What pairs have come to since this process started.

@@ -27,13 +27,9 @@ impl Selection {
 
     /// Whether it is about this pair.
     pub(crate) fn takes(&self, pair: &PairEntry, now: Instant) -> bool {
-        let named = |wanted: &Option<Arc<str>>, name: &Arc<str>| {
-            wanted.as_ref().is_none_or(|wanted| wanted == name)
-        };
         let age = now.saturating_duration_since(pair.opened);
-        named(&self.route, &pair.names.route)
-            && named(&self.upstream, &pair.names.upstream)
-            && named(&self.listener, &pair.names.listener)
+        let names = &pair.names;
+        names.are(&self.route, &self.upstream, &self.listener)
             && self.older_than.is_none_or(|least| age >= least)
     }
 }

@@ -166,7 +166,7 @@ impl PastEnd {
             proxy_header: self.proxy_header.map(Into::into),
         };
         let opened = anchor.instant(self.opened).ok()?;
-        let pair = PairEntry::past(PairId(self.pair), identity, opened, &sides);
+        let pair = PairEntry::past(PairId(self.pair), identity, opened, self.duration, &sides);
         for side in Side::BOTH {
             pair.thaw_trace(side, &self.sides[side].trace);
         }

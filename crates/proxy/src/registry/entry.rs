@@ -115,6 +115,23 @@ pub(crate) enum Order {
     Cut,
 }
 
+// === impl PairNames ===
+
+impl PairNames {
+    /// Whether they are these, as far as somebody wants certain ones.
+    pub(crate) fn are(
+        &self,
+        route: &Option<Arc<str>>,
+        upstream: &Option<Arc<str>>,
+        listener: &Option<Arc<str>>,
+    ) -> bool {
+        let is = |wanted: &Option<Arc<str>>, name: &Arc<str>| {
+            wanted.as_ref().is_none_or(|wanted| wanted == name)
+        };
+        is(route, &self.route) && is(upstream, &self.upstream) && is(listener, &self.listener)
+    }
+}
+
 // === impl PairEntry ===
 
 impl PairEntry {
@@ -165,26 +182,22 @@ impl PairEntry {
         }
     }
 
-    /// One that has ended, in another process.
+    /// One that has ended after it `lived` so long, in another process.
     pub(crate) fn past(
         id: PairId,
         identity: Identity,
         opened: Instant,
+        lived: Duration,
         sides: &PerSide<SideEnd>,
     ) -> Self {
         let entry = Self::new(id, identity, opened);
         for side in Side::BOTH {
-            let of_side = sides[side].status;
-            let status = &entry.status[side];
-            let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
-            status.pings_sent.store(small(of_side.pings_sent), Relaxed);
-            let pongs = small(of_side.pongs_received);
-            status.pongs_received.store(pongs, Relaxed);
-            status.bytes.store(of_side.bytes, Relaxed);
-            status.frames.store(of_side.frames, Relaxed);
-            if let Some(rtt) = of_side.last_rtt {
-                let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
-                entry.rtt[side].store(micros, Relaxed);
+            let was = sides[side].status;
+            entry.set_heartbeats(side, was.pings_sent, was.pongs_received);
+            let heard = lived.saturating_sub(was.silent_for);
+            entry.publish_traffic(side, heard, was.bytes, was.frames);
+            if let Some(rtt) = was.last_rtt {
+                entry.set_last_rtt(side, rtt);
             }
         }
         entry
@@ -260,10 +273,16 @@ impl PairEntry {
         self.trace[side].beats(sent.into(), self.last_rtt(side))
     }
 
-    #[cfg(test)]
     pub(super) fn set_last_rtt(&self, side: Side, rtt: Duration) {
-        let micros = u32::try_from(rtt.as_micros()).expect("less than an hour");
+        let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
         self.rtt[side].store(micros, Relaxed);
+    }
+
+    fn set_heartbeats(&self, side: Side, pings: u64, pongs: u64) {
+        let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let status = &self.status[side];
+        status.pings_sent.store(small(pings), Relaxed);
+        status.pongs_received.store(small(pongs), Relaxed);
     }
 
     /// Publishes what became of own ping `n` to a side. Called by the pair's own task only.
@@ -283,16 +302,10 @@ impl PairEntry {
 
     /// Publishes how a side's heartbeat goes. Called by the pair's own task only.
     pub(crate) fn publish_heartbeat(&self, side: Side, vitals: &Vitals) {
-        let status = &self.status[side];
         if let Some(rtt) = vitals.rtt {
-            let micros = u32::try_from(rtt.last().as_micros()).unwrap_or(u32::MAX - 1);
-            self.rtt[side].store(micros, Relaxed);
+            self.set_last_rtt(side, rtt.last());
         }
-        let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        status.pings_sent.store(small(vitals.pings_sent), Relaxed);
-        status
-            .pongs_received
-            .store(small(vitals.pongs_received), Relaxed);
+        self.set_heartbeats(side, vitals.pings_sent, vitals.pongs_received);
     }
 
     /// Publishes what came from a side, last so long after the pair opened. Called by the pair's

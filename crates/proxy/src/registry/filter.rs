@@ -22,16 +22,12 @@ impl PairFilter {
     /// Whether it applies to this pair.
     #[must_use]
     pub fn takes(&self, pair: &PairEntry) -> bool {
-        let named = |wanted: &Option<Arc<str>>, name: &Arc<str>| {
-            wanted.as_ref().is_none_or(|wanted| wanted == name)
-        };
         let is_there = |networks: &Networks| {
             let ip = pair.client.ip();
             ip.is_some_and(|ip| networks.contains(ip))
         };
-        named(&self.route, &pair.names.route)
-            && named(&self.upstream, &pair.names.upstream)
-            && named(&self.listener, &pair.names.listener)
+        let names = &pair.names;
+        names.are(&self.route, &self.upstream, &self.listener)
             && self.client.as_ref().is_none_or(is_there)
     }
 }

@@ -218,7 +218,7 @@ impl Splice {
                     .lapses(diagnosis)
                     .increment(1);
                 let registry = self.registration.registry();
-                registry.tally().lapsed(side, diagnosis);
+                registry.totals().lapsed(side, diagnosis);
                 self.fate.silent_for = Some(silent_for);
                 self.fate.diagnosis = Some(diagnosis);
                 debug!(pair = self.id(), %side, silent_ms = millis(silent_for), %diagnosis, "lapsed");

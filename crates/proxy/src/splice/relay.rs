@@ -345,7 +345,7 @@ impl Splice {
                 if let Some(rtt) = rtt {
                     metrics.ping_rtt.record(rtt);
                     let registry = self.registration.registry();
-                    registry.tally().answered(from, rtt);
+                    registry.totals().answered(from, rtt);
                     debug!(pair = entry.id.0, side = %from, rtt_us = micros(rtt), "pong received");
                 }
                 if let Some(payload) = repair.filter(|_| self.ends[to].outlet.may_add()) {

@@ -12,14 +12,14 @@ use lubdub_metrics::{Cause, Diagnosis, PING_SECONDS};
 
 /// What pairs have come to.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct Totals {
     opened: AtomicU64,
     ended: [AtomicU64; Cause::ALL.len()],
-    sides: PerSide<SideTally>,
+    sides: PerSide<SideTotals>,
 }
 
 #[derive(Debug)]
-struct SideTally {
+struct SideTotals {
     lapses: [AtomicU64; Diagnosis::ALL.len()],
     rtts: [AtomicU64; RTT_BUCKETS],
 }
@@ -50,14 +50,14 @@ pub struct SideOverview {
     pub rtts: [u64; RTT_BUCKETS],
 }
 
-// === impl Tally ===
+// === impl Totals ===
 
-impl Tally {
+impl Totals {
     pub(super) fn new() -> Self {
         Self {
             opened: AtomicU64::new(0),
             ended: zeros(),
-            sides: PerSide::from_fn(|_| SideTally {
+            sides: PerSide::from_fn(|_| SideTotals {
                 lapses: zeros(),
                 rtts: zeros(),
             }),
@@ -153,15 +153,15 @@ mod tests {
 
     #[test]
     fn what_came_since_is_what_was_counted_since() {
-        let tally = Tally::new();
-        tally.opened();
-        tally.answered(Side::Client, Duration::from_millis(3));
-        let earlier = tally.overview(1);
-        tally.opened();
-        tally.ended(Cause::Drain);
-        tally.lapsed(Side::Upstream, Diagnosis::Network);
-        tally.answered(Side::Client, Duration::from_millis(3));
-        let now = tally.overview(1);
+        let totals = Totals::new();
+        totals.opened();
+        totals.answered(Side::Client, Duration::from_millis(3));
+        let earlier = totals.overview(1);
+        totals.opened();
+        totals.ended(Cause::Drain);
+        totals.lapsed(Side::Upstream, Diagnosis::Network);
+        totals.answered(Side::Client, Duration::from_millis(3));
+        let now = totals.overview(1);
         assert_eq!((now.opened, now.sides.client.rtts[2]), (2, 2));
         let since = now.since(&earlier);
         assert_eq!(since.opened, 1);
