@@ -16,8 +16,8 @@ use tracing::{error, info};
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{
-    self, Applies, CertificateSettings, Change, ClientSettings, Config, Key, Machine, Mistakes,
-    Part, Rearranged, Rewritten, Sources, Warnings,
+    self, Applies, CertificateSettings, Change, ClientSettings, Config, InEffect, Machine,
+    Mistakes, Part, Rearranged, Rewritten, Sources, Warnings,
 };
 use crate::logging::LogDial;
 use crate::service_manager::{Remark, ServiceManager};
@@ -48,7 +48,7 @@ pub(crate) struct Standing {
     /// The certificates that clients are shown, as they are now.
     pub certificates: Vec<CertificateSettings>,
     /// Every key that is in effect.
-    pub keys: Vec<Key>,
+    pub in_effect: InEffect,
 }
 
 /// What the latest reload did.
@@ -269,7 +269,7 @@ impl Standing {
     fn of(config: &Config) -> Self {
         Self {
             certificates: config.certificates.clone(),
-            keys: config.keys(),
+            in_effect: config.in_effect(),
         }
     }
 }

@@ -67,7 +67,7 @@ pub(crate) use name::{is_name, same as same_name};
 pub(crate) use origin::Origin;
 pub(crate) use pem::certificates;
 pub(crate) use reference::reference;
-pub(crate) use render::{Key, defaults, example};
+pub(crate) use render::{InEffect, Key, defaults, example};
 pub(crate) use renewal::{Rearranged, Rewritten};
 pub(crate) use token::Token;
 pub(crate) use url::{Security, UpstreamUrl, is_unix, parse as parse_url};
@@ -98,7 +98,7 @@ pub(crate) struct Config {
     /// What `--listen` and `--upstream` have replaced.
     pub replaced: Vec<Replaced>,
     /// Every key that is in effect, with its origin.
-    effective: Table,
+    effective: Arc<Table>,
     /// What the files held that they name.
     contents: Contents,
 }
@@ -176,7 +176,7 @@ pub(crate) fn load(sources: &Sources, machine: &Machine) -> Result<Config, Mista
             handover: resolved.handover,
             certificates: resolved.certificates,
             clients: resolved.clients,
-            effective: tree,
+            effective: Arc::new(tree),
             contents,
         }),
         _ => Err(mistakes),
@@ -264,9 +264,9 @@ impl Config {
         render::effective(&self.effective)
     }
 
-    /// The same, key by key.
-    pub(crate) fn keys(&self) -> Vec<Key> {
-        render::keys_in_effect(&self.effective)
+    /// The same, for who may ask for it later.
+    pub(crate) fn in_effect(&self) -> InEffect {
+        InEffect::new(Arc::clone(&self.effective))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Configuration as TOML: the example file, the defaults, and what is in effect.
 
+use std::sync::Arc;
+
 use super::file;
 use super::keys::{self, Example, Found, Kind, NAME, Preset, SECTIONS, Section};
 use super::leaf::{Leaf, Scalar};
@@ -122,16 +124,26 @@ pub(crate) struct Key {
     pub origin: Option<String>,
 }
 
-/// What is in effect, key by key, in the order of the declaration.
-pub(super) fn keys_in_effect(root: &Table) -> Vec<Key> {
-    let children = keys::children(&[]);
-    let trees = children.iter().filter_map(|name| root.entries.get(*name));
-    let key = |leaf: &Leaf| Key {
-        key: leaf.key.clone(),
-        value: in_effect(leaf).to_string(),
-        origin: (leaf.origin != Origin::Default).then(|| leaf.origin.to_string()),
-    };
-    trees.flat_map(Tree::leaves).map(key).collect()
+/// What is in effect; it is written out when somebody asks.
+#[derive(Debug)]
+pub(crate) struct InEffect(Arc<Table>);
+
+impl InEffect {
+    pub(super) fn new(root: Arc<Table>) -> Self {
+        Self(root)
+    }
+
+    /// Key by key, in the order of the declaration.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let children = keys::children(&[]);
+        let trees = children.iter().filter_map(|name| self.0.entries.get(*name));
+        let key = |leaf: &Leaf| Key {
+            key: leaf.key.clone(),
+            value: in_effect(leaf).to_string(),
+            origin: (leaf.origin != Origin::Default).then(|| leaf.origin.to_string()),
+        };
+        trees.flat_map(Tree::leaves).map(key).collect()
+    }
 }
 
 fn effective_table(out: &mut String, path: &str, table: &Table) {
