@@ -8,6 +8,7 @@ mod events;
 mod history;
 mod pair;
 mod problem;
+mod sort;
 mod status;
 mod words;
 
@@ -20,9 +21,10 @@ pub(crate) use self::pair::{
     Beat, BeatState, Client, Pair, PairTrace, Pairs, Side, Trace, Upstream,
 };
 pub(crate) use self::problem::Problem;
+pub(crate) use self::sort::Sort;
 pub(crate) use self::status::{
-    Budget, Certificate, Drain, DrainState, Lapses, LastReload, Listener, PerSide, ReloadOutcome,
-    RoundTrips, Route, SideLapses, Status, Totals, UpstreamStatus,
+    Budget, Certificate, Drain, DrainState, Drains, Lapses, LastReload, Listener, PerSide,
+    ReloadOutcome, RoundTrips, Route, SideLapses, Status, Totals, UpstreamStatus,
 };
 pub(crate) use self::words::{CauseWord, CloseCode, Span};
 

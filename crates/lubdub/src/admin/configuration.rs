@@ -43,13 +43,13 @@ pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Ans
         );
     };
     let standing = reloader.standing();
-    let setting = |key: &Key| Setting {
-        key: key.key.clone(),
-        value: key.value.clone(),
-        origin: key.origin.clone(),
+    let setting = |key: Key| Setting {
+        key: key.key,
+        value: key.value,
+        origin: key.origin,
     };
     answer::json(&Configuration {
         generation: state.proxy.generation_number(),
-        keys: standing.keys.iter().map(setting).collect(),
+        keys: standing.in_effect.keys().into_iter().map(setting).collect(),
     })
 }

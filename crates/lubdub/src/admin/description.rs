@@ -11,9 +11,9 @@ use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr};
 
-use super::pairs::{Silent, Sort};
+use super::pairs::Silent;
 use super::routing;
-use crate::api::{End, LeftOut, Problem, Sample, SideLapses, Status};
+use crate::api::{End, LeftOut, Problem, Sample, SideLapses, Sort, Status};
 
 /// The description as it is served, and kept in docs/reference.
 pub(super) static JSON: LazyLock<Bytes> = LazyLock::new(|| {

@@ -8,22 +8,16 @@ use std::time::Duration;
 use axum::extract::State;
 use http::StatusCode;
 use lubdub_proxy::{Control, DrainError, Progress, Selection, Stage};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
+use super::filter;
 use super::guard::{Change, Look, wrong};
-use crate::api::{self, DrainState, Problem, Span};
-use crate::config::{parse_duration, same_name};
-
-/// The latest drain, and whether lubdub as a whole is drained.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Drains {
-    draining: bool,
-    drain: Option<api::Drain>,
-}
+use crate::api::{self, DrainState, Drains, Problem, Span};
+use crate::config::parse_duration;
 
 /// What a drain is asked for with.
 //
@@ -147,12 +141,7 @@ fn read(
 
 /// The name as it is written in the configuration.
 fn find(key: &str, name: &str, known: &BTreeSet<Arc<str>>) -> Result<Arc<str>, BadBody> {
-    let found = known.iter().find(|known| same_name(known, name));
-    found.map(Arc::clone).ok_or_else(|| {
-        let known: Vec<_> = known.iter().map(|known| &**known).collect();
-        let reason = format_args!("there is no {name:?}; there is: {}", known.join(", "));
-        BadBody::field(key, reason)
-    })
+    filter::find(name, known).map_err(|reason| BadBody::field(key, reason))
 }
 
 fn duration(key: &str, value: Option<Value>) -> Result<Option<Duration>, BadBody> {

@@ -82,7 +82,7 @@ async fn tell(
     let mut next = written("status", &status::of(&state));
     loop {
         // Who takes nothing is let go of by the connection, and nobody is there to send to then.
-        if sender.send_data(next).await.is_err() || !state.access.is_still(&access) {
+        if !state.access.is_still(&access) || sender.send_data(next).await.is_err() {
             return;
         }
         next = loop {

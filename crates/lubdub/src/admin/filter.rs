@@ -96,15 +96,17 @@ fn named(
     name: Option<String>,
     known: &BTreeSet<Arc<str>>,
 ) -> Result<Option<Arc<str>>, BadQuery> {
-    let Some(name) = name else { return Ok(None) };
-    match known.iter().find(|known| same_name(known, &name)) {
-        Some(known) => Ok(Some(Arc::clone(known))),
-        None => {
-            let known: Vec<_> = known.iter().map(|known| &**known).collect();
-            let reason = format_args!("there is no {name:?}; there is: {}", known.join(", "));
-            Err(BadQuery::new(key, reason))
-        }
-    }
+    let found = name.map(|name| find(&name, known)).transpose();
+    found.map_err(|reason| BadQuery::new(key, reason))
+}
+
+/// The name as it is written in the configuration, or else what there is.
+pub(super) fn find(name: &str, known: &BTreeSet<Arc<str>>) -> Result<Arc<str>, String> {
+    let found = known.iter().find(|known| same_name(known, name));
+    found.map(Arc::clone).ok_or_else(|| {
+        let known: Vec<_> = known.iter().map(|known| &**known).collect();
+        format!("there is no {name:?}; there is: {}", known.join(", "))
+    })
 }
 
 fn network(text: &str) -> Result<IpNet, BadQuery> {

@@ -13,7 +13,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::answer::{self, Answer};
 use super::filter::{self, BadQuery, Wanted};
 use super::guard::{Id, Look, Query};
-use crate::api::{self, Beat, BeatState, Pair, PairTrace, Pairs, Problem, Span, Trace, moment};
+use crate::api::{
+    self, Beat, BeatState, Pair, PairTrace, Pairs, Problem, Sort, Span, Trace, moment,
+};
 use crate::config::parse_duration;
 
 /// Which pairs, and in which order.
@@ -50,18 +52,6 @@ pub(super) struct Asked {
 pub(super) enum Silent {
     Client,
     Upstream,
-}
-
-/// An order of pairs: those that opened first or last, are silent longest, had the longest latest round trip, or
-/// had the most bytes relayed, are first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Sort {
-    Oldest,
-    Newest,
-    Silence,
-    Rtt,
-    Bytes,
 }
 
 /// Live pairs

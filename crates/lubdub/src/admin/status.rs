@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State;
-use lubdub_proxy::{BudgetUse, ListenerView, RouteView, UpstreamUse};
+use lubdub_proxy::{BudgetUse, ListenerView, RouteView, UpstreamView};
 
 use super::answer::{self, Answer};
 use super::feed::Feed;
@@ -169,8 +169,8 @@ impl From<RouteView> for Route {
     }
 }
 
-impl From<UpstreamUse> for UpstreamStatus {
-    fn from(upstream: UpstreamUse) -> Self {
+impl From<UpstreamView> for UpstreamStatus {
+    fn from(upstream: UpstreamView) -> Self {
         let connects = upstream.connects.into_iter();
         Self {
             name: upstream.name.to_string(),

@@ -39,6 +39,13 @@ pub(crate) struct Status {
     pub rtt: RoundTrips,
 }
 
+/// The latest drain, and whether lubdub as a whole is drained.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Drains {
+    pub draining: bool,
+    pub drain: Option<Drain>,
+}
+
 /// The latest drain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Drain {
@@ -195,4 +202,46 @@ pub(crate) struct RoundTrips {
     /// One number for each bound, and one for what is above all.
     pub client: Vec<u64>,
     pub upstream: Vec<u64>,
+}
+
+impl DrainState {
+    /// As it is written everywhere.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether there is more to come of it.
+    pub(crate) fn is_under_way(self) -> bool {
+        matches!(self, Self::Waiting | Self::Running)
+    }
+}
+
+impl SideLapses {
+    pub(crate) fn all(self) -> u64 {
+        self.unknown + self.network + self.application
+    }
+}
+
+impl Budget {
+    /// As people are told of it: its name, and whose it is.
+    pub(crate) fn title(&self) -> String {
+        match &self.of {
+            Some(of) => format!("{} of {of}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// How much of it is used.
+    #[expect(clippy::cast_precision_loss, reason = "a share is shown in per cent")]
+    pub(crate) fn share(&self) -> f64 {
+        match self.max {
+            0 => 1.0,
+            max => self.used as f64 / max as f64,
+        }
+    }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use http::Response;
 use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::api::Problem;
 
 /// The longest part of a body that is looked at, in bytes, and how long it is waited for.
-const MOST: usize = 4096;
+const MOST: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest line that is shown of a stranger's words, in characters.
 const WIDTH: usize = 160;
@@ -39,15 +39,14 @@ pub(super) fn is_problem(answer: &Response<Incoming>) -> bool {
 }
 
 /// As much of `body` as comes soon.
-async fn beginning(body: Incoming) -> Vec<u8> {
-    let mut body = Limited::new(body, MOST);
+async fn beginning(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     let _ = tokio::time::timeout(PATIENCE, async {
         while let Some(Ok(frame)) = body.frame().await {
             if let Ok(data) = frame.into_data() {
                 bytes.extend_from_slice(&data);
             }
-            if bytes.contains(&b'\n') {
+            if bytes.contains(&b'\n') || bytes.len() > MOST {
                 return;
             }
         }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::ask::{self, Admin, Asking};
 use super::coherent::Cohere;
+use crate::api::{self, DrainState, Drains};
 use crate::config::{self, Sources, parse_duration};
 use crate::output;
 
@@ -103,28 +104,27 @@ impl Drain {
 pub(crate) fn drain(drain: &Drain, sources: &Sources) -> anyhow::Result<ExitCode> {
     let admin = Admin::find(&drain.asking, sources)?;
     ask::block_on(async {
-        let mut latest = match drain.show {
-            true => admin.get::<Value>(PATH).await?["drain"].take(),
-            false => admin.post(PATH, &Value::Object(drain.order())).await?,
+        let latest = match drain.show {
+            true => admin.get::<Drains>(PATH).await?.drain,
+            false => Some(admin.post(PATH, &Value::Object(drain.order())).await?),
         };
-        if latest.is_null() {
+        let Some(mut latest) = latest else {
             output::print("there was no drain yet\n")?;
             return Ok(ExitCode::SUCCESS);
-        }
-        output::print(&line(&latest))?;
-        let id = latest["id"].clone();
-        while drain.watch && is_under_way(&latest) {
+        };
+        output::print(&told(&latest))?;
+        while drain.watch && latest.state.is_under_way() {
             tokio::time::sleep(LOOK).await;
-            let now = admin.get::<Value>(PATH).await?["drain"].take();
-            if now["id"] != id {
+            let now = admin.get::<Drains>(PATH).await?.drain;
+            let Some(now) = now.filter(|now| now.id == latest.id) else {
                 anyhow::bail!("another drain has taken its place");
-            }
+            };
             if now != latest {
                 latest = now;
-                output::print(&line(&latest))?;
+                output::print(&told(&latest))?;
             }
         }
-        let is_lost = drain.watch && !drain.cancel && latest["state"] == "cancelled";
+        let is_lost = drain.watch && !drain.cancel && latest.state == DrainState::Cancelled;
         Ok(if is_lost {
             ExitCode::FAILURE
         } else {
@@ -137,51 +137,63 @@ pub(crate) fn drain(drain: &Drain, sources: &Sources) -> anyhow::Result<ExitCode
     })
 }
 
-fn is_under_way(drain: &Value) -> bool {
-    drain["state"] == "waiting" || drain["state"] == "running"
+fn told(drain: &api::Drain) -> String {
+    line(drain) + "\n"
 }
 
 /// A drain in a line.
-fn line(drain: &Value) -> String {
+pub(super) fn line(drain: &api::Drain) -> String {
     let mut line = format!(
         "drain {} {}: {} pairs, {} told, {} still open",
-        drain["id"],
-        drain["state"].as_str().unwrap_or("?"),
-        drain["matched"],
-        drain["told"],
-        drain["remaining"]
+        drain.id,
+        drain.state.as_str(),
+        drain.matched,
+        drain.told,
+        drain.remaining
     );
-    for key in ["route", "upstream", "listener"] {
-        if let Some(name) = drain[key].as_str() {
-            let _ = write!(line, "; {key} {name}");
+    let names = [
+        ("route", &drain.route),
+        ("upstream", &drain.upstream),
+        ("listener", &drain.listener),
+    ];
+    for (kind, name) in names {
+        if let Some(name) = name {
+            let _ = write!(line, "; {kind} {name}");
         }
     }
-    let seconds = |key: &str| drain[key].as_f64().map(Duration::from_secs_f64);
-    if let Some(age) = seconds("older_than_seconds") {
-        let _ = write!(line, "; older than {}", config::written(age));
+    let duration =
+        |seconds| config::written(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    if let Some(age) = drain.older_than_seconds {
+        let _ = write!(line, "; older than {}", duration(age));
     }
-    if let Some(spread) = seconds("spread_seconds").filter(|spread| !spread.is_zero()) {
-        let _ = write!(line, "; over {}", config::written(spread));
+    if drain.spread_seconds > 0.0 {
+        let _ = write!(line, "; over {}", duration(drain.spread_seconds));
     }
-    line + "\n"
+    line
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn a_drain_is_a_line() {
-        let drain = json!({
-            "id": 3, "state": "running", "whole": false, "route": "chat", "upstream": null,
-            "listener": null, "older_than_seconds": 7200.0, "spread_seconds": 300.0,
-            "matched": 5000, "told": 400, "remaining": 4610,
-        });
+        let drain = api::Drain {
+            id: 3,
+            state: DrainState::Running,
+            whole: false,
+            route: Some("chat".to_owned()),
+            upstream: None,
+            listener: None,
+            older_than_seconds: Some(7200.0),
+            spread_seconds: 300.0,
+            matched: 5000,
+            told: 400,
+            remaining: 4610,
+        };
         assert_eq!(
             line(&drain),
-            "drain 3 running: 5000 pairs, 400 told, 4610 still open; route chat; older than 2h; over 5m\n"
+            "drain 3 running: 5000 pairs, 400 told, 4610 still open; route chat; older than 2h; over 5m"
         );
     }
 }

@@ -1,15 +1,16 @@
 //! `lubdub pairs`: the live pairs of a running lubdub.
 
+use std::io::{IsTerminal as _, stdout};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::time::sleep;
 
 use super::ask::{self, Admin, Asking};
 use super::human;
 use super::table::{Align, Cell, Table, Tone, is_coloured};
 use super::wanted::{self, Condition, condition};
-use crate::api;
+use crate::api::{self, Sort};
 use crate::config::Sources;
 use crate::output;
 
@@ -39,21 +40,6 @@ pub(crate) struct Pairs {
     /// The lubdub that is asked.
     #[command(flatten)]
     asking: Asking,
-}
-
-/// An order of pairs.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Sort {
-    /// Those that opened first, first
-    Oldest,
-    /// Those that opened last, first
-    Newest,
-    /// Those that are silent longest, first
-    Silence,
-    /// Those with the longest latest round trip, first
-    Rtt,
-    /// Those with the most bytes relayed, first
-    Bytes,
 }
 
 /// What `--where` takes.
@@ -88,7 +74,7 @@ pub(crate) fn pairs(pairs: &Pairs, sources: &Sources) -> anyhow::Result<()> {
                 ),
             };
             // A person sees the newest in the place of the one before.
-            let place = if pairs.watch && coloured {
+            let place = if pairs.watch && !pairs.json && stdout().is_terminal() {
                 "\u{1b}[H\u{1b}[2J"
             } else {
                 ""
@@ -114,7 +100,10 @@ impl Pairs {
         let mut after = None;
         loop {
             let limit = PAGE.min(wanted - found.len());
-            let mut more = vec![("limit", limit.to_string()), ("sort", self.sort.name())];
+            let mut more = vec![
+                ("limit", limit.to_string()),
+                ("sort", self.sort.as_str().to_owned()),
+            ];
             more.extend(after.map(|after| ("after", after)));
             let path = wanted::path("/api/v1/pairs", &self.conditions, &more);
             let page: api::Pairs = admin.get(&path).await?;
@@ -124,14 +113,6 @@ impl Pairs {
                 return Ok((page.total, page.matched, found));
             }
         }
-    }
-}
-
-impl Sort {
-    fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
     }
 }
 
@@ -205,7 +186,7 @@ fn table(pairs: &[api::Pair]) -> Table {
 }
 
 /// How long a side has been silent.
-pub(super) fn silence(side: &api::Side) -> Cell {
+fn silence(side: &api::Side) -> Cell {
     let tone = if side.last_heard_seconds > QUIET {
         Tone::Notable
     } else {
@@ -215,7 +196,7 @@ pub(super) fn silence(side: &api::Side) -> Cell {
 }
 
 /// Pongs of pings: one may be on its way.
-pub(super) fn pongs(side: &api::Side) -> Cell {
+fn pongs(side: &api::Side) -> Cell {
     let missing = side.pings_sent.saturating_sub(side.pongs_received);
     let tone = match missing {
         0 | 1 => Tone::Plain,

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::ask::{self, Admin, Asking};
+use super::drain;
 use super::human;
 use super::table::{Align, Cell, Table, Tone, is_coloured};
-use crate::api::{self, DrainState, ReloadOutcome, Status};
+use crate::api::{self, ReloadOutcome, Status};
 use crate::config::Sources;
 use crate::output;
 
@@ -23,8 +24,9 @@ pub(crate) struct Shown {
 }
 
 const PATH: &str = "/api/v1/status";
-/// From this share on a budget stands out.
-const NEARLY: f64 = 0.8;
+/// From this share on a budget stands out, and here it is nearly gone; the alerts begin at the first as well.
+const NOTABLE: f64 = 0.8;
+const NEARLY: f64 = 0.95;
 /// A certificate that has fewer days stands out.
 const DAYS: f64 = 14.0;
 
@@ -48,15 +50,15 @@ fn told(status: &Status, coloured: bool) -> String {
         human::count(status.totals.pairs),
         human::count(status.totals.opened),
         human::count(status.totals.ended.values().sum()),
-        human::count(lapses(&status.totals.lapses.client)),
-        human::count(lapses(&status.totals.lapses.upstream)),
+        human::count(status.totals.lapses.client.all()),
+        human::count(status.totals.lapses.upstream.all()),
     ));
     if status.lingering_pairs > 0 {
         let pairs = human::count(status.lingering_pairs);
         out.push_str(&format!("{pairs} pairs go on in earlier processes\n"));
     }
     if let Some(drain) = &status.drain {
-        out.push_str(&format!("{}\n", drain_in_words(drain)));
+        out.push_str(&format!("{}\n", drain::line(drain)));
     }
     if let Some(reload) = &status.last_reload {
         out.push_str(&last_reload(reload, status.now));
@@ -68,32 +70,6 @@ fn told(status: &Status, coloured: bool) -> String {
         }
     }
     out
-}
-
-/// How far a drain is.
-pub(super) fn drain_in_words(drain: &api::Drain) -> String {
-    let state = match drain.state {
-        DrainState::Waiting => "waits for drain.delay",
-        DrainState::Running => "is under way",
-        DrainState::Done => "is done",
-        DrainState::Cancelled => "was called off",
-    };
-    let of = [
-        ("route", &drain.route),
-        ("upstream", &drain.upstream),
-        ("listener", &drain.listener),
-    ];
-    let of = of
-        .iter()
-        .filter_map(|(kind, name)| Some(format!(" of {kind} {}", name.as_deref()?)));
-    format!(
-        "drain {}{} {state}: {} of {} pairs told, {} still open",
-        drain.id,
-        of.collect::<String>(),
-        human::count(drain.told as u64),
-        human::count(drain.matched as u64),
-        human::count(drain.remaining as u64),
-    )
 }
 
 /// Which lubdub it is, and whether it takes anybody new.
@@ -111,10 +87,6 @@ pub(super) fn headline(status: &Status) -> String {
         human::duration(status.uptime_seconds),
         status.generation,
     )
-}
-
-fn lapses(side: &api::SideLapses) -> u64 {
-    side.unknown + side.network + side.application
 }
 
 fn last_reload(reload: &api::LastReload, now: f64) -> String {
@@ -146,21 +118,12 @@ fn budgets(status: &Status) -> Table {
         ("AT THE END", Align::Left),
     ]);
     for budget in &status.budgets {
-        let share = share(budget);
-        let tone = if share >= NEARLY {
-            Tone::Bad
-        } else {
-            Tone::Plain
-        };
-        let name = match &budget.of {
-            Some(of) => format!("{} of {of}", budget.name),
-            None => budget.name.clone(),
-        };
+        let share = budget.share();
         table.push(vec![
-            Cell::plain(name),
+            Cell::plain(budget.title()),
             Cell::plain(human::count(budget.used)),
             Cell::plain(human::count(budget.max)),
-            Cell::new(format!("{:.0}%", share * 100.0), tone),
+            Cell::new(format!("{:.0}%", share * 100.0), fullness(share)),
             Cell::quiet(budget.key.as_deref().unwrap_or("-")),
             Cell::quiet(&*budget.at_the_end),
         ]);
@@ -168,12 +131,12 @@ fn budgets(status: &Status) -> Table {
     table
 }
 
-/// How much of a budget is used.
-#[expect(clippy::cast_precision_loss, reason = "a share is shown in per cent")]
-pub(super) fn share(budget: &api::Budget) -> f64 {
-    match budget.max {
-        0 => 1.0,
-        max => budget.used as f64 / max as f64,
+/// How a budget of which so much is used looks.
+pub(super) fn fullness(share: f64) -> Tone {
+    match share {
+        share if share >= NEARLY => Tone::Bad,
+        share if share >= NOTABLE => Tone::Notable,
+        _ => Tone::Plain,
     }
 }
 

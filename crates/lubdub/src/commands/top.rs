@@ -14,8 +14,9 @@ use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use tokio::time::Instant;
 
-use self::view::{Sight, Sort, View};
+use self::view::{Sight, View};
 use super::ask::{self, Admin, Asking};
+use crate::api::Sort;
 use crate::config::Sources;
 
 /// Which lubdub is watched.
@@ -50,7 +51,7 @@ pub(crate) fn top(top: &Top, sources: &Sources) -> anyhow::Result<()> {
     );
     let admin = Admin::find(&top.asking, sources)?;
     // A wrong token, or no lubdub at all, is told before the screen is taken.
-    let first = ask::block_on(async { Sight::take(&admin, Sort::default()).await })?;
+    let first = ask::block_on(async { Sight::take(&admin, view::FIRST, None).await })?;
     let (wishes, wished) = mpsc::channel();
     let (told, heard) = mpsc::channel();
     thread::Builder::new()
@@ -64,14 +65,18 @@ pub(crate) fn top(top: &Top, sources: &Sources) -> anyhow::Result<()> {
 
 /// Asks again and again, on a thread of its own: a slow answer must not keep a key waiting.
 fn look(admin: &Admin, wished: &Receiver<Sort>, told: &Sender<Heard>) {
-    let mut sort = Sort::default();
+    let mut sort = view::FIRST;
+    let mut hour = None;
     loop {
         match wished.recv_timeout(LOOK) {
             Ok(wish) => sort = wish,
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
-        let heard = ask::block_on(async { Sight::take(admin, sort).await });
+        let heard = ask::block_on(async { Sight::take(admin, sort, hour.as_ref()).await });
+        if let Ok(sight) = &heard {
+            hour = Some(sight.hour.clone());
+        }
         if told.send(heard).is_err() {
             return;
         }
@@ -102,7 +107,7 @@ fn show(
         match wish(&event::read()?) {
             Some(Wish::End) => return Ok(()),
             Some(Wish::Sort) => {
-                view.sort = view.sort.next();
+                view.sort = view::next(view.sort);
                 // Who looks has gone only if this program is about to.
                 let _ = wishes.send(view.sort);
                 is_new = true;

@@ -247,4 +247,4 @@ function gauge(element, share) {
   if (inner.style.width !== width) inner.style.width = width;
   element.classList.toggle("near", share >= NEAR);
 }
-const NEAR = 0.9;
+const NEAR = 0.8;

@@ -152,7 +152,7 @@ function updatePairRow(row, pair) {
   say(size, bytes(pair.client.bytes + pair.upstream.bytes));
   put(size, "title", `${bytes(pair.client.bytes)} from the client, ${bytes(pair.upstream.bytes)} from the upstream`);
   const open = pair.id === view.open.pairs;
-  put(head.firstElementChild, "aria-expanded", open);
+  put(head.firstElementChild, "aria-expanded", String(open));
   row.classList.toggle("opened", open);
 }
 
@@ -205,7 +205,7 @@ function toggle(tab, id) {
   for (const row of body.rows) {
     const button = row.querySelector("button.open");
     const open = button?.dataset.id === String(view.open[tab]);
-    if (button) put(button, "aria-expanded", open);
+    if (button) put(button, "aria-expanded", String(open));
     row.classList.toggle("opened", open);
     if (open) {
       const detail = makeDetail(tab, view.open[tab]);
@@ -355,7 +355,7 @@ function choose(tab) {
   view.tab = tab;
   for (const one of ["pairs", "ends"]) {
     const chosen = one === tab;
-    put($(`tab-${one}`), "aria-selected", chosen);
+    put($(`tab-${one}`), "aria-selected", String(chosen));
     put($(`tab-${one}`), "tabindex", chosen ? null : -1);
     $(`panel-${one}`).hidden = !chosen;
     for (const field of $("filter").querySelectorAll(`.of-${one}`)) field.hidden = !chosen;

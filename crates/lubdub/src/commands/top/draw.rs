@@ -6,14 +6,11 @@ use ratatui::style::{Color, Modifier, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Sparkline, Table};
 
-use super::view::{Sort, View};
-use crate::api::{Budget, Drain, DrainState, End, Pair, Sample};
+use super::view::View;
+use crate::api::{Budget, Drain, End, Pair, Sample, Sort};
 use crate::commands::table::Tone;
-use crate::commands::{ends, human, status};
+use crate::commands::{drain, ends, human, status};
 
-/// Where a budget begins to stand out, and where it is nearly gone.
-const NOTABLE: f64 = 0.8;
-const NEARLY: f64 = 0.95;
 /// A picture that is older than this, in seconds, is told to be.
 const OLD: f64 = 3.0;
 /// Budgets that stand in a row.
@@ -42,11 +39,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
 fn headline(view: &View) -> Paragraph<'static> {
     let status = &view.sight.status;
     let mut line = vec![Span::from(status::headline(status)).bold()];
-    let under_way = |drain: &&Drain| {
-        status.draining || matches!(drain.state, DrainState::Waiting | DrainState::Running)
-    };
+    let under_way = |drain: &&Drain| status.draining || drain.state.is_under_way();
     if let Some(drain) = status.drain.as_ref().filter(under_way) {
-        let words = format!("  {}", status::drain_in_words(drain));
+        let words = format!("  {}", drain::line(drain));
         line.push(Span::from(words).fg(Color::Yellow));
     }
     let age = view.sight.at.elapsed().as_secs_f64();
@@ -86,7 +81,7 @@ fn draw_figures(frame: &mut Frame<'_>, view: &View, area: Rect) {
         ]),
     ];
     frame.render_widget(Paragraph::new(lines), numbers);
-    let samples = &view.sight.history.samples;
+    let samples = &view.sight.hour.history.samples;
     let room = usize::from(chart.width);
     let data: Vec<u64> = samples[samples.len().saturating_sub(room)..]
         .iter()
@@ -106,7 +101,7 @@ fn shown_budgets(budgets: &[Budget]) -> Vec<&Budget> {
         .iter()
         .filter(|budget| budget.of.is_none() || budget.used > 0)
         .collect();
-    shown.sort_by(|a, b| status::share(b).total_cmp(&status::share(a)));
+    shown.sort_by(|a, b| b.share().total_cmp(&a.share()));
     shown.truncate(4 * ABREAST);
     shown
 }
@@ -133,22 +128,18 @@ fn draw_budgets(frame: &mut Frame<'_>, budgets: &[&Budget], area: Rect) {
 /// A budget in a line: its name, a bar, and what is used of what there is.
 fn gauge(budget: &Budget) -> Line<'static> {
     const WIDTH: usize = 16;
-    let share = status::share(budget).clamp(0.0, 1.0);
-    let colour = match share {
-        share if share >= NEARLY => Color::Red,
-        share if share >= NOTABLE => Color::Yellow,
-        _ => Color::Green,
+    let share = budget.share().clamp(0.0, 1.0);
+    let bar = match status::fullness(share) {
+        Tone::Plain => Style::new().fg(Color::Green),
+        tone @ (Tone::Quiet | Tone::Notable | Tone::Bad) => style(tone),
     };
     let full = (0..WIDTH)
         .filter(|place| *place as f64 + 0.5 <= share * WIDTH as f64)
         .count();
-    let name = match &budget.of {
-        Some(of) => format!("{} of {of}", budget.name),
-        None => budget.name.clone(),
-    };
+    let name = budget.title();
     Line::from(vec![
         Span::from(format!("{name:<22.22} ")),
-        Span::from("\u{2588}".repeat(full)).fg(colour),
+        Span::from("\u{2588}".repeat(full)).style(bar),
         Span::from("\u{2591}".repeat(WIDTH - full)).dim(),
         Span::from(format!(
             " {} of {}",
@@ -240,5 +231,15 @@ fn titles(titles: &[&'static str]) -> Row<'static> {
 }
 
 fn keys(sort: Sort) -> Line<'static> {
-    Line::from(format!("q ends   s sorts the pairs: {}", sort.words())).dim()
+    Line::from(format!("q ends   s sorts the pairs: {}", words(sort))).dim()
+}
+
+fn words(sort: Sort) -> &'static str {
+    match sort {
+        Sort::Rtt => "longest round trip first",
+        Sort::Silence => "longest silence first",
+        Sort::Bytes => "most bytes first",
+        Sort::Newest => "newest first",
+        Sort::Oldest => "oldest first",
+    }
 }

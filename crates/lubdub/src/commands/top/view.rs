@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use crate::api::{Ends, History, Pairs, Status};
+use crate::api::{Ends, History, Pairs, SideLapses, Sort, Status};
 use crate::commands::ask::Admin;
 
 /// What lubdub said at one moment.
@@ -14,6 +14,13 @@ pub(super) struct Sight {
     pub(super) status: Status,
     pub(super) pairs: Pairs,
     pub(super) ends: Ends,
+    pub(super) hour: Hour,
+}
+
+/// The last hour, as it was heard of at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct Hour {
+    at: Instant,
     pub(super) history: History,
 }
 
@@ -37,17 +44,6 @@ pub(super) struct Rates {
     pub(super) answered: f64,
 }
 
-/// The order of the pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Sort {
-    #[default]
-    Rtt,
-    Silence,
-    Bytes,
-    Newest,
-    Oldest,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Totals {
     now: f64,
@@ -57,6 +53,8 @@ struct Totals {
     answered: u64,
 }
 
+/// The order of the pairs in the beginning: who is to be looked at first.
+pub(super) const FIRST: Sort = Sort::Rtt;
 /// Rates are taken over so many looks.
 const LOOKS: usize = 6;
 /// So many pairs and ends fill a tall terminal.
@@ -65,16 +63,36 @@ const ROWS: usize = 60;
 // === impl Sight ===
 
 impl Sight {
-    pub(super) async fn take(admin: &Admin, sort: Sort) -> anyhow::Result<Self> {
-        let pairs = format!("/api/v1/pairs?limit={ROWS}&sort={}", sort.name());
+    /// `known` is the history that is not old enough for there to be more of it.
+    pub(super) async fn take(
+        admin: &Admin,
+        sort: Sort,
+        known: Option<&Hour>,
+    ) -> anyhow::Result<Self> {
+        let pairs = format!("/api/v1/pairs?limit={ROWS}&sort={}", sort.as_str());
         let ends = format!("/api/v1/ends?limit={ROWS}");
         Ok(Self {
             status: admin.get("/api/v1/status").await?,
             pairs: admin.get(&pairs).await?,
             ends: admin.get(&ends).await?,
-            history: admin.get("/api/v1/history").await?,
+            hour: match known.filter(|hour| hour.is_new()) {
+                Some(hour) => hour.clone(),
+                None => Hour {
+                    at: Instant::now(),
+                    history: admin.get("/api/v1/history").await?,
+                },
+            },
             at: Instant::now(),
         })
+    }
+}
+
+// === impl Hour ===
+
+impl Hour {
+    /// Whether there can be no newer sample.
+    fn is_new(&self) -> bool {
+        self.at.elapsed().as_secs_f64() < self.history.step_seconds
     }
 }
 
@@ -86,7 +104,7 @@ impl View {
         Self {
             sight,
             trouble: None,
-            sort: Sort::default(),
+            sort: FIRST,
             rates: Rates::default(),
             totals,
         }
@@ -129,40 +147,14 @@ impl View {
     }
 }
 
-// === impl Sort ===
-
-impl Sort {
-    const ALL: [Self; 5] = [
-        Self::Rtt,
-        Self::Silence,
-        Self::Bytes,
-        Self::Newest,
-        Self::Oldest,
-    ];
-
-    /// As the admin interface names it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Rtt => "rtt",
-            Self::Silence => "silence",
-            Self::Bytes => "bytes",
-            Self::Newest => "newest",
-            Self::Oldest => "oldest",
-        }
-    }
-
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::Rtt => "longest round trip first",
-            Self::Silence => "longest silence first",
-            Self::Bytes => "most bytes first",
-            Self::Newest => "newest first",
-            Self::Oldest => "oldest first",
-        }
-    }
-
-    pub(super) fn next(self) -> Self {
-        Self::ALL[(self as usize + 1) % Self::ALL.len()]
+/// The order that a key brings next.
+pub(super) fn next(sort: Sort) -> Sort {
+    match sort {
+        Sort::Rtt => Sort::Silence,
+        Sort::Silence => Sort::Bytes,
+        Sort::Bytes => Sort::Newest,
+        Sort::Newest => Sort::Oldest,
+        Sort::Oldest => Sort::Rtt,
     }
 }
 
@@ -172,12 +164,11 @@ impl Totals {
     fn of(status: &Status) -> Self {
         let totals = &status.totals;
         let sides = [totals.lapses.client, totals.lapses.upstream];
-        let lapses = sides.map(|side| side.unknown + side.network + side.application);
         Self {
             now: status.now,
             opened: totals.opened,
             ended: totals.ended.values().sum(),
-            lapsed: lapses.iter().sum(),
+            lapsed: sides.map(SideLapses::all).iter().sum(),
             answered: [&status.rtt.client, &status.rtt.upstream]
                 .iter()
                 .map(|counts| counts.iter().sum::<u64>())
