@@ -6,9 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::heartbeat::InvalidState;
 use crate::stamps::Stamps;
 
-/// The latest foreign ping of each gap between own pings, in stream order.
+/// The latest foreign ping of each gap between own pings, in stream order. Most sides have none outstanding, and
+/// then it is as small as can be.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct ForeignPings(Vec<ForeignPing>);
+#[serde(from = "Vec<ForeignPing>", into = "Vec<ForeignPing>")]
+pub(crate) struct ForeignPings(Option<Box<Outstanding>>);
+
+/// Those that there are; at least one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Outstanding(Vec<ForeignPing>);
 
 /// The latest foreign ping of a gap.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,20 +37,24 @@ impl ForeignPings {
     /// Bound of [`heap_size`](Self::heap_size): a vector at most doubles, and so does a buffer of
     /// a payload.
     pub(crate) const HEAP_MAX: usize =
-        2 * Self::GAPS * (size_of::<ForeignPing>() + Self::PAYLOAD_MAX);
+        size_of::<Outstanding>() + 2 * Self::GAPS * (size_of::<ForeignPing>() + Self::PAYLOAD_MAX);
 
     pub(crate) fn heap_size(&self) -> usize {
-        let payloads = self.0.iter().map(|ping| ping.payload.capacity());
-        self.0.capacity() * size_of::<ForeignPing>() + payloads.sum::<usize>()
+        let size = |all: &Outstanding| {
+            let payloads = all.0.iter().map(|ping| ping.payload.capacity());
+            size_of_val(all) + all.0.capacity() * size_of::<ForeignPing>() + payloads.sum::<usize>()
+        };
+        self.0.as_deref().map_or(0, size)
     }
 
     /// Whether it can be what was kept of a stream in which so many own pings stand.
     pub(crate) fn check(&self, own: u64) -> Result<(), InvalidState> {
-        let is_ordered = self.0.is_sorted_by(|one, next| one.after < next.after);
+        let pings = self.0.as_deref().map_or(&[][..], |all| &all.0);
+        let is_ordered = pings.is_sorted_by(|one, next| one.after < next.after);
         let fits = |ping: &ForeignPing| {
             ping.after <= own && ping.payload.len() <= Self::PAYLOAD_MAX && ping.times > 0
         };
-        if self.0.len() <= Self::GAPS && is_ordered && self.0.iter().all(fits) {
+        if pings.len() <= Self::GAPS && is_ordered && pings.iter().all(fits) {
             return Ok(());
         }
         Err(InvalidState("endpoints' pings that cannot have been kept"))
@@ -52,7 +62,8 @@ impl ForeignPings {
 
     /// One took its place in the stream, behind so many own pings.
     pub(crate) fn placed(&mut self, after: u64, payload: &[u8]) {
-        if let Some(last) = self.0.last_mut().filter(|last| last.after == after) {
+        let Outstanding(pings) = &mut **self.0.get_or_insert_default();
+        if let Some(last) = pings.last_mut().filter(|last| last.after == after) {
             if is_same(&last.payload, payload) {
                 last.times = last.times.saturating_add(1);
             } else {
@@ -62,12 +73,12 @@ impl ForeignPings {
             }
             return;
         }
-        if self.0.len() == Self::GAPS {
+        if pings.len() == Self::GAPS {
             // The own ping between the oldest and the one after it has been given up, and so is
             // the repair that its pong might have asked for.
-            self.0.remove(0);
+            pings.remove(0);
         }
-        self.0.push(ForeignPing {
+        pings.push(ForeignPing {
             after,
             payload: payload.to_vec(),
             times: 1,
@@ -77,8 +88,9 @@ impl ForeignPings {
     /// Forgets those that stand before own ping `sequence`; the most recent of them is the one
     /// whose pong the endpoint may have left out.
     pub(crate) fn settle_before(&mut self, sequence: u64) -> Option<Vec<u8>> {
-        let before = self.0.partition_point(|ping| ping.after <= sequence);
-        let repair = self.0.drain(..before).next_back()?.payload;
+        let Outstanding(pings) = &mut **self.0.as_mut()?;
+        let before = pings.partition_point(|ping| ping.after <= sequence);
+        let repair = pings.drain(..before).next_back()?.payload;
         self.release();
         Some(repair)
     }
@@ -87,24 +99,34 @@ impl ForeignPings {
     /// little is taken as answered rather than too much. Returns how many own pings stand before
     /// that one.
     pub(crate) fn answered(&mut self, payload: &[u8]) -> Option<u64> {
-        let index = self
-            .0
+        let Outstanding(pings) = &mut **self.0.as_mut()?;
+        let index = pings
             .iter()
             .position(|ping| is_same(&ping.payload, payload))?;
-        let ping = &mut self.0[index];
+        let ping = &mut pings[index];
         let after = ping.after;
         ping.times -= 1;
         let settled = index + usize::from(ping.times == 0);
-        self.0.drain(..settled);
+        pings.drain(..settled);
         self.release();
         Some(after)
     }
 
     /// None outstanding, no heap.
     fn release(&mut self) {
-        if self.0.is_empty() {
-            self.0 = Vec::new();
-        }
+        self.0.take_if(|all| all.0.is_empty());
+    }
+}
+
+impl From<Vec<ForeignPing>> for ForeignPings {
+    fn from(pings: Vec<ForeignPing>) -> Self {
+        Self((!pings.is_empty()).then(|| Box::new(Outstanding(pings))))
+    }
+}
+
+impl From<ForeignPings> for Vec<ForeignPing> {
+    fn from(pings: ForeignPings) -> Self {
+        pings.0.map(|all| all.0).unwrap_or_default()
     }
 }
 
@@ -138,7 +160,8 @@ mod tests {
                 pings.placed(gap, &(10 * gap + n).to_be_bytes());
             }
         }
-        assert_eq!(pings.0.len(), ForeignPings::GAPS);
+        let kept = pings.0.as_ref().map(|all| all.0.len());
+        assert_eq!(kept, Some(ForeignPings::GAPS));
         assert!(pings.heap_size() <= ForeignPings::HEAP_MAX);
         let latest = 9999_u64.to_be_bytes().to_vec();
         assert_eq!(pings.settle_before(999), Some(latest));

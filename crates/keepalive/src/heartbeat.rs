@@ -380,6 +380,12 @@ impl Heartbeat {
         self.pulses[side].owes_ping()
     }
 
+    /// What the ping to `side` carries that is [owed](Self::owes_ping), for as long as it is.
+    #[must_use]
+    pub fn payload(&self, side: Side) -> PingPayload {
+        self.pulses[side].payload()
+    }
+
     /// Own pings written to `side`.
     #[must_use]
     pub fn pings_sent(&self, side: Side) -> u64 {
@@ -415,8 +421,8 @@ impl Heartbeat {
         }
     }
 
-    /// Bytes that it keeps on the heap: none while no foreign ping is outstanding, and never more
-    /// than [`Heartbeat::HEAP_MAX`].
+    /// Bytes that it keeps on the heap: none while no foreign ping is outstanding and each side has answered all own
+    /// ones but the latest, and never more than [`Heartbeat::HEAP_MAX`].
     #[must_use]
     pub fn heap_size(&self) -> usize {
         let [client, upstream] = Side::BOTH.map(|side| self.pulses[side].heap_size());

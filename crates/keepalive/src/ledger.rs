@@ -79,7 +79,7 @@ impl Ledger {
     pub(crate) const UNANSWERED: usize = Stamps::COUNT;
 
     /// Bound of [`Ledger::heap_size`].
-    pub(crate) const HEAP_MAX: usize = ForeignPings::HEAP_MAX;
+    pub(crate) const HEAP_MAX: usize = ForeignPings::HEAP_MAX + Stamps::HEAP_MAX;
 
     pub(crate) fn new(nonce: Nonce) -> Self {
         Self {
@@ -114,9 +114,9 @@ impl Ledger {
         self.oldest
     }
 
-    /// Bytes on the heap: what is kept of outstanding foreign pings.
+    /// Bytes on the heap: what is kept of outstanding foreign pings, and of own ones but for the latest.
     pub(crate) fn heap_size(&self) -> usize {
-        self.foreign.heap_size()
+        self.foreign.heap_size() + self.written.heap_size()
     }
 
     /// Whether as many own pings are unanswered as may be, none of them older than `mark`.
@@ -137,7 +137,7 @@ impl Ledger {
     /// The last byte of the placed ping was taken by the socket.
     pub(crate) fn written(&mut self, now: Moment) -> Written {
         let placed = std::mem::replace(&mut self.placed, Placed::No);
-        self.written.push(self.next, now);
+        self.written.push(self.next, self.oldest, now);
         self.next += 1;
         if placed == Placed::Answered {
             self.oldest = self.next;
@@ -186,7 +186,7 @@ impl Ledger {
         } else {
             Reply::Late
         };
-        self.oldest = self.oldest.max(sequence + 1);
+        self.settle_before(sequence + 1);
         let repair = self.foreign.settle_before(sequence);
         Answer::Own { reply, repair }
     }
@@ -199,7 +199,13 @@ impl Ledger {
         if after > self.next {
             self.placed = Placed::Answered;
         }
-        self.oldest = self.oldest.max(after.min(self.next));
+        self.settle_before(after.min(self.next));
+    }
+
+    /// Own pings below `sequence` are answered.
+    fn settle_before(&mut self, sequence: u64) {
+        self.oldest = self.oldest.max(sequence);
+        self.written.settle(self.oldest, self.next);
     }
 }
 

@@ -152,6 +152,11 @@ impl Pulse {
         matches!(self.own, OwnPing::Owed(_))
     }
 
+    /// What the next ping to be written carries.
+    pub(crate) fn payload(&self) -> PingPayload {
+        self.ledger.payload()
+    }
+
     pub(crate) fn heap_size(&self) -> usize {
         self.ledger.heap_size()
     }
@@ -305,7 +310,7 @@ impl Pulse {
             return None;
         };
         self.own = OwnPing::Owed(due);
-        Some(self.ledger.payload())
+        Some(self.payload())
     }
 
     /// After a late wake-up the clock of a ping starts anew, once.
