@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -33,6 +33,7 @@ pub(crate) struct Socket {
     /// Bytes that the kernel took from us.
     taken: u64,
     ask_kernel: bool,
+    is_end_next: bool,
     kind: Kind,
 }
 
@@ -105,6 +106,7 @@ impl Socket {
             tcp: Tcp::Own(tcp),
             taken: 0,
             ask_kernel: false,
+            is_end_next: false,
             kind,
         }
     }
@@ -185,6 +187,19 @@ impl Socket {
         self.ask_kernel = ask;
     }
 
+    /// Whether the peer's end lies behind all that was read. Costs no system call as long as nothing has come.
+    pub(crate) fn is_at_end(&self, cx: &mut Context<'_>) -> bool {
+        let tcp = self.tcp();
+        tcp.poll_read_ready(cx).is_ready()
+            && recv(tcp, &mut [0; 1], RecvFlags::PEEK).is_ok_and(|(_, n)| n == 0)
+    }
+
+    /// Whether our end follows what is written next. The kernel may then keep that back until the end is said, so
+    /// that both leave in one packet; 200 ms later it leaves anyway.
+    pub(crate) fn end_is_next(&mut self, is_next: bool) {
+        self.is_end_next = is_next;
+    }
+
     /// Makes closing this socket a reset (RST) that discards what is still queued. A Unix socket has none: its peer
     /// gets what is queued, and then the end.
     pub(crate) fn reset_on_close(&self) {
@@ -202,6 +217,19 @@ impl Socket {
         SockRef::from(self.tcp())
             .peek(&mut bytes)
             .unwrap_or_default()
+    }
+
+    /// How many packets went to the peer.
+    #[cfg(test)]
+    pub(crate) fn packets_sent(&self) -> u32 {
+        queue::packets_sent(self.tcp()).expect("the kernel says")
+    }
+
+    /// Until the peer's end has arrived.
+    #[cfg(test)]
+    pub(crate) fn wait_for_end(&self) {
+        use rustix::event::{PollFd, PollFlags, poll};
+        poll(&mut [PollFd::new(self.tcp(), PollFlags::RDHUP)], None).expect("it is a socket");
     }
 
     /// Until there is something to read: bytes, an end, or an error.
@@ -249,6 +277,7 @@ impl Socket {
             tcp: Tcp::Shared(Some(tcp)),
             taken: 0,
             ask_kernel: false,
+            is_end_next: false,
             kind,
         };
         (socket, presence)
@@ -323,6 +352,26 @@ impl Tcp {
     }
 }
 
+/// Writes what the end follows.
+fn poll_write_last(
+    tcp: &TcpStream,
+    cx: &mut Context<'_>,
+    bufs: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    let mut nothing = SendAncillaryBuffer::default();
+    loop {
+        ready!(tcp.poll_write_ready(cx))?;
+        let written = tcp.try_io(Interest::WRITABLE, || {
+            Ok(sendmsg(tcp, bufs, &mut nothing, flags)?)
+        });
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            written => return Poll::Ready(written),
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -346,15 +395,11 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let n = ready!(self.tcp.poll_write(cx, &[IoSlice::new(buf)]))?;
-        #[cfg(test)]
-        writes::count();
-        self.taken += n as u64;
-        Poll::Ready(Ok(n))
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -362,7 +407,11 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let n = ready!(self.tcp.poll_write(cx, bufs))?;
+        let written = match self.is_end_next {
+            false => self.tcp.poll_write(cx, bufs),
+            true => poll_write_last(self.tcp.get(), cx, bufs),
+        };
+        let n = ready!(written)?;
         #[cfg(test)]
         writes::count();
         self.taken += n as u64;

@@ -44,6 +44,26 @@ pub(super) fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
 
 /// How many packets have arrived at either end.
 pub(super) fn packets(socket: impl AsFd) -> io::Result<Packets> {
+    let info = info(socket)?;
+    Ok(Packets {
+        delivered: field(&info, DELIVERED),
+        gapped: field(&info, GAPPED),
+    })
+}
+
+/// How many packets were sent.
+#[cfg(test)]
+pub(super) fn packets_sent(socket: impl AsFd) -> io::Result<u32> {
+    /// `tcpi_segs_out`, since Linux 4.2.
+    const SENT: Range<usize> = 136..140;
+    Ok(field(&info(socket)?, SENT))
+}
+
+fn field(info: &[u8; INFO], at: Range<usize>) -> u32 {
+    u32::from_ne_bytes(info[at].try_into().unwrap_or_default())
+}
+
+fn info(socket: impl AsFd) -> io::Result<[u8; INFO]> {
     let mut info = [0_u8; INFO];
     let mut len = libc::socklen_t::try_from(info.len()).unwrap_or_default();
     // SAFETY: the kernel writes at most `len` bytes to `info`, which has as many, and then the
@@ -60,11 +80,7 @@ pub(super) fn packets(socket: impl AsFd) -> io::Result<Packets> {
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    let field = |at: Range<usize>| u32::from_ne_bytes(info[at].try_into().unwrap_or_default());
-    Ok(Packets {
-        delivered: field(DELIVERED),
-        gapped: field(GAPPED),
-    })
+    Ok(info)
 }
 
 #[cfg(test)]

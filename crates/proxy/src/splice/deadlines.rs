@@ -8,6 +8,7 @@ use lubdub_metrics::{Cause, Diagnosis};
 use tracing::debug;
 
 use super::end::{End, Ending};
+use super::fate::Lapse;
 use super::link::Look;
 use super::outlet::{CloseSlot, PingSlot, Watched};
 use super::{Pumped, Splice, fate, millis, tally};
@@ -188,7 +189,6 @@ impl Splice {
             consider(self.farewell_deadline(side));
             if let PingSlot::Owed {
                 frame_boundary_from,
-                ..
             } = outlet.ping
             {
                 // Past that moment it is the stream, not time, that the ping waits for.
@@ -200,9 +200,8 @@ impl Splice {
 
     fn on_heartbeat(&mut self, output: Output, now: Instant) {
         match output {
-            Output::SendPing { side, payload } => {
+            Output::SendPing { side, payload: _ } => {
                 self.ends[side].outlet.ping = PingSlot::Owed {
-                    payload,
                     frame_boundary_from: match self.terms.boundary_wait[side] {
                         Some(wait) => now + wait,
                         None => now,
@@ -219,8 +218,10 @@ impl Splice {
                     .increment(1);
                 let registry = self.registration.registry();
                 registry.totals().lapsed(side, diagnosis);
-                self.fate.silent_for = Some(silent_for);
-                self.fate.diagnosis = Some(diagnosis);
+                self.fate.lapse = Some(Box::new(Lapse {
+                    silent_for,
+                    diagnosis,
+                }));
                 debug!(pair = self.id(), %side, silent_ms = millis(silent_for), %diagnosis, "lapsed");
                 self.end(fate::lapsed(side), Some(side), now);
             }

@@ -17,10 +17,17 @@ pub(super) struct Fate {
     by_lubdub: bool,
     /// The first Close that passed.
     pub(super) close: Option<SeenClose>,
-    /// How long the lapsed side had been silent.
-    pub(super) silent_for: Option<Duration>,
-    /// What the kernel could tell about its silence.
-    pub(super) diagnosis: Option<Diagnosis>,
+    /// Boxed: few pairs have it, and all have the room for it.
+    pub(super) lapse: Option<Box<Lapse>>,
+}
+
+/// What is known of the side that has lapsed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lapse {
+    /// How long it had been silent.
+    pub(super) silent_for: Duration,
+    /// What the kernel could tell about that.
+    pub(super) diagnosis: Diagnosis,
 }
 
 impl Fate {

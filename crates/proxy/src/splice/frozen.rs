@@ -172,7 +172,7 @@ impl Splice {
                 let socket = end.leg.as_ref().map(Leg::socket);
                 EndState {
                     scanner: end.scanner.freeze(),
-                    outlet: end.outlet.freeze(anchor),
+                    outlet: end.outlet.freeze(self.heart.payload(side), anchor),
                     taken: socket.map_or(0, Socket::taken),
                     paused: end.paused,
                     ping_mark: end.ping_mark.as_ref().map(PingMark::freeze),

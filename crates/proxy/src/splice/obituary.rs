@@ -28,14 +28,15 @@ impl Splice {
             cause,
             PerSide::from_fn(|side| self.heart.pongs_received(side)),
         );
+        let lapse = self.fate.lapse.as_deref();
         self.registration.conclude(|pair| End {
             number: 0,
             at: SystemTime::now(),
             cause,
             close: self.fate.close,
-            diagnosis: self.fate.diagnosis,
+            diagnosis: lapse.map(|lapse| lapse.diagnosis),
             duration,
-            lapsed_after: self.fate.silent_for,
+            lapsed_after: lapse.map(|lapse| lapse.silent_for),
             hint,
             sides: PerSide::from_fn(|side| SideEnd {
                 status: pair.status(side, now),
@@ -63,6 +64,7 @@ impl Splice {
     fn log_end(&self, cause: Cause, hint: Option<&'static str>, duration: Duration, now: Instant) {
         let entry = self.registration.entry();
         let caller = entry.caller();
+        let lapse = self.fate.lapse.as_deref();
         let vitals = PerSide::from_fn(|side| self.heart.vitals(side));
         let rtt = |side: Side, pick: fn(&Rtt) -> Duration| {
             vitals[side].rtt.as_ref().map(|rtt| micros(pick(rtt)))
@@ -85,8 +87,8 @@ impl Splice {
             cause = cause.as_str(),
             close_code = self.fate.close.and_then(|close| close.code),
             close_by = self.fate.close.map(|close| close.by.as_str()),
-            lapsed_after_ms = self.fate.silent_for.map(millis),
-            diagnosis = self.fate.diagnosis.map(|diagnosis| diagnosis.as_str()),
+            lapsed_after_ms = lapse.map(|lapse| millis(lapse.silent_for)),
+            diagnosis = lapse.map(|lapse| lapse.diagnosis.as_str()),
             hint,
             duration_ms = millis(duration),
             handshake_us = self.handshake_us,

@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use lubdub_keepalive::PingPayload;
 use lubdub_wire::CloseCode;
 use tokio::io::AsyncWrite;
 
@@ -48,10 +47,7 @@ pub(super) enum PingSlot {
     #[default]
     Empty,
     /// To be placed at a message boundary, or from then on at any frame boundary.
-    Owed {
-        payload: PingPayload,
-        frame_boundary_from: Instant,
-    },
+    Owed { frame_boundary_from: Instant },
     /// In the stream; so many bytes are left up to its end.
     Placed { ahead: usize },
 }
@@ -67,7 +63,8 @@ pub(super) enum CloseSlot {
     /// In the stream; so many bytes are left up to its end.
     Placed {
         by: Author,
-        ahead: usize,
+        // Not as a `usize`: there is no room in it, and what waits is bounded.
+        ahead: u32,
         at: Instant,
     },
     /// The socket took it.
@@ -90,6 +87,14 @@ pub(super) enum Fin {
     /// To be sent behind the backlog.
     Owed,
     Sent,
+}
+
+/// Whether something may still come from the side that an outlet leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comes {
+    More,
+    /// When its end is said there is nothing more to do there: its leg is to be let go of then.
+    NoMore,
 }
 
 /// What [`Outlet::drain`] found out.
@@ -252,7 +257,7 @@ impl Outlet {
         self.excused = false;
         self.close = CloseSlot::Placed {
             by,
-            ahead: self.waiting() + ahead,
+            ahead: u32::try_from(self.waiting() + ahead).unwrap_or(u32::MAX),
             at: now,
         };
     }
@@ -269,7 +274,13 @@ impl Outlet {
     // --- getting them out
 
     /// Hands the leg what waits, then the FIN if one is owed.
-    pub(super) fn drain(&mut self, cx: &mut Context<'_>, leg: &mut Leg, now: Instant) -> Drained {
+    pub(super) fn drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        leg: &mut Leg,
+        comes: Comes,
+        now: Instant,
+    ) -> Drained {
         let mut drained = Drained::default();
         if self.broken {
             return drained;
@@ -299,7 +310,14 @@ impl Outlet {
         }
         self.settle_marks(now, &mut drained);
         if self.fin == Fin::Owed && !self.is_backed_up() && !self.unflushed {
-            match Pin::new(&mut *leg).poll_shutdown(cx) {
+            // Closing the socket says the end as well.
+            let said = match &mut *leg {
+                Leg::Plain(_) if comes == Comes::NoMore => Poll::Ready(Ok(())),
+                leg @ (Leg::Plain(_) | Leg::Tls(_) | Leg::TlsIn(_)) => {
+                    Pin::new(leg).poll_shutdown(cx)
+                }
+            };
+            match said {
                 Poll::Ready(Ok(())) => {
                     self.fin = Fin::Sent;
                     drained.ended = true;
@@ -374,7 +392,7 @@ impl Outlet {
             *ahead = ahead.saturating_sub(n);
         }
         if let CloseSlot::Placed { ahead, .. } = &mut self.close {
-            *ahead = ahead.saturating_sub(n);
+            *ahead = ahead.saturating_sub(u32::try_from(n).unwrap_or(u32::MAX));
         }
     }
 

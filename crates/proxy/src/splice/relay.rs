@@ -10,9 +10,10 @@ use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
 use super::link::PingMark;
-use super::outlet::{Author, CloseSlot, Fin, PingSlot};
+use super::outlet::{Author, CloseSlot, Comes, Fin, PingSlot};
 use super::parcel::Parcel;
 use super::{Pumped, Splice, inject, micros, tally};
+use crate::leg::Leg;
 use crate::registry::CloseSender;
 
 /// Whether a PONG goes on to the other side.
@@ -113,6 +114,7 @@ impl Splice {
         let to = from.other();
         let mut parcel = Parcel::of(input);
         let mut room = None;
+        let mut is_close_in_it = false;
         let data_before = self.counts_data(from).then(|| {
             let scanner = &self.ends[from].scanner;
             (scanner.in_data_frame(), scanner.frames().data())
@@ -145,7 +147,10 @@ impl Splice {
                     let room = room.get_or_insert(Payload::EMPTY);
                     self.on_foreign_ping(from, ping.payload_in(room));
                 }
-                Event::Close(close) => self.on_close(&parcel, from, &close.payload(), now),
+                Event::Close(close) => {
+                    is_close_in_it = true;
+                    self.on_close(&parcel, from, &close.payload(), now);
+                }
                 Event::Pong(pong) => {
                     let room = room.get_or_insert(Payload::EMPTY);
                     match self.on_pong(&mut parcel, from, pong.payload_in(room), now) {
@@ -187,8 +192,33 @@ impl Splice {
             }
         }
         self.place(&mut parcel, to, now);
-        self.send(cx, to, &parcel);
+        if is_close_in_it && self.is_end_next(cx, from) {
+            self.send_last(cx, to, &parcel);
+        } else {
+            self.send(cx, to, &parcel);
+        }
         rest.len()
+    }
+
+    /// Whether what comes next from a side is its end, and that is passed on at once. Many servers close the
+    /// connection with their Close (RFC 6455 7.1.1).
+    fn is_end_next(&self, cx: &mut Context<'_>, from: Side) -> bool {
+        let leg = self.ends[from].leg.as_ref();
+        self.inlets.is_none()
+            && !self.fate.is_by_lubdub()
+            && matches!(leg, Some(Leg::Plain(socket)) if socket.is_at_end(cx))
+    }
+
+    /// Sends a side the last that there is for it, to leave with its end.
+    fn send_last(&mut self, cx: &mut Context<'_>, to: Side, parcel: &Parcel<'_>) {
+        let is_last = |this: &mut Self, is_last| {
+            if let Some(Leg::Plain(socket)) = &mut this.ends[to].leg {
+                socket.end_is_next(is_last);
+            }
+        };
+        is_last(self, true);
+        self.send(cx, to, parcel);
+        is_last(self, false);
     }
 
     /// Sends a side what was collected for it, while it accepted that.
@@ -206,6 +236,7 @@ impl Splice {
             leg: Some(leg),
             outlet,
             ping_mark,
+            input,
             ..
         } = &mut self.ends[side]
         else {
@@ -214,7 +245,11 @@ impl Splice {
         if outlet.is_plain() {
             return;
         }
-        let drained = outlet.drain(cx, leg, now);
+        let comes = match input {
+            Input::Open | Input::Blind => Comes::More,
+            Input::Ended => Comes::NoMore,
+        };
+        let drained = outlet.drain(cx, leg, comes, now);
         if drained.ping_written {
             let unanswered = self.heart.oldest_unanswered(side);
             let delay = self.heart.handle_ping_written(side, now);
@@ -232,6 +267,11 @@ impl Splice {
         }
         if drained.ended && !self.fate.is_by_lubdub() {
             self.deadlines.closing.get_or_insert(now);
+        }
+        let end = &mut self.ends[side];
+        if end.is_over() && !end.outlet.is_broken() {
+            // It is not to wait for the other side.
+            end.leg = None;
         }
     }
 
@@ -269,7 +309,6 @@ impl Splice {
         match outlet.ping {
             PingSlot::Owed {
                 frame_boundary_from,
-                ..
             } => {
                 if frame_boundary_from <= now {
                     Stop::AtFrameBoundary
@@ -301,9 +340,9 @@ impl Splice {
                 self.ends[to].outlet.fin = Fin::Owed;
             }
             self.see_close(CloseSender::Lubdub, Some(code.get()));
-        } else if let PingSlot::Owed { payload, .. } = self.ends[to].outlet.ping {
+        } else if let PingSlot::Owed { .. } = self.ends[to].outlet.ping {
             self.heart.handle_ping_placed(to);
-            parcel.add(&inject::ping(to, payload));
+            parcel.add(&inject::ping(to, self.heart.payload(to)));
             self.ends[to].outlet.ping_placed(parcel.len());
         }
     }

@@ -1,20 +1,21 @@
 //! What goes to a side as plain data, as long as nothing of the pair's end does.
 
 use bytes::BytesMut;
+use lubdub_keepalive::PingPayload;
 
 use super::stall::StallWatch;
 use super::{Outlet, PingSlot};
 use crate::frozen::{Anchor, InvalidPair, OutletState, PingState};
 
 impl Outlet {
-    pub(in crate::splice) fn freeze(&self, anchor: &Anchor) -> OutletState {
+    /// `payload` is that of a ping that is owed.
+    pub(in crate::splice) fn freeze(&self, payload: PingPayload, anchor: &Anchor) -> OutletState {
         let backlog = self.backlog.as_deref().map(|backlog| backlog.to_vec());
         OutletState {
             backlog: backlog.unwrap_or_default().into(),
             ping: match self.ping {
                 PingSlot::Empty => PingState::Empty,
                 PingSlot::Owed {
-                    payload,
                     frame_boundary_from,
                 } => PingState::Owed {
                     payload,
@@ -37,11 +38,11 @@ impl Outlet {
         let backlog = state.backlog.into_vec();
         let ping = match state.ping {
             PingState::Empty => PingSlot::Empty,
+            // Its payload is what the heartbeat says.
             PingState::Owed {
-                payload,
+                payload: _,
                 frame_boundary_from,
             } => PingSlot::Owed {
-                payload,
                 frame_boundary_from: anchor.instant(frame_boundary_from)?,
             },
             PingState::Placed { ahead } if ahead <= backlog.len() => PingSlot::Placed { ahead },

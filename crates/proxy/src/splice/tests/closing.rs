@@ -145,3 +145,29 @@ async fn does_not_hold(pair: &mut Pair, said: &[u8]) {
     assert!(!after(pair, SECOND / 2).await);
     assert!(after(pair, SECOND).await, "it held the pair");
 }
+
+/// A server's Close with the end of its connection took two packets on its way to the client, and the end of the
+/// other connection a system call more than its closing.
+#[tokio::test(start_paused = true)]
+async fn an_end_right_behind_a_close_leaves_with_it() {
+    let mut pair = Pair::open(Terms::default()).await;
+    pair.wake(1024);
+    let sent = |pair: &Pair| {
+        let leg = pair.splice.ends.client.leg.as_ref();
+        leg.expect("a leg").socket().packets_sent()
+    };
+    let before = sent(&pair);
+    pair.say_last(Side::Upstream, &[0x88, 2, 3, 0xE8]);
+    after(&mut pair, A_MOMENT).await;
+    assert_eq!(pair.heard_to_the_end(Side::Client), [0x88, 2, 3, 0xE8]);
+    assert_eq!(sent(&pair), before + 1, "packets to the client");
+
+    let answer = masked_control(0x88, &[3, 0xE8]);
+    pair.say_last(Side::Client, &answer);
+    after(&mut pair, A_MOMENT).await;
+    assert!(
+        pair.splice.ends.upstream.leg.is_none(),
+        "nothing is left to do there"
+    );
+    assert_eq!(pair.heard_to_the_end(Side::Upstream), answer);
+}

@@ -359,7 +359,7 @@ async fn the_end_of_a_stream_comes_behind_what_waits() {
         let mut pair = Pair::open(rated(Side::Client, rate)).await;
         let sent = messages_of(Side::Client, 100, 3);
         pair.say(Side::Client, &sent);
-        pair.far.client.shutdown(std::net::Shutdown::Write).unwrap();
+        pair.far.client.shutdown(Shutdown::Write).unwrap();
         pair.until(clock() + waits - 100 * MILLISECOND).await;
         assert!(pair.splice.is_open());
         pair.until(clock() + 200 * MILLISECOND).await;
