@@ -21,7 +21,7 @@ SUITES = {
     "tls_ends": "tls_ends.suite",
     "tls_clients": "tls_clients.suite",
     "pages": "pages.suite",
-    "status_page": "page.suite",
+    "status_page": "status_page.suite",
     "autobahn": "autobahn_cases.suite",
 }
 

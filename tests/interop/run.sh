@@ -85,7 +85,7 @@ if ! kept "$here/package-lock.json" "$work/npm"; then
     keep "$here/package-lock.json" "$work/npm"
 fi
 # Node looks for modules upward from the script.
-cp -R "$here"/{backends,clients,page,pages,socketio,plain_http} "$work/npm"
+cp -R "$here"/{backends,clients,pages,plain_http,socketio,status_page} "$work/npm"
 
 if [ -z "${PYTHON27:-}" ]; then
     for candidate in "$(command -v python2.7)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7.*/bin/python2.7; do

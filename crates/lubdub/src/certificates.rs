@@ -4,6 +4,8 @@
 //! hold is compared with what was read last: so it does not matter whether a file was written anew,
 //! moved there, or is a symbolic link that leads elsewhere now. What cannot be used changes nothing.
 
+mod authorities;
+mod shown;
 mod watched;
 
 use std::io;
@@ -14,14 +16,23 @@ use std::thread;
 use lubdub_metrics::{InvalidNames, Metrics};
 use tokio::time::Instant;
 
-use self::watched::{Watched, say};
+use self::authorities::ClientAuthorities;
+use self::shown::Shown;
+use self::watched::Watched;
 use crate::config::{CertificateSettings, ClientSettings};
 
 /// The thread that looks at the files; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watch {
     metrics: Arc<Metrics>,
-    thread: Sender<Vec<Watched>>,
+    thread: Sender<Files>,
+}
+
+/// All files that are in use.
+#[derive(Debug, Default)]
+struct Files {
+    certificates: Vec<Watched<Shown>>,
+    authorities: Vec<Watched<ClientAuthorities>>,
 }
 
 /// So many names of a certificate are told.
@@ -69,19 +80,15 @@ impl Watch {
     ) {
         let expiries = self.metrics.set_certificates(&names(&certificates));
         let now = Instant::now();
-        let watched = certificates.into_iter().zip(expiries);
-        let watched = watched.map(|(settings, expiry)| {
-            say(
-                &expiry,
-                settings.certificates.get(settings.place).not_after(),
-            );
-            Watched::certificate(settings, expiry, now)
-        });
-        let clients = clients
-            .into_iter()
-            .map(|settings| Watched::clients(settings, now));
+        let shown = certificates.into_iter().zip(expiries);
+        let shown = shown.map(|(settings, expiry)| Shown::new(settings, expiry));
+        let authorities = clients.into_iter().map(ClientAuthorities::new);
+        let files = Files {
+            certificates: shown.map(|it| Watched::new(it, now)).collect(),
+            authorities: authorities.map(|it| Watched::new(it, now)).collect(),
+        };
         // A thread that is no more has said why, by its panic.
-        let _ = self.thread.send(watched.chain(clients).collect());
+        let _ = self.thread.send(files);
     }
 }
 
@@ -91,30 +98,49 @@ fn names(certificates: &[CertificateSettings]) -> Vec<(&str, &str)> {
 }
 
 /// Looks at each file in its time, until nobody wants to know any more.
-fn watch(orders: &Receiver<Vec<Watched>>) {
-    let mut watched: Vec<Watched> = Vec::new();
+fn watch(orders: &Receiver<Files>) {
+    let mut files = Files::default();
     loop {
-        let next = watched.iter().filter_map(Watched::due).min();
-        let order = match next {
+        let order = match files.due() {
             Some(next) => orders.recv_timeout(next.saturating_duration_since(Instant::now())),
             None => orders.recv().map_err(RecvTimeoutError::from),
         };
         match order {
-            Ok(order) => {
-                for each in &order {
-                    if watched.iter().any(|before| before.is_renewed_by(each)) {
-                        each.tell();
-                    }
-                }
-                watched = order;
+            Ok(next) => {
+                next.tell_what_is_new(&files);
+                files = next;
             }
-            Err(RecvTimeoutError::Timeout) => {
-                let now = Instant::now();
-                for each in &mut watched {
-                    each.look_if_due(now);
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => files.look(Instant::now()),
             Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+// === impl Files ===
+
+impl Files {
+    /// When to look next.
+    fn due(&self) -> Option<Instant> {
+        let certificates = self.certificates.iter().filter_map(Watched::due);
+        let authorities = self.authorities.iter().filter_map(Watched::due);
+        certificates.chain(authorities).min()
+    }
+
+    fn look(&mut self, now: Instant) {
+        for each in &mut self.certificates {
+            each.look_if_due(now);
+        }
+        for each in &mut self.authorities {
+            each.look_if_due(now);
+        }
+    }
+
+    fn tell_what_is_new(&self, before: &Self) {
+        for each in &self.certificates {
+            each.tell_if_new(&before.certificates);
+        }
+        for each in &self.authorities {
+            each.tell_if_new(&before.authorities);
         }
     }
 }

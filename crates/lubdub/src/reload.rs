@@ -366,14 +366,11 @@ fn refuse_out_of_date_upstream(used: &Settings, next: &Settings, mistakes: &mut 
 /// The same for lists of revoked certificates.
 fn refuse_old_lists(used: &[ClientSettings], next: &[ClientSettings], mistakes: &mut Mistakes) {
     let now = Moment::from(SystemTime::now());
-    let old = |it: &ClientSettings| it.tls.authorities()?.out_of_date(now);
     for next in next {
-        let Some((number, since)) = old(next) else {
-            continue;
-        };
         let used = used.iter().find(|used| used.listener == next.listener);
-        if used.is_some_and(|used| old(used).is_none())
-            && let Some(crl) = &next.files.crl
+        let authorities = next.tls.authorities();
+        if let (Some(used), Some(authorities), Some(crl)) = (used, authorities, &next.files.crl)
+            && let Some((number, since)) = used.older_list(&authorities, now)
         {
             let wrong =
                 format!("list {number} of it is out of date since {since}; those in use stay");

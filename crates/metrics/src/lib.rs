@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod closed_enum;
 mod counts;
 mod handles;
 mod handovers;
@@ -24,6 +25,7 @@ mod reloads;
 mod table;
 mod upstream;
 
+pub use closed_enum::Value;
 pub use counts::Count;
 pub use handles::{
     BudgetMetrics, DirectionMetrics, ListenerMetrics, NO_ROUTE, OpenPair, PairMetrics,
@@ -32,7 +34,7 @@ pub use handles::{
 pub use handovers::Handovers;
 pub use labels::{
     Cause, Class, Connect, Diagnosis, Handover, Label, OpcodeClass, Outcome, Pause, Reload,
-    TlsFailure, Value, Way,
+    TlsFailure, Way,
 };
 pub use metrics::{Counter, Gauge, Histogram};
 pub use names::{InvalidNames, Names, NamesInUse};

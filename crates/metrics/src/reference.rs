@@ -5,8 +5,9 @@
 
 use std::fmt::{Display, Result, Write};
 
+use crate::closed_enum::Value;
 use crate::handles::NO_ROUTE;
-use crate::labels::{Label, Value};
+use crate::labels::Label;
 use crate::process::PROCESS;
 use crate::table::{Kind, Metric, TABLE};
 

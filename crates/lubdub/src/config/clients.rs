@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lubdub_proxy::tls::{Authorities, ServerTls, UnusableAuthorities};
+use lubdub_proxy::tls::{Authorities, Moment, ServerTls, UnusableAuthorities};
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -68,6 +68,17 @@ pub(crate) struct ClientFault {
 
 /// The longest file of authorities that is read.
 const MOST: u64 = 1 << 20;
+
+// === impl ClientSettings ===
+
+impl ClientSettings {
+    /// The list of `next` that is out of date, its number and since when, if none of those in use is: nobody means that.
+    pub(crate) fn older_list(&self, next: &Authorities, now: Moment) -> Option<(usize, Moment)> {
+        let older = next.out_of_date(now)?;
+        let is_good = self.tls.authorities()?.out_of_date(now).is_none();
+        is_good.then_some(older)
+    }
+}
 
 // === impl ClientFiles ===
 

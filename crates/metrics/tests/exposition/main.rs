@@ -2,6 +2,7 @@
 //! counted on a handle arrives under the right name and labels.
 
 mod scrape;
+mod series;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lubdub_metrics::{
-    BuildInfo, Cause, Connect, Diagnosis, InvalidNames, Kind, Label, Metric, Metrics, NO_ROUTE,
-    Names, OpcodeClass, Outcome, PROCESS, Pause, TABLE,
+    BuildInfo, Cause, Connect, Diagnosis, InvalidNames, Metrics, NO_ROUTE, Names, OpcodeClass,
+    Outcome, PROCESS, Pause, TABLE,
 };
 
-use scrape::{Labels, Scrape, labels};
+use scrape::{Scrape, labels};
+use series::{combinations, samples};
 
 const LISTENERS: [&str; 2] = ["public", "internal"];
 const ROUTES: [&str; 2] = ["chat", "feed"];
@@ -449,70 +451,4 @@ fn metrics_are_shared_between_threads() {
     assert_eq!(scrape.get("lubdub_pairs", on_both), 0.0);
     let closed = &[("route", "chat"), ("cause", "client_closed")];
     assert_eq!(scrape.get("lubdub_pairs_closed_total", closed), 4000.0);
-}
-
-// === what is expected ===
-
-/// Every combination of values of the metric's labels; none for the build's.
-fn combinations(metric: &Metric) -> Vec<Labels> {
-    let mut all = vec![Labels::new()];
-    for label in metric.labels {
-        let values: Vec<&str> = match label {
-            Label::Version | Label::Revision => Vec::new(),
-            Label::Listener => LISTENERS.to_vec(),
-            Label::Upstream => UPSTREAMS.to_vec(),
-            Label::Certificate => CERTIFICATES.to_vec(),
-            Label::Route if metric.has(Label::Outcome) || metric.has(Label::Class) => {
-                [&ROUTES[..], &[NO_ROUTE]].concat()
-            }
-            Label::Route => ROUTES.to_vec(),
-            Label::Cause
-            | Label::Outcome
-            | Label::Side
-            | Label::Diagnosis
-            | Label::Direction
-            | Label::Opcode
-            | Label::Reason
-            | Label::TlsFailure
-            | Label::Reload
-            | Label::Way
-            | Label::Handover
-            | Label::Connect
-            | Label::Class => {
-                let values = label.values().expect("the label is closed");
-                values.iter().map(|value| value.name).collect()
-            }
-        };
-        all = all
-            .iter()
-            .flat_map(|labels| {
-                values.iter().map(|value| {
-                    let mut labels = labels.clone();
-                    labels.insert(label.as_str().to_owned(), (*value).to_owned());
-                    labels
-                })
-            })
-            .collect();
-    }
-    all
-}
-
-/// The samples that stand for one series of the metric.
-fn samples(metric: &Metric, labels: &Labels) -> Vec<(String, Labels)> {
-    let name = metric.name;
-    let Kind::Histogram { buckets } = metric.kind else {
-        return vec![(name.to_owned(), labels.clone())];
-    };
-    let bounds = buckets.iter().map(f64::to_string);
-    let mut samples: Vec<_> = bounds
-        .chain(["+Inf".to_owned()])
-        .map(|bound| {
-            let mut labels = labels.clone();
-            labels.insert("le".to_owned(), bound);
-            (format!("{name}_bucket"), labels)
-        })
-        .collect();
-    samples.push((format!("{name}_sum"), labels.clone()));
-    samples.push((format!("{name}_count"), labels.clone()));
-    samples
 }

@@ -52,7 +52,7 @@ def run(tally, options):
         if given["beyond"] is None:
             tally.not_applicable("status_page: from beyond this machine", "it has no address but loopback")
         with tally.guard("status_page: the browser runs to its end"):
-            with Process("status-page-browser", [NODE, str(NPM / "page" / "browser.mjs"), json.dumps(given)]) as browser:
+            with Process("status-page-browser", [NODE, str(NPM / "status_page" / "browser.mjs"), json.dumps(given)]) as browser:
                 for line in browser.lines(LIMIT):
                     if line.startswith("{"):
                         result = json.loads(line)
