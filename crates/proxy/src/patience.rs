@@ -1,7 +1,7 @@
 //! Waiting with a limit, without holding a stall of the process against whoever is waited for.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use lubdub_keepalive::Heartbeat;
@@ -19,8 +19,13 @@ const PIECES: u32 = 5;
 /// meanwhile, and whoever was waited for had no chance: the time starts anew, once. A second time
 /// there is only a look at what may have come meanwhile: else a machine that stutters would wait for
 /// ever.
-pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
-    let mut future = pin!(future);
+///
+/// It is pinned where it is made: an argument that is pinned here would have its room twice, and what waits in a
+/// wait that waits four times.
+pub(crate) async fn within<F: Future>(
+    limit: Duration,
+    mut future: Pin<&mut F>,
+) -> Result<F::Output, Elapsed> {
     for patience in [limit, limit.max(SECOND_CHANCE)] {
         let deadline = Instant::now() + patience;
         match timeout_at(deadline, future.as_mut()).await {
@@ -48,6 +53,7 @@ pub(crate) fn is_late(deadline: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+    use std::pin::pin;
     use std::task::Poll;
 
     use super::*;
@@ -56,9 +62,9 @@ mod tests {
     async fn a_limit_is_a_limit() {
         let began = Instant::now();
         let second = Duration::from_secs(1);
-        assert!(within(second, pending::<()>()).await.is_err());
+        assert!(within(second, pin!(pending::<()>())).await.is_err());
         assert!(began.elapsed() < second + SECOND_CHANCE);
-        assert!(within(second, ready(())).await.is_ok());
+        assert!(within(second, pin!(ready(()))).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -73,6 +79,7 @@ mod tests {
                 Poll::Pending
             }
         });
+        let answer = pin!(answer);
         let mut waiting = pin!(within(Duration::from_secs(1), answer));
         tokio::select! {
             biased;
@@ -90,6 +97,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let began = Instant::now();
         let answer = tokio::time::sleep_until(began + 10 * second + second * 9 / 10);
+        let answer = pin!(answer);
         let mut waiting = pin!(within(second, answer));
         stand_still(waiting.as_mut(), 10 * second).await;
         assert!(waiting.await.is_ok());
@@ -100,7 +108,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_machine_that_stutters_does_not_wait_for_ever() {
         let second = Duration::from_secs(1);
-        let mut waiting = pin!(within(second, pending::<()>()));
+        let never = pin!(pending::<()>());
+        let mut waiting = pin!(within(second, never));
         for _ in 0..3 {
             stand_still(waiting.as_mut(), 2 * second).await;
         }
@@ -110,7 +119,7 @@ mod tests {
     }
 
     /// Time passes in which nothing is looked at.
-    async fn stand_still<F: Future>(mut waiting: std::pin::Pin<&mut F>, time: Duration) {
+    async fn stand_still<F: Future>(mut waiting: Pin<&mut F>, time: Duration) {
         tokio::select! {
             biased;
             _ = waiting.as_mut() => panic!("too early"),

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,7 +177,7 @@ async fn shake_hands(
     socket: Socket,
 ) -> Result<Leg, Unserved> {
     let mut accepting = Accepting::new(tls, socket)?;
-    let shaken = patiently(connection, timeouts.tls, accepting.shake()).await?;
+    let shaken = patiently(connection, timeouts.tls, pin!(accepting.shake())).await?;
     let shaken = shaken.ok_or(Unserved::TlsTimeout)?;
     match shaken {
         Ok(subject) => {
@@ -210,7 +210,7 @@ async fn first_byte(
     timeouts: &FrontTimeouts,
     socket: &Socket,
 ) -> Result<(), Unserved> {
-    let readable = patiently(connection, timeouts.first_byte, socket.readable()).await?;
+    let readable = patiently(connection, timeouts.first_byte, pin!(socket.readable())).await?;
     Ok(readable.ok_or(Unserved::FirstByte)??)
 }
 
@@ -224,7 +224,7 @@ async fn take_header(
     let taken = patiently(
         connection,
         timeouts.proxy_header,
-        proxy_header::take(socket),
+        pin!(proxy_header::take(socket)),
     )
     .await?;
     let taken = taken.ok_or(Unserved::HeaderTimeout)?;
@@ -247,9 +247,8 @@ async fn take_header(
 async fn patiently<F: Future>(
     connection: &Connection,
     limit: Duration,
-    wait: F,
+    mut wait: Pin<&mut F>,
 ) -> Result<Option<F::Output>, Unserved> {
-    let mut wait = pin!(wait);
     let patience = SLOT_PATIENCE.min(limit);
     if let Ok(done) = timeout(patience, wait.as_mut()).await {
         return Ok(Some(done));

@@ -5,6 +5,7 @@
 //! that a 101 really is one before it stops looking at the connection as HTTP.
 
 use std::fmt::Display;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -205,7 +206,7 @@ async fn ask(
     drop(link.state().begin());
     connection.goes_over(link.state());
     let turn = link.state().turn();
-    let answer = async {
+    let answer = pin!(async {
         let head_bytes = route.general.head_bytes;
         let (mut sender, driver) = http1(head_bytes).handshake(TokioIo::new(link)).await?;
         connection.worker.spawn(async move {
@@ -216,7 +217,7 @@ async fn ask(
         sender
             .send_request(request.map(|_| Empty::<Bytes>::new()))
             .await
-    };
+    });
     let response = within(route.terms.answer, answer)
         .await
         .map_err(|_| Failed::AnswerTimeout)?
@@ -268,7 +269,7 @@ impl Engaged {
     }
 
     async fn join(mut self, client: OnUpgrade, connection: Arc<Connection>) {
-        let both = async { tokio::try_join!(client, self.leg) };
+        let both = pin!(async { tokio::try_join!(client, self.leg) });
         let (client, upstream) = match within(self.handshake.route.terms.answer, both).await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => {

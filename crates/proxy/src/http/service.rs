@@ -58,9 +58,12 @@ pub(crate) async fn answer(
             return Ok(and_close(answer));
         }
     };
+    // hyper has room for an exchange from a connection's beginning to its end, and moves it there: what takes much is
+    // boxed, and is there only as long as it is needed.
     let response = match asked {
         Asked::WebSocket => {
-            match handshake::upgrade(&connection, &route, asker, request, exchange).await {
+            let upgrading = handshake::upgrade(&connection, &route, asker, request, exchange);
+            match Box::pin(upgrading).await {
                 Ok(engaged) => return Ok(engaged.switch(client, &connection)),
                 Err(refused) => {
                     finish(&connection, client);
@@ -86,7 +89,8 @@ pub(crate) async fn answer(
             if request.headers().contains_key(UPGRADE) {
                 finish(&connection, client);
             }
-            plain::relay(&connection, &route, asker, request, exchange).await?
+            let relaying = plain::relay(&connection, &route, asker, request, exchange);
+            Box::pin(relaying).await?
         }
     };
     let shared = &connection.shared;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ impl Upstream {
             upstream: &self.metrics,
             outcome: Connect::Abandoned,
         };
-        let connected = within(limit, async {
+        let connecting = pin!(async {
             let permit = self.socket_place(limit).await?;
             let (leg, address) = self.connect_any(limit, header).await?;
             Ok(Connected {
@@ -121,9 +122,10 @@ impl Upstream {
                 address,
                 permit,
             })
-        })
-        .await
-        .unwrap_or(Err(ConnectError::TimedOut(limit)));
+        });
+        let connected = within(limit, connecting)
+            .await
+            .unwrap_or(Err(ConnectError::TimedOut(limit)));
         attempt.ended(connected)
     }
 
@@ -223,8 +225,10 @@ async fn connect_first(
     for (index, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        failure = match within(share, connect_one(upstream, &address.into(), header, share)).await {
-            Ok(Ok(leg)) => return Ok((leg, address.into())),
+        let to = address.into();
+        let connected = within(share, pin!(connect_one(upstream, &to, header, share))).await;
+        failure = match connected {
+            Ok(Ok(leg)) => return Ok((leg, to)),
             Ok(Err(error)) => error,
             Err(_) => ConnectError::TimedOut(limit),
         };
