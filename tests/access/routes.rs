@@ -8,7 +8,7 @@ use lubdub_testkit::proxy::ProxyBox;
 const GONE: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 
 fn to(host: &str, target: &str) -> Request {
-    Request::get(target).without("host").field("Host", host)
+    Request::get(target).host(host)
 }
 
 /// Three upstreams: for one host, for all below a name, and for the rest.
@@ -120,9 +120,7 @@ async fn an_upstream_with_a_host_of_its_own_gets_that_and_is_told_the_clients() 
     for request in [
         Request::get("/"),
         Request::upgrade("/"),
-        Request::get("http://lubdub.example/")
-            .without("host")
-            .field("Host", "other"),
+        Request::get("http://lubdub.example/").host("other"),
     ] {
         let head = heard(own(), &request).await;
         assert_eq!(head.field("host"), Some("Chat.internal:8080"));

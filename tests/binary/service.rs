@@ -11,8 +11,6 @@ use rustix::process::Signal;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::pair;
-
 fn listen(test: &str) -> Manager {
     Manager::listen(env!("CARGO_TARGET_TMPDIR"), test)
 }
@@ -36,7 +34,7 @@ async fn the_service_manager_is_told_how_it_is() {
     let mut lubdub = start(&manager, &upstreams, &settings, "0").await;
     assert_eq!(manager.next().await.text, "READY=1");
     assert_eq!(manager.next().await.text, "STATUS=0 pairs");
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     manager.expect("STATUS=1 pair").await;
     lubdub.signal(Signal::TERM);
     manager.expect("STOPPING=1").await;
@@ -152,7 +150,7 @@ async fn a_socket_is_found_by_its_address_too() {
     let listen = format!("listen.main.address={address}");
     let lubdub = Binary::start_on(&socket, "lubdub.socket", &[&url, &listen]).await;
     assert_eq!(lubdub.address(), address);
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     client.send_text("hello").await;
     upstream.expect_text("hello").await;
 }

@@ -162,9 +162,7 @@ impl Stage {
     /// An upgrade that finds its way to the upstream of this case.
     pub(crate) fn upgrade(&self, target: &str) -> Request {
         let host = self.upstreams.listener.address().to_string();
-        Request::upgrade(target)
-            .without("host")
-            .field("Host", &host)
+        Request::upgrade(target).host(&host)
     }
 
     /// The next connection to the upstream.

@@ -1,5 +1,6 @@
 //! What cannot be moved: the old process lingers for it.
 
+use lubdub_testkit::binary;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::installed::Installed;
 use lubdub_testkit::peer::{Dial, Peer};
@@ -63,7 +64,7 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     let mut settings = [settings(&backend), secret.to_vec()].concat();
     settings.retain(|it| !it.starts_with("keepalive.client"));
     settings.extend(["interval=200ms", "timeout=2s"].map(|it| format!("keepalive.client.{it}")));
-    let mut lubdub = Lineage::launch(&crate::lineage::program(), &{
+    let mut lubdub = Lineage::launch(&binary::path(), &{
         let mut arguments = vec![
             "--set".to_owned(),
             "listen.main.address=127.0.0.1:0".to_owned(),

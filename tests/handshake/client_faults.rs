@@ -78,10 +78,7 @@ async fn an_upgrade_that_no_route_covers_is_refused() {
     let proxy = ProxyBox::new()
         .front(FRONT)
         .with(|proxy| proxy.host = Some(HostPattern::new("chat.example")));
-    let request = Request::upgrade("/")
-        .without("host")
-        .field("Host", "other.example")
-        .encode();
+    let request = Request::upgrade("/").host("other.example").encode();
     refused(proxy, &request, 404, "no_route").await;
 }
 

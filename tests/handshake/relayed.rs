@@ -19,8 +19,7 @@ async fn the_request_arrives_as_the_client_made_it() {
     let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/chat/room%201?token=a%2Fb&x=1&x=2")
-        .without("host")
-        .field("Host", "chat.example:8080")
+        .host("chat.example:8080")
         .field("Origin", "https://Example.com")
         .field("Sec-WebSocket-Protocol", "graphql-ws, chat;v=1")
         .field(

@@ -119,13 +119,7 @@ async fn a_request_that_no_route_covers_is_answered_and_the_connection_goes_on()
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;
     client.expect_answer(404).await;
-    client
-        .ask(
-            &Request::get("/")
-                .without("host")
-                .field("Host", "here.example"),
-        )
-        .await;
+    client.ask(&Request::get("/").host("here.example")).await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;

@@ -91,7 +91,7 @@ async fn an_answer_that_is_framed_twice_arrives_framed_once() {
 /// What is no host went up as one, user information and all.
 #[tokio::test]
 async fn a_host_that_is_none_is_a_bad_request() {
-    let with_host = |host| Request::get("/").without("host").field("Host", host);
+    let with_host = |host| Request::get("/").host(host);
     let requests = [
         with_host("user@lubdub.example"),
         with_host("user:secret@lubdub.example"),

@@ -129,6 +129,7 @@ async fn write_stall(place: Place) {
 async fn ends_as(stage: &Stage, cause: &str) {
     let of_cause = [("cause", cause)];
     stage
+        .lubdub
         .expect_metric("pairs_closed_total", &of_cause, 1.0)
         .await;
 }
@@ -143,7 +144,7 @@ async fn close(place: Place) {
     late.close(1000, "").await;
     upstream.expect_close(1000).await;
     ends_as(&stage, "close_timeout").await;
-    stage.expect_metric("pairs", &[], 1.0).await;
+    stage.lubdub.expect_metric("pairs", &[], 1.0).await;
 }
 
 async fn data_idle(place: Place) {
@@ -188,7 +189,10 @@ async fn handshakes(place: Place) {
     let mut stage = place.stage(&[]).await;
     stage.set(place, "1").await;
     let quiet = stage.dial().connect().await;
-    stage.expect_metric("handshakes_in_flight", &[], 1.0).await;
+    stage
+        .lubdub
+        .expect_metric("handshakes_in_flight", &[], 1.0)
+        .await;
     let mut late = stage.ask(&Request::get("/")).await;
     stage.upstreams.expect_nobody(ms(100)).await;
     drop(quiet);
@@ -213,7 +217,7 @@ async fn head_bytes(place: Place) {
     let large = Request::get("/").field("X-Large", &"x".repeat(20 * 1024));
     let mut early = stage.dial().connect().await;
     early.send("GET ").await;
-    stage.expect_metric("connections", &[], 1.0).await;
+    stage.lubdub.expect_metric("connections", &[], 1.0).await;
     early.expect_silence(ms(50)).await;
     stage.set(place, "8KiB").await;
     stage.ask(&large).await.expect_answer(431).await;
