@@ -30,7 +30,8 @@ async fn start(
 async fn the_service_manager_is_told_how_it_is() {
     let mut manager = listen("told");
     let upstreams = Upstream::listen();
-    let settings = ["timeouts.close=4s"];
+    // Longer than all that is waited for below.
+    let settings = ["timeouts.close=20s", "drain.timeout=30s"];
     let mut lubdub = start(&manager, &upstreams, &settings, "0").await;
     assert_eq!(manager.next().await.text, "READY=1");
     assert_eq!(manager.next().await.text, "STATUS=0 pairs");
@@ -40,7 +41,7 @@ async fn the_service_manager_is_told_how_it_is() {
     manager.expect("STOPPING=1").await;
     client.expect_close(1012).await;
     upstream.expect_close(1001).await;
-    // Nobody answers these, so that the drain goes on for a while: it is told more than once.
+    // Nobody answers these, so that the drain goes on: it is told more than once.
     manager.expect("STATUS=1 pair left of a drain").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
