@@ -40,6 +40,9 @@ pub struct Binary {
 // === impl Binary ===
 
 impl Binary {
+    /// How many lines of its log a test that fails shows.
+    const TAIL: usize = 20;
+
     /// Starts it in front of `upstream`, with these settings (`key=value`) besides.
     ///
     /// # Panics
@@ -312,6 +315,34 @@ impl Binary {
         ended
             .expect("the program ends in time")
             .expect("its end can be waited for")
+    }
+}
+
+impl Drop for Binary {
+    /// A test that fails shows how lubdub was.
+    #[expect(
+        clippy::print_stderr,
+        reason = "it is for whoever reads why a test has failed"
+    )]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let how = match self.child.try_wait() {
+            Ok(None) => "runs".to_owned(),
+            Ok(Some(status)) => format!("has ended ({status})"),
+            Err(error) => format!("cannot be asked: {error}"),
+        };
+        let lines = self.logged();
+        let tail = lines.len().saturating_sub(Self::TAIL);
+        eprintln!(
+            "lubdub, process {}, {how}; the last of {} lines of its log:",
+            self.pid.as_raw_nonzero(),
+            lines.len()
+        );
+        for line in &lines[tail..] {
+            eprintln!("  {line}");
+        }
     }
 }
 

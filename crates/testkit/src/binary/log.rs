@@ -89,14 +89,8 @@ impl Log {
         });
         match found.await {
             Ok(Some(line)) => line,
-            Ok(None) => panic!(
-                "lubdub ended before it logged {message:?} {times} times: {:#?}",
-                self.lines()
-            ),
-            Err(_) => panic!(
-                "lubdub has not logged {message:?} {times} times: {:#?}",
-                self.lines()
-            ),
+            Ok(None) => panic!("lubdub ended before it logged {message:?} {times} times"),
+            Err(_) => panic!("lubdub has not logged {message:?} {times} times"),
         }
     }
 
