@@ -37,7 +37,7 @@ async fn what_a_trusted_peer_says_is_who_the_pair_is_of() {
     );
     client.expect_switch().await;
     assert_eq!(client_of_the_pair(&proxy).await, CLIENT);
-    let caller = proxy.registry().pairs()[0].caller();
+    let caller = proxy.only_pair().caller();
     assert_eq!(caller.peer, client.address().into());
     assert!(!caller.is_peer());
 }

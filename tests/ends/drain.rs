@@ -168,8 +168,7 @@ async fn new_clients_are_let_in_during_the_delay_and_not_after_it() {
     let drain = proxy.drain();
     let clients = async {
         proxy.expect_metric("draining", &[], 1.0).await;
-        let (mut client, mut upstream) =
-            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        let (mut client, mut upstream) = proxy.pair(&upstreams).await;
         client.expect_close(1012).await;
         upstream.expect_close(1001).await;
         assert!(
@@ -190,10 +189,7 @@ async fn farewells_are_spread() {
         .start(&upstreams);
     let mut pairs = Vec::new();
     for _ in 0..16 {
-        pairs.push(tokio::join!(
-            proxy.dial().websocket(),
-            upstreams.accept_websocket()
-        ));
+        pairs.push(proxy.pair(&upstreams).await);
     }
     let began = Instant::now();
     let ends = async {

@@ -215,8 +215,7 @@ async fn an_ended_pair_leaves_room_for_another() {
         .with(|proxy| proxy.limits.pairs = 1)
         .start(&upstreams);
     for _ in 0..3 {
-        let (client, upstream) =
-            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        let (client, upstream) = proxy.pair(&upstreams).await;
         proxy.expect_pairs(1).await;
         drop((client, upstream));
         proxy.expect_no_pairs().await;

@@ -160,8 +160,7 @@ async fn there_is_no_room_for_more_pairs_than_allowed() {
     for (proxy, outcome) in limits {
         let upstreams = Upstream::listen();
         let proxy = proxy.start(&upstreams);
-        let (client, upstream) =
-            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        let (client, upstream) = proxy.pair(&upstreams).await;
         let mut refused = proxy.dial().connect().await;
         refused.ask(&Request::upgrade("/")).await;
         let (head, _) = refused.expect_answer(503).await;
@@ -173,7 +172,7 @@ async fn there_is_no_room_for_more_pairs_than_allowed() {
             .await;
         drop((client, upstream));
         proxy.expect_no_pairs().await;
-        tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        proxy.pair(&upstreams).await;
     }
 }
 

@@ -232,9 +232,7 @@ async fn the_registry_tells_how_alive_each_side_is() {
         mut client,
         mut upstream,
     } = Rig::open(proxy).await;
-    let [pair] = &proxy.registry().pairs()[..] else {
-        panic!("there is one pair");
-    };
+    let pair = proxy.only_pair();
     if !way::is_unix() {
         assert_eq!(pair.client, lubdub_proxy::Peer::Ip(client.address()).into());
         assert_eq!(pair.upstream, upstream.address().into());

@@ -36,8 +36,7 @@ async fn a_listener_that_goes_leaves_its_pairs_and_one_that_comes_has_its_own() 
     let (old, new) = (free(), free());
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(with_listeners(&upstreams, &[("old", old)]));
-    let open =
-        async |address| tokio::join!(Dial::to(address).websocket(), upstreams.accept_websocket());
+    let open = async |address| Dial::to(address).pair(&upstreams).await;
     let (mut client, mut upstream) = open(old).await;
     proxy.reload(with_listeners(&upstreams, &[("new", new)]));
     lubdub_testkit::eventually("the old listener is closed", || {
@@ -66,8 +65,7 @@ async fn a_listener_with_another_name_stays_open() {
         let early = Dial::to(address).connect().await;
         proxy.reload(with_listeners(&upstreams, &[(name, address)]));
         drop(early);
-        let (_client, _upstream) =
-            tokio::join!(Dial::to(address).websocket(), upstreams.accept_websocket());
+        let (_client, _upstream) = Dial::to(address).pair(&upstreams).await;
         proxy
             .expect_metric("pairs", &[("listener", name)], 1.0)
             .await;
@@ -99,7 +97,7 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
         "what was bound before the mistake was found is closed again"
     );
     // The old listener leads to the old upstream.
-    let (_client, _upstream) = tokio::join!(Dial::to(address).websocket(), old.accept_websocket());
+    let (_client, _upstream) = Dial::to(address).pair(&old).await;
 }
 
 /// It listened there for a moment. Whoever came in that moment believed to be connected, and was reset.

@@ -45,7 +45,7 @@ async fn an_upstream_that_never_answers_delays_nobody_elses_clients() {
         waiting.push((client, hung.accept().await));
     }
     let began = Instant::now();
-    let (_client, _upstream) = tokio::join!(lubdub.dial().websocket(), well.accept_websocket());
+    let (_client, _upstream) = lubdub.pair(&well).await;
     let mut plain = lubdub.dial().connect().await;
     plain.ask(&Request::get("/")).await;
     let mut upstream = well.accept().await;
@@ -82,7 +82,7 @@ async fn upgrades_beyond_those_that_an_upstream_may_have_waiting_are_refused_at_
         .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
         .await;
     first.expect_answer(403).await;
-    let (_client, _upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+    let (_client, _upstream) = proxy.pair(&upstreams).await;
 }
 
 /// The same of plain requests, long polls included; and the connection goes on.
@@ -114,11 +114,9 @@ async fn an_idle_connection_makes_room_for_one_that_comes() {
         .start(&upstreams);
     let mut older = answered(&proxy, &upstreams).await;
     let mut younger = answered(&proxy, &upstreams).await;
-    let (client, _upstream) = timeout(ms(2000), async {
-        tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket())
-    })
-    .await
-    .expect("there is room");
+    let (client, _upstream) = timeout(ms(2000), proxy.pair(&upstreams))
+        .await
+        .expect("there is room");
     older.expect_end().await;
     // Whoever is busy has to stay.
     younger.ask(&Request::get("/")).await;
@@ -165,8 +163,7 @@ async fn a_silent_connection_over_tls_makes_room_for_one_that_comes() {
             // A record of a handshake, and no more of it.
             first.send([22, 3, 1]).await;
         }
-        let (_client, _upstream) =
-            tokio::join!(with_tls().websocket(), upstreams.accept_websocket());
+        let (_client, _upstream) = with_tls().pair(&upstreams).await;
         first.expect_end().await;
     });
     let [connected, shaking_hands, secured] = rooms;
@@ -188,7 +185,7 @@ async fn a_listener_that_lets_nobody_in_says_for_how_long() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let (client, upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+    let (client, upstream) = proxy.pair(&upstreams).await;
     let waiting = proxy.dial().connect().await;
     let paused = [("reason", "connections")];
     proxy
@@ -253,7 +250,7 @@ async fn who_has_logged_in_and_is_idle_makes_room_for_who_is_not() {
         idle.expect_answer(200).await;
         own.push(upstream);
     }
-    let (_client, _upstream) = tokio::join!(lubdub.dial().websocket(), one.accept_websocket());
+    let (_client, _upstream) = lubdub.pair(&one).await;
     // There is a place for this client, and no socket for its upstream.
     let mut next = lubdub.dial().connect().await;
     next.ask(&Request::upgrade("/")).await;

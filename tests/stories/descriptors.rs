@@ -100,7 +100,7 @@ impl Dearth {
         all.extend(settings);
         let lubdub = Binary::start_with(&all).await;
         let idle = lubdub.descriptors();
-        let pair = tokio::join!(lubdub.dial().websocket(), upstreams.accept_websocket());
+        let pair = lubdub.pair(&upstreams).await;
         eventually("the pair has its two", || lubdub.descriptors() == idle + 2).await;
 
         lubdub.leave_descriptors(0);

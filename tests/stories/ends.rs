@@ -86,9 +86,7 @@ async fn without_write_stall_a_client_that_does_not_read_is_cut_in_time() {
 /// client ends with a frame.
 async fn fill(proxy: &RunningProxy, upstream: &mut Peer) {
     let frame = upstream.encode(&Frame::binary(vec![b'x'; 4096]));
-    let [pair] = &proxy.registry().pairs()[..] else {
-        panic!("there is one pair");
-    };
+    let pair = proxy.only_pair();
     let mut sent = 0;
     loop {
         upstream.send(&frame).await;

@@ -21,11 +21,6 @@ fn one_handshake() -> ProxyBox {
         .with(|proxy| proxy.limits.handshakes = NonZeroUsize::MIN)
 }
 
-/// A pair comes about.
-async fn pair(proxy: &RunningProxy, upstreams: &Upstream) -> (Peer, Peer) {
-    tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket())
-}
-
 /// An upstream that refused an upgrade and never came to an end with why, kept a place among the
 /// handshakes for as long as it talked.
 #[tokio::test]
@@ -41,7 +36,7 @@ async fn a_refusal_without_an_end_keeps_no_handshakes_place() {
         .await;
     refused.expect_answer(403).await;
     assert_eq!(refused.expect_chunk().await, "because");
-    let (_client, _upstream) = pair(&proxy, &upstreams).await;
+    let (_client, _upstream) = proxy.pair(&upstreams).await;
     talkative.send("3\r\nand\r\n").await;
     assert_eq!(refused.expect_chunk().await, "and");
 }
@@ -56,7 +51,7 @@ async fn an_upgrade_that_waits_for_its_upstream_keeps_no_handshakes_place() {
     unanswered.ask(&Request::upgrade("/")).await;
     let mut silent = upstreams.accept().await;
     silent.expect_head().await;
-    let (_client, _upstream) = pair(&proxy, &upstreams).await;
+    let (_client, _upstream) = proxy.pair(&upstreams).await;
     assert_eq!(proxy.metric("handshakes_in_flight", &[]), 0.0);
     silent.send(SWITCHING).await;
     unanswered.expect_switch().await;
@@ -69,7 +64,7 @@ async fn who_finds_every_socket_taken_waits_until_somebody_leaves() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let (client, upstream) = pair(&proxy, &upstreams).await;
+    let (client, upstream) = proxy.pair(&upstreams).await;
     let mut next = proxy.dial().connect().await;
     next.ask(&Request::upgrade("/")).await;
     upstreams.expect_nobody(ms(100)).await;
@@ -194,10 +189,7 @@ async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     for (_, address) in proxy.addresses() {
         for _ in 0..3 {
             let client = Dial::to(address.ip().expect("an IP address"));
-            pairs.push(tokio::join!(
-                client.websocket(),
-                upstreams.accept_websocket()
-            ));
+            pairs.push(client.pair(&upstreams).await);
         }
     }
 }

@@ -21,7 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A pair whose client trusts the authority of `certs` and nobody else.
 async fn pair(lubdub: &Binary, upstreams: &Upstream, certs: &Certs) -> (Peer, Peer) {
     let client = lubdub.dial().tls(certs.connecting());
-    tokio::join!(client.websocket(), upstreams.accept_websocket())
+    client.pair(upstreams).await
 }
 
 /// Asserts that a pair still relays.
@@ -203,7 +203,7 @@ async fn each_name_has_its_certificate() {
             .dial()
             .tls(certs[shown].1.connecting())
             .asking_for(asked);
-        let mut pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
+        let mut pair = client.pair(&upstreams).await;
         expect_alive(&mut pair).await;
     }
     // The first, which is not for this name: the client says no.
@@ -225,7 +225,7 @@ async fn each_name_has_its_certificate() {
     files.put("b", &more);
     lubdub.expect_logged(TAKEN).await;
     let client = lubdub.dial().tls(more.connecting()).asking_for("d.example");
-    let mut pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
+    let mut pair = client.pair(&upstreams).await;
     expect_alive(&mut pair).await;
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::registry::Registry;
+use lubdub_proxy::registry::{PairEntry, Registry};
 use lubdub_proxy::settings::{
     Access, Drain, Forwarded, ForwardedStyle, FrontTimeouts, HostPattern, Limits, Listener,
     Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
@@ -379,10 +379,27 @@ impl RunningProxy {
         }
     }
 
+    /// A client of it and its upstream.
+    pub async fn pair(&self, upstreams: &Upstream) -> (Peer, Peer) {
+        self.dial().pair(upstreams).await
+    }
+
     /// The live pairs.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         self.proxy.registry()
+    }
+
+    /// The one pair that there is, as others may know it.
+    ///
+    /// # Panics
+    /// If there are others, or none.
+    #[must_use]
+    pub fn only_pair(&self) -> Arc<PairEntry> {
+        let [pair] = &self.registry().pairs()[..] else {
+            panic!("there is one pair");
+        };
+        Arc::clone(pair)
     }
 
     /// It, as an operator holds it.

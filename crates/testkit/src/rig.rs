@@ -39,7 +39,7 @@ impl Rig {
     ) -> Self {
         let proxy = proxy.start(upstream);
         let dial = dial(proxy.dial());
-        let (client, upstream) = tokio::join!(dial.websocket(), upstream.accept_websocket());
+        let (client, upstream) = dial.pair(upstream).await;
         proxy.expect_pairs(1).await;
         Self {
             proxy,

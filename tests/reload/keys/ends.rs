@@ -78,7 +78,7 @@ async fn pair(stage: &Stage, cause: &str) -> (Peer, Peer) {
         "client_stalled" => stage.dial().tiny(),
         _ => stage.dial(),
     };
-    tokio::join!(dial.websocket(), stage.upstreams.accept_websocket())
+    dial.pair(&stage.upstreams).await
 }
 
 /// Brings the end about, and looks what `told` is told; the other end has done what it is for, or has not.

@@ -83,10 +83,11 @@ async fn certificate(place: Place) {
         ("listen.main.tls.watch", "off"),
     ];
     let mut stage = place.stage(&settings).await;
-    let (client, upstream) = tokio::join!(
-        stage.dial().tls(old.connecting()).websocket(),
-        stage.upstreams.accept_websocket()
-    );
+    let (client, upstream) = stage
+        .dial()
+        .tls(old.connecting())
+        .pair(&stage.upstreams)
+        .await;
     let mut early = (client, upstream);
     stage
         .set_all(&[(CERT, &second.cert), (KEY, &second.key)])

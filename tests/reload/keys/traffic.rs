@@ -42,10 +42,7 @@ async fn address(place: Place) {
     let next = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let next = next.expect("loopback has a port");
     stage.set(place, &next.to_string()).await;
-    let (_client, _upstream) = tokio::join!(
-        Dial::to(next).websocket(),
-        stage.upstreams.accept_websocket()
-    );
+    let (_client, _upstream) = Dial::to(next).pair(&stage.upstreams).await;
     let before = stage.lubdub.address();
     lubdub_testkit::eventually("the old one is closed", || {
         std::net::TcpStream::connect(before).is_err()
@@ -59,7 +56,7 @@ async fn url(place: Place) {
     let mut early = stage.pair().await;
     let next = Upstream::listen();
     stage.set(place, &format!("ws://{}", next.address())).await;
-    let mut late = tokio::join!(stage.dial().websocket(), next.accept_websocket());
+    let mut late = stage.lubdub.pair(&next).await;
     talk(&mut early).await;
     talk(&mut late).await;
 }
@@ -193,7 +190,7 @@ async fn upstream(place: Place) {
     let mut stage = place.stage(&[("upstream.next.url", &*url)]).await;
     let mut early = stage.pair().await;
     stage.set(place, "next").await;
-    let mut late = tokio::join!(stage.dial().websocket(), next.accept_websocket());
+    let mut late = stage.lubdub.pair(&next).await;
     talk(&mut early).await;
     talk(&mut late).await;
 }

@@ -43,10 +43,7 @@ impl Socket {
     }
 
     async fn pair(&self, stage: &Stage) -> (Peer, Peer) {
-        tokio::join!(
-            Dial::at(&self.0).websocket(),
-            stage.upstreams.accept_websocket()
-        )
+        Dial::at(&self.0).pair(&stage.upstreams).await
     }
 }
 

@@ -118,10 +118,7 @@ async fn http_idle(place: Place) {
 async fn write_stall(place: Place) {
     let mut stage = place.stage_at("5m", &[("timeouts.close", "100ms")]).await;
     stage.set(place, "200ms").await;
-    let (_client, mut upstream) = tokio::join!(
-        stage.dial().tiny().websocket(),
-        stage.upstreams.accept_websocket()
-    );
+    let (_client, mut upstream) = stage.dial().tiny().pair(&stage.upstreams).await;
     upstream.send_until_blocked(ms(100)).await;
     ends_as(&stage, "client_stalled").await;
 }
