@@ -4,11 +4,9 @@ use lubdub_keepalive::Side;
 use lubdub_proxy::CloseError;
 use lubdub_proxy::registry::{EndQuery, Farewell, NoSuchPair, PairId};
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use lubdub_testkit::rig::Rig;
-
-use crate::LONG;
+use lubdub_testkit::{LONG, ms};
 
 fn close(proxy: &RunningProxy, pair: PairId, code: u16, reason: Option<&str>) {
     let farewell = Farewell::try_new(Some(code), reason).expect("a Close can say it");

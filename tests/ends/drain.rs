@@ -9,13 +9,11 @@ use lubdub_proxy::Drained;
 use lubdub_proxy::settings::CloseReason;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::{LONG, ms};
 use tokio::time::Instant;
-
-use crate::LONG;
 
 #[tokio::test]
 async fn a_drain_tells_both_ends() {

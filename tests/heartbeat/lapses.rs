@@ -4,11 +4,10 @@ use lubdub_keepalive::{Enforce, Evidence, Side};
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
-use lubdub_testkit::way;
-use lubdub_testkit::{eventually, ms};
+use lubdub_testkit::{LONG, eventually, ms, way};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{LONG, SHORT};
+use crate::SHORT;
 
 #[tokio::test]
 async fn when_the_client_lapses_the_upstream_is_told_and_the_client_is_reset() {

@@ -4,9 +4,7 @@ use lubdub_keepalive::Side;
 use lubdub_proxy::registry::Beat;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
-use lubdub_testkit::{eventually, ms};
-
-use crate::LONG;
+use lubdub_testkit::{LONG, eventually, ms};
 
 fn is_answered(beat: Beat) -> bool {
     matches!(beat, Beat::Answered(_))

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{OnRemoved, Settings};
+use lubdub_testkit::LONG;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
-
-use crate::LONG;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";

@@ -7,10 +7,8 @@ use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-use lubdub_testkit::{eventually, ms};
+use lubdub_testkit::{LONG, eventually, ms};
 use tokio::time::{Instant, timeout};
-
-use crate::LONG;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

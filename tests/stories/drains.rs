@@ -7,10 +7,8 @@ use lubdub_proxy::Drained;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
-use lubdub_testkit::{PATIENCE, ms};
+use lubdub_testkit::{LONG, PATIENCE, ms};
 use tokio::time::{Instant, sleep, timeout};
-
-use crate::LONG;
 
 /// Clients that wait in the accept queue.
 const CROWD: usize = 16;

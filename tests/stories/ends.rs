@@ -3,13 +3,11 @@
 use lubdub_keepalive::Side;
 use lubdub_proxy::Drained;
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::{LONG, ms};
 use tokio::time::{Instant, sleep, timeout};
-
-use crate::LONG;
 
 /// A pair of which this side's end has said more than the other reads, so that lubdub does not
 /// read it any more; then it resets, and the first to hear of that is a write.

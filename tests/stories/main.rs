@@ -18,10 +18,6 @@ mod uploads;
 mod waits;
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
-
-/// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(30);
 
 /// A port that nobody has at the moment.
 fn free_port() -> u16 {

@@ -12,12 +12,12 @@ use lubdub_testkit::http::{Request, SWITCHING};
 
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-use lubdub_testkit::{eventually, ms};
+use lubdub_testkit::{LONG, eventually, ms};
 
 /// A proxy with one place for handshakes, and patience with those who have it.
 fn one_handshake() -> ProxyBox {
     ProxyBox::new()
-        .terms(|terms| terms.answer = crate::LONG)
+        .terms(|terms| terms.answer = LONG)
         .with(|proxy| proxy.limits.handshakes = NonZeroUsize::MIN)
 }
 
