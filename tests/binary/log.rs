@@ -9,7 +9,6 @@ use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::{PATIENCE, ms};
 use rustix::process::Signal;
-use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -76,7 +75,9 @@ async fn a_second_signal_ends_it_though_nobody_reads_the_log() {
     let _silent = lubdub.pair(&upstreams).await;
     until_lines_are_dropped(&lubdub, &upstreams).await;
     lubdub.signal(Signal::TERM);
-    sleep(ms(100)).await;
+    lubdub
+        .told_when("/api/v1/status", |status| status["ready"] == false)
+        .await;
     lubdub.signal(Signal::TERM);
     assert_eq!(lubdub.expect_exit().await.code(), Some(1));
 }
@@ -162,20 +163,10 @@ async fn every_line_of_a_busy_life_is_as_the_page_says() {
     let mut client = lubdub.dial().connect().await;
     client.send(b"\x16\x03\x01 hunter2\r\n\r\n").await;
     client.expect_eof().await;
-    let ended = timeout(PATIENCE, async {
-        loop {
-            let lines = lubdub.logged();
-            let ended = |line: &&Value| line["msg"] == "pair ended";
-            if lines.iter().filter(ended).count() == 2 {
-                return lines
-                    .into_iter()
-                    .filter(|line| ended(&line))
-                    .collect::<Vec<_>>();
-            }
-            sleep(ms(5)).await;
-        }
-    });
-    let ended = ended.await.expect("both clients lapse");
+    // Both clients lapse.
+    lubdub.expect_logged_times("pair ended", 2).await;
+    let mut ended = lubdub.logged();
+    ended.retain(|line| line["msg"] == "pair ended");
     let hints: Vec<_> = ended
         .iter()
         .filter_map(|end| end["hint"].as_str())

@@ -176,6 +176,7 @@ async fn no_pair_dies_of_a_stall_of_lubdubs() {
     // Some pings are under way, and some are due while nobody can send them.
     sleep(ms(900)).await;
     lubdub.signal(Signal::STOP);
+    // Longer than an interval and a timeout together.
     sleep(Duration::from_secs(3)).await;
     lubdub.signal(Signal::CONT);
     let mut alive = Vec::new();

@@ -101,6 +101,8 @@ pub(crate) async fn insist(address: SocketAddr, mut stop: oneshot::Receiver<()>)
 #[tokio::test]
 async fn a_restart_under_socket_activation_refuses_nobody() {
     const CLIENTS: usize = 4;
+    /// Pairs after which each of them was served.
+    const ENOUGH: usize = 10 * CLIENTS;
     let upstreams = Upstream::listen();
     let url = format!("upstream.main.url=ws://{}", upstreams.address());
     let accepting = tokio::spawn(async move {
@@ -119,17 +121,14 @@ async fn a_restart_under_socket_activation_refuses_nobody() {
         })
         .unzip();
     for _ in 0..3 {
-        sleep(ms(300)).await;
+        lubdub.expect_logged_times("pair ended", ENOUGH).await;
         lubdub.signal(Signal::TERM);
         assert_eq!(lubdub.expect_exit().await.code(), Some(0));
-        let pairs = lubdub.logged();
-        let pairs = pairs.iter().filter(|line| line["msg"] == "pair ended");
-        assert!(pairs.count() > 0, "each of them has served");
         // Meanwhile clients wait in the accept queue.
         sleep(ms(100)).await;
         lubdub = Binary::start_on(&socket, "main", &[&url]).await;
     }
-    sleep(ms(300)).await;
+    lubdub.expect_logged_times("pair ended", ENOUGH).await;
     for stop in stops {
         stop.send(()).expect("it goes on");
     }

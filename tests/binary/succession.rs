@@ -283,9 +283,9 @@ async fn upgrades_and_a_restart_under_socket_activation_refuse_nobody() {
     };
     // Meanwhile the client waits in the accept queue.
     sleep(ms(100)).await;
-    let _second = run(&manager).await;
+    let second = run(&manager).await;
     manager.expect("READY=1").await;
-    sleep(ms(100)).await;
+    second.expect_logged("pair ended").await;
     stop.send(()).expect("it goes on");
     let (served, put_off) = client.await.expect("nobody is refused");
     assert!(served > 3, "{served} times served");

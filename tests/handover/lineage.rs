@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long anything may take with thousands of pairs on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -153,7 +153,7 @@ impl Lineage {
                 if let Some(child) = children.split_whitespace().last() {
                     return Pid::from_raw(child.parse().unwrap()).unwrap();
                 }
-                tokio::time::sleep(Duration::from_micros(200)).await;
+                sleep(Duration::from_micros(200)).await;
             }
         };
         timeout(PATIENCE, look).await.expect("it starts a process")
@@ -242,6 +242,18 @@ impl Lineage {
 
     pub(crate) async fn scrape(&self) -> Scrape {
         Scrape::parse(&self.admin("/metrics").await)
+    }
+
+    /// Waits until a metric has a value; the name is without `lubdub_`.
+    pub(crate) async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let name = format!("lubdub_{name}");
+        let look = async {
+            while self.scrape().await.sum(&name, labels) != value {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let in_time = timeout(PATIENCE, look).await.is_ok();
+        assert!(in_time, "{name}{labels:?} does not come to {value}");
     }
 }
 
