@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::pairs;
 
@@ -88,11 +88,11 @@ async fn ends_are_found_by_a_name_that_is_gone() {
         .told_when("/api/v1/ends", |said| said["kept"] == 1)
         .await;
     say("new");
-    assert_eq!(lubdub.change("/api/v1/reload", "{}").await.0, 200);
+    lubdub.changed("/api/v1/reload", &json!({})).await;
     let said = lubdub.told("/api/v1/ends?route=old").await;
     assert_eq!(said["ends"][0]["route"], "old", "{said}");
     let said = lubdub.told("/api/v1/ends?route=new").await;
-    assert_eq!(said["ends"], serde_json::json!([]));
+    assert_eq!(said["ends"], json!([]));
     let (status, said) = lubdub.admin("/api/v1/ends?route=older").await;
     assert!(status == 400 && said.contains("new, old"), "{said}");
     // Of the live pairs none has it.

@@ -2,7 +2,7 @@
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{budget, pairs};
 
@@ -51,7 +51,7 @@ async fn it_says_what_is_used_and_what_there_is() {
 #[tokio::test]
 async fn it_says_what_the_latest_reload_did() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
-    assert_eq!(lubdub.change("/api/v1/reload", "{}").await.0, 200);
+    lubdub.changed("/api/v1/reload", &json!({})).await;
     let status = lubdub
         .told_when("/api/v1/status", |status| status["last_reload"].is_object())
         .await;
@@ -61,7 +61,7 @@ async fn it_says_what_the_latest_reload_did() {
         (&"applied".into(), &2.into())
     );
     assert_eq!(status["generation"], 2);
-    assert_eq!(reload["mistakes"], serde_json::json!([]));
+    assert_eq!(reload["mistakes"], json!([]));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
-use lubdub_testkit::peer::{Heard, Peer, Upstream};
+use lubdub_testkit::peer::{Heard, Peer, Upstream, expect_alive};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -13,9 +13,7 @@ const DRAIN: &str = "/api/v1/drain";
 
 /// Asks for a drain that is begun.
 async fn drain(lubdub: &Binary, order: Value) -> Value {
-    let (status, said) = lubdub.change(DRAIN, &order.to_string()).await;
-    assert_eq!(status, 200, "{order}: {said}");
-    serde_json::from_str(&said).expect("JSON")
+    lubdub.changed(DRAIN, &order).await
 }
 
 /// The latest drain, once it is in this state.
@@ -33,11 +31,6 @@ async fn expect_farewell((mut client, mut upstream): (Peer, Peer)) {
     upstream.close(1001, "").await;
     client.expect_eof().await;
     upstream.expect_eof().await;
-}
-
-async fn expect_alive((client, upstream): &mut (Peer, Peer)) {
-    client.send_text("still here").await;
-    upstream.expect_text("still here").await;
 }
 
 /// Two routes, which lead to two upstreams.

@@ -7,7 +7,7 @@ use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
 use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::{Dial, Upstream};
-use lubdub_testkit::proxy::ProxyBox;
+use lubdub_testkit::proxy::{ProxyBox, metrics};
 
 /// A port that was free just now.
 fn free() -> SocketAddr {
@@ -75,7 +75,7 @@ async fn a_listener_with_another_name_stays_open() {
 #[tokio::test]
 async fn an_address_that_is_taken_leaves_all_as_it_was() {
     let (old, new) = (Upstream::listen(), Upstream::listen());
-    let proxy = Proxy::start(ProxyBox::new().settings(old.address()), &metrics()).unwrap();
+    let proxy = Proxy::start(ProxyBox::new().settings(old.address()), &metrics(&["main"])).unwrap();
     let addresses = proxy.addresses();
     let [(_, Address::Ip(address))] = addresses[..] else {
         panic!("there is one listener, with an IP address");
@@ -104,7 +104,11 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
 #[tokio::test]
 async fn nobody_can_connect_to_what_is_only_tried() {
     let upstreams = Upstream::listen();
-    let proxy = Proxy::start(ProxyBox::new().settings(upstreams.address()), &metrics()).unwrap();
+    let proxy = Proxy::start(
+        ProxyBox::new().settings(upstreams.address()),
+        &metrics(&["main"]),
+    )
+    .unwrap();
     let address = free();
     let next = with_listeners(&upstreams, &[("main", address)]);
     let is_over = AtomicBool::new(false);
@@ -135,23 +139,10 @@ async fn an_address_that_overlaps_with_an_open_one_is_refused_with_its_name() {
     let upstreams = Upstream::listen();
     let port = free().port();
     let at = |ip| with_listeners(&upstreams, &[("main", (ip, port).into())]);
-    let proxy = Proxy::start(at(Ipv4Addr::UNSPECIFIED), &metrics()).unwrap();
+    let proxy = Proxy::start(at(Ipv4Addr::UNSPECIFIED), &metrics(&["main"])).unwrap();
     let refused = proxy.reload(at(Ipv4Addr::LOCALHOST)).unwrap_err();
     let wrong = format!(
         "listener \"main\" cannot listen on 127.0.0.1:{port} while listener \"main\" listens on 0.0.0.0:{port}"
     );
     assert_eq!(refused.to_string(), wrong);
-}
-
-fn metrics() -> std::sync::Arc<lubdub_metrics::Metrics> {
-    let names = lubdub_metrics::Names {
-        listeners: &["main"],
-        routes: &["main"],
-        upstreams: &["main"],
-    };
-    let build = lubdub_metrics::BuildInfo {
-        version: "0",
-        revision: "test",
-    };
-    std::sync::Arc::new(lubdub_metrics::Metrics::new(build, names).expect("one of each name"))
 }

@@ -5,18 +5,11 @@ use std::sync::Arc;
 use lubdub_proxy::settings::{OnRemoved, Settings};
 use lubdub_testkit::LONG;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::{Upstream, expect_alive};
 use lubdub_testkit::proxy::ProxyBox;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";
-
-async fn talk((client, upstream): &mut (Peer, Peer)) {
-    client.send_text("up").await;
-    upstream.expect_text("up").await;
-    upstream.send_text("down").await;
-    client.expect_text("down").await;
-}
 
 /// What a box would do, with its route under another name.
 fn renamed(upstream: &Upstream, name: &str, on_removed: OnRemoved) -> Settings {
@@ -36,8 +29,8 @@ async fn a_live_pair_stays_with_its_upstream_and_the_next_one_goes_to_the_new() 
     let mut before = proxy.pair(&old).await;
     proxy.reload(ProxyBox::new().settings(new.address()));
     let mut after = proxy.pair(&new).await;
-    talk(&mut before).await;
-    talk(&mut after).await;
+    expect_alive(&mut before).await;
+    expect_alive(&mut after).await;
 }
 
 /// A connection that was kept for the old place of an upstream must not carry requests for the new one.
@@ -82,9 +75,9 @@ async fn pairs_of_a_route_that_is_removed_go_on() {
     proxy.reload(renamed(&upstreams, "first", OnRemoved::Keep));
     let mut pair = proxy.pair(&upstreams).await;
     proxy.reload(renamed(&upstreams, "second", OnRemoved::Keep));
-    talk(&mut pair).await;
+    expect_alive(&mut pair).await;
     proxy.reload(renamed(&upstreams, "third", OnRemoved::Keep));
-    talk(&mut pair).await;
+    expect_alive(&mut pair).await;
     assert_eq!(proxy.metric("pairs", &[("route", "first")]), 1.0);
 }
 
@@ -103,7 +96,7 @@ async fn pairs_of_a_route_that_says_drain_are_told_farewell_when_it_is_removed()
     upstream.expect_close(1001).await;
     // The proxy itself goes on.
     let mut other = proxy.pair(&upstreams).await;
-    talk(&mut other).await;
+    expect_alive(&mut other).await;
 }
 
 /// Its handshake was under way when all who were there were told.
@@ -140,7 +133,7 @@ async fn a_pair_in_handshake_goes_by_the_last_word_of_its_route() {
     client.expect_switch().await;
     client.expect_close(1012).await;
     let mut after = proxy.pair(&upstreams).await;
-    talk(&mut after).await;
+    expect_alive(&mut after).await;
 }
 
 #[tokio::test]

@@ -2,16 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
 use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
 use lubdub_proxy::unix::Permissions;
 use lubdub_testkit::http::{Request, SWITCHING};
-
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
-use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::proxy::{ProxyBox, RunningProxy, metrics};
 use lubdub_testkit::{LONG, eventually, ms};
 
 /// A proxy with one place for handshakes, and patience with those who have it.
@@ -173,16 +170,7 @@ async fn who_finds_no_socket_for_the_upstream_is_told_to_come_back() {
 #[tokio::test]
 async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     let upstreams = Upstream::listen();
-    let names = Names {
-        listeners: &["one", "two"],
-        routes: &["main"],
-        upstreams: &["main"],
-    };
-    let build = BuildInfo {
-        version: "0",
-        revision: "test",
-    };
-    let metrics = Arc::new(Metrics::new(build, names).expect("names are told apart"));
+    let metrics = metrics(&["one", "two"]);
     let proxy = Proxy::start(two_listeners(&upstreams), &metrics).expect("loopback has free ports");
     let mut pairs = Vec::new();
     // Whichever of them is idle, the other has one client after the other.

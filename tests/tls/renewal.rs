@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::{Peer, Upstream, expect_alive};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -22,14 +22,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 async fn pair(lubdub: &Binary, upstreams: &Upstream, certs: &Certs) -> (Peer, Peer) {
     let client = lubdub.dial().tls(certs.connecting());
     client.pair(upstreams).await
-}
-
-/// Asserts that a pair still relays.
-async fn expect_alive((client, upstream): &mut (Peer, Peer)) {
-    client.send_text("up").await;
-    upstream.expect_text("up").await;
-    upstream.send_text("down").await;
-    client.expect_text("down").await;
 }
 
 async fn expiry(lubdub: &Binary, certificate: &str) -> f64 {

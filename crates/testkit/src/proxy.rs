@@ -251,16 +251,7 @@ impl ProxyBox {
                 Some(certs.connecting())
             }
         };
-        let names = Names {
-            listeners: &["main"],
-            routes: &["main"],
-            upstreams: &["main"],
-        };
-        let build = BuildInfo {
-            version: "0",
-            revision: "test",
-        };
-        let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
+        let metrics = metrics(&["main"]);
         let sockets = Inherited::default();
         if let Some(socket) = &self.socket {
             let socket = socket.try_clone().expect("there is a descriptor");
@@ -345,6 +336,24 @@ impl Default for ProxyBox {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What is counted of a proxy with these listeners, whose one route and one upstream are `main`.
+///
+/// # Panics
+/// If two of them have the same name.
+#[must_use]
+pub fn metrics(listeners: &[&str]) -> Arc<Metrics> {
+    let names = Names {
+        listeners,
+        routes: &["main"],
+        upstreams: &["main"],
+    };
+    let build = BuildInfo {
+        version: "0",
+        revision: "test",
+    };
+    Arc::new(Metrics::new(build, names).expect("each has a name of its own"))
 }
 
 fn without_pings() -> Policy {

@@ -2,7 +2,7 @@
 
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::ms;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::{Peer, Upstream, expect_alive};
 use rustix::process::Signal;
 
 use super::stage::{Place, Stage};
@@ -115,7 +115,7 @@ async fn delay(place: Place) {
     stage.set(place, "5m").await;
     let said = stage.drain().await;
     assert_eq!(said["state"], "waiting", "{said}");
-    super::stage::talk(&mut pair).await;
+    expect_alive(&mut pair).await;
 }
 
 async fn spread(place: Place) {

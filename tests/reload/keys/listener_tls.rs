@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
+use lubdub_testkit::peer::expect_alive;
 
-use super::stage::{Place, Stage, talk};
+use super::stage::{Place, Stage};
 use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
@@ -101,7 +102,7 @@ async fn certificate(place: Place) {
     shows(&stage, &newest).await;
     // And nothing is told of what is known.
     stage.set_all(&[]).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 /// A file with this text.

@@ -4,9 +4,9 @@ use lubdub_testkit::certs::Certs;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
-use lubdub_testkit::peer::Upstream;
+use lubdub_testkit::peer::{Upstream, expect_alive};
 
-use super::stage::{Place, Stage, talk};
+use super::stage::{Place, Stage};
 use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
@@ -150,7 +150,7 @@ async fn data_idle(place: Place) {
     stage.set(place, "100ms").await;
     let (mut client, _upstream) = stage.pair().await;
     client.expect_close(1001).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn lifetime(place: Place) {
@@ -159,16 +159,16 @@ async fn lifetime(place: Place) {
     stage.set(place, "100ms").await;
     let (mut client, _upstream) = stage.pair().await;
     client.expect_close(1012).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn pairs(place: Place) {
     let mut stage = place.stage(&[]).await;
     let mut early = stage.pair().await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
     stage.set(place, "1").await;
     stage.refused(503).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 /// Pairs that are open already do not count.
@@ -178,7 +178,7 @@ async fn pairs_per_source(place: Place) {
     stage.set(place, "1").await;
     let _late = stage.pair().await;
     stage.refused(503).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 /// Who has not said what he wants takes the only place.
@@ -203,7 +203,7 @@ async fn connections(place: Place) {
     stage.set(place, "1").await;
     let mut late = stage.ask(&Request::get("/")).await;
     stage.upstreams.expect_nobody(ms(100)).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
     drop(early);
     stage.answers().await;
     late.expect_answer(200).await;

@@ -73,6 +73,16 @@ impl Binary {
         (head.status(), body)
     }
 
+    /// Asks its admin listener for a change that it makes, and returns what it says of it.
+    ///
+    /// # Panics
+    /// If it does not make it.
+    pub async fn changed(&self, path: &str, body: &Value) -> Value {
+        let (status, said) = self.change(path, &body.to_string()).await;
+        assert_eq!(status, 200, "{path}: {body}: {said}");
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{path}: {error}: {said}"))
+    }
+
     /// Sends its admin listener this request: the head of the answer, and its body.
     pub async fn ask_admin(&self, request: &Request, body: &str) -> (Head, String) {
         let dial = match &self.admin {
