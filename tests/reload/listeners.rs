@@ -8,12 +8,7 @@ use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, metrics};
-
-/// A port that was free just now.
-fn free() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a port");
-    listener.local_addr().expect("it is bound")
-}
+use lubdub_testkit::way::Port;
 
 fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Settings {
     let mut settings = ProxyBox::new().settings(upstream.address());
@@ -33,7 +28,8 @@ fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Sett
 #[tokio::test]
 async fn a_listener_that_goes_leaves_its_pairs_and_one_that_comes_has_its_own() {
     let upstreams = Upstream::listen();
-    let (old, new) = (free(), free());
+    let (of_old, of_new) = (Port::hold().unwrap(), Port::hold().unwrap());
+    let (old, new) = (of_old.address, of_new.address);
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(with_listeners(&upstreams, &[("old", old)]));
     let open = async |address| Dial::to(address).pair(&upstreams).await;
@@ -57,7 +53,8 @@ async fn a_listener_that_goes_leaves_its_pairs_and_one_that_comes_has_its_own() 
 #[tokio::test]
 async fn a_listener_with_another_name_stays_open() {
     let upstreams = Upstream::listen();
-    let address = free();
+    let port = Port::hold().unwrap();
+    let address = port.address;
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(with_listeners(&upstreams, &[("first", address)]));
     for name in ["second", "third"] {
@@ -84,7 +81,8 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
     let mut next = with_listeners(&new, &[("other", taken.local_addr().unwrap())]);
     next.listeners.insert(0, next.listeners[0].clone());
     next.listeners[0].name = "free".into();
-    let could_be = free();
+    let port = Port::hold().unwrap();
+    let could_be = port.address;
     next.listeners[0].address = could_be.into();
     assert!(matches!(
         proxy.try_reload(&next),
@@ -109,7 +107,8 @@ async fn nobody_can_connect_to_what_is_only_tried() {
         &metrics(&["main"]),
     )
     .unwrap();
-    let address = free();
+    let port = Port::hold().unwrap();
+    let address = port.address;
     let next = with_listeners(&upstreams, &[("main", address)]);
     let is_over = AtomicBool::new(false);
     let connected = std::thread::scope(|scope| {
@@ -137,7 +136,8 @@ async fn nobody_can_connect_to_what_is_only_tried() {
 #[tokio::test]
 async fn an_address_that_overlaps_with_an_open_one_is_refused_with_its_name() {
     let upstreams = Upstream::listen();
-    let port = free().port();
+    let held = Port::hold().unwrap();
+    let port = held.address.port();
     let at = |ip| with_listeners(&upstreams, &[("main", (ip, port).into())]);
     let proxy = Proxy::start(at(Ipv4Addr::UNSPECIFIED), &metrics(&["main"])).unwrap();
     let refused = proxy.reload(at(Ipv4Addr::LOCALHOST)).unwrap_err();

@@ -1,18 +1,15 @@
 //! lubdub as its own upstream: one request took all descriptors.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
-
-use crate::free_port;
+use lubdub_testkit::way::Port;
 
 /// A proxy whose upstream is itself connected to itself until there was no descriptor left.
 #[tokio::test]
 async fn a_proxy_in_front_of_itself_refuses_instead_of_going_round() {
-    let port = free_port();
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let port = Port::hold().expect("loopback has a free port");
+    let address = port.address;
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.listen = address)
         .start_before(address);
