@@ -54,10 +54,7 @@ async fn an_upgrade_is_told_by_who_is_listened_to() {
     let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     manager.expect("STATUS=1 pair").await;
     // An upgrade that is not answered yet keeps the old process for a while.
-    let mut waits = lubdub.dial().connect().await;
-    waits.ask(&Request::upgrade("/")).await;
-    let mut unanswered = upstreams.accept().await;
-    unanswered.expect_head().await;
+    let (mut waits, unanswered, _) = lubdub.dial().ask(&Request::upgrade("/"), &upstreams).await;
 
     let old = manager.main();
     manager.signal(Signal::USR2);

@@ -164,10 +164,8 @@ async fn a_list_of_thousands_is_read_from_its_end() {
 async fn a_reload_changes_who_is_trusted() {
     let upstreams = Upstream::listen();
     let proxy = trusting().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&forwarded_for(CLIENT)).await;
-    let mut upstream = upstreams.accept().await;
-    let head = upstream.expect_head().await;
+    let (mut client, mut upstream, head) =
+        proxy.dial().ask(&forwarded_for(CLIENT), &upstreams).await;
     assert_eq!(
         head.field("x-forwarded-for"),
         Some(&*format!("{CLIENT}, 127.0.0.1"))

@@ -225,10 +225,7 @@ async fn who_waits_at_a_socket_of_somebody_elses_is_left_to_the_next() {
         proxy.start(&upstreams)
     };
     let first = start();
-    let mut slow = first.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (_slow, _upstream, _) = first.dial().ask(&Request::upgrade("/"), &upstreams).await;
     // There is no place for this one: the kernel has accepted it, and lubdub has not.
     let mut eager = first.dial().connect().await;
     eager.ask(&Request::upgrade("/")).await;

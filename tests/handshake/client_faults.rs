@@ -206,10 +206,7 @@ async fn a_client_that_goes_before_the_answer_takes_the_upstream_with_it() {
     for reset in [false, true] {
         let upstreams = Upstream::listen();
         let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
-        let mut client = proxy.dial().connect().await;
-        client.ask(&Request::upgrade("/")).await;
-        let mut upstream = upstreams.accept().await;
-        upstream.expect_head().await;
+        let (client, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
         if reset {
             client.reset();
         } else {

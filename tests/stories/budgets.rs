@@ -44,10 +44,7 @@ async fn an_upstream_that_never_answers_delays_nobody_elses_clients() {
     }
     let began = Instant::now();
     let (_client, _upstream) = lubdub.pair(&well).await;
-    let mut plain = lubdub.dial().connect().await;
-    plain.ask(&Request::get("/")).await;
-    let mut upstream = well.accept().await;
-    upstream.expect_head().await;
+    let (mut plain, mut upstream, _) = lubdub.dial().ask(&Request::get("/"), &well).await;
     upstream.send(OK).await;
     plain.expect_answer(200).await;
     assert!(began.elapsed() < ms(2000), "after {:?}", began.elapsed());
@@ -65,10 +62,7 @@ async fn upgrades_beyond_those_that_an_upstream_may_have_waiting_are_refused_at_
         .terms(|terms| terms.answer = LONG)
         .with(|proxy| proxy.waiting = 1)
         .start(&upstreams);
-    let mut first = proxy.dial().connect().await;
-    first.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut first, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     refused(&proxy, &Request::upgrade("/"))
         .await
         .expect_eof()
@@ -90,10 +84,7 @@ async fn plain_requests_beyond_those_that_an_upstream_may_have_are_refused_at_on
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.requests = 1)
         .start(&upstreams);
-    let mut poll = proxy.dial().connect().await;
-    poll.ask(&Request::get("/poll")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut poll, mut upstream, _) = proxy.dial().ask(&Request::get("/poll"), &upstreams).await;
     let mut second = refused(&proxy, &Request::get("/")).await;
     upstream.send(OK).await;
     poll.expect_answer(200).await;
@@ -126,10 +117,7 @@ async fn an_idle_connection_makes_room_for_one_that_comes() {
 
 /// A client whose first request has been answered.
 async fn answered(proxy: &RunningProxy, upstreams: &Upstream) -> Peer {
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), upstreams).await;
     upstream
         .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
         .await;
@@ -299,10 +287,7 @@ async fn every_plain_request_is_counted_by_how_it_ended() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.requests = 1)
         .start(&upstreams);
-    let mut waiting = proxy.dial().connect().await;
-    waiting.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut waiting, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     refused(&proxy, &Request::get("/")).await;
     upstream
         .send("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno")
@@ -317,10 +302,7 @@ async fn every_plain_request_is_counted_by_how_it_ended() {
     drop(upstream);
     waiting.expect_head().await;
     waiting.expect_end().await;
-    let mut hasty = proxy.dial().connect().await;
-    hasty.ask(&Request::get("/")).await;
-    let mut patient = upstreams.accept().await;
-    patient.expect_head().await;
+    let (hasty, _patient, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     hasty.reset();
     for (class, times) in [("own", 1.0), ("4xx", 1.0), ("2xx", 0.0), ("failed", 2.0)] {
         let labels = [("route", "main"), ("class", class)];

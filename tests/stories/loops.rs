@@ -28,12 +28,10 @@ async fn a_request_that_comes_back_through_others_is_refused() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.forwarded.via = true)
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client
-        .ask(&Request::get("/").field("Via", "1.0 fred"))
+    let (mut client, mut upstream, head) = proxy
+        .dial()
+        .ask(&Request::get("/").field("Via", "1.0 fred"), &upstreams)
         .await;
-    let mut upstream = upstreams.accept().await;
-    let head = upstream.expect_head().await;
     let via = head.all("via").join(", ");
     assert!(via.starts_with("1.0 fred, 1.1 lubdub-"), "{via}");
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;

@@ -24,10 +24,8 @@ fn one_handshake() -> ProxyBox {
 async fn a_refusal_without_an_end_keeps_no_handshakes_place() {
     let upstreams = Upstream::listen();
     let proxy = one_handshake().start(&upstreams);
-    let mut refused = proxy.dial().connect().await;
-    refused.ask(&Request::upgrade("/")).await;
-    let mut talkative = upstreams.accept().await;
-    talkative.expect_head().await;
+    let (mut refused, mut talkative, _) =
+        proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     talkative
         .send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nbecause\r\n")
         .await;
@@ -44,10 +42,8 @@ async fn a_refusal_without_an_end_keeps_no_handshakes_place() {
 async fn an_upgrade_that_waits_for_its_upstream_keeps_no_handshakes_place() {
     let upstreams = Upstream::listen();
     let proxy = one_handshake().start(&upstreams);
-    let mut unanswered = proxy.dial().connect().await;
-    unanswered.ask(&Request::upgrade("/")).await;
-    let mut silent = upstreams.accept().await;
-    silent.expect_head().await;
+    let (mut unanswered, mut silent, _) =
+        proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     let (_client, _upstream) = proxy.pair(&upstreams).await;
     assert_eq!(proxy.metric("handshakes_in_flight", &[]), 0.0);
     silent.send(SWITCHING).await;
@@ -77,10 +73,7 @@ async fn a_page_and_an_upgrade(answer: &str) -> (RunningProxy, Upstream, Peer, P
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut page = upstreams.accept().await;
-    page.expect_head().await;
+    let (mut client, mut page, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     page.send(answer).await;
     client.expect_head().await;
     client.ask(&Request::upgrade("/")).await;
@@ -137,10 +130,7 @@ async fn who_waits_for_a_clients_place_closes_no_connection_to_an_upstream() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut kept = upstreams.accept().await;
-    kept.expect_head().await;
+    let (mut client, mut kept, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     kept.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.expect_answer(204).await;
     // A client that has begun to ask is not idle.

@@ -69,10 +69,7 @@ async fn a_half_closed_pair_delivers_what_was_sent_while_lubdub_stood_still() {
 async fn an_upgrade_that_was_answered_while_lubdub_stood_still_is_one() {
     let upstreams = Upstream::listen();
     let lubdub = start(&upstreams).await;
-    let mut client = lubdub.dial().connect().await;
-    client.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = lubdub.dial().ask(&Request::upgrade("/"), &upstreams).await;
     lubdub.signal(Signal::STOP);
     upstream.send(SWITCHING).await;
     sleep(STALL).await;

@@ -18,7 +18,7 @@ use tokio_rustls::{Connect, TlsConnector};
 use tokio_util::either::Either;
 
 use super::{Peer, Role, Upstream};
-use crate::http::Request;
+use crate::http::{Head, Request};
 use crate::{PATIENCE, certs, eventually, way};
 
 /// A client that is about to connect.
@@ -150,6 +150,18 @@ impl Dial {
     /// If there is no pair.
     pub async fn pair_at(self, target: &str, upstreams: &Upstream) -> (Peer, Peer) {
         tokio::join!(self.websocket_at(target), upstreams.accept_websocket())
+    }
+
+    /// Connects and asks for this. Returns the client, its upstream, and the head that came there.
+    ///
+    /// # Panics
+    /// If it does not come there.
+    pub async fn ask(self, request: &Request, upstreams: &Upstream) -> (Peer, Peer, Head) {
+        let mut client = self.connect().await;
+        client.ask(request).await;
+        let mut upstream = upstreams.accept().await;
+        let head = upstream.expect_head().await;
+        (client, upstream, head)
     }
 
     /// Connects, says hello over TLS, and waits for the answer.
