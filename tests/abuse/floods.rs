@@ -47,8 +47,7 @@ async fn who_says_little_does_not_keep_others_out() {
     }
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &[]).await;
-    let (mut client, mut upstream) =
-        tokio::join!(lubdub.dial().websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     for words in [
         &b""[..],
         b"G",
@@ -56,8 +55,7 @@ async fn who_says_little_does_not_keep_others_out() {
     ] {
         let flood = flood(lubdub.address(), words).await;
         let began = Instant::now();
-        let (mut newcomer, mut its_upstream) =
-            tokio::join!(lubdub.dial().websocket(), upstreams.accept_websocket());
+        let (mut newcomer, mut its_upstream) = lubdub.pair(&upstreams).await;
         let took = began.elapsed();
         assert!(took < SOON, "behind {FLOOD} x {words:?} it took {took:?}");
         newcomer.send_text("hello").await;

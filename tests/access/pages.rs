@@ -26,10 +26,7 @@ async fn a_page_that_is_listed_comes_in_and_its_origin_goes_up() {
     let upstreams = Upstream::listen();
     let proxy = only(&["https://example.com", "https://*.example.org", "null"]).start(&upstreams);
     for origin in ["https://example.com", "https://a.b.example.org", "null"] {
-        let mut client = proxy.dial().connect().await;
-        client.ask(&from(origin)).await;
-        let mut upstream = upstreams.accept().await;
-        let head = upstream.expect_head().await;
+        let (_client, _upstream, head) = proxy.dial().ask(&from(origin), &upstreams).await;
         assert_eq!(head.field("origin"), Some(origin));
     }
 }

@@ -8,7 +8,7 @@ use lubdub_testkit::proxy::ProxyBox;
 const GONE: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 
 fn to(host: &str, target: &str) -> Request {
-    Request::get(target).without("host").field("Host", host)
+    Request::get(target).host(host)
 }
 
 /// Three upstreams: for one host, for all below a name, and for the rest.
@@ -54,10 +54,7 @@ async fn one_host_goes_before_a_wildcard_and_that_before_the_rest() {
 async fn heard(proxy: ProxyBox, request: &Request) -> Head {
     let upstreams = Upstream::listen();
     let proxy = proxy.start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(request).await;
-    let mut upstream = upstreams.accept().await;
-    let head = upstream.expect_head().await;
+    let (mut client, mut upstream, head) = proxy.dial().ask(request, &upstreams).await;
     upstream.send(GONE).await;
     client.expect_answer(204).await;
     head
@@ -103,10 +100,10 @@ async fn a_stripped_prefix_is_told_in_the_log() {
         ],
     )
     .await;
-    let mut client = lubdub.dial().connect().await;
-    client.ask(&Request::upgrade("/chat/room?token=x")).await;
-    let mut upstream = upstreams.accept().await;
-    let head = upstream.expect_head().await;
+    let (mut client, mut upstream, head) = lubdub
+        .dial()
+        .ask(&Request::upgrade("/chat/room?token=x"), &upstreams)
+        .await;
     assert_eq!(head.first_line, "GET /room?token=x HTTP/1.1");
     upstream.send(GONE).await;
     client.expect_answer(204).await;
@@ -120,9 +117,7 @@ async fn an_upstream_with_a_host_of_its_own_gets_that_and_is_told_the_clients() 
     for request in [
         Request::get("/"),
         Request::upgrade("/"),
-        Request::get("http://lubdub.example/")
-            .without("host")
-            .field("Host", "other"),
+        Request::get("http://lubdub.example/").host("other"),
     ] {
         let head = heard(own(), &request).await;
         assert_eq!(head.field("host"), Some("Chat.internal:8080"));

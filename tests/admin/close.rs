@@ -3,7 +3,7 @@
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
 
-use crate::{pairs, told_when};
+use crate::pairs;
 
 #[tokio::test]
 async fn one_pair_is_closed_and_the_other_goes_on() {
@@ -31,7 +31,7 @@ async fn one_pair_is_closed_and_the_other_goes_on() {
         (&logged["cause"], &logged["close_by"]),
         (&"admin".into(), &"lubdub".into())
     );
-    told_when(&lubdub, "/api/v1/pairs?limit=0", |said| said["total"] == 1).await;
+    lubdub.expect_pairs(1).await;
     let (client, upstream) = &mut pairs[0];
     client.send_text("still here").await;
     upstream.expect_text("still here").await;
@@ -55,5 +55,5 @@ async fn what_will_not_do_closes_nothing() {
         assert_eq!(told, status, "{body}: {said}");
         assert!(said.contains(named), "{body}: {said}");
     }
-    told_when(&lubdub, "/api/v1/pairs?limit=0", |said| said["total"] == 1).await;
+    lubdub.expect_pairs(1).await;
 }

@@ -7,7 +7,7 @@ use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
 use serde_json::Value;
 
-use crate::{pairs, told_when};
+use crate::pairs;
 
 /// A command that succeeds.
 async fn said(lubdub: &Binary, args: &[&str]) -> String {
@@ -64,7 +64,9 @@ async fn ends_are_told_in_words() {
     let (client, upstream) = pairs.remove(0);
     client.reset();
     drop(upstream);
-    told_when(&lubdub, "/api/v1/ends", |said| said["kept"] == 1).await;
+    lubdub
+        .told_when("/api/v1/ends", |said| said["kept"] == 1)
+        .await;
     let out = said(&lubdub, &["ends", "--where", "pair=1"]).await;
     assert!(out.contains("client_reset"), "{out}");
     assert!(

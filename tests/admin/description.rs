@@ -5,8 +5,6 @@ use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use serde_json::Value;
 
-use crate::told;
-
 /// The answers that are described.
 fn described(operation: &Value) -> Vec<u16> {
     let responses = operation["responses"].as_object().expect("responses");
@@ -19,7 +17,7 @@ fn described(operation: &Value) -> Vec<u16> {
 #[tokio::test]
 async fn refusals_are_described_where_they_happen_and_nowhere_else() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
-    let description = told(&lubdub, "/api/v1/openapi.json").await;
+    let description = lubdub.told("/api/v1/openapi.json").await;
     let paths = description["paths"].as_object().expect("paths");
     let mut seen = 0;
     for (template, item) in paths {
@@ -31,9 +29,7 @@ async fn refusals_are_described_where_they_happen_and_nowhere_else() {
                 let (head, _) = lubdub.ask_admin(&request, "").await;
                 head.status()
             };
-            let foreign = Request::new(&method.to_uppercase(), &path)
-                .without("host")
-                .field("Host", "evil.example");
+            let foreign = Request::new(&method.to_uppercase(), &path).host("evil.example");
             assert_eq!(
                 answer(foreign).await == 403,
                 expected.contains(&403),

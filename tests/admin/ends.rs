@@ -5,9 +5,9 @@ use std::path::Path;
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{pair_at, pairs, told, told_when};
+use crate::pairs;
 
 #[tokio::test]
 async fn an_end_says_as_much_as_its_line_in_the_log() {
@@ -23,7 +23,9 @@ async fn an_end_says_as_much_as_its_line_in_the_log() {
     client.expect_close(4000).await;
     drop((client, upstream));
     let logged = lubdub.expect_logged("pair ended").await;
-    let said = told_when(&lubdub, "/api/v1/ends", |said| said["kept"] == 1).await;
+    let said = lubdub
+        .told_when("/api/v1/ends", |said| said["kept"] == 1)
+        .await;
     let end = &said["ends"][0];
     for (told, line) in [
         (&end["pair"], "pair"),
@@ -55,7 +57,7 @@ async fn an_end_says_as_much_as_its_line_in_the_log() {
         ("client=10.0.0.0/8", 0),
         ("limit=0", 0),
     ] {
-        let said = told(&lubdub, &format!("/api/v1/ends?{query}")).await;
+        let said = lubdub.told(&format!("/api/v1/ends?{query}")).await;
         assert_eq!(
             said["ends"].as_array().map(Vec::len),
             Some(count),
@@ -81,14 +83,16 @@ async fn ends_are_found_by_a_name_that_is_gone() {
     };
     say("old");
     let lubdub = Binary::start_from(&path).await;
-    drop(pair_at(&lubdub, "/", &upstreams).await);
-    told_when(&lubdub, "/api/v1/ends", |said| said["kept"] == 1).await;
+    drop(lubdub.pair(&upstreams).await);
+    lubdub
+        .told_when("/api/v1/ends", |said| said["kept"] == 1)
+        .await;
     say("new");
-    assert_eq!(lubdub.change("/api/v1/reload", "{}").await.0, 200);
-    let said = told(&lubdub, "/api/v1/ends?route=old").await;
+    lubdub.changed("/api/v1/reload", &json!({})).await;
+    let said = lubdub.told("/api/v1/ends?route=old").await;
     assert_eq!(said["ends"][0]["route"], "old", "{said}");
-    let said = told(&lubdub, "/api/v1/ends?route=new").await;
-    assert_eq!(said["ends"], serde_json::json!([]));
+    let said = lubdub.told("/api/v1/ends?route=new").await;
+    assert_eq!(said["ends"], json!([]));
     let (status, said) = lubdub.admin("/api/v1/ends?route=older").await;
     assert!(status == 400 && said.contains("new, old"), "{said}");
     // Of the live pairs none has it.

@@ -1,13 +1,13 @@
 //! What happens, as it happens.
 
-use lubdub_testkit::binary::Binary;
+use lubdub_testkit::binary::{Binary, request};
 use lubdub_testkit::http::Request;
+use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
-use lubdub_testkit::{PATIENCE, ms};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use crate::{pairs, told, told_when};
+use crate::{budget, pairs};
 
 /// The most who may watch at a time.
 const PLACES: usize = 64;
@@ -21,9 +21,7 @@ async fn watch(lubdub: &Binary) -> (Peer, u16) {
 }
 
 fn asked() -> Request {
-    Request::get("/api/v1/events")
-        .without("host")
-        .field("Host", "localhost")
+    request("GET", "/api/v1/events")
 }
 
 /// The next event of this name.
@@ -39,23 +37,12 @@ async fn event(watcher: &mut Peer, name: &str) -> Value {
     }
 }
 
-async fn watchers(lubdub: &Binary) -> u64 {
-    let status = told(lubdub, "/api/v1/status").await;
-    let budgets = status["budgets"].as_array().expect("a list");
-    let budget = budgets.iter().find(|budget| budget["name"] == "watchers");
-    budget.expect("there is one")["used"]
-        .as_u64()
-        .expect("a number")
-}
-
-async fn expect_watchers(lubdub: &Binary, count: u64) {
-    let wait = async {
-        while watchers(lubdub).await != count {
-            sleep(ms(10)).await;
-        }
-    };
-    let waited = timeout(PATIENCE, wait).await;
-    waited.unwrap_or_else(|_| panic!("there are not {count} watchers"));
+async fn expect_watchers(lubdub: &Binary, count: usize) {
+    lubdub
+        .told_when("/api/v1/status", |status| {
+            budget(status, "watchers")["used"] == count
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -72,7 +59,7 @@ async fn a_watcher_hears_how_it_is_and_what_ends() {
         (&end["pair"], &end["cause"]),
         (&1.into(), &"client_reset".into())
     );
-    let ends = told(&lubdub, "/api/v1/ends").await;
+    let ends = lubdub.told("/api/v1/ends").await;
     assert_eq!(end, ends["ends"][0], "the same as who asks is told");
     assert_eq!(event(&mut watcher, "status").await["totals"]["pairs"], 1);
 }
@@ -92,10 +79,10 @@ async fn watchers_have_places_of_their_own() {
     assert_eq!(head.status(), 503);
     assert_eq!(head.field("retry-after"), Some("10"));
     assert!(body.contains("64 watchers"), "{body}");
-    assert_eq!(watchers(&lubdub).await, PLACES as u64);
+    expect_watchers(&lubdub, PLACES).await;
     assert_eq!(lubdub.admin("/livez").await.0, 200);
     all.truncate(PLACES - 1);
-    expect_watchers(&lubdub, PLACES as u64 - 1).await;
+    expect_watchers(&lubdub, PLACES - 1).await;
     let (mut watcher, status) = watch(&lubdub).await;
     assert_eq!(status, 200);
     event(&mut watcher, "status").await;
@@ -112,7 +99,7 @@ async fn a_watcher_that_does_not_read_is_let_go() {
     watcher.ask(&asked()).await;
     expect_watchers(&lubdub, 1).await;
     let wait = async {
-        while watchers(&lubdub).await != 0 {
+        while budget(&lubdub.told("/api/v1/status").await, "watchers")["used"] != 0 {
             sleep(ms(200)).await;
         }
     };
@@ -138,7 +125,7 @@ async fn the_history_grows() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &[]).await;
     let _pairs = pairs(&lubdub, &upstreams, 1).await;
-    let wait = told_when(&lubdub, "/api/v1/status", |status| {
+    let wait = lubdub.told_when("/api/v1/status", |status| {
         status["uptime_seconds"].as_f64().is_some_and(|up| up > 0.0)
     });
     wait.await;
@@ -150,7 +137,7 @@ async fn the_history_grows() {
         (&sample["pairs"], &sample["opened"]),
         (&1.into(), &1.into())
     );
-    let history = told(&lubdub, "/api/v1/history").await;
+    let history = lubdub.told("/api/v1/history").await;
     assert_eq!(history["samples"][0], sample);
     let bounds = history["bounds_seconds"].as_array().expect("bounds").len();
     assert_eq!(

@@ -1,14 +1,14 @@
 //! Clients that mean no good, or know no better: each gets an answer or its end, and neither those who ask rightly nor the
 //! pairs notice.
 
-use lubdub_testkit::binary::{Binary, change};
-use lubdub_testkit::http::Request;
+use lubdub_testkit::binary::{Binary, change, request};
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
 use lubdub_testkit::{PATIENCE, ms};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{pairs, told, told_when};
+use crate::{budget, pairs};
 
 /// Connections beside those of watchers.
 const CONNECTIONS: usize = 32;
@@ -25,12 +25,6 @@ async fn all(lubdub: &Binary, bytes: impl AsRef<[u8]>) -> String {
     client.try_send(bytes).await;
     let said = client.expect_all().await;
     String::from_utf8_lossy(&said).into_owned()
-}
-
-fn here(method: &str, target: &str) -> Request {
-    Request::new(method, target)
-        .without("host")
-        .field("Host", "localhost")
 }
 
 /// What a probe, a scraper and an operator ask, each on a connection of its own.
@@ -53,7 +47,7 @@ async fn a_thousand_watchers_are_sixty_four() {
         all.spawn(async move {
             let mut watcher = Dial::to(address).connect().await;
             watcher
-                .try_send(here("GET", "/api/v1/events").encode())
+                .try_send(request("GET", "/api/v1/events").encode())
                 .await;
             watcher
         });
@@ -76,23 +70,24 @@ async fn a_thousand_watchers_are_sixty_four() {
     let (held, ()) = tokio::join!(watchers, others);
     assert_eq!(held.len(), 1000);
     expect_service(&lubdub).await;
-    let full = |status: &serde_json::Value| {
-        let mut budgets = status["budgets"].as_array().into_iter().flatten();
-        budgets.any(|budget| budget["name"] == "watchers" && budget["used"] == 64)
-    };
+    let full = |status: &Value| budget(status, "watchers")["used"] == 64;
     // Some were ended before they were heard: one that comes later has a place, until there is none.
     let mut later = Vec::new();
-    while !full(&told(&lubdub, "/api/v1/status").await) && later.len() < 64 {
+    while !full(&lubdub.told("/api/v1/status").await) && later.len() < 64 {
         let mut watcher = connect(&lubdub).await;
-        watcher.ask(&here("GET", "/api/v1/events")).await;
+        watcher.ask(&request("GET", "/api/v1/events")).await;
         assert_eq!(watcher.expect_head().await.status(), 200);
         later.push(watcher);
     }
-    let (head, _) = lubdub.ask_admin(&here("GET", "/api/v1/events"), "").await;
+    let (head, _) = lubdub
+        .ask_admin(&request("GET", "/api/v1/events"), "")
+        .await;
     assert_eq!(head.status(), 503);
     drop((held, later));
-    told_when(&lubdub, "/api/v1/status", |status| !full(status)).await;
-    assert_eq!(told(&lubdub, "/api/v1/pairs").await["total"], 1);
+    lubdub
+        .told_when("/api/v1/status", |status| !full(status))
+        .await;
+    assert_eq!(lubdub.told("/api/v1/pairs").await["total"], 1);
 }
 
 /// More of them than there are places, and each says a little all the time: there is room for who comes, and in the end
@@ -175,7 +170,7 @@ async fn a_body_without_an_end_is_not_read_to_it() {
     // What is announced and belongs to no request that takes one is not waited for either.
     let mut client = connect(&lubdub).await;
     client
-        .ask(&here("GET", "/livez").field("Content-Length", "1000000000"))
+        .ask(&request("GET", "/livez").field("Content-Length", "1000000000"))
         .await;
     assert_eq!(client.expect_head().await.status(), 200);
     client.expect_len(6).await;
@@ -185,16 +180,16 @@ async fn a_body_without_an_end_is_not_read_to_it() {
 #[tokio::test]
 async fn floods_of_fields_are_refused() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
-    let many = (0..1000).fold(here("GET", "/livez"), |request, n| {
+    let many = (0..1000).fold(request("GET", "/livez"), |request, n| {
         request.field(&format!("X-{n}"), "x")
     });
-    let long = here("GET", "/livez").field("X-Long", &"x".repeat(1024 * 1024));
+    let long = request("GET", "/livez").field("X-Long", &"x".repeat(1024 * 1024));
     for request in [many, long] {
         let mut client = connect(&lubdub).await;
         client.try_send(request.encode()).await;
         assert_eq!(client.expect_head().await.status(), 431);
     }
-    let far = here("GET", &format!("/{}", "x".repeat(65_535)));
+    let far = request("GET", &format!("/{}", "x".repeat(65_535)));
     let mut client = connect(&lubdub).await;
     client.try_send(far.encode()).await;
     let status = client.expect_head().await.status();
@@ -225,7 +220,7 @@ async fn what_is_no_request_is_no_trouble() {
 async fn requests_that_come_together_are_answered_in_their_order() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
     let mut client = connect(&lubdub).await;
-    let requests = ["/livez", "/nothing", "/readyz"].map(|path| here("GET", path).encode());
+    let requests = ["/livez", "/nothing", "/readyz"].map(|path| request("GET", path).encode());
     client.send(requests.concat()).await;
     for status in [200, 404, 200] {
         let (head, _) = client.expect_answer(status).await;
@@ -256,21 +251,21 @@ async fn http_1_0_is_spoken() {
 #[tokio::test]
 async fn targets_of_other_forms_go_by_their_own_name() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
-    for (request, status) in [
-        (here("GET", "http://localhost/api/v1/status"), 200),
-        (here("GET", "http://evil.example/api/v1/status"), 403),
-        (here("GET", "http://evil.example/livez"), 200),
+    for (asked, status) in [
+        (request("GET", "http://localhost/api/v1/status"), 200),
+        (request("GET", "http://evil.example/api/v1/status"), 403),
+        (request("GET", "http://evil.example/livez"), 200),
         (
-            here("GET", "/api/v1/status").field("Host", "evil.example"),
+            request("GET", "/api/v1/status").field("Host", "evil.example"),
             403,
         ),
-        (here("GET", "/api/v1/status").without("host"), 403),
-        (here("OPTIONS", "*"), 404),
-        (here("CONNECT", "localhost:80"), 404),
-        (here("CONNECT", "evil.example:80"), 403),
+        (request("GET", "/api/v1/status").without("host"), 403),
+        (request("OPTIONS", "*"), 404),
+        (request("CONNECT", "localhost:80"), 404),
+        (request("CONNECT", "evil.example:80"), 403),
     ] {
-        let (head, _) = lubdub.ask_admin(&request, "").await;
-        assert_eq!(head.status(), status, "{request:?}");
+        let (head, _) = lubdub.ask_admin(&asked, "").await;
+        assert_eq!(head.status(), status, "{asked:?}");
     }
 }
 
@@ -294,7 +289,7 @@ async fn paths_are_taken_as_they_are_written() {
         ("/api/v1/pairs?route=%ff", 400),
         ("/api/v1/pairs?%ff=1", 400),
     ] {
-        let (head, body) = lubdub.ask_admin(&here("GET", path), "").await;
+        let (head, body) = lubdub.ask_admin(&request("GET", path), "").await;
         assert_eq!(head.status(), status, "{path}: {body}");
         let kind = head.field("content-type").unwrap_or_default();
         assert!(kind.starts_with("application/"), "{path}: {kind}");

@@ -3,7 +3,7 @@
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
 
-use crate::{ids, pairs, told, told_when};
+use crate::{ids, pairs};
 
 #[tokio::test]
 async fn all_are_found_page_by_page_in_every_order() {
@@ -14,11 +14,9 @@ async fn all_are_found_page_by_page_in_every_order() {
         let mut found = Vec::new();
         let mut after = String::new();
         loop {
-            let page = told(
-                &lubdub,
-                &format!("/api/v1/pairs?sort={sort}&limit=3{after}"),
-            )
-            .await;
+            let page = lubdub
+                .told(&format!("/api/v1/pairs?sort={sort}&limit=3{after}"))
+                .await;
             assert_eq!((&page["total"], &page["matched"]), (&7.into(), &7.into()));
             found.extend(ids(&page));
             match page["next"].as_str() {
@@ -45,10 +43,9 @@ async fn those_are_found_that_are_asked_for() {
     // The client of the second says something, so its upstream is the quiet one.
     pairs[1].0.send_text("hello").await;
     pairs[1].1.expect_text("hello").await;
-    told_when(&lubdub, "/api/v1/pairs/2", |said| {
-        said["client"]["frames"] == 1
-    })
-    .await;
+    lubdub
+        .told_when("/api/v1/pairs/2", |said| said["client"]["frames"] == 1)
+        .await;
     for (query, found) in [
         ("client=127.0.0.1", &[1, 2, 3][..]),
         ("client=127.0.0.0/8&route=MAIN", &[1, 2, 3]),
@@ -58,7 +55,7 @@ async fn those_are_found_that_are_asked_for() {
         ("upstream=main&listener=main&limit=2", &[1, 2]),
         ("sort=bytes&limit=1", &[2]),
     ] {
-        let page = told(&lubdub, &format!("/api/v1/pairs?{query}")).await;
+        let page = lubdub.told(&format!("/api/v1/pairs?{query}")).await;
         assert_eq!(ids(&page), found, "{query}");
         assert_eq!(page["total"], 3, "{query}");
     }
@@ -78,12 +75,13 @@ async fn a_pair_tells_how_its_pings_were_answered() {
     let first = client.expect_ping().await;
     client.pong(first).await;
     let _unanswered = client.expect_ping().await;
-    let said = told_when(&lubdub, "/api/v1/pairs/1", |said| {
-        said["trace"]["client"]
-            .as_array()
-            .is_some_and(|beats| beats.len() >= 3)
-    })
-    .await;
+    let said = lubdub
+        .told_when("/api/v1/pairs/1", |said| {
+            said["trace"]["client"]
+                .as_array()
+                .is_some_and(|beats| beats.len() >= 3)
+        })
+        .await;
     let beats = &said["trace"]["client"];
     assert_eq!(beats[0]["state"], "answered", "{said}");
     assert!(

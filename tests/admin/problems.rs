@@ -1,15 +1,9 @@
 //! What is said to those who ask wrongly: problem details (RFC 9457) that name the parameter and its value.
 
-use lubdub_testkit::binary::Binary;
+use lubdub_testkit::binary::{Binary, request};
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use serde_json::Value;
-
-fn asked(path: &str) -> Request {
-    Request::get(path)
-        .without("host")
-        .field("Host", "localhost")
-}
 
 async fn problem(lubdub: &Binary, request: &Request) -> (u16, String) {
     let (head, body) = lubdub.ask_admin(request, "").await;
@@ -40,7 +34,7 @@ async fn a_query_that_will_not_do_is_named() {
         ("ends?pair=x", "\"x\""),
         ("ends?after=1", "after"),
     ] {
-        let (status, detail) = problem(&lubdub, &asked(&format!("/api/v1/{query}"))).await;
+        let (status, detail) = problem(&lubdub, &request("GET", &format!("/api/v1/{query}"))).await;
         assert_eq!(status, 400, "{query}");
         assert!(detail.contains(named), "{query}: {detail}");
     }
@@ -55,13 +49,11 @@ async fn what_there_is_not_is_told() {
         ("/api/v2/pairs", "nothing"),
         ("/api/v1/pairs/", "nothing"),
     ] {
-        let (status, detail) = problem(&lubdub, &asked(path)).await;
+        let (status, detail) = problem(&lubdub, &request("GET", path)).await;
         assert_eq!(status, 404, "{path}");
         assert!(detail.contains(named), "{path}: {detail}");
     }
-    let delete = Request::new("DELETE", "/api/v1/pairs")
-        .without("host")
-        .field("Host", "localhost");
+    let delete = request("DELETE", "/api/v1/pairs");
     assert_eq!(problem(&lubdub, &delete).await.0, 405);
 }
 
@@ -69,11 +61,7 @@ async fn what_there_is_not_is_told() {
 #[tokio::test]
 async fn a_foreign_host_sees_nothing_but_what_is_open() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
-    let foreign = |path: &str| {
-        Request::get(path)
-            .without("host")
-            .field("Host", "evil.example")
-    };
+    let foreign = |path: &str| Request::get(path).host("evil.example");
     for path in [
         "/",
         "/nothing",

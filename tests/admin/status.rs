@@ -2,22 +2,16 @@
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{pairs, told, told_when};
-
-fn budget<'a>(status: &'a Value, name: &str) -> &'a Value {
-    let budgets = status["budgets"].as_array().expect("a list");
-    let found = budgets.iter().find(|budget| budget["name"] == name);
-    found.unwrap_or_else(|| panic!("no budget {name}: {status}"))
-}
+use crate::{budget, pairs};
 
 #[tokio::test]
 async fn it_says_what_is_used_and_what_there_is() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &["limits.pairs=10", "limits.handshakes=7"]).await;
     let _pairs = pairs(&lubdub, &upstreams, 2).await;
-    let status = told(&lubdub, "/api/v1/status").await;
+    let status = lubdub.told("/api/v1/status").await;
     assert_eq!(status["pid"], lubdub.pid());
     assert_eq!(
         (&status["generation"], &status["ready"]),
@@ -57,24 +51,23 @@ async fn it_says_what_is_used_and_what_there_is() {
 #[tokio::test]
 async fn it_says_what_the_latest_reload_did() {
     let lubdub = Binary::start(&Upstream::listen(), &[]).await;
-    assert_eq!(lubdub.change("/api/v1/reload", "{}").await.0, 200);
-    let status = told_when(&lubdub, "/api/v1/status", |status| {
-        status["last_reload"].is_object()
-    })
-    .await;
+    lubdub.changed("/api/v1/reload", &json!({})).await;
+    let status = lubdub
+        .told_when("/api/v1/status", |status| status["last_reload"].is_object())
+        .await;
     let reload = &status["last_reload"];
     assert_eq!(
         (&reload["outcome"], &reload["generation"]),
         (&"applied".into(), &2.into())
     );
     assert_eq!(status["generation"], 2);
-    assert_eq!(reload["mistakes"], serde_json::json!([]));
+    assert_eq!(reload["mistakes"], json!([]));
 }
 
 #[tokio::test]
 async fn the_configuration_says_where_each_key_was_set() {
     let lubdub = Binary::start(&Upstream::listen(), &["limits.pairs=10"]).await;
-    let said = told(&lubdub, "/api/v1/config").await;
+    let said = lubdub.told("/api/v1/config").await;
     let keys = said["keys"].as_array().expect("a list");
     let key = |name: &str| {
         let found = keys.iter().find(|key| key["key"] == name);

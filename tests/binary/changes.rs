@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use lubdub_testkit::binary::{Binary, change};
+use lubdub_testkit::binary::{Binary, change, request};
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 
@@ -82,11 +82,7 @@ async fn a_change_that_another_sites_page_asks_for_is_refused() {
         let from = |request: Request| request.field(name, value);
         assert_eq!(asked(&lubdub, from).await, 403, "{name}: {value}");
     }
-    let elsewhere = |request: Request| {
-        request
-            .without("host")
-            .field("Host", "rebound.example:9901")
-    };
+    let elsewhere = |request: Request| request.host("rebound.example:9901");
     assert_eq!(asked(&lubdub, elsewhere).await, 403);
     let own = |request: Request| {
         request
@@ -105,8 +101,7 @@ async fn what_a_browser_sends_across_sites_changes_nothing() {
     let port = lubdub.admin_address().port();
     let browser = |method: &str| {
         Request::new(method, DRAIN)
-            .without("host")
-            .field("Host", &format!("127.0.0.1:{port}"))
+            .host(&format!("127.0.0.1:{port}"))
             .field("Origin", "https://evil.example")
             .field("Sec-Fetch-Site", "cross-site")
             .field("Sec-Fetch-Dest", "empty")
@@ -141,10 +136,7 @@ async fn a_method_that_a_path_does_not_have_is_told_which_it_has() {
         ("DELETE", "/api/v1/pairs/1", "GET, HEAD"),
         ("PUT", DRAIN, "GET, HEAD, POST"),
     ] {
-        let request = Request::new(method, path)
-            .without("host")
-            .field("Host", "localhost");
-        let (head, _) = lubdub.ask_admin(&request, "").await;
+        let (head, _) = lubdub.ask_admin(&request(method, path), "").await;
         assert_eq!(head.status(), 405, "{method} {path}");
         let said = head.field("allow").expect("Allow");
         assert_eq!(said.replace(',', ", "), allowed, "{method} {path}");

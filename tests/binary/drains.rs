@@ -2,54 +2,25 @@
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Heard, Peer, Upstream};
-use lubdub_testkit::{PATIENCE, ms};
+use lubdub_testkit::ms;
+use lubdub_testkit::peer::{Heard, Peer, Upstream, expect_alive};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
-
-use crate::pair;
+use tokio::time::{Instant, sleep};
 
 const DRAIN: &str = "/api/v1/drain";
 
-/// Waits until there are so many pairs: a client may have its 101 a moment before its pair is there.
-async fn expect_pairs(lubdub: &Binary, count: usize) {
-    let wait = async {
-        loop {
-            let (_, said) = lubdub.admin("/api/v1/pairs?limit=0").await;
-            let said: Value = serde_json::from_str(&said).expect("JSON");
-            if said["total"] == count {
-                return;
-            }
-            sleep(ms(10)).await;
-        }
-    };
-    let waited = timeout(PATIENCE, wait).await;
-    waited.unwrap_or_else(|_| panic!("there are not {count} pairs"));
-}
-
 /// Asks for a drain that is begun.
 async fn drain(lubdub: &Binary, order: Value) -> Value {
-    let (status, said) = lubdub.change(DRAIN, &order.to_string()).await;
-    assert_eq!(status, 200, "{order}: {said}");
-    serde_json::from_str(&said).expect("JSON")
+    lubdub.changed(DRAIN, &order).await
 }
 
 /// The latest drain, once it is in this state.
 async fn in_state(lubdub: &Binary, state: &str) -> Value {
-    let wait = async {
-        loop {
-            let (_, said) = lubdub.admin(DRAIN).await;
-            let said: Value = serde_json::from_str(&said).expect("JSON");
-            if said["drain"]["state"] == state {
-                return said;
-            }
-            sleep(ms(10)).await;
-        }
-    };
-    let waited = timeout(PATIENCE, wait).await;
-    waited.unwrap_or_else(|_| panic!("the drain is not {state}"))
+    lubdub
+        .told_when(DRAIN, |said| said["drain"]["state"] == state)
+        .await
 }
 
 /// Both ends are told, and answer.
@@ -60,11 +31,6 @@ async fn expect_farewell((mut client, mut upstream): (Peer, Peer)) {
     upstream.close(1001, "").await;
     client.expect_eof().await;
     upstream.expect_eof().await;
-}
-
-async fn expect_alive((client, upstream): &mut (Peer, Peer)) {
-    client.send_text("still here").await;
-    upstream.expect_text("still here").await;
 }
 
 /// Two routes, which lead to two upstreams.
@@ -81,24 +47,14 @@ async fn two_routes(upstreams: &[Upstream; 2]) -> Binary {
     .await
 }
 
-async fn pair_at(lubdub: &Binary, path: &str, upstreams: &Upstream) -> (Peer, Peer) {
-    let connect = async {
-        let mut client = lubdub.dial().connect().await;
-        client.ask(&Request::upgrade(path)).await;
-        client.expect_switch().await;
-        client
-    };
-    tokio::join!(connect, upstreams.accept_websocket())
-}
-
 #[tokio::test]
 async fn one_route_is_drained_and_the_other_goes_on() {
     for choice in [json!({"route": "chat"}), json!({"upstream": "CHAT"})] {
         let upstreams = [Upstream::listen(), Upstream::listen()];
         let lubdub = two_routes(&upstreams).await;
-        let chat = pair_at(&lubdub, "/chat", &upstreams[0]).await;
-        let mut feed = pair_at(&lubdub, "/feed", &upstreams[1]).await;
-        expect_pairs(&lubdub, 2).await;
+        let chat = lubdub.pair_at("/chat", &upstreams[0]).await;
+        let mut feed = lubdub.pair_at("/feed", &upstreams[1]).await;
+        lubdub.expect_pairs(2).await;
         let begun = drain(&lubdub, choice).await;
         assert_eq!((&begun["id"], &begun["matched"]), (&1.into(), &1.into()));
         expect_farewell(chat).await;
@@ -112,7 +68,7 @@ async fn one_route_is_drained_and_the_other_goes_on() {
         assert_eq!(lubdub.admin("/readyz").await.0, 200);
         expect_alive(&mut feed).await;
         // Who comes now is not among those that were there.
-        let mut new = pair_at(&lubdub, "/chat", &upstreams[0]).await;
+        let mut new = lubdub.pair_at("/chat", &upstreams[0]).await;
         expect_alive(&mut new).await;
     }
 }
@@ -121,10 +77,10 @@ async fn one_route_is_drained_and_the_other_goes_on() {
 async fn the_old_ones_are_drained_and_the_young_ones_go_on() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &[]).await;
-    let old = pair(&lubdub, &upstreams).await;
+    let old = lubdub.pair(&upstreams).await;
     sleep(ms(1100)).await;
-    let mut young = pair(&lubdub, &upstreams).await;
-    expect_pairs(&lubdub, 2).await;
+    let mut young = lubdub.pair(&upstreams).await;
+    lubdub.expect_pairs(2).await;
     let begun = drain(&lubdub, json!({"older_than": "1s", "listener": "main"})).await;
     assert_eq!(begun["matched"], 1);
     expect_farewell(old).await;
@@ -135,8 +91,8 @@ async fn the_old_ones_are_drained_and_the_young_ones_go_on() {
 async fn a_whole_drain_stands_until_it_is_called_off() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &[]).await;
-    let there = pair(&lubdub, &upstreams).await;
-    expect_pairs(&lubdub, 1).await;
+    let there = lubdub.pair(&upstreams).await;
+    lubdub.expect_pairs(1).await;
     drain(&lubdub, json!({})).await;
     assert_eq!(lubdub.admin("/readyz").await.0, 503);
     expect_farewell(there).await;
@@ -158,7 +114,7 @@ async fn a_whole_drain_stands_until_it_is_called_off() {
 
     drain(&lubdub, json!({"cancel": true})).await;
     assert_eq!(lubdub.admin("/readyz").await.0, 200);
-    let mut back = pair(&lubdub, &upstreams).await;
+    let mut back = lubdub.pair(&upstreams).await;
     expect_alive(&mut back).await;
     assert!(lubdub.scrape().await.sum("lubdub_draining", &[]) < 0.5);
     assert_eq!(lubdub.change(DRAIN, r#"{"cancel": true}"#).await.0, 409);
@@ -171,13 +127,13 @@ async fn a_drain_that_is_called_off_leaves_those_it_has_not_told() {
     let lubdub = Binary::start(&upstreams, &[]).await;
     let mut pairs = JoinSet::new();
     for _ in 0..PAIRS {
-        let (mut client, upstream) = pair(&lubdub, &upstreams).await;
+        let (mut client, upstream) = lubdub.pair(&upstreams).await;
         pairs.spawn(async move {
             client.expect_close(1012).await;
             drop(upstream);
         });
     }
-    expect_pairs(&lubdub, PAIRS).await;
+    lubdub.expect_pairs(PAIRS).await;
     let begun = drain(&lubdub, json!({"route": "main", "spread": "2s"})).await;
     assert_eq!(begun["matched"], PAIRS);
     pairs.join_next().await.expect("pairs").expect("a Close");
@@ -213,8 +169,8 @@ async fn a_drain_that_is_called_off_leaves_those_it_has_not_told() {
 async fn a_signal_takes_the_place_of_a_drain_and_cannot_be_called_off() {
     let upstreams = Upstream::listen();
     let mut lubdub = Binary::start(&upstreams, &["drain.delay=1s", "drain.spread=0s"]).await;
-    let there = pair(&lubdub, &upstreams).await;
-    expect_pairs(&lubdub, 1).await;
+    let there = lubdub.pair(&upstreams).await;
+    lubdub.expect_pairs(1).await;
     drain(&lubdub, json!({"route": "main", "spread": "1h"})).await;
     lubdub.signal(Signal::TERM);
     lubdub.expect_logged("draining").await;
@@ -235,7 +191,7 @@ async fn a_whole_drain_waits_for_drain_delay_as_a_signal_does() {
     assert_eq!(begun["state"], "waiting");
     assert_eq!(lubdub.admin("/readyz").await.0, 503);
     // Whoever has not heard of it yet is let in.
-    let (mut client, _upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, _upstream) = lubdub.pair(&upstreams).await;
     client.expect_close(1012).await;
     assert!(began.elapsed() >= ms(500), "after {:?}", began.elapsed());
 }
@@ -260,7 +216,7 @@ async fn farewells_are_as_many_in_every_second() {
         let lubdub = Binary::start(&upstreams, &settings.each_ref().map(String::as_str)).await;
         let mut ends = JoinSet::new();
         for _ in 0..pairs {
-            let (client, upstream) = pair(&lubdub, &upstreams).await;
+            let (client, upstream) = lubdub.pair(&upstreams).await;
             ends.spawn(async move {
                 let (mut client, _mouth) = client.split();
                 // There are no pings: the first that comes is the Close.
@@ -270,7 +226,7 @@ async fn farewells_are_as_many_in_every_second() {
                 Instant::now()
             });
         }
-        expect_pairs(&lubdub, pairs).await;
+        lubdub.expect_pairs(pairs).await;
         let began = Instant::now();
         if is_signal {
             lubdub.signal(Signal::TERM);
@@ -297,9 +253,9 @@ async fn the_command_drains_watches_and_calls_off() {
     let lubdub = two_routes(&upstreams).await;
     let (code, said, _) = lubdub.command(&["drain", "--show"]).await;
     assert_eq!((code, said.as_str()), (Some(0), "there was no drain yet\n"));
-    let chat = pair_at(&lubdub, "/chat", &upstreams[0]).await;
-    let mut feed = pair_at(&lubdub, "/feed", &upstreams[1]).await;
-    expect_pairs(&lubdub, 2).await;
+    let chat = lubdub.pair_at("/chat", &upstreams[0]).await;
+    let mut feed = lubdub.pair_at("/feed", &upstreams[1]).await;
+    lubdub.expect_pairs(2).await;
     let args = [
         "drain",
         "--upstream",

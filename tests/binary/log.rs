@@ -9,11 +9,8 @@ use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::{PATIENCE, ms};
 use rustix::process::Signal;
-use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-
-use crate::pair;
 
 /// Heartbeats that fill a pipe and a queue in seconds.
 const TALKATIVE: [&str; 6] = [
@@ -30,7 +27,7 @@ async fn until_lines_are_dropped(lubdub: &Binary, upstreams: &Upstream) {
     lubdub.stop_reading_the_log();
     let mut peers = JoinSet::new();
     for _ in 0..8 {
-        let (client, upstream) = pair(lubdub, upstreams).await;
+        let (client, upstream) = lubdub.pair(upstreams).await;
         for mut peer in [client, upstream] {
             peers.spawn(async move { peer.answer_next_pings(1_000_000).await });
         }
@@ -55,7 +52,7 @@ async fn until_lines_are_dropped(lubdub: &Binary, upstreams: &Upstream) {
 async fn a_log_that_nobody_reads_stops_nothing() {
     let upstreams = Upstream::listen();
     let mut lubdub = Binary::start(&upstreams, &TALKATIVE).await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     client.answer_pings();
     upstream.answer_pings();
     until_lines_are_dropped(&lubdub, &upstreams).await;
@@ -64,7 +61,7 @@ async fn a_log_that_nobody_reads_stops_nothing() {
     upstream.expect_text("are you there?").await;
     upstream.send_text("yes").await;
     client.expect_text("yes").await;
-    drop(pair(&lubdub, &upstreams).await);
+    drop(lubdub.pair(&upstreams).await);
     lubdub.signal(Signal::TERM);
     assert_eq!(lubdub.expect_exit().await.code(), Some(0));
 }
@@ -75,10 +72,12 @@ async fn a_second_signal_ends_it_though_nobody_reads_the_log() {
     let settings = [&TALKATIVE[..5], &["timeouts.close=1m", "drain.timeout=1m"]].concat();
     let mut lubdub = Binary::start(&upstreams, &settings).await;
     // Its ends do not answer the drain's Close.
-    let _silent = pair(&lubdub, &upstreams).await;
+    let _silent = lubdub.pair(&upstreams).await;
     until_lines_are_dropped(&lubdub, &upstreams).await;
     lubdub.signal(Signal::TERM);
-    sleep(ms(100)).await;
+    lubdub
+        .told_when("/api/v1/status", |status| status["ready"] == false)
+        .await;
     lubdub.signal(Signal::TERM);
     assert_eq!(lubdub.expect_exit().await.code(), Some(1));
 }
@@ -147,9 +146,9 @@ async fn every_line_of_a_busy_life_is_as_the_page_says() {
     let mut lubdub = Binary::start(&upstreams, &settings).await;
 
     // A client that answers pings and then stops, and one that never answered any.
-    let (mut client, upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, upstream) = lubdub.pair(&upstreams).await;
     client.answer_next_pings(2).await;
-    let never = pair(&lubdub, &upstreams).await;
+    let never = lubdub.pair(&upstreams).await;
     // Upgrades and plain requests for an upstream that is not there, and what is no HTTP.
     for request in [
         Request::upgrade("/gone/?token=hunter2").encode(),
@@ -164,20 +163,10 @@ async fn every_line_of_a_busy_life_is_as_the_page_says() {
     let mut client = lubdub.dial().connect().await;
     client.send(b"\x16\x03\x01 hunter2\r\n\r\n").await;
     client.expect_eof().await;
-    let ended = timeout(PATIENCE, async {
-        loop {
-            let lines = lubdub.logged();
-            let ended = |line: &&Value| line["msg"] == "pair ended";
-            if lines.iter().filter(ended).count() == 2 {
-                return lines
-                    .into_iter()
-                    .filter(|line| ended(&line))
-                    .collect::<Vec<_>>();
-            }
-            sleep(ms(5)).await;
-        }
-    });
-    let ended = ended.await.expect("both clients lapse");
+    // Both clients lapse.
+    lubdub.expect_logged_times("pair ended", 2).await;
+    let mut ended = lubdub.logged();
+    ended.retain(|line| line["msg"] == "pair ended");
     let hints: Vec<_> = ended
         .iter()
         .filter_map(|end| end["hint"].as_str())

@@ -14,25 +14,20 @@ use std::time::Duration;
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::certs::Certs;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::{PATIENCE, ms};
 use rustix::process::Signal;
-use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
-
-async fn pair(lubdub: &Binary, upstreams: &Upstream) -> (Peer, Peer) {
-    tokio::join!(lubdub.dial().websocket(), upstreams.accept_websocket())
-}
 
 #[tokio::test]
 async fn a_signal_drains_and_the_program_ends_well() {
     for signal in [Signal::TERM, Signal::INT] {
         let upstreams = Upstream::listen();
         let mut lubdub = Binary::start(&upstreams, &[]).await;
-        let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+        let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
         client.send_text("hello").await;
         upstream.expect_text("hello").await;
         lubdub.signal(signal);
@@ -57,7 +52,7 @@ async fn a_signal_drains_and_the_program_ends_well() {
 async fn a_second_signal_ends_it_at_once() {
     let upstreams = Upstream::listen();
     let mut lubdub = Binary::start(&upstreams, &["timeouts.close=30s"]).await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     lubdub.signal(Signal::TERM);
     // Neither end answers, so that the drain would take long.
     client.expect_close(1012).await;
@@ -77,7 +72,7 @@ async fn the_admin_listener_tells_what_is_going_on() {
     assert_eq!(lubdub.admin("/readyz").await.0, 200);
     assert_eq!(lubdub.admin("/nothing").await.0, 404);
 
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     client.answer_next_pings(3).await;
     client.answer_pings();
     client.send_text("hello").await;
@@ -90,12 +85,11 @@ async fn the_admin_listener_tells_what_is_going_on() {
     assert!(scrape.sum("lubdub_pongs_received_total", &[("side", "client")]) >= 3.0);
     assert!(scrape.sum("process_open_fds", &[]) > 0.0);
 
-    let list = timeout(
-        PATIENCE,
-        listed(&lubdub, |list| list["pairs"][0]["client"]["frames"] == 1),
-    )
-    .await
-    .expect("the frame is known of");
+    let list = lubdub
+        .told_when("/api/v1/pairs", |list| {
+            list["pairs"][0]["client"]["frames"] == 1
+        })
+        .await;
     assert_eq!(list["total"], 1);
     let shown = &list["pairs"][0];
     assert_eq!(shown["client"]["address"], client.address().to_string());
@@ -104,10 +98,8 @@ async fn the_admin_listener_tells_what_is_going_on() {
         upstreams.address().to_string()
     );
     assert_eq!(shown["upstream"]["frames"], 0);
-    let (status, one) = lubdub
-        .admin(&format!("/api/v1/pairs/{}", shown["id"]))
-        .await;
-    assert_eq!(status, 200, "{one}");
+    let one = lubdub.told(&format!("/api/v1/pairs/{}", shown["id"])).await;
+    assert_eq!(one["id"], shown["id"]);
 
     lubdub.signal(Signal::TERM);
     lubdub.expect_logged("draining").await;
@@ -153,23 +145,10 @@ async fn a_certificate_from_files_makes_a_listener_speak_tls() {
     ];
     let lubdub = Binary::start(&upstreams, &settings.each_ref().map(String::as_str)).await;
     let dial = lubdub.dial().tls(certs.connecting());
-    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = dial.pair(&upstreams).await;
     client.answer_next_pings(3).await;
     client.send_text("over TLS").await;
     upstream.expect_text("over TLS").await;
-}
-
-/// The list of pairs, once it says so.
-async fn listed(lubdub: &Binary, so: impl Fn(&Value) -> bool) -> Value {
-    loop {
-        let (status, body) = lubdub.admin("/api/v1/pairs").await;
-        assert_eq!(status, 200, "{body}");
-        let list = serde_json::from_str(&body).expect("JSON");
-        if so(&list) {
-            return list;
-        }
-        sleep(ms(5)).await;
-    }
 }
 
 /// Whatever stops the process (a debugger, a suspended machine), its pairs are not to blame.
@@ -186,7 +165,7 @@ async fn no_pair_dies_of_a_stall_of_lubdubs() {
     let lubdub = Binary::start(&upstreams, &settings).await;
     let mut peers = JoinSet::new();
     for _ in 0..PAIRS {
-        let (client, upstream) = pair(&lubdub, &upstreams).await;
+        let (client, upstream) = lubdub.pair(&upstreams).await;
         for mut peer in [client, upstream] {
             peers.spawn(async move {
                 peer.answer_next_pings(3).await;
@@ -197,6 +176,7 @@ async fn no_pair_dies_of_a_stall_of_lubdubs() {
     // Some pings are under way, and some are due while nobody can send them.
     sleep(ms(900)).await;
     lubdub.signal(Signal::STOP);
+    // Longer than an interval and a timeout together.
     sleep(Duration::from_secs(3)).await;
     lubdub.signal(Signal::CONT);
     let mut alive = Vec::new();

@@ -8,8 +8,6 @@ use lubdub_testkit::peer::Upstream;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::pair;
-
 const RELOAD: &str = "/api/v1/reload";
 
 /// A configuration file of a test, for whoever is at `upstream`.
@@ -52,7 +50,7 @@ async fn sighup_reads_the_file_again_and_live_pairs_go_on() {
     let upstreams = Upstream::listen();
     let file = File::new("sighup", &upstreams);
     let lubdub = Binary::start_from(&file.path).await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     file.say("keepalive.client = { interval = \"20ms\", timeout = \"5m\" }\n");
     lubdub.signal(Signal::HUP);
     let changed = lubdub.expect_logged_times("a setting has changed", 2).await;

@@ -11,8 +11,6 @@ use rustix::process::Signal;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::pair;
-
 fn listen(test: &str) -> Manager {
     Manager::listen(env!("CARGO_TARGET_TMPDIR"), test)
 }
@@ -32,17 +30,18 @@ async fn start(
 async fn the_service_manager_is_told_how_it_is() {
     let mut manager = listen("told");
     let upstreams = Upstream::listen();
-    let settings = ["timeouts.close=4s"];
+    // Longer than all that is waited for below.
+    let settings = ["timeouts.close=20s", "drain.timeout=30s"];
     let mut lubdub = start(&manager, &upstreams, &settings, "0").await;
     assert_eq!(manager.next().await.text, "READY=1");
     assert_eq!(manager.next().await.text, "STATUS=0 pairs");
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     manager.expect("STATUS=1 pair").await;
     lubdub.signal(Signal::TERM);
     manager.expect("STOPPING=1").await;
     client.expect_close(1012).await;
     upstream.expect_close(1001).await;
-    // Nobody answers these, so that the drain goes on for a while: it is told more than once.
+    // Nobody answers these, so that the drain goes on: it is told more than once.
     manager.expect("STATUS=1 pair left of a drain").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
     manager.expect("EXTEND_TIMEOUT_USEC=20000000").await;
@@ -102,6 +101,8 @@ pub(crate) async fn insist(address: SocketAddr, mut stop: oneshot::Receiver<()>)
 #[tokio::test]
 async fn a_restart_under_socket_activation_refuses_nobody() {
     const CLIENTS: usize = 4;
+    /// Pairs after which each of them was served.
+    const ENOUGH: usize = 10 * CLIENTS;
     let upstreams = Upstream::listen();
     let url = format!("upstream.main.url=ws://{}", upstreams.address());
     let accepting = tokio::spawn(async move {
@@ -120,17 +121,14 @@ async fn a_restart_under_socket_activation_refuses_nobody() {
         })
         .unzip();
     for _ in 0..3 {
-        sleep(ms(300)).await;
+        lubdub.expect_logged_times("pair ended", ENOUGH).await;
         lubdub.signal(Signal::TERM);
         assert_eq!(lubdub.expect_exit().await.code(), Some(0));
-        let pairs = lubdub.logged();
-        let pairs = pairs.iter().filter(|line| line["msg"] == "pair ended");
-        assert!(pairs.count() > 0, "each of them has served");
         // Meanwhile clients wait in the accept queue.
         sleep(ms(100)).await;
         lubdub = Binary::start_on(&socket, "main", &[&url]).await;
     }
-    sleep(ms(300)).await;
+    lubdub.expect_logged_times("pair ended", ENOUGH).await;
     for stop in stops {
         stop.send(()).expect("it goes on");
     }
@@ -152,7 +150,7 @@ async fn a_socket_is_found_by_its_address_too() {
     let listen = format!("listen.main.address={address}");
     let lubdub = Binary::start_on(&socket, "lubdub.socket", &[&url, &listen]).await;
     assert_eq!(lubdub.address(), address);
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     client.send_text("hello").await;
     upstream.expect_text("hello").await;
 }

@@ -13,7 +13,6 @@ use rustix::process::{Pid, Signal};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::pair;
 use crate::service::insist;
 
 const FAILED: &str = "the upgrade has failed: lubdub goes on";
@@ -52,13 +51,10 @@ async fn an_upgrade_is_told_by_who_is_listened_to() {
     let upstreams = Upstream::listen();
     let mut lubdub = start(&place, &manager, &[&url(&upstreams)]).await;
     manager.expect("STATUS=0 pairs").await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     manager.expect("STATUS=1 pair").await;
     // An upgrade that is not answered yet keeps the old process for a while.
-    let mut waits = lubdub.dial().connect().await;
-    waits.ask(&Request::upgrade("/")).await;
-    let mut unanswered = upstreams.accept().await;
-    unanswered.expect_head().await;
+    let (mut waits, unanswered, _) = lubdub.dial().ask(&Request::upgrade("/"), &upstreams).await;
 
     let old = manager.main();
     manager.signal(Signal::USR2);
@@ -169,7 +165,7 @@ async fn a_signal_reloads_or_upgrades_if_the_program_is_another_one() {
     let upstreams = Upstream::listen();
     let lubdub = start(&place, &manager, &[&url(&upstreams)]).await;
     manager.expect("STATUS=0 pairs").await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     let old = manager.main();
 
     manager.signal(Signal::USR1);
@@ -209,7 +205,7 @@ async fn the_command_reloads_or_upgrades_if_the_program_is_another_one() {
     let of_admin = format!("admin.token_file={token}");
     let lubdub = start(&place, &manager, &[&url(&upstreams), &of_admin]).await;
     manager.expect("STATUS=0 pairs").await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     let old = manager.main();
     let reload = ["reload", "--upgrade-if-new"];
     let with_token = [&reload[..], &["--token-file", &token]].concat();
@@ -284,9 +280,9 @@ async fn upgrades_and_a_restart_under_socket_activation_refuse_nobody() {
     };
     // Meanwhile the client waits in the accept queue.
     sleep(ms(100)).await;
-    let _second = run(&manager).await;
+    let second = run(&manager).await;
     manager.expect("READY=1").await;
-    sleep(ms(100)).await;
+    second.expect_logged("pair ended").await;
     stop.send(()).expect("it goes on");
     let (served, put_off) = client.await.expect("nobody is refused");
     assert!(served > 3, "{served} times served");
@@ -300,7 +296,7 @@ async fn a_service_that_cannot_name_its_next_process_is_not_upgraded() {
     let upstreams = Upstream::listen();
     let socket = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     let lubdub = Binary::start_on(&socket, "main", &[&url(&upstreams)]).await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     lubdub.signal(Signal::USR2);
     let line = lubdub.expect_logged(FAILED).await;
     let reason = line["reason"].as_str().unwrap_or_default();

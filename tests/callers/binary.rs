@@ -4,7 +4,6 @@ use lubdub_proxy::settings::ProxyVersion;
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
-use serde_json::Value;
 
 use crate::{CLIENT, expect_closed, header};
 
@@ -49,8 +48,7 @@ async fn log_and_admin_tell_the_true_address() {
     // A client may have its 101 a moment before its pair is there.
     client.send_text("hello").await;
     upstream.expect_text("hello").await;
-    let (_, pairs) = lubdub.admin("/api/v1/pairs").await;
-    let pairs: Value = serde_json::from_str(&pairs).expect("it is JSON");
+    let pairs = lubdub.told("/api/v1/pairs").await;
     let pair = &pairs["pairs"][0];
     let peer = client.address().to_string();
     assert_eq!(pair["client"]["address"], CLIENT, "{pairs}");

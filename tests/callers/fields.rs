@@ -37,7 +37,7 @@ async fn what_a_trusted_peer_says_is_who_the_pair_is_of() {
     );
     client.expect_switch().await;
     assert_eq!(client_of_the_pair(&proxy).await, CLIENT);
-    let caller = proxy.registry().pairs()[0].caller();
+    let caller = proxy.only_pair().caller();
     assert_eq!(caller.peer, client.address().into());
     assert!(!caller.is_peer());
 }
@@ -164,10 +164,8 @@ async fn a_list_of_thousands_is_read_from_its_end() {
 async fn a_reload_changes_who_is_trusted() {
     let upstreams = Upstream::listen();
     let proxy = trusting().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&forwarded_for(CLIENT)).await;
-    let mut upstream = upstreams.accept().await;
-    let head = upstream.expect_head().await;
+    let (mut client, mut upstream, head) =
+        proxy.dial().ask(&forwarded_for(CLIENT), &upstreams).await;
     assert_eq!(
         head.field("x-forwarded-for"),
         Some(&*format!("{CLIENT}, 127.0.0.1"))

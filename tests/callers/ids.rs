@@ -75,7 +75,7 @@ async fn a_pair_knows_what_its_request_is_called() {
         let head = upstreams.accept().await.accept_upgrade().await;
         client.expect_switch().await;
         proxy.expect_pairs(1).await;
-        let known = proxy.registry().pairs()[0].request_id();
+        let known = proxy.only_pair().request_id();
         assert_eq!(known.as_deref(), head.field("x-request-id"));
     }
 }

@@ -51,8 +51,7 @@ fn header(version: ProxyVersion, source: &str) -> Vec<u8> {
 /// Whom the only pair is of.
 async fn client_of_the_pair(proxy: &RunningProxy) -> String {
     proxy.expect_pairs(1).await;
-    let pairs = proxy.registry().pairs();
-    let client: ClientAddress = pairs[0].caller().client;
+    let client: ClientAddress = proxy.only_pair().caller().client;
     client.to_string()
 }
 

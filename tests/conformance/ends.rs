@@ -6,13 +6,13 @@ use std::time::Duration;
 use lubdub_keepalive::Side;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::peer::{Heard, Peer};
-use lubdub_testkit::{PATIENCE, ms};
+use lubdub_testkit::{LONG, PATIENCE, ms};
 use lubdub_wire::{Close, Opcode};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::conversation::{Speech, converse};
-use crate::stage::{LONG, Terms, told};
+use crate::stage::{Terms, told};
 
 /// A heartbeat after which this side, which answers nothing more, has soon lapsed.
 fn lapsing(side: Side) -> Terms {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::frame::{Frame, Seen};
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Peer;
+use lubdub_testkit::{LONG, ms};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::stage::{LONG, Terms, told};
+use crate::stage::{Terms, told};
 
 pub(crate) async fn own_pings_are_well_made() {
     let (_stage, mut client, mut upstream) = Terms::beating(ms(20)).pair(Side::Client).await;

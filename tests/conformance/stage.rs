@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lubdub_keepalive::Side;
+use lubdub_testkit::LONG;
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
@@ -12,8 +13,6 @@ use lubdub_testkit::peer::{Dial, Peer, Upstream};
 /// The variable with the address of the proxy to play against instead of lubdub. It has to connect
 /// to the address that Host names.
 pub(crate) const PROXY: &str = "LUBDUB_CONFORMANCE_PROXY";
-/// Longer than any case takes: a ping that is sent is never overdue.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// A proxy that runs, and upstreams behind it.
 #[derive(Debug)]
@@ -162,9 +161,7 @@ impl Stage {
     /// An upgrade that finds its way to the upstream of this case.
     pub(crate) fn upgrade(&self, target: &str) -> Request {
         let host = self.upstreams.listener.address().to_string();
-        Request::upgrade(target)
-            .without("host")
-            .field("Host", &host)
+        Request::upgrade(target).host(&host)
     }
 
     /// The next connection to the upstream.

@@ -5,13 +5,13 @@ use std::time::Duration;
 use lubdub_keepalive::Side;
 use lubdub_testkit::frame::{Frame, LengthForm, Seen};
 use lubdub_testkit::http::{ACCEPT, Head, Request, SWITCHING};
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Peer;
+use lubdub_testkit::{LONG, ms};
 use lubdub_wire::Opcode;
 use tokio::time::sleep;
 
 use crate::conversation::{Speech, converse};
-use crate::stage::{LONG, Stage, Terms};
+use crate::stage::{Stage, Terms};
 
 /// How often own pings are due while bytes pass.
 const OFTEN: Duration = ms(10);

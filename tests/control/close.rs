@@ -4,18 +4,9 @@ use lubdub_keepalive::Side;
 use lubdub_proxy::CloseError;
 use lubdub_proxy::registry::{EndQuery, Farewell, NoSuchPair, PairId};
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use lubdub_testkit::rig::Rig;
-
-use crate::LONG;
-
-fn only_pair(proxy: &RunningProxy) -> PairId {
-    let [pair] = &proxy.registry().pairs()[..] else {
-        panic!("there is one pair");
-    };
-    pair.id
-}
+use lubdub_testkit::{LONG, ms};
 
 fn close(proxy: &RunningProxy, pair: PairId, code: u16, reason: Option<&str>) {
     let farewell = Farewell::try_new(Some(code), reason).expect("a Close can say it");
@@ -30,7 +21,7 @@ async fn both_sides_of_a_pair_are_told_what_an_operator_has_chosen() {
             mut client,
             mut upstream,
         } = Rig::open(ProxyBox::new()).await;
-        close(&proxy, only_pair(&proxy), 4321, reason);
+        close(&proxy, proxy.only_pair().id, 4321, reason);
         for peer in [&mut client, &mut upstream] {
             let told = peer.expect_frame().await;
             let expected = Frame::close(4321, reason.unwrap_or("admin"));
@@ -64,7 +55,7 @@ async fn a_close_that_was_chosen_waits_for_the_end_of_a_frame() {
     let (front, back) = frame.split_at(8);
     upstream.send(front).await;
     client.expect_bytes(front).await;
-    close(&proxy, only_pair(&proxy), 3000, None);
+    close(&proxy, proxy.only_pair().id, 3000, None);
     upstream.expect_close(3000).await;
     client.expect_silence(ms(30)).await;
     upstream.send(back).await;
@@ -81,7 +72,7 @@ async fn a_pair_that_is_gone_cannot_be_closed() {
         client,
         upstream,
     } = Rig::open(ProxyBox::new()).await;
-    let pair = only_pair(&proxy);
+    let pair = proxy.only_pair().id;
     drop((client, upstream));
     proxy.expect_no_pairs().await;
     let farewell = Farewell::try_new(None, None).unwrap();
@@ -101,7 +92,7 @@ async fn endpoints_that_are_closing_already_are_left_alone() {
     } = Rig::open(ProxyBox::new()).await;
     client.close(1000, "bye").await;
     upstream.expect_close(1000).await;
-    close(&proxy, only_pair(&proxy), 4321, None);
+    close(&proxy, proxy.only_pair().id, 4321, None);
     upstream.close(1000, "").await;
     client.expect_close(1000).await;
     upstream.finish().await;
@@ -119,7 +110,7 @@ async fn what_became_of_a_pair_can_be_asked_when_it_is_gone() {
         client,
         mut upstream,
     } = Rig::open(proxy).await;
-    let pair = only_pair(&proxy);
+    let pair = proxy.only_pair().id;
     let mut feed = proxy.registry().ends().feed();
     upstream.send_text("hello").await;
     upstream.expect_close(1001).await;

@@ -2,8 +2,3 @@
 
 mod close;
 mod inventory;
-
-use std::time::Duration;
-
-/// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(30);

@@ -140,7 +140,7 @@ def heartbeats(side):
             pair.client.close()
             pair.upstream.close()
             lubdub.logged("pair ended")
-            sent, answered = map(lubdub.sum, ("lubdub_pings_sent_total", "lubdub_pongs_received_total"))
+            sent, answered = lubdub.sums("lubdub_pings_sent_total", "lubdub_pongs_received_total")
             # The last pong may be lost in the end of the pair, and a ping may come after it.
             if not pings - 1 <= answered <= pings <= sent:
                 raise Fault(f"{pings} pings were answered; lubdub has sent {sent:.0f} and seen {answered:.0f}")

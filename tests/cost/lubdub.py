@@ -40,25 +40,27 @@ def counted(name, listener, settings):
         *("valgrind", "--tool=callgrind", "--separate-threads=yes"),
         *(f"--callgrind-out-file={out}", f"--log-file={WORK / name}.valgrind"),
     ]
-    with started(valgrind, listener, settings) as process:
+    with started(valgrind, listener.getsockname()[1], settings) as process:
         yield Lubdub(process, out)
 
 
 @contextlib.contextmanager
 def timed(processor, listener, settings):
     """A life of lubdub's in front of `listener`, as it is, on one processor."""
-    with started(["taskset", "--cpu-list", str(processor)], listener, settings) as process:
+    under = ["taskset", "--cpu-list", str(processor)]
+    with started(under, listener.getsockname()[1], settings) as process:
         yield Lubdub(process)
 
 
 @contextlib.contextmanager
-def started(under, listener, settings):
+def started(under, port, settings):
+    """A process of lubdub's, run by what is `under` it, if anything, in front of that port of this machine."""
     settings = {"admin.address": "127.0.0.1:0", "runtime.workers": "1", **settings}
     process = subprocess.Popen(
         [
             *under,
             *(LUBDUB, "--listen", "127.0.0.1:0", "--log-format", "json"),
-            *("--upstream", f"ws://127.0.0.1:{listener.getsockname()[1]}"),
+            *("--upstream", f"ws://127.0.0.1:{port}"),
             *(argument for key, value in settings.items() for argument in ("--set", f"{key}={value}")),
         ],
         # Nothing of LUBDUB's in it, which is configuration.
@@ -100,16 +102,23 @@ class Lubdub:
                 return entry
         raise Fault(f"lubdub ended before it logged {message!r}: {''.join(lines)}")
 
-    def sum(self, metric):
-        """The sum of all series of a metric."""
+    def ask(self, path):
+        """What its admin listener tells."""
         connection = http.client.HTTPConnection(*self.admin, timeout=PATIENCE)
-        connection.request("GET", "/metrics", headers={"Connection": "close"})
-        text = connection.getresponse().read().decode()
-        connection.close()
-        series = re.findall(rf"^{metric}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
-        if not series:
-            raise Fault(f"there is no {metric}")
-        return sum(map(float, series))
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def sums(self, *metrics):
+        """Of each metric the sum of all its series, at one moment."""
+        text = self.ask("/metrics")
+        found = [re.findall(rf"^{metric}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE) for metric in metrics]
+        for metric, series in zip(metrics, found, strict=True):
+            if not series:
+                raise Fault(f"there is no {metric}")
+        return [sum(map(float, series)) for series in found]
 
     def nanoseconds(self):
         """How long its threads have run, in the kernel too. Of one that runs the kernel does not know it to the

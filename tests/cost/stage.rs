@@ -5,14 +5,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
 
 use lubdub_keepalive::{PerSide, Side};
-use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::{Address, Drained, Proxy};
 use lubdub_testkit::PATIENCE;
 use lubdub_testkit::http::{Request, SWITCHING};
-use lubdub_testkit::proxy::ProxyBox;
+use lubdub_testkit::proxy::{ProxyBox, metrics};
 use tokio::task::spawn_blocking;
 
 /// lubdub and both ends of a pair.
@@ -76,17 +74,7 @@ impl Stage {
 /// A proxy in a box, but in front of a listener of the standard library.
 fn start(settings: ProxyBox, upstream: &TcpListener) -> Proxy {
     let address = upstream.local_addr().expect("it listens");
-    let names = Names {
-        listeners: &["main"],
-        routes: &["main"],
-        upstreams: &["main"],
-    };
-    let build = BuildInfo {
-        version: "0",
-        revision: "test",
-    };
-    let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
-    Proxy::start(settings.settings(address), &metrics).expect("the proxy starts")
+    Proxy::start(settings.settings(address), &metrics(&["main"])).expect("the proxy starts")
 }
 
 /// An end that neither waits for ever nor holds bytes back.

@@ -10,7 +10,6 @@ LUBDUB and LUBDUB_BENCH name the binaries if they are not in target/release.
 
 import argparse
 import contextlib
-import http.client
 import json
 import math
 import os
@@ -50,8 +49,7 @@ def main():
     with contextlib.ExitStack() as life:
         backend = life.enter_context(bench("backend", "--listen", "127.0.0.1:0"))
         address = re.search(r"127\.0\.0\.1:(\d+)", backend.stdout.readline())
-        upstream = SimpleNamespace(getsockname=lambda: ("127.0.0.1", int(address[1])))
-        proxy = life.enter_context(running(upstream))
+        proxy = life.enter_context(running(int(address[1])))
         url = "--url=ws://{}:{}/".format(*proxy.address)
         long = str(lubdub.LIMIT)
         life.enter_context(bench("heartbeat", url, f"--connections={IDLE}", "--at-once=200", "--seconds", long))
@@ -62,8 +60,8 @@ def main():
 
 
 @contextlib.contextmanager
-def running(upstream):
-    with lubdub.started([], upstream, SETTINGS) as process:
+def running(port):
+    with lubdub.started([], port, SETTINGS) as process:
         proxy = lubdub.Lubdub(process)
         # Nobody else reads its log, and it must not wait for one.
         threading.Thread(target=process.stderr.read, daemon=True).start()
@@ -80,18 +78,9 @@ def bench(*arguments):
         process.wait()
 
 
-def ask(proxy, path):
-    connection = http.client.HTTPConnection(*proxy.admin, timeout=20)
-    try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        return connection.getresponse().read().decode()
-    finally:
-        connection.close()
-
-
 def wait_for(proxy, pairs):
     deadline = time.monotonic() + 60
-    while json.loads(ask(proxy, "/api/v1/pairs?limit=0"))["total"] < pairs:
+    while json.loads(proxy.ask("/api/v1/pairs?limit=0"))["total"] < pairs:
         if time.monotonic() > deadline:
             raise lubdub.Fault(f"there are not {pairs} pairs in time")
         time.sleep(0.2)
@@ -129,7 +118,7 @@ def watched(proxy):
                 watching.bytes += len(taken)
             if time.monotonic() >= look:
                 look += LOOK
-                watching.lists += len(json.loads(ask(proxy, "/api/v1/pairs?limit=100"))["pairs"]) == 100
+                watching.lists += len(json.loads(proxy.ask("/api/v1/pairs?limit=100"))["pairs"]) == 100
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -143,22 +132,21 @@ def watched(proxy):
 
 
 def measure(proxy, watching):
-    before, began = delays(proxy), threads(proxy)
+    (late, pings), began = delays(proxy), threads(proxy)
     start = time.monotonic()
     time.sleep(TURN)
     ran = {name: after - began[name] for name, after in threads(proxy).items() if name in began}
     took = time.monotonic() - start
-    after = delays(proxy)
+    late, pings = (after - before for after, before in zip(delays(proxy), (late, pings), strict=True))
     if watching and (watching.bytes < WATCHERS * 1000 or watching.lists < 1):
         raise lubdub.Fault("the watchers have seen nothing")
-    pings = after["count"] - before["count"]
     if pings < IDLE:
         raise lubdub.Fault(f"only {pings} pings in {took:.1f} s")
     main = ran.pop("main")
     return SimpleNamespace(
         relay=sum(ran.values()) / took / 1e9,
         main=main / took / 1e9,
-        late=(after["sum"] - before["sum"]) / pings,
+        late=late / pings,
     )
 
 
@@ -170,9 +158,8 @@ def threads(proxy):
 
 
 def delays(proxy):
-    text = ask(proxy, "/metrics")
-    total = lambda end: sum(map(float, re.findall(rf"^lubdub_ping_delay_seconds_{end}(?:{{[^}}]*}})? (\S+)$", text, re.M)))  # noqa: E731
-    return {"sum": total("sum"), "count": total("count")}
+    """How late all pings were, and how many they are."""
+    return proxy.sums("lubdub_ping_delay_seconds_sum", "lubdub_ping_delay_seconds_count")
 
 
 def judge(turns):

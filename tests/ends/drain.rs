@@ -9,13 +9,11 @@ use lubdub_proxy::Drained;
 use lubdub_proxy::settings::CloseReason;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::{LONG, ms};
 use tokio::time::Instant;
-
-use crate::LONG;
 
 #[tokio::test]
 async fn a_drain_tells_both_ends() {
@@ -168,8 +166,7 @@ async fn new_clients_are_let_in_during_the_delay_and_not_after_it() {
     let drain = proxy.drain();
     let clients = async {
         proxy.expect_metric("draining", &[], 1.0).await;
-        let (mut client, mut upstream) =
-            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        let (mut client, mut upstream) = proxy.pair(&upstreams).await;
         client.expect_close(1012).await;
         upstream.expect_close(1001).await;
         assert!(
@@ -190,10 +187,7 @@ async fn farewells_are_spread() {
         .start(&upstreams);
     let mut pairs = Vec::new();
     for _ in 0..16 {
-        pairs.push(tokio::join!(
-            proxy.dial().websocket(),
-            upstreams.accept_websocket()
-        ));
+        pairs.push(proxy.pair(&upstreams).await);
     }
     let began = Instant::now();
     let ends = async {
@@ -231,10 +225,7 @@ async fn who_waits_at_a_socket_of_somebody_elses_is_left_to_the_next() {
         proxy.start(&upstreams)
     };
     let first = start();
-    let mut slow = first.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (_slow, _upstream, _) = first.dial().ask(&Request::upgrade("/"), &upstreams).await;
     // There is no place for this one: the kernel has accepted it, and lubdub has not.
     let mut eager = first.dial().connect().await;
     eager.ask(&Request::upgrade("/")).await;

@@ -2,22 +2,11 @@
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
-use lubdub_testkit::peer::{Peer, Upstream};
-use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::peer::Upstream;
+use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
-use lubdub_testkit::way;
+use lubdub_testkit::{LONG, ms, way};
 use tokio::time::{Instant, sleep};
-
-use crate::LONG;
-
-/// The end on this side, and the other one.
-fn near_and_far(side: Side, rig: Rig) -> (RunningProxy, Peer, Peer) {
-    match side {
-        Side::Client => (rig.proxy, rig.client, rig.upstream),
-        Side::Upstream => (rig.proxy, rig.upstream, rig.client),
-    }
-}
 
 fn caused_by(side: Side, how: &str) -> String {
     format!("{side}_{how}")
@@ -27,7 +16,7 @@ fn caused_by(side: Side, how: &str) -> String {
 async fn a_closing_handshake_passes_untouched() {
     for side in Side::BOTH {
         let rig = Rig::open(ProxyBox::new()).await;
-        let (proxy, mut near, mut far) = near_and_far(side, rig);
+        let (proxy, mut near, mut far) = rig.near_and_far(side);
         let farewell = near.encode(&Frame::close(4321, "gone fishing"));
         near.send(&farewell).await;
         far.expect_raw(&farewell).await;
@@ -65,7 +54,7 @@ async fn there_are_no_own_pings_behind_a_close() {
             .ping(Side::Client, ms(10), ms(50))
             .ping(Side::Upstream, ms(10), ms(50))
             .terms(|terms| terms.close = ms(300));
-        let (proxy, mut near, mut far) = near_and_far(side, Rig::open(proxy).await.polite());
+        let (proxy, mut near, mut far) = Rig::open(proxy).await.polite().near_and_far(side);
         near.close(1000, "").await;
         far.expect_close(1000).await;
         // From here on nobody says anything, and nobody is dropped for it.
@@ -108,7 +97,7 @@ async fn a_fin_is_passed_on_behind_the_backlog_and_the_other_direction_goes_on()
         let proxy = ProxyBox::new().terms(|terms| terms.close = LONG);
         let upstreams = Upstream::tiny();
         let rig = Rig::open_with(proxy, &upstreams, |dial| dial.tiny()).await;
-        let (proxy, mut near, mut far) = near_and_far(side, rig);
+        let (proxy, mut near, mut far) = rig.near_and_far(side);
         let backlog = near.encode(&Frame::binary(vec![b'b'; 300_000]));
         let talk = async {
             near.send(&backlog).await;
@@ -131,7 +120,7 @@ async fn a_fin_is_passed_on_behind_the_backlog_and_the_other_direction_goes_on()
 async fn a_frame_that_a_fin_cuts_short_arrives_cut_short() {
     for side in Side::BOTH {
         let rig = Rig::open(ProxyBox::new()).await;
-        let (_proxy, mut near, mut far) = near_and_far(side, rig);
+        let (_proxy, mut near, mut far) = rig.near_and_far(side);
         // Of a pong lubdub keeps everything back until it is whole.
         let pong = near.encode(&Frame::pong("never to be finished"));
         near.send(&pong[..9]).await;
@@ -145,7 +134,7 @@ async fn a_frame_that_a_fin_cuts_short_arrives_cut_short() {
 async fn a_reset_arrives_as_a_reset() {
     for side in Side::BOTH {
         let rig = Rig::open(ProxyBox::new()).await;
-        let (proxy, mut near, mut far) = near_and_far(side, rig);
+        let (proxy, mut near, mut far) = rig.near_and_far(side);
         near.send_text("hello").await;
         far.expect_text("hello").await;
         near.reset();
@@ -164,7 +153,7 @@ async fn a_reset_arrives_as_a_reset() {
 async fn a_reset_behind_a_close_does_not_destroy_the_close() {
     for side in Side::BOTH {
         let rig = Rig::open(ProxyBox::new()).await;
-        let (proxy, mut near, mut far) = near_and_far(side, rig);
+        let (proxy, mut near, mut far) = rig.near_and_far(side);
         near.close(4000, "bye").await;
         near.expect_silence(ms(20)).await;
         near.reset();
@@ -181,7 +170,7 @@ async fn a_reset_behind_a_close_does_not_destroy_the_close() {
 async fn a_fin_that_is_not_answered_is_waited_for_only_so_long() {
     for side in Side::BOTH {
         let proxy = ProxyBox::new().terms(|terms| terms.close = ms(200));
-        let (proxy, mut near, mut far) = near_and_far(side, Rig::open(proxy).await);
+        let (proxy, mut near, mut far) = Rig::open(proxy).await.near_and_far(side);
         near.finish().await;
         far.expect_eof().await;
         let began = Instant::now();
@@ -198,7 +187,7 @@ async fn a_fin_that_is_not_answered_is_waited_for_only_so_long() {
 async fn a_close_that_is_not_answered_is_waited_for_only_so_long() {
     for side in Side::BOTH {
         let proxy = ProxyBox::new().terms(|terms| terms.close = ms(200));
-        let (proxy, mut near, mut far) = near_and_far(side, Rig::open(proxy).await);
+        let (proxy, mut near, mut far) = Rig::open(proxy).await.near_and_far(side);
         near.close(1000, "").await;
         far.expect_close(1000).await;
         let began = Instant::now();
@@ -215,8 +204,7 @@ async fn an_ended_pair_leaves_room_for_another() {
         .with(|proxy| proxy.limits.pairs = 1)
         .start(&upstreams);
     for _ in 0..3 {
-        let (client, upstream) =
-            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        let (client, upstream) = proxy.pair(&upstreams).await;
         proxy.expect_pairs(1).await;
         drop((client, upstream));
         proxy.expect_no_pairs().await;

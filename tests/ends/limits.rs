@@ -68,22 +68,16 @@ async fn a_pair_without_data_is_ended_whatever_else_passes() {
 async fn nothing_passes_of_a_frame_that_is_too_big() {
     for side in Side::BOTH {
         let proxy = ProxyBox::new().terms(|terms| terms.frame_bytes = Some(100));
-        let mut rig = Rig::open(proxy).await;
-        let (near, far) = rig.near_and_far(side);
+        let (proxy, mut near, mut far) = Rig::open(proxy).await.near_and_far(side);
         near.send_frame(&Frame::binary([b'x'; 100])).await;
         assert_eq!(far.expect_frame().await.payload, [b'x'; 100]);
         near.send_frame(&Frame::binary([b'x'; 101])).await;
         let close = near.expect_close(1009).await;
         assert_eq!(close.close().1, "frame too big");
-        told(far, 1009).await;
+        told(&mut far, 1009).await;
         near.finish().await;
         near.expect_eof().await;
-        let Rig {
-            proxy,
-            client,
-            upstream,
-        } = rig;
-        drop((client, upstream));
+        drop((near, far));
         proxy.expect_ended("frame_too_big").await;
     }
 }
@@ -106,8 +100,7 @@ async fn a_header_that_announces_too_much_ends_the_pair() {
         for length in &announced {
             for side in Side::BOTH {
                 let proxy = ProxyBox::new().terms(|terms| terms.frame_bytes = Some(100));
-                let mut rig = Rig::open(proxy).await;
-                let (near, far) = rig.near_and_far(side);
+                let (proxy, mut near, mut far) = Rig::open(proxy).await.near_and_far(side);
                 if first == 0x80 {
                     near.send_frame(&Frame::text("begun").open()).await;
                     assert_eq!(far.expect_frame().await.payload, b"begun");
@@ -119,15 +112,10 @@ async fn a_header_that_announces_too_much_ends_the_pair() {
                 }
                 near.send(&header).await;
                 near.expect_close(1009).await;
-                told(far, 1009).await;
+                told(&mut far, 1009).await;
                 near.finish().await;
                 near.expect_eof().await;
-                let Rig {
-                    proxy,
-                    client,
-                    upstream,
-                } = rig;
-                drop((client, upstream));
+                drop((near, far));
                 proxy.expect_ended("frame_too_big").await;
             }
         }
@@ -143,21 +131,15 @@ async fn the_sender_of_a_frame_that_is_too_big_is_let_go_of_when_it_has_answered
             terms.frame_bytes = Some(100);
             terms.close = 10 * PATIENCE;
         });
-        let mut rig = Rig::open(proxy).await;
-        let (near, far) = rig.near_and_far(side);
+        let (proxy, mut near, mut far) = Rig::open(proxy).await.near_and_far(side);
         // In pieces: of its first, the length is not even known.
         let big = near.encode(&Frame::binary([b'x'; 70_000]));
         for piece in [&big[..1], &big[1..9], &big[9..50_000], &big[50_000..]] {
             near.send(piece).await;
         }
         near.ping("in between").await;
-        tokio::join!(told(near, 1009), told(far, 1009));
-        let Rig {
-            proxy,
-            client,
-            upstream,
-        } = rig;
-        drop((client, upstream));
+        tokio::join!(told(&mut near, 1009), told(&mut far, 1009));
+        drop((near, far));
         proxy.expect_ended("frame_too_big").await;
     }
 }

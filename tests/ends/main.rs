@@ -5,8 +5,3 @@ mod drain;
 mod farewells;
 mod limits;
 mod survivors;
-
-use std::time::Duration;
-
-/// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(30);

@@ -3,13 +3,11 @@
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::{LONG, ms};
 use tokio::time::Instant;
-
-use crate::LONG;
 
 #[tokio::test]
 async fn a_survivor_that_is_left_inside_a_frame_is_cut_and_told_nothing() {

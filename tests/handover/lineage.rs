@@ -1,12 +1,12 @@
 //! The program and those that take its place, one after another: they share a log.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lubdub_testkit::http::Request;
+use lubdub_testkit::binary::{self, change, request};
 use lubdub_testkit::peer::Dial;
 use lubdub_testkit::scrape::Scrape;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long anything may take with thousands of pairs on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ pub(crate) struct Upgraded {
 impl Lineage {
     /// Starts the first one, with these settings (`key=value`).
     pub(crate) async fn start(settings: &[String]) -> Self {
-        Self::start_program(&program(), settings).await
+        Self::start_program(&binary::path(), settings).await
     }
 
     /// The same for a copy of the program.
@@ -153,7 +153,7 @@ impl Lineage {
                 if let Some(child) = children.split_whitespace().last() {
                     return Pid::from_raw(child.parse().unwrap()).unwrap();
                 }
-                tokio::time::sleep(Duration::from_micros(200)).await;
+                sleep(Duration::from_micros(200)).await;
             }
         };
         timeout(PATIENCE, look).await.expect("it starts a process")
@@ -224,11 +224,7 @@ impl Lineage {
     /// Asks it for a change.
     pub(crate) async fn post(&self, path: &str, body: &str) {
         let mut client = Dial::to(self.admin).connect().await;
-        let request = Request::new("POST", path)
-            .without("host")
-            .field("Host", "localhost")
-            .field("Content-Type", "application/json")
-            .field("Content-Length", &body.len().to_string());
+        let request = change(path).field("Content-Length", &body.len().to_string());
         client.ask(&request).await;
         client.send(body).await;
         assert_eq!(client.expect_head().await.status(), 200, "{path} {body}");
@@ -237,8 +233,7 @@ impl Lineage {
     /// What it answers operators.
     pub(crate) async fn admin(&self, path: &str) -> String {
         let mut client = Dial::to(self.admin).connect().await;
-        let request = Request::get(path).without("host");
-        client.ask(&request.field("Host", "localhost")).await;
+        client.ask(&request("GET", path)).await;
         let head = client.expect_head().await;
         assert_eq!(head.status(), 200, "{path}");
         let body = client.expect_len(head.content_length().unwrap_or(0)).await;
@@ -247,6 +242,18 @@ impl Lineage {
 
     pub(crate) async fn scrape(&self) -> Scrape {
         Scrape::parse(&self.admin("/metrics").await)
+    }
+
+    /// Waits until a metric has a value; the name is without `lubdub_`.
+    pub(crate) async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let name = format!("lubdub_{name}");
+        let look = async {
+            while self.scrape().await.sum(&name, labels) != value {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let in_time = timeout(PATIENCE, look).await.is_ok();
+        assert!(in_time, "{name}{labels:?} does not come to {value}");
     }
 }
 
@@ -290,13 +297,4 @@ fn address(line: &Value) -> SocketAddr {
 pub(crate) fn set(settings: &[String]) -> Vec<String> {
     let pairs = settings.iter().map(|it| ["--set".to_owned(), it.clone()]);
     pairs.flatten().collect()
-}
-
-/// Where the program is: two levels above the test that runs, which is in `deps`.
-pub(crate) fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.parent().and_then(Path::parent);
-    let path = profile.expect("a test is in deps").join("lubdub");
-    assert!(path.exists(), "build it first: cargo build -p lubdub");
-    path
 }

@@ -87,7 +87,7 @@ async fn no_pair_notices_an_upgrade() {
     let kinds = kinds(pairs());
     let crowd = Crowd::connect(lubdub.address, &kinds).await;
     let count = crowd.len() as u64;
-    sleep(Duration::from_secs(1)).await;
+    lubdub.expect_metric("pairs", &[], count as f64).await;
 
     crowd.pauses.measure();
     sleep(CALM).await;
@@ -302,12 +302,7 @@ async fn what_was_handed_over_or_frozen_outlives_the_old_process() {
         };
         let gone = timeout(PATIENCE, gone).await;
         assert_eq!(gone.ok(), Some(count - lives), "the rest is counted");
-        let open = timeout(PATIENCE, async {
-            while lubdub.scrape().await.sum("lubdub_pairs", &[]) != lives as f64 {
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        open.await.expect("what lives is counted");
+        lubdub.expect_metric("pairs", &[], lives as f64).await;
         let mut visitor = Client::connect(lubdub.address, Kind::Idle)
             .await
             .expect("a 101");

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use lubdub_testkit::binary;
 use lubdub_testkit::installed::Installed;
 use rustix::process::Signal;
 
 use crate::backend::Backend;
 use crate::crowd::{Client, Kind};
-use crate::lineage::{FAILED, Lineage, program, set};
+use crate::lineage::{FAILED, Lineage, set};
 use crate::settings;
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn a_program_that_will_not_do_changes_nothing_and_the_reason_is_told() {
         &lubdub.upgrade_in_vain().await,
         &["cannot be started", "format"],
     );
-    place.put(&fs::read(program()).unwrap(), 0o644);
+    place.put(&fs::read(binary::path()).unwrap(), 0o644);
     assert_in(
         &lubdub.upgrade_in_vain().await,
         &["cannot be started", "denied"],
@@ -52,7 +53,7 @@ async fn a_program_that_will_not_do_changes_nothing_and_the_reason_is_told() {
     client.talk_once().await.unwrap();
 
     // The right one at last, and all goes on.
-    place.put(&fs::read(program()).unwrap(), 0o755);
+    place.put(&fs::read(binary::path()).unwrap(), 0o755);
     let upgraded = lubdub.upgrade().await;
     assert_eq!(upgraded.moved, 1);
     client.talk_once().await.unwrap();
@@ -68,7 +69,7 @@ async fn a_configuration_that_is_wrong_by_now_is_named_in_the_reason() {
     );
     let file = place.file("lubdub.toml", &good);
     let arguments = ["--config".to_owned(), file.display().to_string()];
-    let mut lubdub = Lineage::launch(&program(), &arguments).await;
+    let mut lubdub = Lineage::launch(&binary::path(), &arguments).await;
     let mut client = Client::connect(lubdub.address, Kind::Idle).await.unwrap();
 
     fs::write(
@@ -154,7 +155,7 @@ async fn what_the_files_of_the_new_process_cannot_hold_stays_and_the_reason_is_t
     // 192 of them are for all that is no pair, watchers of the admin listener among it.
     let script = format!(
         "#!/bin/sh\nulimit -n 224\nexec {} \"$@\"\n",
-        program().display()
+        binary::path().display()
     );
     place.put(script.as_bytes(), 0o755);
     let upgraded = lubdub.upgrade().await;

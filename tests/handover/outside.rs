@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
+use lubdub_testkit::binary;
+
 use crate::backend::Backend;
 use crate::crowd::{Client, Kind};
-use crate::lineage::{Lineage, program, set};
+use crate::lineage::{Lineage, set};
 use crate::settings;
 
 const REFUSED: &str = "a process that asks to take over is refused";
@@ -44,7 +46,7 @@ async fn a_process_from_outside_takes_over_and_can_be_taken_over_from() {
         .to_vec();
     arguments.push("127.0.0.1:0".to_owned());
     arguments.extend(set(&settings));
-    let next = Lineage::launch(&program(), &arguments).await;
+    let next = Lineage::launch(&binary::path(), &arguments).await;
     assert_eq!(next.address, old.address, "the listener is the same");
     old.nth("lubdub ends", 0).await;
     client.talk_once().await.unwrap();
@@ -56,7 +58,7 @@ async fn a_process_from_outside_takes_over_and_can_be_taken_over_from() {
         .unwrap();
 
     // And once more: it listens at the same path by now.
-    let last = Lineage::launch(&program(), &arguments).await;
+    let last = Lineage::launch(&binary::path(), &arguments).await;
     next.nth("lubdub ends", 0).await;
     client.talk_once().await.unwrap();
     assert_eq!(last.scrape().await.sum("lubdub_pairs", &[]), 1.0);
@@ -104,7 +106,7 @@ async fn a_socket_that_somebody_listens_at_is_left_to_them() {
     let backend = Backend::start();
     let settings = [settings(&backend), vec![socket.setting()]].concat();
     let _first = Lineage::start(&settings).await;
-    let second = std::process::Command::new(program())
+    let second = std::process::Command::new(binary::path())
         .args([
             "--listen",
             "127.0.0.1:0",
@@ -139,7 +141,7 @@ async fn a_socket_with_a_full_queue_is_one_that_somebody_listens_at() {
         }
         waiting.push(one);
     }
-    let refused = std::process::Command::new(program())
+    let refused = std::process::Command::new(binary::path())
         .args(["--listen", "127.0.0.1:0", "--upstream", "ws://127.0.0.1:1"])
         .args(["--set", "admin.address=off", "--set", &socket.setting()])
         .output()

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lubdub_testkit::binary;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::peer::{Dial, Peer};
 use rustix::process::Signal;
@@ -107,7 +108,7 @@ async fn no_pair_notices_a_reload() {
     files.show(&certs);
     files.say(0);
     let arguments = ["--config".to_owned(), files.path().display().to_string()];
-    let lubdub = Lineage::launch_as_is(&crate::lineage::program(), &arguments).await;
+    let lubdub = Lineage::launch_as_is(&binary::path(), &arguments).await;
     let (open, secret) = (
         lubdub.listener("open").await,
         lubdub.listener("secret").await,

@@ -1,14 +1,15 @@
 //! What cannot be moved: the old process lingers for it.
 
+use lubdub_testkit::binary;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::installed::Installed;
 use lubdub_testkit::peer::{Dial, Peer};
 use rustix::process::{Signal, kill_process};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::backend::Backend;
 use crate::crowd::{Crowd, Kind};
-use crate::lineage::{Lineage, PATIENCE, is_alive};
+use crate::lineage::{Lineage, is_alive};
 use crate::settings;
 
 /// A message to the backend, which answers with a number of its own and the rest.
@@ -35,17 +36,6 @@ async fn keep_answering(first: &mut Peer, second: &mut Peer) {
     }
 }
 
-/// Waits until the sum of a metric is this.
-async fn comes_to(lubdub: &Lineage, metric: &str, labels: &[(&str, &str)], expected: f64) {
-    let look = async {
-        while lubdub.scrape().await.sum(metric, labels) != expected {
-            sleep(lubdub_testkit::ms(20)).await;
-        }
-    };
-    let in_time = timeout(PATIENCE, look).await.is_ok();
-    assert!(in_time, "{metric}{labels:?} does not come to {expected}");
-}
-
 #[tokio::test]
 async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     let backend = Backend::start();
@@ -63,7 +53,7 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     let mut settings = [settings(&backend), secret.to_vec()].concat();
     settings.retain(|it| !it.starts_with("keepalive.client"));
     settings.extend(["interval=200ms", "timeout=2s"].map(|it| format!("keepalive.client.{it}")));
-    let mut lubdub = Lineage::launch(&crate::lineage::program(), &{
+    let mut lubdub = Lineage::launch(&binary::path(), &{
         let mut arguments = vec![
             "--set".to_owned(),
             "listen.main.address=127.0.0.1:0".to_owned(),
@@ -84,8 +74,8 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     let old = lubdub.current();
     let upgraded = lubdub.upgrade().await;
     assert_eq!((upgraded.moved, upgraded.kept), (1, 3));
-    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 3.0).await;
-    comes_to(&lubdub, "lubdub_pairs", &[], 1.0).await;
+    lubdub.expect_metric("lingering_pairs", &[], 3.0).await;
+    lubdub.expect_metric("pairs", &[], 1.0).await;
     talk(&mut first, 0).await;
     // They are pinged, and lapse; it is counted where operators look.
     first.leave_pings();
@@ -94,8 +84,10 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     third.leave_pings();
     let lapsed = [("cause", "client_lapsed")];
     let told = async {
-        comes_to(&lubdub, "lubdub_pairs_closed_total", &lapsed, 1.0).await;
-        comes_to(&lubdub, "lubdub_lingering_pairs", &[], 2.0).await;
+        lubdub
+            .expect_metric("pairs_closed_total", &lapsed, 1.0)
+            .await;
+        lubdub.expect_metric("lingering_pairs", &[], 2.0).await;
     };
     tokio::select! {
         () = told => {}
@@ -106,11 +98,11 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     first.answer_pings();
     second.answer_pings();
     assert_eq!(lubdub.upgrade().await.moved, 1);
-    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 2.0).await;
+    lubdub.expect_metric("lingering_pairs", &[], 2.0).await;
     talk(&mut first, 1).await;
     talk(&mut second, 0).await;
     drop(second);
-    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 1.0).await;
+    lubdub.expect_metric("lingering_pairs", &[], 1.0).await;
 
     // A drain of the one that goes on is theirs as well.
     assert!(is_alive(old));
@@ -119,7 +111,7 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
         .await;
     first.expect_close(1012).await;
     first.close(1012, "").await;
-    comes_to(&lubdub, "lubdub_lingering_pairs", &[], 0.0).await;
+    lubdub.expect_metric("lingering_pairs", &[], 0.0).await;
     lubdub
         .nth("an earlier process that lingered has ended", 1)
         .await;

@@ -78,10 +78,7 @@ async fn an_upgrade_that_no_route_covers_is_refused() {
     let proxy = ProxyBox::new()
         .front(FRONT)
         .with(|proxy| proxy.host = Some(HostPattern::new("chat.example")));
-    let request = Request::upgrade("/")
-        .without("host")
-        .field("Host", "other.example")
-        .encode();
+    let request = Request::upgrade("/").host("other.example").encode();
     refused(proxy, &request, 404, "no_route").await;
 }
 
@@ -163,8 +160,7 @@ async fn there_is_no_room_for_more_pairs_than_allowed() {
     for (proxy, outcome) in limits {
         let upstreams = Upstream::listen();
         let proxy = proxy.start(&upstreams);
-        let (client, upstream) =
-            tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        let (client, upstream) = proxy.pair(&upstreams).await;
         let mut refused = proxy.dial().connect().await;
         refused.ask(&Request::upgrade("/")).await;
         let (head, _) = refused.expect_answer(503).await;
@@ -176,7 +172,7 @@ async fn there_is_no_room_for_more_pairs_than_allowed() {
             .await;
         drop((client, upstream));
         proxy.expect_no_pairs().await;
-        tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+        proxy.pair(&upstreams).await;
     }
 }
 
@@ -210,10 +206,7 @@ async fn a_client_that_goes_before_the_answer_takes_the_upstream_with_it() {
     for reset in [false, true] {
         let upstreams = Upstream::listen();
         let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
-        let mut client = proxy.dial().connect().await;
-        client.ask(&Request::upgrade("/")).await;
-        let mut upstream = upstreams.accept().await;
-        upstream.expect_head().await;
+        let (client, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
         if reset {
             client.reset();
         } else {

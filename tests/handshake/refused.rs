@@ -44,10 +44,7 @@ async fn a_refusal_arrives_with_its_body_and_ends_the_connection() {
 async fn a_refusal_without_a_length_arrives_whole() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     upstream
         .send(
             "HTTP/1.1 401 Unauthorized\r\n\
@@ -70,10 +67,7 @@ async fn a_refusal_without_a_length_arrives_whole() {
 async fn a_redirect_is_the_clients_to_follow() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     upstream
         .send("HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
         .await;

@@ -19,8 +19,7 @@ async fn the_request_arrives_as_the_client_made_it() {
     let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
     let mut client = proxy.dial().connect().await;
     let request = Request::upgrade("/chat/room%201?token=a%2Fb&x=1&x=2")
-        .without("host")
-        .field("Host", "chat.example:8080")
+        .host("chat.example:8080")
         .field("Origin", "https://Example.com")
         .field("Sec-WebSocket-Protocol", "graphql-ws, chat;v=1")
         .field(
@@ -111,10 +110,7 @@ async fn claims_of_a_trusted_proxy_are_added_to() {
 async fn the_answer_arrives_as_the_upstream_made_it() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     upstream
         .send(format!(
             "HTTP/1.1 101 Switching Protocols\r\n\
@@ -190,10 +186,7 @@ async fn bytes_behind_the_request_wait_for_the_101_and_are_not_lost() {
 async fn bytes_behind_the_101_are_not_lost() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().front(FRONT).start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     let early = upstream.encode(&Frame::text("early"));
     let (front, back) = early.split_at(4);
     upstream.send([SWITCHING.as_bytes(), front].concat()).await;

@@ -4,11 +4,10 @@ use lubdub_keepalive::{Enforce, Evidence, Side};
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
-use lubdub_testkit::way;
-use lubdub_testkit::{eventually, ms};
+use lubdub_testkit::{LONG, eventually, ms, way};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{LONG, SHORT};
+use crate::SHORT;
 
 #[tokio::test]
 async fn when_the_client_lapses_the_upstream_is_told_and_the_client_is_reset() {
@@ -232,9 +231,7 @@ async fn the_registry_tells_how_alive_each_side_is() {
         mut client,
         mut upstream,
     } = Rig::open(proxy).await;
-    let [pair] = &proxy.registry().pairs()[..] else {
-        panic!("there is one pair");
-    };
+    let pair = proxy.only_pair();
     if !way::is_unix() {
         assert_eq!(pair.client, lubdub_proxy::Peer::Ip(client.address()).into());
         assert_eq!(pair.upstream, upstream.address().into());

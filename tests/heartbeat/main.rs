@@ -11,7 +11,5 @@ use std::time::Duration;
 
 use lubdub_testkit::ms;
 
-/// Longer than any test takes: a ping that is sent is never overdue.
-const LONG: Duration = Duration::from_secs(30);
 /// A timeout within which nobody answers.
 const SHORT: Duration = ms(200);

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use lubdub_keepalive::{Mode, Side};
 use lubdub_testkit::frame::{Frame, Seen};
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Peer;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::{LONG, ms};
 use tokio::time::{Instant, sleep};
-
-use crate::LONG;
 
 /// How long a ping waits for the end of a message where nothing else is set.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);

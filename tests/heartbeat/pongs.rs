@@ -2,12 +2,10 @@
 
 use lubdub_keepalive::{Evidence, Side};
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Peer;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use lubdub_testkit::rig::Rig;
-
-use crate::LONG;
+use lubdub_testkit::{LONG, ms};
 
 /// Both ends of a pair of which this side is pinged: that side's first, then the other's.
 async fn pinged(side: Side) -> (RunningProxy, Peer, Peer) {

@@ -2,14 +2,13 @@
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
-use lubdub_testkit::way;
+use lubdub_testkit::{LONG, ms, way};
 use tokio::time::{Instant, sleep};
 
-use crate::{LONG, SHORT};
+use crate::SHORT;
 
 #[tokio::test]
 async fn a_side_that_lubdub_does_not_read_is_not_called_dead() {

@@ -2,18 +2,9 @@
 
 use lubdub_keepalive::Side;
 use lubdub_proxy::registry::Beat;
-use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
-use lubdub_testkit::{eventually, ms};
-
-use crate::LONG;
-
-fn trace(proxy: &RunningProxy, side: Side) -> Vec<Beat> {
-    let [pair] = &proxy.registry().pairs()[..] else {
-        panic!("there is one pair");
-    };
-    pair.trace(side)
-}
+use lubdub_testkit::{LONG, eventually, ms};
 
 fn is_answered(beat: Beat) -> bool {
     matches!(beat, Beat::Answered(_))
@@ -27,19 +18,21 @@ async fn each_own_ping_is_answered_missed_covered_or_waits() {
         mut client,
         upstream: _upstream,
     } = Rig::open(proxy).await;
-    assert_eq!(trace(&proxy, Side::Client), []);
+    assert_eq!(proxy.only_pair().trace(Side::Client), []);
     let first = client.expect_ping().await;
     client.pong(first).await;
     eventually("the first is answered", || {
-        trace(&proxy, Side::Client)
+        proxy
+            .only_pair()
+            .trace(Side::Client)
             .first()
             .copied()
             .is_some_and(is_answered)
     })
     .await;
-    let rtt = proxy.registry().pairs()[0].last_rtt(Side::Client);
+    let rtt = proxy.only_pair().last_rtt(Side::Client);
     assert_eq!(
-        trace(&proxy, Side::Client)[0],
+        proxy.only_pair().trace(Side::Client)[0],
         Beat::Answered(rtt),
         "exactly"
     );
@@ -49,20 +42,24 @@ async fn each_own_ping_is_answered_missed_covered_or_waits() {
     let _third = client.expect_ping().await;
     let fourth = client.expect_ping().await;
     eventually("four were written", || {
-        trace(&proxy, Side::Client).len() >= 4
+        proxy.only_pair().trace(Side::Client).len() >= 4
     })
     .await;
-    let seen = trace(&proxy, Side::Client);
+    let seen = proxy.only_pair().trace(Side::Client);
     assert_eq!(seen[1..3], [Beat::Missed, Beat::Missed], "{seen:?}");
     assert_eq!(seen.last(), Some(&Beat::Waiting), "{seen:?}");
     client.pong(fourth).await;
     eventually("the fourth is answered", || {
-        is_answered(trace(&proxy, Side::Client)[3])
+        is_answered(proxy.only_pair().trace(Side::Client)[3])
     })
     .await;
-    let seen = trace(&proxy, Side::Client);
+    let seen = proxy.only_pair().trace(Side::Client);
     assert_eq!(seen[1..3], [Beat::Covered, Beat::Covered], "{seen:?}");
-    assert_eq!(trace(&proxy, Side::Upstream), [], "it is not pinged");
+    assert_eq!(
+        proxy.only_pair().trace(Side::Upstream),
+        [],
+        "it is not pinged"
+    );
 }
 
 /// A pong to a ping of the other endpoint, which stands behind, answers them too.
@@ -76,7 +73,7 @@ async fn an_own_ping_is_covered_by_the_pong_to_a_later_foreign_one() {
     } = Rig::open(proxy).await;
     let _own = client.expect_ping().await;
     eventually("it was written", || {
-        trace(&proxy, Side::Client) == [Beat::Waiting]
+        proxy.only_pair().trace(Side::Client) == [Beat::Waiting]
     })
     .await;
     upstream.ping("theirs").await;
@@ -84,5 +81,5 @@ async fn an_own_ping_is_covered_by_the_pong_to_a_later_foreign_one() {
     assert_eq!(theirs, b"theirs");
     client.pong(theirs).await;
     upstream.expect_pong("theirs").await;
-    assert_eq!(trace(&proxy, Side::Client)[0], Beat::Covered);
+    assert_eq!(proxy.only_pair().trace(Side::Client)[0], Beat::Covered);
 }

@@ -79,7 +79,7 @@ impl Failing {
             Self::NotAnswered | Self::NotConnected => (request, 504),
             Self::NoRoom => (request, 503),
             Self::NoRoute => {
-                let elsewhere = request.without("host").field("Host", "nowhere.example");
+                let elsewhere = request.host("nowhere.example");
                 (elsewhere, 404)
             }
             Self::WithBody => (request.field("Content-Length", "5"), 400),

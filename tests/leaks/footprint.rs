@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use lubdub_testkit::binary::Binary;
-use lubdub_testkit::{PATIENCE, ms};
-use serde_json::Value;
+use lubdub_testkit::ms;
 use tokio::time::{Instant, sleep};
 
 /// What it has in use while it has nothing to do.
@@ -41,11 +40,11 @@ impl Footprint {
     /// # Panics
     /// If there are pairs that do not end.
     pub(crate) async fn at_rest(lubdub: &Binary) -> Self {
-        no_pairs(lubdub).await;
+        lubdub.expect_pairs(0).await;
         let series = lubdub.scrape().await.nonzero("lubdub_pairs", "route");
         // One too few on one route must not make up for one too many on another.
         let gauge = series.iter().fold(0.0, |sum, (_, value)| sum + value.abs());
-        let listed = listed(lubdub).await;
+        let listed = lubdub.told("/api/v1/pairs?limit=0").await["total"].as_u64();
         let mut lowest = (lubdub.descriptors(), lubdub.resident());
         let mut since = Instant::now();
         while since.elapsed() < REST {
@@ -59,29 +58,9 @@ impl Footprint {
         let (descriptors, resident) = lowest;
         Self {
             descriptors,
-            listed,
+            listed: listed.expect("a number"),
             gauge,
             resident,
         }
     }
-}
-
-/// Waits until no pair is in the list.
-pub(crate) async fn no_pairs(lubdub: &Binary) {
-    let began = Instant::now();
-    loop {
-        let left = listed(lubdub).await;
-        if left == 0 {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{left} pairs are left");
-        sleep(ms(2)).await;
-    }
-}
-
-async fn listed(lubdub: &Binary) -> u64 {
-    let (status, body) = lubdub.admin("/api/v1/pairs?limit=0").await;
-    let list: Option<Value> = serde_json::from_str(&body).ok();
-    let total = list.and_then(|list| list["total"].as_u64());
-    total.unwrap_or_else(|| panic!("no list of pairs but {status} {body}"))
 }

@@ -25,7 +25,7 @@ use lubdub_testkit::peer::Dial;
 use rustix::process::Signal;
 
 use crate::endings::Farewell;
-use crate::footprint::{Footprint, no_pairs};
+use crate::footprint::Footprint;
 use crate::ledger::Ledger;
 use crate::stage::{Legs, Played, Stage};
 use crate::ways::{WAYS, Way, What};
@@ -143,7 +143,7 @@ impl Run {
                 let batch = BATCH.min(*left);
                 *left -= batch;
                 let played = self.stage.play(way, batch, &self.dial).await;
-                no_pairs(&self.lubdub).await;
+                self.lubdub.expect_pairs(0).await;
                 self.ledger.enter(&played);
             }
             left.retain(|(_, left)| *left > 0);
@@ -157,7 +157,7 @@ impl Run {
         let order = async { self.lubdub.signal(Signal::TERM) };
         let farewell = Farewell::Answered;
         (self.stage.play_drain(farewell, BATCH, &self.dial, order)).await;
-        no_pairs(&self.lubdub).await;
+        self.lubdub.expect_pairs(0).await;
         eventually("there is the silent client, and no listener", || {
             self.lubdub.descriptors() == at_rest
         })

@@ -247,6 +247,5 @@ impl Stage {
 
 /// An upgrade on these terms.
 fn request(terms: Terms) -> Request {
-    let request = Request::upgrade("/").without("host");
-    request.field("Host", &terms.host())
+    Request::upgrade("/").host(&terms.host())
 }

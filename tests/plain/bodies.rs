@@ -17,10 +17,7 @@ const LARGE: usize = 64 * 1024 * 1024;
 async fn asked(request: &Request) -> (RunningProxy, Peer, Peer) {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(request).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (client, upstream, _) = proxy.dial().ask(request, &upstreams).await;
     (proxy, client, upstream)
 }
 
@@ -91,10 +88,7 @@ async fn server_sent_events_arrive_one_by_one() {
 async fn a_large_download_is_never_piled_up() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &[]).await;
-    let mut client = lubdub.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = lubdub.dial().ask(&Request::get("/"), &upstreams).await;
     upstream
         .send(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n"

@@ -62,10 +62,7 @@ async fn pipelined_requests_are_answered_in_order() {
 async fn an_upgrade_may_follow_a_plain_request() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/poll")).await;
-    let mut polled = upstreams.accept().await;
-    polled.expect_head().await;
+    let (mut client, mut polled, _) = proxy.dial().ask(&Request::get("/poll"), &upstreams).await;
     polled.send(OK).await;
     client.expect_answer(200).await;
     client.ask(&Request::upgrade("/socket")).await;
@@ -81,10 +78,7 @@ async fn an_idle_connection_is_let_go() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.timeouts.http_idle = Some(ms(200)))
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     upstream.send(OK).await;
     client.expect_answer(200).await;
     let answered = Instant::now();
@@ -102,10 +96,7 @@ async fn an_exchange_in_which_nothing_happens_is_ended() {
     let proxy = ProxyBox::new()
         .terms(|terms| terms.http_idle = Some(ms(200)))
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     upstream
         .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await;
@@ -133,10 +124,7 @@ async fn an_upstream_that_is_not_there_is_a_bad_gateway() {
 async fn a_drain_lets_an_exchange_end_and_no_other_begin() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     let exchange = async {
         while proxy.dial().open().await.is_ok() {}
         upstream.send(OK).await;

@@ -29,10 +29,7 @@ impl Leaves {
 /// A client whose GET has reached the upstream.
 async fn asked(upstreams: &Upstream) -> (RunningProxy, Peer, Peer) {
     let proxy = ProxyBox::new().start(upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (client, upstream, _) = proxy.dial().ask(&Request::get("/"), upstreams).await;
     (proxy, client, upstream)
 }
 

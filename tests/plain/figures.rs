@@ -59,10 +59,7 @@ async fn a_plain_request_counts_once_by_the_class_of_its_answer() {
         .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
         .await;
     client.expect_answer(502).await;
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok")
         .await;
@@ -116,10 +113,7 @@ async fn an_upstream_is_well_when_it_answers_with_less_than_500() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
     assert_eq!(last_success(&proxy), 0.0, "never");
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     assert_eq!(last_success(&proxy), 0.0, "it is connected, and no more");
     upstream.send(answer(503)).await;
     client.expect_answer(503).await;

@@ -89,10 +89,7 @@ async fn a_client_of_the_last_century_is_served() {
 async fn an_answer_arrives_as_the_upstream_made_it() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     upstream
         .send(
             "HTTP/1.1 418 I'm a teapot\r\n\
@@ -119,13 +116,7 @@ async fn a_request_that_no_route_covers_is_answered_and_the_connection_goes_on()
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::get("/")).await;
     client.expect_answer(404).await;
-    client
-        .ask(
-            &Request::get("/")
-                .without("host")
-                .field("Host", "here.example"),
-        )
-        .await;
+    client.ask(&Request::get("/").host("here.example")).await;
     let mut upstream = upstreams.accept().await;
     upstream.expect_head().await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
@@ -138,10 +129,7 @@ async fn informational_answers_go_no_further() {
     const PROCESSING: &str = "HTTP/1.1 102 Processing\r\n\r\n";
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     // In one segment with the answer.
     for before in [HINTS.to_owned(), [PROCESSING, HINTS, HINTS].concat()] {
         upstream
@@ -164,10 +152,10 @@ async fn informational_answers_go_no_further() {
 async fn informational_answers_to_an_upgrade_go_no_further() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::upgrade("/socket")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy
+        .dial()
+        .ask(&Request::upgrade("/socket"), &upstreams)
+        .await;
     let early = upstream.encode(&Frame::text("early"));
     let answer = [HINTS.as_bytes(), SWITCHING.as_bytes(), &early].concat();
     upstream.send(answer).await;

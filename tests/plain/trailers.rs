@@ -12,10 +12,7 @@ const NEXT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext";
 async fn as_it_comes_down(request: Request, announced: &str, body: &str, arrives: &str) {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&request).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&request, &upstreams).await;
     upstream
         .send(format!(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n{announced}\r\n{body}"

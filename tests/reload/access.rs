@@ -5,12 +5,8 @@ use std::num::NonZeroU32;
 use ipnet::IpNet;
 use lubdub_proxy::settings::{HostPattern, Networks, OriginPattern};
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-
-async fn open(proxy: &RunningProxy, upstreams: &Upstream) -> (Peer, Peer) {
-    tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket())
-}
 
 /// An upgrade is answered with `status`, by a client that tells a page.
 async fn is_refused(proxy: &RunningProxy, status: u16) {
@@ -24,7 +20,7 @@ async fn is_refused(proxy: &RunningProxy, status: u16) {
 async fn keeps_out_who_comes_then(next: impl FnOnce(&mut ProxyBox), status: u16) {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut before = open(&proxy, &upstreams).await;
+    let mut before = proxy.pair(&upstreams).await;
     // A client that has its connection already is one who comes then, if it asks then.
     let mut waiting = proxy.dial().connect().await;
     proxy.reload(ProxyBox::new().with(next).settings(upstreams.address()));
@@ -35,7 +31,7 @@ async fn keeps_out_who_comes_then(next: impl FnOnce(&mut ProxyBox), status: u16)
     before.0.send_text("still here").await;
     before.1.expect_text("still here").await;
     proxy.reload(ProxyBox::new().settings(upstreams.address()));
-    open(&proxy, &upstreams).await;
+    proxy.pair(&upstreams).await;
 }
 
 fn loopback() -> Networks {
@@ -90,17 +86,14 @@ async fn a_rate_that_stays_knows_its_sources_and_a_new_one_begins_anew() {
     };
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(with(1));
-    let _first = open(&proxy, &upstreams).await;
+    let _first = proxy.pair(&upstreams).await;
     proxy.reload(with(1));
     is_limited(&proxy, &upstreams).await;
     proxy.reload(with(2));
-    let _both = [
-        open(&proxy, &upstreams).await,
-        open(&proxy, &upstreams).await,
-    ];
+    let _both = [proxy.pair(&upstreams).await, proxy.pair(&upstreams).await];
     is_limited(&proxy, &upstreams).await;
     proxy.reload(ProxyBox::new().settings(upstreams.address()));
-    open(&proxy, &upstreams).await;
+    proxy.pair(&upstreams).await;
 }
 
 #[tokio::test]

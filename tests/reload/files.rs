@@ -91,10 +91,11 @@ async fn certificates_in_another_order_are_told() {
         (&"a, b".into(), &"b, a".into())
     );
     assert_eq!(told["applies"], "for new connections");
-    let (client, _upstream) = tokio::join!(
-        lubdub.dial().tls(b.connecting()).websocket(),
-        place.upstreams.accept_websocket()
-    );
+    let (client, _upstream) = lubdub
+        .dial()
+        .tls(b.connecting())
+        .pair(&place.upstreams)
+        .await;
     drop(client);
     let (_, said) = reload(&lubdub).await;
     assert_eq!(said["changes"], Value::Array(Vec::new()));

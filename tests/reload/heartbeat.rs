@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use lubdub_keepalive::Side;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
 use lubdub_testkit::rig::Rig;
-
-use crate::LONG;
+use lubdub_testkit::{LONG, ms};
 
 #[tokio::test]
 async fn a_live_pair_is_pinged_at_its_new_interval() {

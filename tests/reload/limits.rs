@@ -4,12 +4,8 @@ use std::sync::Arc;
 
 use lubdub_proxy::settings::Settings;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-
-async fn open(proxy: &RunningProxy, upstreams: &Upstream) -> (Peer, Peer) {
-    tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket())
-}
 
 /// An upgrade that is refused.
 async fn is_refused(proxy: &RunningProxy) {
@@ -23,8 +19,8 @@ async fn a_limit_comes_and_goes(limit: impl Fn(usize) -> ProxyBox) {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
     let with = |most| -> Settings { limit(most).settings(upstreams.address()) };
-    let mut first = open(&proxy, &upstreams).await;
-    let second = open(&proxy, &upstreams).await;
+    let mut first = proxy.pair(&upstreams).await;
+    let second = proxy.pair(&upstreams).await;
     proxy.expect_pairs(2).await;
     proxy.reload(with(1));
     is_refused(&proxy).await;
@@ -32,7 +28,7 @@ async fn a_limit_comes_and_goes(limit: impl Fn(usize) -> ProxyBox) {
     proxy.expect_pairs(1).await;
     is_refused(&proxy).await;
     proxy.reload(with(2));
-    let _third = open(&proxy, &upstreams).await;
+    let _third = proxy.pair(&upstreams).await;
     proxy.expect_pairs(2).await;
     is_refused(&proxy).await;
     first.0.send_text("still here").await;
@@ -61,7 +57,7 @@ async fn the_limit_of_a_route_that_returns_counts_those_that_are_open() {
     Arc::make_mut(&mut gone.routes[0]).name = "another".into();
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(limited());
-    let mut first = open(&proxy, &upstreams).await;
+    let mut first = proxy.pair(&upstreams).await;
     proxy.expect_pairs(1).await;
     proxy.reload(gone);
     proxy.reload(limited());

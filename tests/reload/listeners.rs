@@ -7,13 +7,8 @@ use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
 use lubdub_proxy::unix::Permissions;
 use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::{Dial, Upstream};
-use lubdub_testkit::proxy::ProxyBox;
-
-/// A port that was free just now.
-fn free() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a port");
-    listener.local_addr().expect("it is bound")
-}
+use lubdub_testkit::proxy::{ProxyBox, metrics};
+use lubdub_testkit::way::Port;
 
 fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Settings {
     let mut settings = ProxyBox::new().settings(upstream.address());
@@ -33,11 +28,11 @@ fn with_listeners(upstream: &Upstream, listeners: &[(&str, SocketAddr)]) -> Sett
 #[tokio::test]
 async fn a_listener_that_goes_leaves_its_pairs_and_one_that_comes_has_its_own() {
     let upstreams = Upstream::listen();
-    let (old, new) = (free(), free());
+    let (of_old, of_new) = (Port::hold().unwrap(), Port::hold().unwrap());
+    let (old, new) = (of_old.address, of_new.address);
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(with_listeners(&upstreams, &[("old", old)]));
-    let open =
-        async |address| tokio::join!(Dial::to(address).websocket(), upstreams.accept_websocket());
+    let open = async |address| Dial::to(address).pair(&upstreams).await;
     let (mut client, mut upstream) = open(old).await;
     proxy.reload(with_listeners(&upstreams, &[("new", new)]));
     lubdub_testkit::eventually("the old listener is closed", || {
@@ -58,7 +53,8 @@ async fn a_listener_that_goes_leaves_its_pairs_and_one_that_comes_has_its_own() 
 #[tokio::test]
 async fn a_listener_with_another_name_stays_open() {
     let upstreams = Upstream::listen();
-    let address = free();
+    let port = Port::hold().unwrap();
+    let address = port.address;
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(with_listeners(&upstreams, &[("first", address)]));
     for name in ["second", "third"] {
@@ -66,8 +62,7 @@ async fn a_listener_with_another_name_stays_open() {
         let early = Dial::to(address).connect().await;
         proxy.reload(with_listeners(&upstreams, &[(name, address)]));
         drop(early);
-        let (_client, _upstream) =
-            tokio::join!(Dial::to(address).websocket(), upstreams.accept_websocket());
+        let (_client, _upstream) = Dial::to(address).pair(&upstreams).await;
         proxy
             .expect_metric("pairs", &[("listener", name)], 1.0)
             .await;
@@ -77,7 +72,7 @@ async fn a_listener_with_another_name_stays_open() {
 #[tokio::test]
 async fn an_address_that_is_taken_leaves_all_as_it_was() {
     let (old, new) = (Upstream::listen(), Upstream::listen());
-    let proxy = Proxy::start(ProxyBox::new().settings(old.address()), &metrics()).unwrap();
+    let proxy = Proxy::start(ProxyBox::new().settings(old.address()), &metrics(&["main"])).unwrap();
     let addresses = proxy.addresses();
     let [(_, Address::Ip(address))] = addresses[..] else {
         panic!("there is one listener, with an IP address");
@@ -86,7 +81,8 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
     let mut next = with_listeners(&new, &[("other", taken.local_addr().unwrap())]);
     next.listeners.insert(0, next.listeners[0].clone());
     next.listeners[0].name = "free".into();
-    let could_be = free();
+    let port = Port::hold().unwrap();
+    let could_be = port.address;
     next.listeners[0].address = could_be.into();
     assert!(matches!(
         proxy.try_reload(&next),
@@ -99,15 +95,20 @@ async fn an_address_that_is_taken_leaves_all_as_it_was() {
         "what was bound before the mistake was found is closed again"
     );
     // The old listener leads to the old upstream.
-    let (_client, _upstream) = tokio::join!(Dial::to(address).websocket(), old.accept_websocket());
+    let (_client, _upstream) = Dial::to(address).pair(&old).await;
 }
 
 /// It listened there for a moment. Whoever came in that moment believed to be connected, and was reset.
 #[tokio::test]
 async fn nobody_can_connect_to_what_is_only_tried() {
     let upstreams = Upstream::listen();
-    let proxy = Proxy::start(ProxyBox::new().settings(upstreams.address()), &metrics()).unwrap();
-    let address = free();
+    let proxy = Proxy::start(
+        ProxyBox::new().settings(upstreams.address()),
+        &metrics(&["main"]),
+    )
+    .unwrap();
+    let port = Port::hold().unwrap();
+    let address = port.address;
     let next = with_listeners(&upstreams, &[("main", address)]);
     let is_over = AtomicBool::new(false);
     let connected = std::thread::scope(|scope| {
@@ -135,25 +136,13 @@ async fn nobody_can_connect_to_what_is_only_tried() {
 #[tokio::test]
 async fn an_address_that_overlaps_with_an_open_one_is_refused_with_its_name() {
     let upstreams = Upstream::listen();
-    let port = free().port();
+    let held = Port::hold().unwrap();
+    let port = held.address.port();
     let at = |ip| with_listeners(&upstreams, &[("main", (ip, port).into())]);
-    let proxy = Proxy::start(at(Ipv4Addr::UNSPECIFIED), &metrics()).unwrap();
+    let proxy = Proxy::start(at(Ipv4Addr::UNSPECIFIED), &metrics(&["main"])).unwrap();
     let refused = proxy.reload(at(Ipv4Addr::LOCALHOST)).unwrap_err();
     let wrong = format!(
         "listener \"main\" cannot listen on 127.0.0.1:{port} while listener \"main\" listens on 0.0.0.0:{port}"
     );
     assert_eq!(refused.to_string(), wrong);
-}
-
-fn metrics() -> std::sync::Arc<lubdub_metrics::Metrics> {
-    let names = lubdub_metrics::Names {
-        listeners: &["main"],
-        routes: &["main"],
-        upstreams: &["main"],
-    };
-    let build = lubdub_metrics::BuildInfo {
-        version: "0",
-        revision: "test",
-    };
-    std::sync::Arc::new(lubdub_metrics::Metrics::new(build, names).expect("one of each name"))
 }

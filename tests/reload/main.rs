@@ -7,8 +7,3 @@ mod keys;
 mod limits;
 mod listeners;
 mod routes;
-
-use std::time::Duration;
-
-/// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(300);

@@ -3,25 +3,13 @@
 use std::sync::Arc;
 
 use lubdub_proxy::settings::{OnRemoved, Settings};
+use lubdub_testkit::LONG;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Peer, Upstream};
-use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-
-use crate::LONG;
+use lubdub_testkit::peer::{Upstream, expect_alive};
+use lubdub_testkit::proxy::ProxyBox;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: lubdub.example\r\n\r\n";
-
-async fn open(proxy: &RunningProxy, upstreams: &Upstream) -> (Peer, Peer) {
-    tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket())
-}
-
-async fn talk((client, upstream): &mut (Peer, Peer)) {
-    client.send_text("up").await;
-    upstream.expect_text("up").await;
-    upstream.send_text("down").await;
-    client.expect_text("down").await;
-}
 
 /// What a box would do, with its route under another name.
 fn renamed(upstream: &Upstream, name: &str, on_removed: OnRemoved) -> Settings {
@@ -38,11 +26,11 @@ fn renamed(upstream: &Upstream, name: &str, on_removed: OnRemoved) -> Settings {
 async fn a_live_pair_stays_with_its_upstream_and_the_next_one_goes_to_the_new() {
     let (old, new) = (Upstream::listen(), Upstream::listen());
     let proxy = ProxyBox::new().start(&old);
-    let mut before = open(&proxy, &old).await;
+    let mut before = proxy.pair(&old).await;
     proxy.reload(ProxyBox::new().settings(new.address()));
-    let mut after = open(&proxy, &new).await;
-    talk(&mut before).await;
-    talk(&mut after).await;
+    let mut after = proxy.pair(&new).await;
+    expect_alive(&mut before).await;
+    expect_alive(&mut after).await;
 }
 
 /// A connection that was kept for the old place of an upstream must not carry requests for the new one.
@@ -85,11 +73,11 @@ async fn pairs_of_a_route_that_is_removed_go_on() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(renamed(&upstreams, "first", OnRemoved::Keep));
-    let mut pair = open(&proxy, &upstreams).await;
+    let mut pair = proxy.pair(&upstreams).await;
     proxy.reload(renamed(&upstreams, "second", OnRemoved::Keep));
-    talk(&mut pair).await;
+    expect_alive(&mut pair).await;
     proxy.reload(renamed(&upstreams, "third", OnRemoved::Keep));
-    talk(&mut pair).await;
+    expect_alive(&mut pair).await;
     assert_eq!(proxy.metric("pairs", &[("route", "first")]), 1.0);
 }
 
@@ -98,7 +86,7 @@ async fn pairs_of_a_route_that_says_drain_are_told_farewell_when_it_is_removed()
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(renamed(&upstreams, "first", OnRemoved::Drain));
-    let (mut client, mut upstream) = open(&proxy, &upstreams).await;
+    let (mut client, mut upstream) = proxy.pair(&upstreams).await;
     // A reload that leaves it where it is tells nobody.
     proxy.reload(renamed(&upstreams, "first", OnRemoved::Drain));
     client.send_text("up").await;
@@ -107,8 +95,8 @@ async fn pairs_of_a_route_that_says_drain_are_told_farewell_when_it_is_removed()
     client.expect_close(1012).await;
     upstream.expect_close(1001).await;
     // The proxy itself goes on.
-    let mut other = open(&proxy, &upstreams).await;
-    talk(&mut other).await;
+    let mut other = proxy.pair(&upstreams).await;
+    expect_alive(&mut other).await;
 }
 
 /// Its handshake was under way when all who were there were told.
@@ -132,7 +120,7 @@ async fn a_pair_in_handshake_goes_by_the_last_word_of_its_route() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(renamed(&upstreams, "first", OnRemoved::Keep));
-    let (mut open_before, _upstream) = open(&proxy, &upstreams).await;
+    let (mut open_before, _upstream) = proxy.pair(&upstreams).await;
     let mut client = proxy.dial().connect().await;
     client.ask(&Request::upgrade("/")).await;
     let mut upstream = upstreams.accept().await;
@@ -144,8 +132,8 @@ async fn a_pair_in_handshake_goes_by_the_last_word_of_its_route() {
     upstream.accept_upgrade().await;
     client.expect_switch().await;
     client.expect_close(1012).await;
-    let mut after = open(&proxy, &upstreams).await;
-    talk(&mut after).await;
+    let mut after = proxy.pair(&upstreams).await;
+    expect_alive(&mut after).await;
 }
 
 #[tokio::test]
@@ -153,7 +141,7 @@ async fn pairs_of_what_was_removed_are_counted_until_they_have_ended() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(renamed(&upstreams, "first", OnRemoved::Drain));
-    let (mut client, mut upstream) = open(&proxy, &upstreams).await;
+    let (mut client, mut upstream) = proxy.pair(&upstreams).await;
     proxy.expect_pairs(1).await;
     let remaining = || proxy.metric("drain_remaining_pairs", &[]);
     assert_eq!(remaining(), 0.0);
@@ -182,7 +170,7 @@ async fn pairs_of_an_upstream_that_says_drain_are_told_farewell_when_it_is_remov
     };
     let proxy = ProxyBox::new().start(&upstreams);
     proxy.reload(settings("first"));
-    let (mut client, _upstream) = open(&proxy, &upstreams).await;
+    let (mut client, _upstream) = proxy.pair(&upstreams).await;
     proxy.reload(settings("second"));
     client.expect_close(1012).await;
 }

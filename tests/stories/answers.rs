@@ -15,10 +15,7 @@ async fn as_they_arrive(answer: &str) -> [(Head, String); 2] {
 async fn as_it_arrives(request: &Request, answer: &str) -> (Head, String) {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(request).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(request, &upstreams).await;
     upstream.send(answer).await;
     let status = answer[9..12].parse().expect("a status has three digits");
     client.expect_answer(status).await

@@ -7,10 +7,8 @@ use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-use lubdub_testkit::{eventually, ms};
+use lubdub_testkit::{LONG, eventually, ms};
 use tokio::time::{Instant, timeout};
-
-use crate::LONG;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -45,11 +43,8 @@ async fn an_upstream_that_never_answers_delays_nobody_elses_clients() {
         waiting.push((client, hung.accept().await));
     }
     let began = Instant::now();
-    let (_client, _upstream) = tokio::join!(lubdub.dial().websocket(), well.accept_websocket());
-    let mut plain = lubdub.dial().connect().await;
-    plain.ask(&Request::get("/")).await;
-    let mut upstream = well.accept().await;
-    upstream.expect_head().await;
+    let (_client, _upstream) = lubdub.pair(&well).await;
+    let (mut plain, mut upstream, _) = lubdub.dial().ask(&Request::get("/"), &well).await;
     upstream.send(OK).await;
     plain.expect_answer(200).await;
     assert!(began.elapsed() < ms(2000), "after {:?}", began.elapsed());
@@ -67,10 +62,7 @@ async fn upgrades_beyond_those_that_an_upstream_may_have_waiting_are_refused_at_
         .terms(|terms| terms.answer = LONG)
         .with(|proxy| proxy.waiting = 1)
         .start(&upstreams);
-    let mut first = proxy.dial().connect().await;
-    first.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut first, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     refused(&proxy, &Request::upgrade("/"))
         .await
         .expect_eof()
@@ -82,7 +74,7 @@ async fn upgrades_beyond_those_that_an_upstream_may_have_waiting_are_refused_at_
         .send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
         .await;
     first.expect_answer(403).await;
-    let (_client, _upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+    let (_client, _upstream) = proxy.pair(&upstreams).await;
 }
 
 /// The same of plain requests, long polls included; and the connection goes on.
@@ -92,10 +84,7 @@ async fn plain_requests_beyond_those_that_an_upstream_may_have_are_refused_at_on
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.requests = 1)
         .start(&upstreams);
-    let mut poll = proxy.dial().connect().await;
-    poll.ask(&Request::get("/poll")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut poll, mut upstream, _) = proxy.dial().ask(&Request::get("/poll"), &upstreams).await;
     let mut second = refused(&proxy, &Request::get("/")).await;
     upstream.send(OK).await;
     poll.expect_answer(200).await;
@@ -114,11 +103,9 @@ async fn an_idle_connection_makes_room_for_one_that_comes() {
         .start(&upstreams);
     let mut older = answered(&proxy, &upstreams).await;
     let mut younger = answered(&proxy, &upstreams).await;
-    let (client, _upstream) = timeout(ms(2000), async {
-        tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket())
-    })
-    .await
-    .expect("there is room");
+    let (client, _upstream) = timeout(ms(2000), proxy.pair(&upstreams))
+        .await
+        .expect("there is room");
     older.expect_end().await;
     // Whoever is busy has to stay.
     younger.ask(&Request::get("/")).await;
@@ -130,10 +117,7 @@ async fn an_idle_connection_makes_room_for_one_that_comes() {
 
 /// A client whose first request has been answered.
 async fn answered(proxy: &RunningProxy, upstreams: &Upstream) -> Peer {
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), upstreams).await;
     upstream
         .send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
         .await;
@@ -165,8 +149,7 @@ async fn a_silent_connection_over_tls_makes_room_for_one_that_comes() {
             // A record of a handshake, and no more of it.
             first.send([22, 3, 1]).await;
         }
-        let (_client, _upstream) =
-            tokio::join!(with_tls().websocket(), upstreams.accept_websocket());
+        let (_client, _upstream) = with_tls().pair(&upstreams).await;
         first.expect_end().await;
     });
     let [connected, shaking_hands, secured] = rooms;
@@ -188,7 +171,7 @@ async fn a_listener_that_lets_nobody_in_says_for_how_long() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let (client, upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+    let (client, upstream) = proxy.pair(&upstreams).await;
     let waiting = proxy.dial().connect().await;
     let paused = [("reason", "connections")];
     proxy
@@ -253,7 +236,7 @@ async fn who_has_logged_in_and_is_idle_makes_room_for_who_is_not() {
         idle.expect_answer(200).await;
         own.push(upstream);
     }
-    let (_client, _upstream) = tokio::join!(lubdub.dial().websocket(), one.accept_websocket());
+    let (_client, _upstream) = lubdub.pair(&one).await;
     // There is a place for this client, and no socket for its upstream.
     let mut next = lubdub.dial().connect().await;
     next.ask(&Request::upgrade("/")).await;
@@ -304,10 +287,7 @@ async fn every_plain_request_is_counted_by_how_it_ended() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.requests = 1)
         .start(&upstreams);
-    let mut waiting = proxy.dial().connect().await;
-    waiting.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut waiting, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     refused(&proxy, &Request::get("/")).await;
     upstream
         .send("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno")
@@ -322,10 +302,7 @@ async fn every_plain_request_is_counted_by_how_it_ended() {
     drop(upstream);
     waiting.expect_head().await;
     waiting.expect_end().await;
-    let mut hasty = proxy.dial().connect().await;
-    hasty.ask(&Request::get("/")).await;
-    let mut patient = upstreams.accept().await;
-    patient.expect_head().await;
+    let (hasty, _patient, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     hasty.reset();
     for (class, times) in [("own", 1.0), ("4xx", 1.0), ("2xx", 0.0), ("failed", 2.0)] {
         let labels = [("route", "main"), ("class", class)];

@@ -6,10 +6,9 @@ use std::time::Duration;
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::way::Port;
 use lubdub_testkit::{eventually, ms};
 use tokio::time::Instant;
-
-use crate::free_port;
 
 /// A lubdub with a pair, and with a client that it let in with its last descriptor.
 struct Dearth {
@@ -69,7 +68,8 @@ async fn who_waits_for_a_descriptor_in_vain_is_told_so_in_the_end() {
 /// had the number of one of lubdub's: 508.
 #[tokio::test]
 async fn an_upstream_with_a_port_like_lubdubs_own_is_not_taken_for_lubdub() {
-    let port = free_port();
+    let held = Port::hold().expect("loopback has a free port");
+    let port = held.address.port();
     let lubdub = Binary::start_with(&[
         &format!("listen.other.address=0.0.0.0:{port}"),
         // TEST-NET-2 of RFC 5737 is nobody's.
@@ -100,7 +100,7 @@ impl Dearth {
         all.extend(settings);
         let lubdub = Binary::start_with(&all).await;
         let idle = lubdub.descriptors();
-        let pair = tokio::join!(lubdub.dial().websocket(), upstreams.accept_websocket());
+        let pair = lubdub.pair(&upstreams).await;
         eventually("the pair has its two", || lubdub.descriptors() == idle + 2).await;
 
         lubdub.leave_descriptors(0);

@@ -7,10 +7,8 @@ use lubdub_proxy::Drained;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
-use lubdub_testkit::{PATIENCE, ms};
+use lubdub_testkit::{LONG, PATIENCE, ms};
 use tokio::time::{Instant, sleep, timeout};
-
-use crate::LONG;
 
 /// Clients that wait in the accept queue.
 const CROWD: usize = 16;
@@ -29,10 +27,7 @@ async fn a_drain_under_load_ends_in_time() {
             proxy.drain.timeout = ms(300);
         })
         .start(&upstreams);
-    let mut slow = proxy.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (_slow, _upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     let mut crowd = VecDeque::new();
     for _ in 0..CROWD {
         crowd.push_back(proxy.dial().connect().await);
@@ -58,10 +53,7 @@ async fn who_connected_just_before_a_drain_is_told_to_come_back() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let mut slow = proxy.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut slow, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     // There is no place for these: the kernel has accepted them, and lubdub has not.
     let mut eager = proxy.dial().connect().await;
     eager.ask(&Request::upgrade("/")).await;
@@ -97,10 +89,7 @@ async fn a_drain_takes_few_at_a_time_beyond_the_places_that_there_are() {
             proxy.drain.timeout = LONG;
         })
         .start(&upstreams);
-    let mut slow = proxy.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut slow, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     // All of these wait in the accept queue, in this order. Who has begun to ask is not idle.
     let request = Request::upgrade("/").encode();
     let (front, back) = request.split_at(8);
@@ -147,10 +136,7 @@ async fn who_says_nothing_goes_so_that_others_are_told_of_a_drain() {
             proxy.drain.timeout = LONG;
         })
         .start(&upstreams);
-    let mut slow = proxy.dial().connect().await;
-    slow.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut slow, mut upstream, _) = proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     let mut silent = VecDeque::new();
     for _ in 0..BEYOND {
         silent.push_back(proxy.dial().connect().await);
@@ -178,10 +164,7 @@ async fn a_connection_in_mid_answer_at_a_drain_ends_behind_its_answer() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.drain.timeout = LONG)
         .start(&upstreams);
-    let mut idle = proxy.dial().connect().await;
-    idle.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut idle, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     idle.expect_answer(204).await;
     let mut client = proxy.dial().connect().await;

@@ -3,13 +3,11 @@
 use lubdub_keepalive::Side;
 use lubdub_proxy::Drained;
 use lubdub_testkit::frame::Frame;
-use lubdub_testkit::ms;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
 use lubdub_testkit::rig::Rig;
+use lubdub_testkit::{LONG, ms};
 use tokio::time::{Instant, sleep, timeout};
-
-use crate::LONG;
 
 /// A pair of which this side's end has said more than the other reads, so that lubdub does not
 /// read it any more; then it resets, and the first to hear of that is a write.
@@ -86,9 +84,7 @@ async fn without_write_stall_a_client_that_does_not_read_is_cut_in_time() {
 /// client ends with a frame.
 async fn fill(proxy: &RunningProxy, upstream: &mut Peer) {
     let frame = upstream.encode(&Frame::binary(vec![b'x'; 4096]));
-    let [pair] = &proxy.registry().pairs()[..] else {
-        panic!("there is one pair");
-    };
+    let pair = proxy.only_pair();
     let mut sent = 0;
     loop {
         upstream.send(&frame).await;

@@ -68,10 +68,7 @@ async fn a_wish_for_trailers_goes_up_and_no_other_coding() {
 async fn an_answer_that_is_framed_twice_arrives_framed_once() {
     let upstreams = Upstream::listen();
     let proxy = ProxyBox::new().start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     upstream
         .send(
             "HTTP/1.1 200 OK\r\n\
@@ -91,7 +88,7 @@ async fn an_answer_that_is_framed_twice_arrives_framed_once() {
 /// What is no host went up as one, user information and all.
 #[tokio::test]
 async fn a_host_that_is_none_is_a_bad_request() {
-    let with_host = |host| Request::get("/").without("host").field("Host", host);
+    let with_host = |host| Request::get("/").host(host);
     let requests = [
         with_host("user@lubdub.example"),
         with_host("user:secret@lubdub.example"),

@@ -1,18 +1,15 @@
 //! lubdub as its own upstream: one request took all descriptors.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Dial, Upstream};
 use lubdub_testkit::proxy::ProxyBox;
-
-use crate::free_port;
+use lubdub_testkit::way::Port;
 
 /// A proxy whose upstream is itself connected to itself until there was no descriptor left.
 #[tokio::test]
 async fn a_proxy_in_front_of_itself_refuses_instead_of_going_round() {
-    let port = free_port();
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let port = Port::hold().expect("loopback has a free port");
+    let address = port.address;
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.listen = address)
         .start_before(address);
@@ -31,12 +28,10 @@ async fn a_request_that_comes_back_through_others_is_refused() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.forwarded.via = true)
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client
-        .ask(&Request::get("/").field("Via", "1.0 fred"))
+    let (mut client, mut upstream, head) = proxy
+        .dial()
+        .ask(&Request::get("/").field("Via", "1.0 fred"), &upstreams)
         .await;
-    let mut upstream = upstreams.accept().await;
-    let head = upstream.expect_head().await;
     let via = head.all("via").join(", ");
     assert!(via.starts_with("1.0 fred, 1.1 lubdub-"), "{via}");
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;

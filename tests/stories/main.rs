@@ -16,16 +16,3 @@ mod stalls;
 mod trailers;
 mod uploads;
 mod waits;
-
-use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
-
-/// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(30);
-
-/// A port that nobody has at the moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = listener.local_addr().expect("it has an address");
-    address.port()
-}

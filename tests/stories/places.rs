@@ -2,28 +2,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::Proxy;
 use lubdub_proxy::settings::{Listener, ProxyProtocol, Settings};
 use lubdub_proxy::unix::Permissions;
 use lubdub_testkit::http::{Request, SWITCHING};
-
 use lubdub_testkit::peer::{Dial, Peer, Upstream};
-use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-use lubdub_testkit::{eventually, ms};
+use lubdub_testkit::proxy::{ProxyBox, RunningProxy, metrics};
+use lubdub_testkit::{LONG, eventually, ms};
 
 /// A proxy with one place for handshakes, and patience with those who have it.
 fn one_handshake() -> ProxyBox {
     ProxyBox::new()
-        .terms(|terms| terms.answer = crate::LONG)
+        .terms(|terms| terms.answer = LONG)
         .with(|proxy| proxy.limits.handshakes = NonZeroUsize::MIN)
-}
-
-/// A pair comes about.
-async fn pair(proxy: &RunningProxy, upstreams: &Upstream) -> (Peer, Peer) {
-    tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket())
 }
 
 /// An upstream that refused an upgrade and never came to an end with why, kept a place among the
@@ -32,16 +24,14 @@ async fn pair(proxy: &RunningProxy, upstreams: &Upstream) -> (Peer, Peer) {
 async fn a_refusal_without_an_end_keeps_no_handshakes_place() {
     let upstreams = Upstream::listen();
     let proxy = one_handshake().start(&upstreams);
-    let mut refused = proxy.dial().connect().await;
-    refused.ask(&Request::upgrade("/")).await;
-    let mut talkative = upstreams.accept().await;
-    talkative.expect_head().await;
+    let (mut refused, mut talkative, _) =
+        proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
     talkative
         .send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nbecause\r\n")
         .await;
     refused.expect_answer(403).await;
     assert_eq!(refused.expect_chunk().await, "because");
-    let (_client, _upstream) = pair(&proxy, &upstreams).await;
+    let (_client, _upstream) = proxy.pair(&upstreams).await;
     talkative.send("3\r\nand\r\n").await;
     assert_eq!(refused.expect_chunk().await, "and");
 }
@@ -52,11 +42,9 @@ async fn a_refusal_without_an_end_keeps_no_handshakes_place() {
 async fn an_upgrade_that_waits_for_its_upstream_keeps_no_handshakes_place() {
     let upstreams = Upstream::listen();
     let proxy = one_handshake().start(&upstreams);
-    let mut unanswered = proxy.dial().connect().await;
-    unanswered.ask(&Request::upgrade("/")).await;
-    let mut silent = upstreams.accept().await;
-    silent.expect_head().await;
-    let (_client, _upstream) = pair(&proxy, &upstreams).await;
+    let (mut unanswered, mut silent, _) =
+        proxy.dial().ask(&Request::upgrade("/"), &upstreams).await;
+    let (_client, _upstream) = proxy.pair(&upstreams).await;
     assert_eq!(proxy.metric("handshakes_in_flight", &[]), 0.0);
     silent.send(SWITCHING).await;
     unanswered.expect_switch().await;
@@ -69,7 +57,7 @@ async fn who_finds_every_socket_taken_waits_until_somebody_leaves() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let (client, upstream) = pair(&proxy, &upstreams).await;
+    let (client, upstream) = proxy.pair(&upstreams).await;
     let mut next = proxy.dial().connect().await;
     next.ask(&Request::upgrade("/")).await;
     upstreams.expect_nobody(ms(100)).await;
@@ -85,10 +73,7 @@ async fn a_page_and_an_upgrade(answer: &str) -> (RunningProxy, Upstream, Peer, P
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut page = upstreams.accept().await;
-    page.expect_head().await;
+    let (mut client, mut page, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     page.send(answer).await;
     client.expect_head().await;
     client.ask(&Request::upgrade("/")).await;
@@ -145,10 +130,7 @@ async fn who_waits_for_a_clients_place_closes_no_connection_to_an_upstream() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.limits.connections = NonZeroUsize::MIN)
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut kept = upstreams.accept().await;
-    kept.expect_head().await;
+    let (mut client, mut kept, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     kept.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.expect_answer(204).await;
     // A client that has begun to ask is not idle.
@@ -178,26 +160,14 @@ async fn who_finds_no_socket_for_the_upstream_is_told_to_come_back() {
 #[tokio::test]
 async fn an_idle_listener_does_not_keep_the_others_from_their_clients() {
     let upstreams = Upstream::listen();
-    let names = Names {
-        listeners: &["one", "two"],
-        routes: &["main"],
-        upstreams: &["main"],
-    };
-    let build = BuildInfo {
-        version: "0",
-        revision: "test",
-    };
-    let metrics = Arc::new(Metrics::new(build, names).expect("names are told apart"));
+    let metrics = metrics(&["one", "two"]);
     let proxy = Proxy::start(two_listeners(&upstreams), &metrics).expect("loopback has free ports");
     let mut pairs = Vec::new();
     // Whichever of them is idle, the other has one client after the other.
     for (_, address) in proxy.addresses() {
         for _ in 0..3 {
             let client = Dial::to(address.ip().expect("an IP address"));
-            pairs.push(tokio::join!(
-                client.websocket(),
-                upstreams.accept_websocket()
-            ));
+            pairs.push(client.pair(&upstreams).await);
         }
     }
 }

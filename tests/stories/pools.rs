@@ -208,10 +208,7 @@ async fn only_a_kept_connection_without_an_answer_is_a_reason_to_ask_again() {
     client.expect_answer(502).await;
     upstreams.expect_nobody(ms(100)).await;
 
-    let mut another = proxy.dial().connect().await;
-    another.ask(&Request::get("/")).await;
-    let mut fresh = upstreams.accept().await;
-    fresh.expect_head().await;
+    let (mut another, fresh, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     drop(fresh);
     another.expect_answer(502).await;
     upstreams.expect_nobody(ms(100)).await;

@@ -22,16 +22,12 @@ async fn start(upstreams: &Upstream) -> Binary {
     Binary::start(upstreams, &settings.each_ref().map(String::as_str)).await
 }
 
-async fn pair(lubdub: &Binary, upstreams: &Upstream) -> (Peer, Peer) {
-    tokio::join!(lubdub.dial().websocket(), upstreams.accept_websocket())
-}
-
 /// The time that nobody could use was counted as time in which nothing was said.
 #[tokio::test]
 async fn a_pair_with_data_is_not_idle_because_lubdub_stood_still() {
     let upstreams = Upstream::listen();
     let lubdub = start(&upstreams).await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     talk(&mut client, &mut upstream).await;
     lubdub.signal(Signal::STOP);
     // The endpoints stand still as well, as they do if they are on the same machine.
@@ -54,7 +50,7 @@ async fn talk(client: &mut Peer, upstream: &mut Peer) {
 async fn a_half_closed_pair_delivers_what_was_sent_while_lubdub_stood_still() {
     let upstreams = Upstream::listen();
     let lubdub = start(&upstreams).await;
-    let (mut client, mut upstream) = pair(&lubdub, &upstreams).await;
+    let (mut client, mut upstream) = lubdub.pair(&upstreams).await;
     client.finish().await;
     upstream.expect_eof().await;
     lubdub.signal(Signal::STOP);
@@ -73,10 +69,7 @@ async fn a_half_closed_pair_delivers_what_was_sent_while_lubdub_stood_still() {
 async fn an_upgrade_that_was_answered_while_lubdub_stood_still_is_one() {
     let upstreams = Upstream::listen();
     let lubdub = start(&upstreams).await;
-    let mut client = lubdub.dial().connect().await;
-    client.ask(&Request::upgrade("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = lubdub.dial().ask(&Request::upgrade("/"), &upstreams).await;
     lubdub.signal(Signal::STOP);
     upstream.send(SWITCHING).await;
     sleep(STALL).await;

@@ -96,10 +96,7 @@ async fn an_answers_trailers_say_nothing_that_its_head_may_not() {
     ] {
         let upstreams = Upstream::listen();
         let proxy = ProxyBox::new().start(&upstreams);
-        let mut client = proxy.dial().connect().await;
-        client.ask(&request).await;
-        let mut upstream = upstreams.accept().await;
-        upstream.expect_head().await;
+        let (mut client, mut upstream, _) = proxy.dial().ask(&request, &upstreams).await;
         let announced = announced();
         let trailers = TRAILERS.replace("X-Forwarded", "X-Other");
         upstream

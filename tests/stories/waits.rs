@@ -17,10 +17,7 @@ async fn a_second_head_that_is_slow_is_not_waited_for_either() {
     let proxy = ProxyBox::new()
         .with(|proxy| proxy.timeouts.request_head = ms(300))
         .start(&upstreams);
-    let mut client = proxy.dial().connect().await;
-    client.ask(&Request::get("/")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
     upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     client.expect_answer(204).await;
     let began = Instant::now();
@@ -151,10 +148,10 @@ async fn a_pair_that_begins_with_a_hundred_frames_is_pinged_like_any_other() {
 async fn an_answer_that_stands_still_is_told_of_as_one() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &["timeouts.http_idle=300ms"]).await;
-    let mut client = lubdub.dial().connect().await;
-    client.ask(&Request::get("/slow?token=hunter2")).await;
-    let mut upstream = upstreams.accept().await;
-    upstream.expect_head().await;
+    let (mut client, mut upstream, _) = lubdub
+        .dial()
+        .ask(&Request::get("/slow?token=hunter2"), &upstreams)
+        .await;
     upstream
         .send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nnot")
         .await;

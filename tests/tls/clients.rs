@@ -146,7 +146,7 @@ async fn who_does_not_come_in_has_a_line_that_says_why() {
         );
     }
     let client = lubdub.dial().tls(as_client(&right));
-    let _pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
+    let _pair = client.pair(&upstreams).await;
     // Nobody asked for anything that is counted as a request.
     let outcomes = lubdub.scrape().await;
     let outcomes = outcomes.nonzero("lubdub_handshakes_total", "outcome");
@@ -167,7 +167,7 @@ async fn a_certificate_is_looked_at_whatever_the_version() {
         proxy.dial().tls(config(None)).expect_no_tls().await;
         proxy.dial().tls(config(Some(&wrong))).expect_no_tls().await;
         let client = proxy.dial().tls(config(Some(&right)));
-        let _pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
+        let _pair = client.pair(&upstreams).await;
         assert_eq!(count(&proxy, "no_client_certificate"), 1.0, "{version:?}");
         let unknown = count(&proxy, "client_certificate_unknown_ca");
         assert_eq!(unknown, 1.0, "{version:?}");
@@ -276,7 +276,7 @@ async fn a_new_list_holds_for_new_connections_and_live_pairs_go_on() {
         .await;
     let pair = |config: &Arc<ClientConfig>| {
         let client = lubdub.dial().tls(Arc::clone(config));
-        async { tokio::join!(client.websocket(), upstreams.accept_websocket()) }
+        async { client.pair(&upstreams).await }
     };
     let (mut client, mut upstream) = pair(&goes.0).await;
 

@@ -131,14 +131,14 @@ async fn an_end_without_close_notify_is_an_end() {
             client: true,
             upstream: true,
         };
-        let mut rig = open(ProxyBox::new(), legs).await;
-        let (near, far) = rig.near_and_far(side);
+        let rig = open(ProxyBox::new(), legs).await;
+        let (proxy, mut near, mut far) = rig.near_and_far(side);
         near.send_text("my last words").await;
         near.hang_up();
         far.expect_text("my last words").await;
         far.expect_eof().await;
         far.finish().await;
-        rig.proxy.expect_ended(&format!("{side}_eof")).await;
+        proxy.expect_ended(&format!("{side}_eof")).await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::{Peer, Upstream, expect_alive};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -21,15 +21,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A pair whose client trusts the authority of `certs` and nobody else.
 async fn pair(lubdub: &Binary, upstreams: &Upstream, certs: &Certs) -> (Peer, Peer) {
     let client = lubdub.dial().tls(certs.connecting());
-    tokio::join!(client.websocket(), upstreams.accept_websocket())
-}
-
-/// Asserts that a pair still relays.
-async fn expect_alive((client, upstream): &mut (Peer, Peer)) {
-    client.send_text("up").await;
-    upstream.expect_text("up").await;
-    upstream.send_text("down").await;
-    client.expect_text("down").await;
+    client.pair(upstreams).await
 }
 
 async fn expiry(lubdub: &Binary, certificate: &str) -> f64 {
@@ -203,7 +195,7 @@ async fn each_name_has_its_certificate() {
             .dial()
             .tls(certs[shown].1.connecting())
             .asking_for(asked);
-        let mut pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
+        let mut pair = client.pair(&upstreams).await;
         expect_alive(&mut pair).await;
     }
     // The first, which is not for this name: the client says no.
@@ -225,7 +217,7 @@ async fn each_name_has_its_certificate() {
     files.put("b", &more);
     lubdub.expect_logged(TAKEN).await;
     let client = lubdub.dial().tls(more.connecting()).asking_for("d.example");
-    let mut pair = tokio::join!(client.websocket(), upstreams.accept_websocket());
+    let mut pair = client.pair(&upstreams).await;
     expect_alive(&mut pair).await;
 }
 

@@ -18,7 +18,7 @@ fn start(tls: &Arc<ServerTls>, upstreams: &Upstream) -> (RunningProxy, ProxyBox)
 
 /// A pair; what has read its 101 has read its tickets.
 async fn pair(dial: &Dial, upstreams: &Upstream) -> Peer {
-    let (client, _) = tokio::join!(dial.clone().websocket(), upstreams.accept_websocket());
+    let (client, _) = dial.clone().pair(upstreams).await;
     client
 }
 

@@ -214,10 +214,7 @@ async fn what_was_said_before_a_broken_record_arrives() {
     let certs = Certs::generate();
     let upstreams = Upstream::listen();
     let proxy = start(&certs, &upstreams);
-    let (client, mut upstream) = tokio::join!(
-        proxy.dial().tls(certs.connecting()).websocket(),
-        upstreams.accept_websocket()
-    );
+    let (client, mut upstream) = proxy.dial().tls(certs.connecting()).pair(&upstreams).await;
     let mut client: Peer = client;
     client.send_text("whole").await;
     client.send_below_tls(&[23, 3, 3, 0, 32, 0, 0, 0]);

@@ -99,7 +99,7 @@ async fn converse(
     of_client: Speech,
     of_upstream: Speech,
 ) -> (Recording, Recording) {
-    let (client, upstream) = tokio::join!(proxy.dial().websocket(), upstreams.accept_websocket());
+    let (client, upstream) = proxy.pair(upstreams).await;
     let (client, upstream) = (client.split(), upstream.split());
     let finished = Barrier::new(2);
     let both = tokio::join!(

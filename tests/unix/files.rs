@@ -34,7 +34,7 @@ async fn a_socket_is_there_while_lubdub_is_and_has_the_mode_that_is_configured()
     let proxy = start(asked).unwrap();
     assert_eq!(mode(&path), 0o640);
     let dial = Dial::at(&path);
-    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = dial.pair(&upstreams).await;
     client.send_text("hello").await;
     upstream.expect_text("hello").await;
     let pairs = proxy.registry().pairs();
@@ -129,7 +129,7 @@ async fn a_reload_opens_and_closes_sockets_and_changes_their_mode() {
     let proxy = start(settings(&one, &upstreams)).unwrap();
     let open = |path| {
         let dial = Dial::at(path);
-        async { tokio::join!(dial.websocket(), upstreams.accept_websocket()) }
+        async { dial.pair(&upstreams).await }
     };
     let (mut client, mut upstream) = open(&one).await;
 
@@ -195,7 +195,7 @@ async fn tls_is_spoken_over_a_unix_socket() {
     asked.listeners[0].tls = Some(certs.listening());
     let _proxy = start(asked).unwrap();
     let dial = Dial::at(&path).tls(certs.connecting());
-    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = dial.pair(&upstreams).await;
     upstream.send_text("hello").await;
     client.expect_text("hello").await;
 }

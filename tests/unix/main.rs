@@ -15,11 +15,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lubdub_metrics::{BuildInfo, Metrics, Names};
 use lubdub_proxy::settings::{Settings, Site};
 use lubdub_proxy::{Address, Proxy, StartError};
 use lubdub_testkit::peer::Upstream;
-use lubdub_testkit::proxy::ProxyBox;
+use lubdub_testkit::proxy::{ProxyBox, metrics};
 
 /// A directory of the test's own, with a short name.
 pub(crate) struct Room(PathBuf);
@@ -56,15 +55,5 @@ pub(crate) fn settings(path: &Path, upstream: &Upstream) -> Settings {
 }
 
 pub(crate) fn start(settings: Settings) -> Result<Proxy, StartError> {
-    let names = Names {
-        listeners: &["main"],
-        routes: &["main"],
-        upstreams: &["main"],
-    };
-    let build = BuildInfo {
-        version: "0",
-        revision: "test",
-    };
-    let metrics = Arc::new(Metrics::new(build, names).unwrap());
-    Proxy::start(settings, &metrics)
+    Proxy::start(settings, &metrics(&["main"]))
 }

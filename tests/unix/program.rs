@@ -78,7 +78,7 @@ async fn all_of_it_moves_to_the_next_process_and_its_files_go_with_the_last() {
     let files = [inode(&path), inode(&admin)];
     assert_eq!((mode(&path), mode(&admin)), (0o660, 0o600));
     let dial = Dial::at(&path);
-    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = dial.pair(&upstreams).await;
 
     let drained = lubdub(&["drain", "--admin", &at, "--cancel"]).await;
     assert!(said(&drained).contains("drain"), "{}", said(&drained));
@@ -94,7 +94,7 @@ async fn all_of_it_moves_to_the_next_process_and_its_files_go_with_the_last() {
     client.send_text("hello").await;
     upstream.expect_text("hello").await;
     let dial = Dial::at(&path);
-    let (_late, _its_upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (_late, _its_upstream) = dial.pair(&upstreams).await;
 
     kill_process(Pid::from_raw(successor).unwrap(), Signal::TERM).unwrap();
     lubdub_testkit::eventually("the last process takes the files with it", || {
@@ -214,7 +214,7 @@ async fn a_hand_over_that_fails_leaves_the_files() {
         "and let in nobody else"
     );
     let dial = Dial::at(&path);
-    let (_client, _upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (_client, _upstream) = dial.pair(&upstreams).await;
     // And reload says the same, key and all.
     write("0600", &more);
     let reloaded = lubdub(&["reload", "--config", file.to_str().unwrap()]).await;
@@ -251,7 +251,7 @@ async fn a_socket_that_was_passed_is_used_and_its_file_is_left_to_who_passed_it(
     let mut child = command.kill_on_drop(true).spawn().unwrap();
     until_ready(&format!("unix:{}", admin.display())).await;
     let dial = Dial::at(&path);
-    let (client, upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (client, upstream) = dial.pair(&upstreams).await;
     drop((client, upstream));
     let pid = child
         .id()

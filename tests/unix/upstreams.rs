@@ -104,7 +104,7 @@ async fn who_reads_slowly_is_not_stalled_and_who_does_not_read_is() {
     Arc::make_mut(&mut route.terms).write_stall = Some(ms(400));
     let proxy = start(asking).unwrap();
     let dial = Dial::at(&path);
-    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = dial.pair(&upstreams).await;
     let sent = client.send_until_blocked(ms(100)).await;
     assert!(sent > 0);
     // A little every now and then, for longer than is allowed without any; not so much that the rest would have
@@ -130,7 +130,7 @@ async fn tls_is_spoken_with_one_by_the_name_that_is_set() {
     Arc::make_mut(&mut route.upstream).tls = Some(Arc::new(certs.verifying()));
     let _proxy = start(asked).unwrap();
     let dial = Dial::at(&path);
-    let (mut client, mut upstream) = tokio::join!(dial.websocket(), upstreams.accept_websocket());
+    let (mut client, mut upstream) = dial.pair(&upstreams).await;
     upstream.send_text("hello").await;
     client.expect_text("hello").await;
 }

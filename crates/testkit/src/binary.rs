@@ -3,25 +3,25 @@
 //! It has to be built before (`cargo build -p lubdub`, which `cargo test --workspace` does): a test
 //! of another package cannot ask cargo for it.
 
+mod admin;
+mod log;
+
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use lubdub_proxy::Address;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
-use tokio::sync::watch;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::http::{Head, Request};
+pub use self::admin::{change, request};
+use self::log::Log;
 use crate::memory::{Resident, resident_of};
-use crate::peer::{Dial, Upstream};
-use crate::scrape::Scrape;
+use crate::peer::{Dial, Peer, Upstream};
 use crate::{PATIENCE, way};
 
 /// A running lubdub.
@@ -37,18 +37,12 @@ pub struct Binary {
     admin: Address,
 }
 
-/// What it has logged, up to [`Log::KEPT`] lines.
-#[derive(Debug, Clone)]
-struct Log {
-    lines: Arc<Mutex<Vec<Value>>>,
-    changed: watch::Receiver<()>,
-    /// Whether it is read.
-    read: watch::Sender<bool>,
-}
-
 // === impl Binary ===
 
 impl Binary {
+    /// How many lines of its log a test that fails shows.
+    const TAIL: usize = 20;
+
     /// Starts it in front of `upstream`, with these settings (`key=value`) besides.
     ///
     /// # Panics
@@ -171,17 +165,20 @@ impl Binary {
             .expect("the program starts");
         let id = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let log = Log::follow(child.stderr.take().expect("its standard error is piped"));
-        let admin = log.expect("admin listens").await;
-        let listening = log.expect("listening").await;
-        log.expect("ready").await;
-        Self {
+        let mut this = Self {
             child,
             pid: id.expect("a process that runs has an id"),
-            address: address(&listening).and_then(|it| it.ip()),
-            port: None,
-            admin: address(&admin).expect("an address"),
             log,
-        }
+            address: None,
+            port: None,
+            admin: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into(),
+        };
+        let admin = this.log.expect("admin listens").await;
+        this.admin = address(&admin).expect("an address");
+        let listening = this.log.expect("listening").await;
+        this.address = address(&listening).and_then(|it| it.ip());
+        this.log.expect("ready").await;
+        this
     }
 
     /// Its process id.
@@ -202,6 +199,16 @@ impl Binary {
         Dial::to(self.address())
     }
 
+    /// A client of it and its upstream.
+    pub async fn pair(&self, upstreams: &Upstream) -> (Peer, Peer) {
+        self.dial().pair(upstreams).await
+    }
+
+    /// The same, where the client asks for this.
+    pub async fn pair_at(&self, target: &str, upstreams: &Upstream) -> (Peer, Peer) {
+        self.dial().pair_at(target, upstreams).await
+    }
+
     /// Waits for a line with this message, and returns the first.
     pub async fn expect_logged(&self, message: &str) -> Value {
         self.log.expect(message).await
@@ -220,12 +227,12 @@ impl Binary {
 
     /// Leaves its standard error unread: the pipe fills up.
     pub fn stop_reading_the_log(&self) {
-        self.log.read.send_replace(false);
+        self.log.set_read(false);
     }
 
     /// Reads on.
     pub fn read_the_log(&self) {
-        self.log.read.send_replace(true);
+        self.log.set_read(true);
     }
 
     /// How many file descriptors it has open.
@@ -309,84 +316,34 @@ impl Binary {
             .expect("the program ends in time")
             .expect("its end can be waited for")
     }
-
-    /// Where its admin listener listens.
-    #[must_use]
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin.ip().expect("it listens at an IP address")
-    }
-
-    /// Asks its admin listener: the status and the body.
-    pub async fn admin(&self, path: &str) -> (u16, String) {
-        let request = Request::get(path)
-            .without("host")
-            .field("Host", "localhost");
-        let (head, body) = self.ask_admin(&request, "").await;
-        (head.status(), body)
-    }
-
-    /// Asks its admin listener for a change, as a program on this machine would.
-    pub async fn change(&self, path: &str, body: &str) -> (u16, String) {
-        let request = change(path).field("Content-Length", &body.len().to_string());
-        let (head, body) = self.ask_admin(&request, body).await;
-        (head.status(), body)
-    }
-
-    /// Sends its admin listener this request: the head of the answer, and its body.
-    pub async fn ask_admin(&self, request: &Request, body: &str) -> (Head, String) {
-        let dial = match &self.admin {
-            Address::Ip(address) => Dial::to(*address),
-            Address::Unix(path) => Dial::at(path),
-        };
-        let mut client = dial.connect().await;
-        client.ask(request).await;
-        client.try_send(body).await;
-        let head = client.expect_head().await;
-        let len = head.content_length().unwrap_or(0);
-        let body = client.expect_len(len).await;
-        (head, String::from_utf8_lossy(&body).into_owned())
-    }
-
-    /// Runs a command of the program's that asks this one: its exit code, and what it says on standard
-    /// output and standard error.
-    ///
-    /// # Panics
-    /// If it does not run.
-    pub async fn command(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let mut command = Command::new(path());
-        command
-            .args(args)
-            .args(["--admin", &self.admin.to_string()])
-            .env_clear()
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let output = timeout(PATIENCE, command.output()).await;
-        let output = output
-            .expect("the command ends in time")
-            .expect("the command runs");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let code = output.status.code();
-        (code, text(output.stdout), text(output.stderr))
-    }
-
-    /// Its metrics now.
-    ///
-    /// # Panics
-    /// If they are not given.
-    pub async fn scrape(&self) -> Scrape {
-        let (status, body) = self.admin("/metrics").await;
-        assert_eq!(status, 200, "/metrics is open: {body}");
-        Scrape::parse(&body)
-    }
 }
 
-/// A request for a change, to which only its body's length and the body are to be added.
-#[must_use]
-pub fn change(path: &str) -> Request {
-    Request::new("POST", path)
-        .without("host")
-        .field("Host", "localhost")
-        .field("Content-Type", "application/json")
+impl Drop for Binary {
+    /// A test that fails shows how lubdub was.
+    #[expect(
+        clippy::print_stderr,
+        reason = "it is for whoever reads why a test has failed"
+    )]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let how = match self.child.try_wait() {
+            Ok(None) => "runs".to_owned(),
+            Ok(Some(status)) => format!("has ended ({status})"),
+            Err(error) => format!("cannot be asked: {error}"),
+        };
+        let lines = self.logged();
+        let tail = lines.len().saturating_sub(Self::TAIL);
+        eprintln!(
+            "lubdub, process {}, {how}; the last of {} lines of its log:",
+            self.pid.as_raw_nonzero(),
+            lines.len()
+        );
+        for line in &lines[tail..] {
+            eprintln!("  {line}");
+        }
+    }
 }
 
 /// Where the program is: two levels above the test that runs, which is in `deps`.
@@ -411,88 +368,4 @@ pub fn path() -> PathBuf {
 
 fn address(line: &Value) -> Option<Address> {
     line["address"].as_str()?.parse().ok()
-}
-
-// === impl Log ===
-
-impl Log {
-    /// How many lines are kept, the first ones and all warnings: what is waited for comes early, and a
-    /// long run has a line for each of its pairs.
-    const KEPT: usize = 10_000;
-
-    fn follow(stderr: ChildStderr) -> Self {
-        let lines = Arc::<Mutex<Vec<Value>>>::default();
-        let (notify, changed) = watch::channel(());
-        let (read, mut is_read) = watch::channel(true);
-        let written = Arc::clone(&lines);
-        tokio::spawn(async move {
-            let mut stderr = BufReader::new(stderr).lines();
-            let mut count = 0;
-            loop {
-                // Until it is read again, or nobody is left who could say so.
-                while !*is_read.borrow_and_update() && is_read.changed().await.is_ok() {}
-                let line = tokio::select! {
-                    biased;
-                    Ok(()) = is_read.changed() => continue,
-                    line = stderr.next_line() => line,
-                };
-                let Ok(Some(line)) = line else {
-                    return;
-                };
-                count += 1;
-                // What is not JSON is no log line but a complaint; it is kept all the same.
-                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                if count > Self::KEPT
-                    && !["warn", "error"].map(Value::from).contains(&value["level"])
-                {
-                    continue;
-                }
-                written
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(value);
-                let _ = notify.send(());
-            }
-        });
-        Self {
-            lines,
-            changed,
-            read,
-        }
-    }
-
-    async fn expect(&self, message: &str) -> Value {
-        self.expect_times(message, 1).await
-    }
-
-    async fn expect_times(&self, message: &str, times: usize) -> Value {
-        let mut changed = self.changed.clone();
-        let found = timeout(PATIENCE, async {
-            loop {
-                let lines = self.lines().into_iter();
-                let line = lines.filter(|line| line["msg"] == message).nth(times - 1);
-                if line.is_some() || changed.changed().await.is_err() {
-                    return line;
-                }
-            }
-        });
-        match found.await {
-            Ok(Some(line)) => line,
-            Ok(None) => panic!(
-                "lubdub ended before it logged {message:?} {times} times: {:#?}",
-                self.lines()
-            ),
-            Err(_) => panic!(
-                "lubdub has not logged {message:?} {times} times: {:#?}",
-                self.lines()
-            ),
-        }
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
 }

@@ -154,6 +154,12 @@ impl Request {
         self
     }
 
+    /// The same for this host instead.
+    #[must_use]
+    pub fn host(self, host: &str) -> Self {
+        self.without("host").field("Host", host)
+    }
+
     /// Its bytes on the wire.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

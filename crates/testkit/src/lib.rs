@@ -29,6 +29,9 @@ use std::time::Duration;
 /// a busy machine: a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longer than any test takes: what has this much time is never late.
+pub const LONG: Duration = Duration::from_secs(30);
+
 /// So many milliseconds.
 #[must_use]
 pub const fn ms(millis: u64) -> Duration {

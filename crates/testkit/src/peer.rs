@@ -259,6 +259,14 @@ impl Peer {
     }
 }
 
+/// Checks that a pair lives: what each end says comes to the other one.
+pub async fn expect_alive((client, upstream): &mut (Peer, Peer)) {
+    client.send_text("up").await;
+    upstream.expect_text("up").await;
+    upstream.send_text("down").await;
+    client.expect_text("down").await;
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

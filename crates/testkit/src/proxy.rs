@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lubdub_keepalive::{Jitter, PerSide, Policy, Side};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use lubdub_proxy::registry::Registry;
+use lubdub_proxy::registry::{PairEntry, Registry};
 use lubdub_proxy::settings::{
     Access, Drain, Forwarded, ForwardedStyle, FrontTimeouts, HostPattern, Limits, Listener,
     Logging, OnRemoved, ProxyProtocol, ProxyVersion, Route, Settings, Terms, Trust,
@@ -251,16 +251,7 @@ impl ProxyBox {
                 Some(certs.connecting())
             }
         };
-        let names = Names {
-            listeners: &["main"],
-            routes: &["main"],
-            upstreams: &["main"],
-        };
-        let build = BuildInfo {
-            version: "0",
-            revision: "test",
-        };
-        let metrics = Arc::new(Metrics::new(build, names).expect("one of each name"));
+        let metrics = metrics(&["main"]);
         let sockets = Inherited::default();
         if let Some(socket) = &self.socket {
             let socket = socket.try_clone().expect("there is a descriptor");
@@ -347,6 +338,24 @@ impl Default for ProxyBox {
     }
 }
 
+/// What is counted of a proxy with these listeners, whose one route and one upstream are `main`.
+///
+/// # Panics
+/// If two of them have the same name.
+#[must_use]
+pub fn metrics(listeners: &[&str]) -> Arc<Metrics> {
+    let names = Names {
+        listeners,
+        routes: &["main"],
+        upstreams: &["main"],
+    };
+    let build = BuildInfo {
+        version: "0",
+        revision: "test",
+    };
+    Arc::new(Metrics::new(build, names).expect("each has a name of its own"))
+}
+
 fn without_pings() -> Policy {
     Policy::try_new(None, Duration::from_secs(30), Jitter::NONE).expect("30 s is a timeout")
 }
@@ -379,10 +388,27 @@ impl RunningProxy {
         }
     }
 
+    /// A client of it and its upstream.
+    pub async fn pair(&self, upstreams: &Upstream) -> (Peer, Peer) {
+        self.dial().pair(upstreams).await
+    }
+
     /// The live pairs.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         self.proxy.registry()
+    }
+
+    /// The one pair that there is, as others may know it.
+    ///
+    /// # Panics
+    /// If there are others, or none.
+    #[must_use]
+    pub fn only_pair(&self) -> Arc<PairEntry> {
+        let [pair] = &self.registry().pairs()[..] else {
+            panic!("there is one pair");
+        };
+        Arc::clone(pair)
     }
 
     /// It, as an operator holds it.

@@ -18,11 +18,12 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// The peer of a side, and the other one.
-    pub fn near_and_far(&mut self, side: Side) -> (&mut Peer, &mut Peer) {
+    /// The proxy, the peer of a side, and the other one.
+    #[must_use]
+    pub fn near_and_far(self, side: Side) -> (RunningProxy, Peer, Peer) {
         match side {
-            Side::Client => (&mut self.client, &mut self.upstream),
-            Side::Upstream => (&mut self.upstream, &mut self.client),
+            Side::Client => (self.proxy, self.client, self.upstream),
+            Side::Upstream => (self.proxy, self.upstream, self.client),
         }
     }
 
@@ -39,7 +40,7 @@ impl Rig {
     ) -> Self {
         let proxy = proxy.start(upstream);
         let dial = dial(proxy.dial());
-        let (client, upstream) = tokio::join!(dial.websocket(), upstream.accept_websocket());
+        let (client, upstream) = dial.pair(upstream).await;
         proxy.expect_pairs(1).await;
         Self {
             proxy,

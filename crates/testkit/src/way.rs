@@ -21,13 +21,16 @@ pub const WAY: &str = "LUBDUB_TEST_WAY";
 static IS_UNIX: LazyLock<bool> =
     LazyLock::new(|| env::var_os(WAY).is_some_and(|way| way == "unix"));
 
-/// A port that nobody else gets as long as this lives, and the place of the Unix socket that stands for it. What is at
-/// that place goes with it: whoever connects to a port takes a socket that is there for its own, and the port may be
-/// given to a TCP listener next, such as an admin listener.
+/// A port that the kernel gives to nobody else as long as this lives, though who is told of it can listen there, at
+/// any address; and the place of the Unix socket that stands for it.
+///
+/// What is at that place goes with it: whoever connects to a port takes a socket that is there for its own, and the
+/// port may be given to a TCP listener next, such as an admin listener.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     _held: Socket,
-    pub(crate) address: SocketAddr,
+    /// At loopback.
+    pub address: SocketAddr,
 }
 
 /// Whether it is Unix sockets. For the few tests of what only TCP has.
@@ -90,13 +93,20 @@ pub(crate) fn stream(socket: OwnedFd) -> io::Result<TcpStream> {
 // === impl Port ===
 
 impl Port {
-    pub(crate) fn hold() -> io::Result<Self> {
+    /// Takes one that is free.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn hold() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        // It never listens itself: who says the same may.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into())?;
         let address = socket.local_addr()?.as_socket();
+        let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         let port = Self {
             _held: socket,
-            address: address.ok_or(io::ErrorKind::AddrNotAvailable)?,
+            address: (Ipv4Addr::LOCALHOST, address.port()).into(),
         };
         // A run that was killed left it here.
         port.clear();

@@ -2,7 +2,7 @@
 
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::ms;
-use lubdub_testkit::peer::{Peer, Upstream};
+use lubdub_testkit::peer::{Peer, Upstream, expect_alive};
 use rustix::process::Signal;
 
 use super::stage::{Place, Stage};
@@ -78,7 +78,7 @@ async fn pair(stage: &Stage, cause: &str) -> (Peer, Peer) {
         "client_stalled" => stage.dial().tiny(),
         _ => stage.dial(),
     };
-    tokio::join!(dial.websocket(), stage.upstreams.accept_websocket())
+    dial.pair(&stage.upstreams).await
 }
 
 /// Brings the end about, and looks what `told` is told; the other end has done what it is for, or has not.
@@ -115,7 +115,7 @@ async fn delay(place: Place) {
     stage.set(place, "5m").await;
     let said = stage.drain().await;
     assert_eq!(said["state"], "waiting", "{said}");
-    super::stage::talk(&mut pair).await;
+    expect_alive(&mut pair).await;
 }
 
 async fn spread(place: Place) {

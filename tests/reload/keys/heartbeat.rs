@@ -89,7 +89,10 @@ async fn lapses(place: Place, stage: &Stage, other: &mut Peer) {
     };
     other.expect_close(code).await;
     let of_side = [("side", side(place))];
-    stage.expect_metric("lapses_total", &of_side, 1.0).await;
+    stage
+        .lubdub
+        .expect_metric("lapses_total", &of_side, 1.0)
+        .await;
 }
 
 /// While somebody talks, only the mode `interval` pings.
@@ -146,7 +149,10 @@ async fn evidence(place: Place) {
         () = told => {}
     }
     let of_side = [("side", side(place))];
-    stage.expect_metric("lapses_total", &of_side, 1.0).await;
+    stage
+        .lubdub
+        .expect_metric("lapses_total", &of_side, 1.0)
+        .await;
 }
 
 async fn enforce(place: Place) {

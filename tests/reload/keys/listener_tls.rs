@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
+use lubdub_testkit::peer::expect_alive;
 
-use super::stage::{Place, Stage, talk};
+use super::stage::{Place, Stage};
 use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
@@ -83,10 +84,11 @@ async fn certificate(place: Place) {
         ("listen.main.tls.watch", "off"),
     ];
     let mut stage = place.stage(&settings).await;
-    let (client, upstream) = tokio::join!(
-        stage.dial().tls(old.connecting()).websocket(),
-        stage.upstreams.accept_websocket()
-    );
+    let (client, upstream) = stage
+        .dial()
+        .tls(old.connecting())
+        .pair(&stage.upstreams)
+        .await;
     let mut early = (client, upstream);
     stage
         .set_all(&[(CERT, &second.cert), (KEY, &second.key)])
@@ -100,7 +102,7 @@ async fn certificate(place: Place) {
     shows(&stage, &newest).await;
     // And nothing is told of what is known.
     stage.set_all(&[]).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 /// A file with this text.

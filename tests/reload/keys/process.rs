@@ -67,9 +67,7 @@ async fn token_file(place: Place) {
 
 async fn hosts(place: Place) {
     let mut stage = place.stage(&[]).await;
-    let request = Request::get("/api/v1/pairs")
-        .without("host")
-        .field("Host", "lubdub.internal");
+    let request = Request::get("/api/v1/pairs").host("lubdub.internal");
     let status = async |stage: &super::stage::Stage| {
         let (head, _) = stage.lubdub.ask_admin(&request, "").await;
         head.status()
@@ -111,10 +109,10 @@ async fn level(place: Place) {
 async fn request(place: Place) {
     let mut stage = place.stage_at("path", &[]).await;
     let early = stage.pair().await;
-    stage.expect_metric("pairs", &[], 1.0).await;
+    stage.lubdub.expect_metric("pairs", &[], 1.0).await;
     stage.set(place, "off").await;
     let late = stage.pair().await;
-    stage.expect_metric("pairs", &[], 2.0).await;
+    stage.lubdub.expect_metric("pairs", &[], 2.0).await;
     drop(early);
     let ended = stage.lubdub.expect_logged("pair ended").await;
     assert_eq!(ended["request"], "lubdub.example/", "{ended}");
@@ -132,6 +130,7 @@ async fn refusals(place: Place) {
     stage.set(place, "off").await;
     stage.refused(404).await;
     stage
+        .lubdub
         .expect_metric("refusals_not_logged_total", &[], 1.0)
         .await;
 }

@@ -93,13 +93,12 @@ async fn expect_held(stage: &Stage, place: Place, count: usize) {
         true => ("upstream", "client"),
         false => ("client", "upstream"),
     };
-    let held = |pairs: &[Value], side: &str| {
-        let held = pairs.iter().filter(|pair| pair[side]["held"] == true);
-        held.count()
+    let held = |said: &Value, side: &str| {
+        let pairs = said["pairs"].as_array().expect("a list").iter();
+        pairs.filter(|pair| pair[side]["held"] == true).count()
     };
-    let what = format!("{}: {count} held", place.key());
-    let pairs = stage
-        .listed(&what, |pairs| held(pairs, sender) == count)
+    let said = (stage.lubdub)
+        .told_when("/api/v1/pairs", |said| held(said, sender) == count)
         .await;
-    assert_eq!(held(&pairs, receiver), 0, "{pairs:#?}");
+    assert_eq!(held(&said, receiver), 0, "{said:#}");
 }

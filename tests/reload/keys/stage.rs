@@ -208,7 +208,7 @@ impl Stage {
     }
 
     pub(super) async fn pair(&self) -> (Peer, Peer) {
-        tokio::join!(self.dial().websocket(), self.upstreams.accept_websocket())
+        self.lubdub.pair(&self.upstreams).await
     }
 
     /// A client that asks for this.
@@ -231,50 +231,10 @@ impl Stage {
         upstream
     }
 
-    /// The list of pairs, once it says so.
-    pub(super) async fn listed(&self, what: &str, so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let wait = async {
-            loop {
-                let (status, said) = self.lubdub.admin("/api/v1/pairs").await;
-                assert_eq!(status, 200, "{said}");
-                let list: Value = serde_json::from_str(&said).expect("JSON");
-                let pairs = list["pairs"].as_array().expect("a list");
-                if so(pairs) {
-                    return pairs.clone();
-                }
-                tokio::time::sleep(lubdub_testkit::ms(5)).await;
-            }
-        };
-        let waited = tokio::time::timeout(lubdub_testkit::PATIENCE, wait).await;
-        waited.unwrap_or_else(|_| panic!("{what}: no list of pairs says so"))
-    }
-
-    /// Waits until a metric has a value.
-    pub(super) async fn expect_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let name = format!("lubdub_{name}");
-        let wait = async {
-            while self.lubdub.scrape().await.sum(&name, labels) != value {
-                tokio::time::sleep(lubdub_testkit::ms(5)).await;
-            }
-        };
-        let waited = tokio::time::timeout(lubdub_testkit::PATIENCE, wait).await;
-        waited.unwrap_or_else(|_| panic!("{name} with {labels:?} is not {value}"));
-    }
-
     /// Orders a drain, of all that there is.
     pub(super) async fn drain(&self) -> Value {
-        let (status, said) = self.lubdub.change("/api/v1/drain", "{}").await;
-        assert_eq!(status, 200, "{said}");
-        serde_json::from_str(&said).expect("JSON")
+        self.lubdub.changed("/api/v1/drain", &json!({})).await
     }
-}
-
-/// Both ends say something to each other.
-pub(super) async fn talk((client, upstream): &mut (Peer, Peer)) {
-    client.send_text("up").await;
-    upstream.expect_text("up").await;
-    upstream.send_text("down").await;
-    client.expect_text("down").await;
 }
 
 /// Answers the next request.

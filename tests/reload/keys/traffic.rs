@@ -5,9 +5,9 @@ use std::net::TcpListener;
 
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
-use lubdub_testkit::peer::{Dial, Upstream};
+use lubdub_testkit::peer::{Dial, Upstream, expect_alive};
 
-use super::stage::{Place, Stage, answer, talk};
+use super::stage::{Place, Stage, answer};
 use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
@@ -42,16 +42,13 @@ async fn address(place: Place) {
     let next = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
     let next = next.expect("loopback has a port");
     stage.set(place, &next.to_string()).await;
-    let (_client, _upstream) = tokio::join!(
-        Dial::to(next).websocket(),
-        stage.upstreams.accept_websocket()
-    );
+    let (_client, _upstream) = Dial::to(next).pair(&stage.upstreams).await;
     let before = stage.lubdub.address();
     lubdub_testkit::eventually("the old one is closed", || {
         std::net::TcpStream::connect(before).is_err()
     })
     .await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn url(place: Place) {
@@ -59,9 +56,9 @@ async fn url(place: Place) {
     let mut early = stage.pair().await;
     let next = Upstream::listen();
     stage.set(place, &format!("ws://{}", next.address())).await;
-    let mut late = tokio::join!(stage.dial().websocket(), next.accept_websocket());
-    talk(&mut early).await;
-    talk(&mut late).await;
+    let mut late = stage.lubdub.pair(&next).await;
+    expect_alive(&mut early).await;
+    expect_alive(&mut late).await;
 }
 
 /// Connections that are kept stay kept, as long as the authorities are the same.
@@ -97,8 +94,8 @@ async fn ca(place: Place) {
     file("wrong.pem", &certs);
     stage.set(place, &wrong).await;
     let mut late = stage.pair().await;
-    talk(&mut late).await;
-    talk(&mut early).await;
+    expect_alive(&mut late).await;
+    expect_alive(&mut early).await;
 }
 
 /// A plain request over a connection that is not kept yet.
@@ -135,9 +132,9 @@ async fn on_removed(place: Place) {
     let url = format!("ws://{}", upstreams.address());
     let mut stage = Stage::start(place, upstreams, &[]).await;
     let mut early = stage.pair().await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
     stage.set(place, "drain").await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
     let (removed, next): (Vec<&str>, _) = match place.key.starts_with("route") {
         true => (
             vec!["route.main.upstream", "route.main.on_removed"],
@@ -176,7 +173,7 @@ async fn host(place: Place) {
     let mut early = stage.pair().await;
     stage.set(place, "other.example").await;
     stage.refused(404).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn path_prefix(place: Place) {
@@ -184,7 +181,7 @@ async fn path_prefix(place: Place) {
     let mut early = stage.pair().await;
     stage.set(place, "/chat").await;
     stage.refused(404).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn upstream(place: Place) {
@@ -193,9 +190,9 @@ async fn upstream(place: Place) {
     let mut stage = place.stage(&[("upstream.next.url", &*url)]).await;
     let mut early = stage.pair().await;
     stage.set(place, "next").await;
-    let mut late = tokio::join!(stage.dial().websocket(), next.accept_websocket());
-    talk(&mut early).await;
-    talk(&mut late).await;
+    let mut late = stage.lubdub.pair(&next).await;
+    expect_alive(&mut early).await;
+    expect_alive(&mut late).await;
 }
 
 /// What the upstream is told, of a client that says that it speaks for another.
@@ -253,7 +250,7 @@ async fn proxy_protocol(place: Place) {
     let head = upstream.expect_head().await;
     let list = head.field("x-forwarded-for").expect("a list");
     assert!(list.contains("192.0.2.7"), "{list}");
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn trust_of_listener(place: Place) {
@@ -304,7 +301,7 @@ async fn origins(place: Place) {
     let mut early = stage.pair().await;
     stage.set(place, "[\"https://example.com\"]").await;
     of_page(&stage, 403).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn origin_missing(place: Place) {
@@ -313,7 +310,7 @@ async fn origin_missing(place: Place) {
     let mut early = stage.pair().await;
     stage.set(place, "deny").await;
     stage.refused(403).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn allow(place: Place) {
@@ -329,7 +326,7 @@ async fn keeps_out(place: Place, networks: &str) {
     let mut early = stage.pair().await;
     stage.set(place, networks).await;
     stage.refused(403).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn request_id(place: Place) {

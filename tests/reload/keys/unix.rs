@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
-use lubdub_testkit::peer::{Dial, Peer};
+use lubdub_testkit::peer::{Dial, Peer, expect_alive};
 use rustix::process::{geteuid, getgroups};
 
-use super::stage::{Place, Stage, talk};
+use super::stage::{Place, Stage};
 use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
@@ -43,10 +43,7 @@ impl Socket {
     }
 
     async fn pair(&self, stage: &Stage) -> (Peer, Peer) {
-        tokio::join!(
-            Dial::at(&self.0).websocket(),
-            stage.upstreams.accept_websocket()
-        )
+        Dial::at(&self.0).pair(&stage.upstreams).await
     }
 }
 
@@ -70,8 +67,8 @@ async fn mode(place: Place) {
     let (status, said) = stage.unset(&[&*place.key()]).await;
     assert_eq!(status, 200, "{said}");
     assert_eq!(socket.stat(), (0o600, group));
-    talk(&mut early).await;
-    talk(&mut late).await;
+    expect_alive(&mut early).await;
+    expect_alive(&mut late).await;
 }
 
 /// Root may give it to any group, others to one of their own.
@@ -102,7 +99,7 @@ async fn group(place: Place) {
         }
     }
     assert_eq!(socket.stat(), (mode, own));
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn mode_of_admin(place: Place) {

@@ -4,9 +4,9 @@ use lubdub_testkit::certs::Certs;
 use lubdub_testkit::frame::Frame;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::ms;
-use lubdub_testkit::peer::Upstream;
+use lubdub_testkit::peer::{Upstream, expect_alive};
 
-use super::stage::{Place, Stage, talk};
+use super::stage::{Place, Stage};
 use super::{Trials, trials};
 
 pub(super) const TRIALS: Trials = trials! {
@@ -118,10 +118,7 @@ async fn http_idle(place: Place) {
 async fn write_stall(place: Place) {
     let mut stage = place.stage_at("5m", &[("timeouts.close", "100ms")]).await;
     stage.set(place, "200ms").await;
-    let (_client, mut upstream) = tokio::join!(
-        stage.dial().tiny().websocket(),
-        stage.upstreams.accept_websocket()
-    );
+    let (_client, mut upstream) = stage.dial().tiny().pair(&stage.upstreams).await;
     upstream.send_until_blocked(ms(100)).await;
     ends_as(&stage, "client_stalled").await;
 }
@@ -129,6 +126,7 @@ async fn write_stall(place: Place) {
 async fn ends_as(stage: &Stage, cause: &str) {
     let of_cause = [("cause", cause)];
     stage
+        .lubdub
         .expect_metric("pairs_closed_total", &of_cause, 1.0)
         .await;
 }
@@ -143,7 +141,7 @@ async fn close(place: Place) {
     late.close(1000, "").await;
     upstream.expect_close(1000).await;
     ends_as(&stage, "close_timeout").await;
-    stage.expect_metric("pairs", &[], 1.0).await;
+    stage.lubdub.expect_metric("pairs", &[], 1.0).await;
 }
 
 async fn data_idle(place: Place) {
@@ -152,7 +150,7 @@ async fn data_idle(place: Place) {
     stage.set(place, "100ms").await;
     let (mut client, _upstream) = stage.pair().await;
     client.expect_close(1001).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn lifetime(place: Place) {
@@ -161,16 +159,16 @@ async fn lifetime(place: Place) {
     stage.set(place, "100ms").await;
     let (mut client, _upstream) = stage.pair().await;
     client.expect_close(1012).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 async fn pairs(place: Place) {
     let mut stage = place.stage(&[]).await;
     let mut early = stage.pair().await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
     stage.set(place, "1").await;
     stage.refused(503).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 /// Pairs that are open already do not count.
@@ -180,7 +178,7 @@ async fn pairs_per_source(place: Place) {
     stage.set(place, "1").await;
     let _late = stage.pair().await;
     stage.refused(503).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
 }
 
 /// Who has not said what he wants takes the only place.
@@ -188,7 +186,10 @@ async fn handshakes(place: Place) {
     let mut stage = place.stage(&[]).await;
     stage.set(place, "1").await;
     let quiet = stage.dial().connect().await;
-    stage.expect_metric("handshakes_in_flight", &[], 1.0).await;
+    stage
+        .lubdub
+        .expect_metric("handshakes_in_flight", &[], 1.0)
+        .await;
     let mut late = stage.ask(&Request::get("/")).await;
     stage.upstreams.expect_nobody(ms(100)).await;
     drop(quiet);
@@ -202,7 +203,7 @@ async fn connections(place: Place) {
     stage.set(place, "1").await;
     let mut late = stage.ask(&Request::get("/")).await;
     stage.upstreams.expect_nobody(ms(100)).await;
-    talk(&mut early).await;
+    expect_alive(&mut early).await;
     drop(early);
     stage.answers().await;
     late.expect_answer(200).await;
@@ -213,7 +214,7 @@ async fn head_bytes(place: Place) {
     let large = Request::get("/").field("X-Large", &"x".repeat(20 * 1024));
     let mut early = stage.dial().connect().await;
     early.send("GET ").await;
-    stage.expect_metric("connections", &[], 1.0).await;
+    stage.lubdub.expect_metric("connections", &[], 1.0).await;
     early.expect_silence(ms(50)).await;
     stage.set(place, "8KiB").await;
     stage.ask(&large).await.expect_answer(431).await;

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use tokio_rustls::{Connect, TlsConnector};
 use tokio_util::either::Either;
 
-use super::{Peer, Role};
-use crate::http::Request;
+use super::{Peer, Role, Upstream};
+use crate::http::{Head, Request};
 use crate::{PATIENCE, certs, eventually, way};
 
 /// A client that is about to connect.
@@ -122,10 +122,46 @@ impl Dial {
     /// # Panics
     /// If the answer is not a 101.
     pub async fn websocket(self) -> Peer {
+        self.websocket_at("/").await
+    }
+
+    /// The same, and asks for this.
+    ///
+    /// # Panics
+    /// If the answer is not a 101.
+    pub async fn websocket_at(self, target: &str) -> Peer {
         let mut client = self.connect().await;
-        client.ask(&Request::upgrade("/")).await;
+        client.ask(&Request::upgrade(target)).await;
         client.expect_switch().await;
         client
+    }
+
+    /// The same, and the upstream that lubdub connects it with: both ends of a pair.
+    ///
+    /// # Panics
+    /// If there is no pair.
+    pub async fn pair(self, upstreams: &Upstream) -> (Peer, Peer) {
+        self.pair_at("/", upstreams).await
+    }
+
+    /// The same, and asks for this.
+    ///
+    /// # Panics
+    /// If there is no pair.
+    pub async fn pair_at(self, target: &str, upstreams: &Upstream) -> (Peer, Peer) {
+        tokio::join!(self.websocket_at(target), upstreams.accept_websocket())
+    }
+
+    /// Connects and asks for this. Returns the client, its upstream, and the head that came there.
+    ///
+    /// # Panics
+    /// If it does not come there.
+    pub async fn ask(self, request: &Request, upstreams: &Upstream) -> (Peer, Peer, Head) {
+        let mut client = self.connect().await;
+        client.ask(request).await;
+        let mut upstream = upstreams.accept().await;
+        let head = upstream.expect_head().await;
+        (client, upstream, head)
     }
 
     /// Connects, says hello over TLS, and waits for the answer.
