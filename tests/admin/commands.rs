@@ -104,7 +104,14 @@ async fn what_is_asked_wrongly_is_named() {
         (&["pairs", "--where", "route=other"], 1, "there is: main"),
         (&["pairs", "--sort", "colour"], 64, "silence"),
         (&["ends", "--where", "cause=boredom"], 1, "internal"),
-        (&["close", "one"], 64, "one"),
+        (&["close", "one"], 64, "PAIR in `lubdub pairs`"),
+        (&["close", "1", "--code", "1005"], 64, "never be sent"),
+        (&["close", "1", "--code", "70000"], 64, "such as 1001"),
+        (
+            &["close", "1", "--reason", &"é".repeat(62)],
+            64,
+            "this one has 124",
+        ),
         (&["top"], 1, "needs a terminal"),
         // To look loopback is enough, to change something it is not where a token is set.
         (&["close", "1"], 1, "--token-file"),
