@@ -107,8 +107,8 @@ const MANY: &str = "[1-9][0-9]{0,19}";
 /// A path of a Unix socket has no more characters, since it has no more bytes.
 const LONGEST_SOCKET: usize = lubdub_proxy::Address::UNIX_MAX;
 
-/// Of units that fall, with no more of each than a year has. `has` is what it needs besides: a digit, or one
-/// above zero.
+/// Of units that fall, with no more of each than a year has, and nothing beside a whole one. `has` is what it needs
+/// besides: a digit, or one above zero.
 fn duration(word: &str, has: &str) -> Schema {
     let pattern = |pattern: String| Schema {
         pattern: Some(pattern),
@@ -123,6 +123,11 @@ fn duration(word: &str, has: &str) -> Schema {
         (31_536_000_000, "ms"),
     ];
     let more = years.map(|(year, unit)| format!("{}{unit}", at_least(year + 1, 20)));
+    let whole = years.map(|(year, unit)| format!("{year}{unit}")).join("|");
+    let before = format!("[1-9][0-9]*[dhms].*({whole})");
+    let behind = years.map(|(year, unit)| format!("{year}{}", &unit[..1]));
+    let behind = format!("({}).*[1-9]", behind[..4].join("|"));
+    let more = [&more[..], &[before, behind]].concat();
     // What most mistakes are told by is short: programs show the pattern.
     let parts = ["d", "h", "m", "s", "ms"].map(|unit| format!("([0-9]+{unit})?"));
     Schema {
