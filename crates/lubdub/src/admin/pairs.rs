@@ -111,8 +111,9 @@ pub(super) fn find(id: &str) -> Option<PairId> {
 }
 
 pub(super) fn none_such(id: &str) -> Answer {
-    let detail =
-        format!("there is no live pair {id:?}; if it has ended, /api/v1/ends may know why");
+    let detail = format!(
+        "there is no live pair {id:?}; if it has ended, /api/v1/ends (`lubdub ends`) may know why"
+    );
     answer::problem(StatusCode::NOT_FOUND, detail)
 }
 

@@ -164,12 +164,10 @@ fn in_words(end: &api::End) -> String {
             human::bytes(side.bytes),
         ));
     }
-    if let Some(request) = &end.request {
-        out.push_str(&format!("  request: {}\n", human::plain(request)));
-    }
-    if let Some(id) = &end.request_id {
-        out.push_str(&format!("  request id: {}\n", human::plain(id)));
-    }
+    out.push_str(&human::request(
+        end.request.as_deref(),
+        end.request_id.as_deref(),
+    ));
     if let Some(hint) = &end.hint {
         out.push_str(&format!("  hint: {hint}\n"));
     }

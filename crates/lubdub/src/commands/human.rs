@@ -1,4 +1,4 @@
-//! Numbers as people read them at a glance: short, and of one width where that can be had.
+//! What people read at a glance: numbers that are short, and of one width where that can be had; text of strangers.
 
 use std::time::Duration;
 
@@ -69,6 +69,14 @@ pub(super) fn count(count: u64) -> String {
 pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// What a pair's request was, in a line for each thing that is known.
+pub(super) fn request(request: Option<&str>, id: Option<&str>) -> String {
+    [("request", request), ("request id", id)]
+        .iter()
+        .filter_map(|(name, text)| Some(format!("  {name}: {}\n", plain((*text)?))))
         .collect()
 }
 
