@@ -117,7 +117,7 @@ async fn ends_are_told_in_words() {
         out.contains("pair 1: The client's connection was reset"),
         "{out}"
     );
-    assert!(out.ends_with("1 of the last 1 ends\n"), "{out}");
+    assert!(out.ends_with("1 of the last 1 end\n"), "{out}");
     let json = said(&lubdub, &["ends", "--json"]).await;
     let end: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(end["cause"], "client_reset");

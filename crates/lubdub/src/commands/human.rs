@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::plural::plural;
+
 /// A duration in its two largest units, as in "3d 4h", "12m 5s" or "840ms".
 pub(super) fn duration(seconds: f64) -> String {
     let whole = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
@@ -65,6 +67,11 @@ pub(super) fn count(count: u64) -> String {
     out
 }
 
+/// So many of something, as in "1 pair" or "12,345 pairs".
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {}", count(number), plural(number, noun))
+}
+
 /// What was read from strangers, fit for a terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
@@ -114,6 +121,9 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(counted(0, "pair"), "0 pairs");
+        assert_eq!(counted(1, "pair"), "1 pair");
+        assert_eq!(counted(1_000, "pair"), "1,000 pairs");
         assert_eq!(plain("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
     }
 }

@@ -157,16 +157,15 @@ fn lines(pairs: &[api::Pair]) -> anyhow::Result<String> {
 
 fn summary(total: usize, matched: usize, shown: usize) -> String {
     let count = |n: usize| human::count(n as u64);
+    let all = human::counted(total as u64, "pair");
     match (matched == total, shown == matched) {
-        (true, true) if total == 1 => "1 pair".to_owned(),
-        (true, true) => format!("{} pairs", count(total)),
-        (false, true) => format!("{} of {} pairs", count(matched), count(total)),
-        (true, false) => format!("{} of {} pairs shown (--limit)", count(shown), count(total)),
+        (true, true) => all,
+        (false, true) => format!("{} of {all}", count(matched)),
+        (true, false) => format!("{} of {all} shown (--limit)", count(shown)),
         (false, false) => format!(
-            "{} shown of {} that match, of {} pairs (--limit)",
+            "{} shown of {} that match, of {all} (--limit)",
             count(shown),
             count(matched),
-            count(total)
         ),
     }
 }
@@ -239,6 +238,7 @@ mod tests {
     fn what_is_not_shown_is_told() {
         assert_eq!(summary(1, 1, 1), "1 pair");
         assert_eq!(summary(0, 0, 0), "0 pairs");
+        assert_eq!(summary(1, 0, 0), "0 of 1 pair");
         assert_eq!(
             summary(20_000, 20_000, 50),
             "50 of 20,000 pairs shown (--limit)"

@@ -1,6 +1,7 @@
 //! The program as its operators meet it: real runs with an environment of their own.
 
 mod addresses;
+mod asked;
 mod certificates;
 mod file;
 mod healthcheck;

@@ -11,6 +11,7 @@ use super::view::View;
 use crate::api::{Budget, Drain, End, Pair, Sample, Sort};
 use crate::commands::table::Tone;
 use crate::commands::{drain, ends, human, status};
+use crate::plural::plural;
 
 /// Where there are as many columns, budgets stand in two; else each has a line of its own.
 const WIDE: u16 = 100;
@@ -116,7 +117,7 @@ fn draw_figures(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let mut lines = vec![
         Line::from(vec![
             Span::from(human::count(status.totals.pairs)).bold(),
-            Span::from(" pairs"),
+            Span::from(format!(" {}", plural(status.totals.pairs, "pair"))),
             Span::from(format!(
                 "   {:.1} opened/s  {:.1} ended/s",
                 rates.opened, rates.ended
@@ -146,7 +147,7 @@ fn draw_figures(frame: &mut Frame<'_>, view: &View, area: Rect) {
 
 fn most_pairs(samples: &[Sample]) -> Line<'static> {
     let most = samples.iter().map(|sample| sample.pairs).max().unwrap_or(0);
-    let words = format!("last hour: at most {} pairs", human::count(most));
+    let words = format!("last hour: at most {}", human::counted(most, "pair"));
     Line::from(words).dim()
 }
 
