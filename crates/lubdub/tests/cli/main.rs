@@ -3,6 +3,7 @@
 mod addresses;
 mod asked;
 mod certificates;
+mod clients;
 mod file;
 mod healthcheck;
 mod mistakes;
