@@ -57,6 +57,52 @@ async fn pairs_are_shown_chosen_and_closed() {
 }
 
 #[tokio::test]
+async fn one_pair_is_shown_with_its_trace() {
+    let upstreams = Upstream::listen();
+    let settings = [
+        "keepalive.client.interval=20ms",
+        "keepalive.client.timeout=10m",
+        "keepalive.client.enforce=never",
+        "keepalive.upstream.interval=10m",
+    ];
+    let lubdub = Binary::start(&upstreams, &settings).await;
+    let _pairs = pairs(&lubdub, &upstreams, 2).await;
+    let is_missed = |said: &Value| {
+        let beats = said["trace"]["client"].as_array().expect("a list");
+        beats.iter().any(|beat| beat["state"] == "missed")
+    };
+    lubdub.told_when("/api/v1/pairs/2", is_missed).await;
+    let out = said(&lubdub, &["pairs", "2"]).await;
+    for shown in [
+        "pair 2: open for ",
+        ", listener main, route main\n",
+        "\n  request: lubdub.example/2\n",
+        "\nclient    127.0.0.1:",
+        "\nupstream  main 127.0.0.1:",
+        "!?\n",
+        " missed\n",
+        "missed, waiting\n",
+        "\nupstream  no pings yet\n",
+    ] {
+        assert!(out.contains(shown), "{shown}: {out}");
+    }
+    let out = said(&lubdub, &["pairs", "2", "--json"]).await;
+    let pair: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((out.lines().count(), &pair["id"]), (1, &Value::from(2)));
+    assert!(is_missed(&pair), "{out}");
+
+    let (code, out, err) = lubdub.command(&["pairs", "9"]).await;
+    assert_eq!((code, &*out), (Some(1), ""));
+    for told in [
+        "pair 9 cannot be shown",
+        "no live pair \"9\"",
+        "`lubdub ends`",
+    ] {
+        assert!(err.contains(told), "{err}");
+    }
+}
+
+#[tokio::test]
 async fn ends_are_told_in_words() {
     let upstreams = Upstream::listen();
     let lubdub = Binary::start(&upstreams, &[]).await;
@@ -73,7 +119,7 @@ async fn ends_are_told_in_words() {
         out.contains("pair 1: The client's connection was reset"),
         "{out}"
     );
-    assert!(out.ends_with("1 of the last 1 ends\n"), "{out}");
+    assert!(out.ends_with("1 of the last 1 end\n"), "{out}");
     let json = said(&lubdub, &["ends", "--json"]).await;
     let end: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(end["cause"], "client_reset");
@@ -105,8 +151,17 @@ async fn what_is_asked_wrongly_is_named() {
         (&["pairs", "--where", "color=red"], 64, "silent_for"),
         (&["pairs", "--where", "route=other"], 1, "there is: main"),
         (&["pairs", "--sort", "colour"], 64, "silence"),
+        (&["pairs", "chat"], 64, "such as 17"),
+        (&["pairs", "1", "--limit", "5"], 64, "--limit"),
         (&["ends", "--where", "cause=boredom"], 1, "internal"),
-        (&["close", "one"], 64, "one"),
+        (&["close", "one"], 64, "PAIR in `lubdub pairs`"),
+        (&["close", "1", "--code", "1005"], 64, "never be sent"),
+        (&["close", "1", "--code", "70000"], 64, "such as 1001"),
+        (
+            &["close", "1", "--reason", &"é".repeat(62)],
+            64,
+            "this one has 124",
+        ),
         (&["top"], 1, "needs a terminal"),
         // To look loopback is enough, to change something it is not where a token is set.
         (&["close", "1"], 1, "--token-file"),

@@ -35,6 +35,19 @@ async fn refusals_are_described_where_they_happen_and_nowhere_else() {
                 expected.contains(&403),
                 "{name}"
             );
+            // Probes, scrapers and browsers may put what they like into a query; who asks the API has to notice.
+            let misspelt = format!("{path}?no_such_field=1");
+            let misspelt = match &**method {
+                "get" => Request::get(&misspelt)
+                    .without("host")
+                    .field("Host", "localhost"),
+                _ => change(&misspelt),
+            };
+            let (head, body) = lubdub.ask_admin(&misspelt, "{}").await;
+            let is_named = head.status() == 400 && body.contains("`no_such_field`");
+            let is_refused = is_named || head.status() == 401 && path.ends_with("/upgrade");
+            assert_eq!(is_refused, path.starts_with("/api/"), "{name}: {body}");
+            assert_eq!(is_refused, expected.contains(&400), "{name}");
             seen += 1;
             if method == "get" {
                 // Not from here; that one from beyond sees it is tested beside the code.

@@ -33,11 +33,36 @@ async fn a_query_that_will_not_do_is_named() {
         ("ends?cause=lapsed", "client_lapsed"),
         ("ends?pair=x", "\"x\""),
         ("ends?after=1", "after"),
+        ("status?verbose=1", "`verbose`"),
+        ("pairs/1?trace=1", "`trace`"),
     ] {
         let (status, detail) = problem(&lubdub, &request("GET", &format!("/api/v1/{query}"))).await;
         assert_eq!(status, 400, "{query}");
         assert!(detail.contains(named), "{query}: {detail}");
     }
+}
+
+/// What a query says would be lost, and the change one of everything.
+#[tokio::test]
+async fn a_change_with_a_query_changes_nothing() {
+    let lubdub = Binary::start(&Upstream::listen(), &[]).await;
+    let (status, said) = lubdub.change("/api/v1/drain?route=main", "{}").await;
+    assert_eq!(status, 400, "{said}");
+    assert!(said.contains("`route`"), "{said}");
+    assert_eq!(lubdub.admin("/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn two_tokens_are_refused() {
+    let lubdub = Binary::start(&Upstream::listen(), &[]).await;
+    let twice = request("GET", "/api/v1/status")
+        .field("Authorization", "Bearer one")
+        .field("Authorization", "Bearer two");
+    let (status, detail) = problem(&lubdub, &twice).await;
+    assert_eq!(
+        (status, &*detail),
+        (400, "Authorization must be there once")
+    );
 }
 
 #[tokio::test]

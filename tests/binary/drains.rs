@@ -267,7 +267,7 @@ async fn the_command_drains_watches_and_calls_off() {
     let (watched, ()) = tokio::join!(lubdub.command(&args), expect_farewell(chat));
     let (code, said, complaint) = watched;
     assert_eq!(code, Some(0), "{complaint}");
-    let last = "drain 1 done: 1 pairs, 1 told, 0 still open; upstream chat; over 100ms\n";
+    let last = "drain 1 done: 1 pair, 1 told, 0 still open; upstream chat; over 100ms\n";
     assert!(said.ends_with(last), "{said}");
     expect_alive(&mut feed).await;
 

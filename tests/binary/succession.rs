@@ -234,7 +234,7 @@ async fn the_command_reloads_or_upgrades_if_the_program_is_another_one() {
     manager.expect("MAINPID=").await;
     let new = manager.main();
     let expected = format!(
-        "upgraded: process {} goes on, 1 pairs",
+        "upgraded: process {} goes on, 1 pair moved",
         new.as_raw_nonzero()
     );
     assert!(said.starts_with(&expected), "{said}");

@@ -85,7 +85,7 @@ async fn all_of_it_moves_to_the_next_process_and_its_files_go_with_the_last() {
     let upgraded = lubdub(&["upgrade", "--admin", &at]).await;
     let answer = said(&upgraded);
     assert!(upgraded.status.success(), "{answer}");
-    assert!(answer.contains("1 pairs moved"), "{answer}");
+    assert!(answer.contains("1 pair moved"), "{answer}");
     let successor = answer.split_whitespace().nth(2).unwrap().parse().unwrap();
     assert!(old.wait().await.unwrap().success());
     until_ready(&at).await;

@@ -13,6 +13,7 @@ mod demo;
 mod line_queue;
 mod logging;
 mod output;
+mod plural;
 mod reload;
 mod service_manager;
 mod upgrade;

@@ -1,6 +1,8 @@
 //! A reload: the configuration is read again while lubdub runs, and put in effect whole or not at all.
 
-use std::collections::BTreeMap;
+mod dates;
+mod report;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,16 +10,14 @@ use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use lubdub_metrics::{Metrics, Reload};
-use lubdub_proxy::settings::Settings;
-use lubdub_proxy::tls::{Certificate, Moment};
 use lubdub_proxy::{Proxy, StartError};
-use tracing::{error, info};
+use tracing::error;
 
+pub(crate) use self::report::{Report, Told};
 use crate::admin::SharedAccess;
 use crate::certificates::Watch;
 use crate::config::{
-    self, Applies, CertificateSettings, Change, ClientSettings, Config, InEffect, Machine,
-    Mistakes, Part, Rearranged, Rewritten, Sources, Warnings,
+    self, Applies, CertificateSettings, Config, InEffect, Machine, Mistakes, Sources,
 };
 use crate::logging::LogDial;
 use crate::service_manager::{Remark, ServiceManager};
@@ -74,30 +74,6 @@ pub(crate) struct Again {
     pub(crate) manager: Arc<ServiceManager>,
     /// Has it upgraded, for what a reload cannot change.
     pub(crate) upgrader: Upgrader,
-}
-
-/// What a reload has changed, or would change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Report {
-    /// The number of the generation that is in effect afterwards.
-    pub generation: u64,
-    pub changes: Vec<Told>,
-    /// What will not do in practice.
-    pub warnings: Warnings,
-}
-
-/// A key whose value is another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub key: String,
-    pub before: String,
-    pub after: String,
-    /// Where the new value was set, if it was.
-    pub origin: Option<String>,
-    /// From when on it holds.
-    pub applies: &'static str,
-    /// The file that holds something else, if the value is the same.
-    pub content_of: Option<String>,
 }
 
 /// Whether what was read is put in effect.
@@ -191,7 +167,7 @@ impl Reloader {
         match &result {
             Ok(report) => {
                 self.metrics.reloaded(Reload::Applied, SystemTime::now());
-                tell(report);
+                report.log();
                 report.warnings.log();
             }
             Err(refused) => {
@@ -228,23 +204,13 @@ impl Reloader {
                 None => mistakes.about(change.key(), wrong),
             }
         }
-        refuse_out_of_date(&config.certificates, &next.certificates, &mut mistakes);
-        refuse_out_of_date_upstream(&config.settings, &next.settings, &mut mistakes);
-        refuse_old_lists(&config.clients, &next.clients, &mut mistakes);
+        dates::check(config, &next, &mut mistakes);
         if !mistakes.is_empty() {
             return Err(mistakes.into());
         }
         let has_room = self.certificates.try_follow(&next.certificates);
         has_room.map_err(StartError::Names)?;
-        let values = changes.iter().map(Told::of_value);
-        let (orders, files) = (config.rearranged_in(&next), config.rewritten_in(&next));
-        let orders = orders.into_iter().map(Told::of_order);
-        let files = files.iter().map(Told::of_file);
-        let mut report = Report {
-            generation: self.proxy.generation(),
-            changes: values.chain(orders).chain(files).collect(),
-            warnings: next.warnings.clone(),
-        };
+        let mut report = Report::new(self.proxy.generation(), &changes, config, &next);
         match purpose {
             Purpose::Try => self.proxy.try_reload(&next.settings)?,
             Purpose::Apply => {
@@ -274,48 +240,6 @@ impl Standing {
     }
 }
 
-// === impl Told ===
-
-impl Told {
-    fn of_value(change: &Change<'_>) -> Self {
-        Self {
-            key: change.key().to_owned(),
-            before: change.written_before(),
-            after: change.written_after(),
-            origin: change.after.map(|leaf| leaf.origin.to_string()),
-            applies: change.applies.as_str(),
-            content_of: None,
-        }
-    }
-
-    fn of_order(order: Rearranged) -> Self {
-        Self {
-            key: order.key,
-            before: order.before,
-            after: order.after,
-            origin: None,
-            applies: order.applies.as_str(),
-            content_of: None,
-        }
-    }
-
-    /// What is in it is not told: it may be a secret.
-    fn of_file(file: &Rewritten<'_>) -> Self {
-        let value = match file.leaf {
-            Some(leaf) => leaf.value.to_string(),
-            None => "not set".to_owned(),
-        };
-        Self {
-            key: file.key.to_owned(),
-            before: value.clone(),
-            after: value,
-            origin: file.leaf.map(|leaf| leaf.origin.to_string()),
-            applies: file.applies.as_str(),
-            content_of: Some(file.file.clone()),
-        }
-    }
-}
-
 // === impl Turn ===
 
 impl Turn {
@@ -329,102 +253,6 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.0.is_busy.store(false, Release);
     }
-}
-
-/// Notes certificates that are out of their time in place of ones that are not: nobody means that.
-fn refuse_out_of_date(
-    used: &[CertificateSettings],
-    next: &[CertificateSettings],
-    mistakes: &mut Mistakes,
-) {
-    let now = Moment::from(SystemTime::now());
-    let shown = |it: &CertificateSettings| it.certificates.get(it.place);
-    for next in next {
-        let is_same =
-            |it: &&CertificateSettings| it.listener == next.listener && it.name == next.name;
-        let used = used.iter().find(is_same).map(shown);
-        if let Some(wrong) = out_of_date(used.as_ref(), &shown(next), now) {
-            let key = next.files.setting(Part::Cert);
-            let key = format!("{key} = {:?}", next.files.cert);
-            mistakes.about(key, wrong);
-        }
-    }
-}
-
-/// The same for those that upstreams are shown.
-fn refuse_out_of_date_upstream(used: &Settings, next: &Settings, mistakes: &mut Mistakes) {
-    let now = Moment::from(SystemTime::now());
-    let used = shown_to_upstreams(used);
-    for (upstream, certificate) in shown_to_upstreams(next) {
-        let used = used.get(upstream).copied();
-        if let Some(wrong) = out_of_date(used, certificate, now) {
-            mistakes.about(format!("upstream.{upstream}.certificate"), wrong);
-        }
-    }
-}
-
-/// The same for lists of revoked certificates.
-fn refuse_old_lists(used: &[ClientSettings], next: &[ClientSettings], mistakes: &mut Mistakes) {
-    let now = Moment::from(SystemTime::now());
-    for next in next {
-        let used = used.iter().find(|used| used.listener == next.listener);
-        let authorities = next.tls.authorities();
-        if let (Some(used), Some(authorities), Some(crl)) = (used, authorities, &next.files.crl)
-            && let Some((number, since)) = used.older_list(&authorities, now)
-        {
-            let wrong =
-                format!("list {number} of it is out of date since {since}; those in use stay");
-            let key = format!("{}.client_crl = {crl:?}", next.files.table);
-            mistakes.about(key, wrong);
-        }
-    }
-}
-
-/// What each upstream is shown that is shown anything.
-fn shown_to_upstreams(settings: &Settings) -> BTreeMap<&str, &Certificate> {
-    let upstreams = settings.routes.iter().map(|route| &route.upstream);
-    upstreams
-        .filter_map(|upstream| {
-            let certificate = upstream.tls.as_ref()?.certificate()?;
-            Some((&*upstream.name, certificate))
-        })
-        .collect()
-}
-
-/// What is wrong with `next` in place of `used`, if its dates are.
-fn out_of_date(used: Option<&Certificate>, next: &Certificate, now: Moment) -> Option<String> {
-    let is_good = |it: &Certificate| it.not_before() <= now && now <= it.not_after();
-    let (from, to) = (next.not_before(), next.not_after());
-    let is_worse = used.is_some_and(is_good) && !is_good(next);
-    is_worse.then(|| format!("is valid from {from} to {to} only; the one in use stays"))
-}
-
-/// Logs what a reload has done.
-fn tell(report: &Report) {
-    for change in &report.changes {
-        if let Some(file) = &change.content_of {
-            info!(
-                setting = change.key,
-                file,
-                applies = change.applies,
-                "the content of a file has changed"
-            );
-            continue;
-        }
-        info!(
-            setting = change.key,
-            before = change.before,
-            after = change.after,
-            origin = change.origin,
-            applies = change.applies,
-            "a setting has changed"
-        );
-    }
-    info!(
-        generation = report.generation,
-        changes = report.changes.len(),
-        "configuration reloaded"
-    );
 }
 
 // === impl Refused ===

@@ -1,7 +1,9 @@
 //! Close codes: those that may be sent, and what a Close that came says (RFC 6455 sections 5.5.1
 //! and 7.4; 1012 to 1014 from the registry that section 11.7 opened).
 
-use std::{borrow::Cow, error, fmt};
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::{error, fmt};
 
 /// A status code that may be put into a Close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,16 +57,19 @@ impl CloseCode {
     /// A gateway got an invalid answer from its upstream.
     pub const BAD_GATEWAY: Self = Self(1014);
 
-    /// A code that may be sent: 1000 to 1003, 1007 to 1014 and 3000 to 4999.
+    /// The codes that may be sent.
+    pub const SENDABLE: [RangeInclusive<u16>; 3] = [1000..=1003, 1007..=1014, 3000..=4999];
+
+    /// A code that may be sent: one of [`Self::SENDABLE`].
     ///
     /// # Errors
     /// For all other codes, with the reason.
-    pub const fn try_new(code: u16) -> Result<Self, InvalidCloseCode> {
+    pub fn try_new(code: u16) -> Result<Self, InvalidCloseCode> {
         match code {
-            1000..=1003 | 1007..=1014 | 3000..=4999 => Ok(Self(code)),
+            _ if Self::SENDABLE.iter().any(|range| range.contains(&code)) => Ok(Self(code)),
             1005 | 1006 | 1015 => Err(InvalidCloseCode::OnlyReported(code)),
-            1004 | 1016..=2999 => Err(InvalidCloseCode::Unassigned(code)),
             0..=999 | 5000.. => Err(InvalidCloseCode::OutOfRange(code)),
+            _ => Err(InvalidCloseCode::Unassigned(code)),
         }
     }
 

@@ -195,12 +195,16 @@ try {
     const latest = page.locator("#latest li", { hasText: told.client.address });
     await latest.waitFor();
     assert.match(await latest.innerText(), /client closed/);
+    // Of two questions at once the first is given up.
+    const givenUp = [];
+    page.on("requestfailed", (request) => request.url().includes("/api/v1/ends?") && givenUp.push(request.url()));
     await latest.locator("button").click();
     // Before the filter holds, another end may stand there alone.
     const row = page.locator("#ends tbody tr.row", { has: page.locator(`button[data-id="${gone}"]`) });
     await row.waitFor();
     await until("it alone", async () => (await page.locator("#ends tbody tr.row").count()) === 1);
     assert.match(await row.innerText(), /1000 by the client/);
+    assert.deepEqual(givenUp, [], "lubdub was asked twice");
     await page.locator("#filter button[type=reset]").click();
     await page.locator("#tab-pairs").click();
   });
@@ -295,6 +299,7 @@ try {
     await page.locator("#upstreams button", { hasText: "Drain" }).first().click();
     await page.locator("#drain-dialog [name=spread]").fill("2s");
     await page.locator("#drain-dialog button.go", { hasText: "Drain 3 pairs" }).click();
+    await page.locator("#toast", { hasText: "The drain has begun: 3 pairs." }).waitFor();
     for (const one of [people[0], ...more]) assert.equal((await one.gone)[0], 1012);
     await same(page);
     assert.equal(await page.locator("#matched").innerText(), "There are no pairs.");

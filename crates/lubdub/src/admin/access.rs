@@ -56,6 +56,8 @@ pub(crate) enum Denied {
     Stranger,
     #[error("this needs the token (admin.token_file), on this machine too")]
     NoToken,
+    #[error("Authorization must be there once")]
+    Authorization,
     #[error("Host must be an IP address, localhost, or one of admin.hosts, and be there once")]
     Host,
 }
@@ -106,7 +108,7 @@ impl Access {
     /// Who wants to know something.
     pub(crate) fn check(&self, peer: Peer, asked: &Parts) -> Result<Proof, Denied> {
         self.check_visit(peer, asked)?;
-        if self.is_authorized(&asked.headers) {
+        if self.is_authorized(&asked.headers)? {
             Ok(Proof::Token)
         } else if peer == Peer::Unix {
             Ok(Proof::Socket)
@@ -150,16 +152,21 @@ impl Access {
         }
     }
 
-    fn is_authorized(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else {
-            return false;
+    /// What comes behind a proxy that reads another of two fields is nothing that either of them may be believed about.
+    fn is_authorized(&self, headers: &HeaderMap) -> Result<bool, Denied> {
+        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let (presented, None) = (fields.next(), fields.next()) else {
+            return Err(Denied::Authorization);
         };
-        let presented = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        presented
+        let Some(token) = &self.token else {
+            return Ok(false);
+        };
+        Ok(presented
+            .map(http::HeaderValue::as_bytes)
             .and_then(|value| value.split_at_checked("Bearer ".len()))
             .is_some_and(|(scheme, presented)| {
                 scheme.eq_ignore_ascii_case(b"Bearer ") && token.matches(presented)
-            })
+            }))
     }
 
     fn knows(&self, host: &str) -> bool {
@@ -194,6 +201,7 @@ impl Denied {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Stranger | Self::NoToken => StatusCode::UNAUTHORIZED,
+            Self::Authorization => StatusCode::BAD_REQUEST,
             Self::Host => StatusCode::FORBIDDEN,
         }
     }
@@ -271,6 +279,32 @@ mod tests {
         assert_eq!(check(elsewhere, &["localhost"]), Err(Denied::Host));
         assert_eq!(check("/", &[]), Err(Denied::Host));
         assert_eq!(check("/", &["localhost", "localhost"]), Err(Denied::Host));
+    }
+
+    /// So with tokens, of which one may be right.
+    #[test]
+    fn a_token_is_there_once() {
+        let twice = |tokens: [&str; 2]| {
+            let fields = tokens.map(|token| (AUTHORIZATION, token));
+            let fields = [&[(HOST, "localhost")], &fields[..]].concat();
+            asked("/", &fields)
+        };
+        let right = twice(["Bearer s3cret", "Bearer s3cret"]);
+        let mixed = twice(["Bearer s3cret", "Basic eDp5"]);
+        let open = Access {
+            token: None,
+            ..access()
+        };
+        for asked in [&right, &mixed] {
+            for access in [&access(), &open] {
+                for peer in [HERE.parse().unwrap(), AWAY.parse().unwrap(), Peer::Unix] {
+                    let denied = Err(Denied::Authorization);
+                    assert_eq!(access.check(peer, asked), denied);
+                    let change = access.check_change(peer, asked, Needs::TokenOrSocket);
+                    assert_eq!(change, denied);
+                }
+            }
+        }
     }
 
     /// Who may connect is for the file system to say, and there is no name that could be wrong.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
-use super::guard::Look;
+use super::guard::{Look, NoQuery};
 use crate::api::Problem;
 use crate::config::Key;
 
@@ -35,7 +35,7 @@ struct Setting {
     (status = 200, body = Configuration),
     (status = 409, body = Problem, content_type = Problem::TYPE, description = "It was read from nowhere"),
 ))]
-pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
+pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look, _: NoQuery) -> Answer {
     let Some(reloader) = &state.reloader else {
         return answer::problem(
             StatusCode::CONFLICT,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -75,7 +75,8 @@ const STRANGER: Rule = Rule {
 const WRONG: Rule = Rule {
     status: 400,
     name: "Wrong",
-    description: "Something in the query or the body will not do; `detail` names it",
+    description: "Something in the query or the body is not known or will not do, and `detail` names it; or \
+                  `Authorization` is there twice",
     field: None,
 };
 const SLOW: Rule = Rule {
@@ -107,6 +108,10 @@ const RULES: [&Rule; 7] = [&FOREIGN, &STRANGER, &WRONG, &SLOW, &LONG, &NO_JSON, 
 /// The tag of what anybody may ask, by any name.
 const OPEN: &str = "probes";
 
+/// What programs ask, where a query says what the description says and nothing else. Probes, scrapers and browsers put
+/// what they like into those of the other paths.
+const API: &str = "/api/";
+
 /// All of it.
 fn whole() -> OpenApi {
     let (_, mut description) = routing::described();
@@ -115,8 +120,8 @@ fn whole() -> OpenApi {
     for rule in RULES {
         rule.declare(components);
     }
-    for path in description.paths.paths.values_mut() {
-        complete(path);
+    for (name, path) in &mut description.paths.paths {
+        complete(name, path);
     }
     description
 }
@@ -130,7 +135,7 @@ fn token() -> SecurityScheme {
 }
 
 /// Adds what the guards answer, which no handler sees.
-fn complete(path: &mut PathItem) {
+fn complete(name: &str, path: &mut PathItem) {
     if let Some(looked_at) = &mut path.get {
         let rules: &[_] = match (is_open(looked_at), needs_no_token(looked_at)) {
             (true, _) => &[],
@@ -138,7 +143,7 @@ fn complete(path: &mut PathItem) {
             (false, false) => &[&FOREIGN, &STRANGER],
         };
         add(looked_at, rules);
-        if has_query(looked_at) {
+        if name.starts_with(API) {
             add(looked_at, &[&WRONG]);
         }
         explain(looked_at);
@@ -176,14 +181,6 @@ fn is_open(operation: &Operation) -> bool {
 
 fn needs_no_token(operation: &Operation) -> bool {
     operation.security == Some(vec![SecurityRequirement::default()])
-}
-
-fn has_query(operation: &Operation) -> bool {
-    let mut parameters = operation.parameters.iter().flatten();
-    parameters.any(|parameter| match parameter {
-        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
-        RefOr::Ref(_) => false,
-    })
 }
 
 // === impl Rule ===

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::answer::{self, Answer};
 use super::body::{self, BadBody};
 use super::filter;
-use super::guard::{Change, Look, wrong};
+use super::guard::{Change, Look, NoQuery, wrong};
 use crate::api::{self, DrainState, Drains, Problem, Span};
 use crate::config::parse_duration;
 
@@ -77,7 +77,7 @@ pub(super) async fn order(State(state): State<Arc<super::State>>, change: Change
 /// The latest drain
 #[utoipa::path(get, path = "/api/v1/drain", operation_id = "latest_drain", tag = "state",
     responses((status = 200, body = Drains)))]
-pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
+pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look, _: NoQuery) -> Answer {
     answer::json(&Drains {
         draining: state.proxy.is_drained(),
         drain: state.proxy.latest_drain().as_ref().map(tell),

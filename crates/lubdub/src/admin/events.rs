@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::answer::{Answer, problem, with};
 use super::feed::{Feed, Watcher, written};
-use super::guard::Look;
+use super::guard::{Look, NoQuery};
 use super::status;
 use crate::api::Problem;
 
@@ -52,6 +52,7 @@ pub(super) async fn follow(
     State(state): State<Arc<super::State>>,
     Extension(line): Extension<Line>,
     _: Look,
+    _: NoQuery,
 ) -> Answer {
     let Some(watcher) = state.feed.watch() else {
         let reason = format!("there are {} watchers already", Feed::PLACES);

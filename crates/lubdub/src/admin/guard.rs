@@ -6,8 +6,9 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Path};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Uri};
 use lubdub_proxy::Peer;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::access::{Denied, Needs, Proof};
@@ -26,6 +27,16 @@ pub(super) struct Look;
 /// What the query says.
 #[derive(Debug)]
 pub(super) struct Query<T>(pub T);
+
+/// A query that says nothing: there is nothing that it could say here. Who misspells something, or asks the wrong path,
+/// has to notice.
+#[derive(Debug)]
+pub(super) struct NoQuery;
+
+/// The fields of such a query.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoFields {}
 
 /// What a path says in place of a number; nothing, if that is no text.
 #[derive(Debug)]
@@ -71,13 +82,19 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Answer;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Answer> {
-        axum::extract::Query::try_from_uri(&parts.uri)
-            .map(|axum::extract::Query(query)| Self(query))
-            .map_err(|error| {
-                let error = std::error::Error::source(&error)
-                    .map_or_else(|| error.to_string(), |source| source.to_string());
-                problem(StatusCode::BAD_REQUEST, format!("the query: {error}"))
-            })
+        match query(&parts.uri) {
+            Ok(query) => Ok(Self(query)),
+            Err(error) => Err(problem(StatusCode::BAD_REQUEST, error)),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Answer;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Answer> {
+        let Query(NoFields {}) = Query::from_request_parts(parts, state).await?;
+        Ok(Self)
     }
 }
 
@@ -154,7 +171,7 @@ impl Change {
             path,
             client,
             proof,
-            body: body::read(body).await,
+            body: said(&parts.uri, body).await,
         })
     }
 
@@ -168,6 +185,24 @@ impl Change {
         gate.tell(&self.path, self.client, self.proof, answer.status());
         answer
     }
+}
+
+/// What a change says: all of it is in the body. In a query it would be lost, and the change another one.
+async fn said(uri: &Uri, body: axum::body::Body) -> Result<Vec<u8>, BadBody> {
+    let body = body::read(body).await?;
+    let NoFields {} = query(uri).map_err(BadBody::Wrong)?;
+    Ok(body)
+}
+
+/// What the query says, or what is wrong with it.
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, String> {
+    let read = axum::extract::Query::try_from_uri(uri);
+    read.map(|axum::extract::Query(query)| query)
+        .map_err(|error| {
+            let error = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), |source| source.to_string());
+            format!("the query: {error}")
+        })
 }
 
 /// The other end of the connection that a request came by: the listener says who that is. Whoever it did not say

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::answer::{self, Answer};
 use super::figures;
-use super::guard::Look;
+use super::guard::{Look, NoQuery};
 use crate::api::{self, Sample, moment};
 
 /// What happened in the last hour.
@@ -35,7 +35,7 @@ pub(super) struct Sampled(u64);
 /// The last hour
 #[utoipa::path(get, path = "/api/v1/history", operation_id = "history", tag = "state",
     responses((status = 200, body = api::History)))]
-pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
+pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look, _: NoQuery) -> Answer {
     answer::json(&api::History {
         step_seconds: History::STEP.as_secs_f64(),
         bounds_seconds: figures::bounds(),

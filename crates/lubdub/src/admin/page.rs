@@ -14,7 +14,7 @@ use http::header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
 
 use super::answer::{Answer, answer, problem, with};
 use super::description;
-use super::guard::Visit;
+use super::guard::{NoQuery, Visit};
 use crate::api::Problem;
 
 /// What the parts are put into.
@@ -55,7 +55,11 @@ pub(super) async fn page(State(_): State<Arc<super::State>>, _: Visit) -> Answer
 /// This description (OpenAPI)
 #[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "description", tag = "page", security(()),
     responses((status = 200, body = Object, content_type = "application/json")))]
-pub(super) async fn description(State(_): State<Arc<super::State>>, _: Visit) -> Answer {
+pub(super) async fn description(
+    State(_): State<Arc<super::State>>,
+    _: Visit,
+    _: NoQuery,
+) -> Answer {
     answer(
         StatusCode::OK,
         "application/json",

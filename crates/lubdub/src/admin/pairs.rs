@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{self, Answer};
 use super::filter::{self, BadQuery, Wanted};
-use super::guard::{Id, Look, Query};
+use super::guard::{Id, Look, NoQuery, Query};
 use crate::api::{
     self, Beat, BeatState, Pair, PairTrace, Pairs, Problem, Sort, Span, Trace, moment,
 };
@@ -86,7 +86,12 @@ pub(super) async fn list(
         (status = 404, body = Problem, content_type = Problem::TYPE, description = "No such pair lives"),
     )
 )]
-pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look, Id(id): Id) -> Answer {
+pub(super) async fn show(
+    State(state): State<Arc<super::State>>,
+    _: Look,
+    _: NoQuery,
+    Id(id): Id,
+) -> Answer {
     let pair = find(&id).and_then(|id| state.proxy.registry().pair(id));
     let Some(pair) = pair else {
         return none_such(&id);
@@ -106,8 +111,9 @@ pub(super) fn find(id: &str) -> Option<PairId> {
 }
 
 pub(super) fn none_such(id: &str) -> Answer {
-    let detail =
-        format!("there is no live pair {id:?}; if it has ended, /api/v1/ends may know why");
+    let detail = format!(
+        "there is no live pair {id:?}; if it has ended, /api/v1/ends (`lubdub ends`) may know why"
+    );
     answer::problem(StatusCode::NOT_FOUND, detail)
 }
 

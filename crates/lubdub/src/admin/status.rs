@@ -9,7 +9,7 @@ use lubdub_proxy::{BudgetUse, ListenerView, RouteView, UpstreamView};
 
 use super::answer::{self, Answer};
 use super::feed::Feed;
-use super::guard::Look;
+use super::guard::{Look, NoQuery};
 use super::{drain, figures, files};
 use crate::api::{
     Budget, Certificate, LastReload, Listener, ReloadOutcome, RoundTrips, Route, Status, Totals,
@@ -21,7 +21,7 @@ use crate::version;
 /// How lubdub is, as a whole
 #[utoipa::path(get, path = "/api/v1/status", operation_id = "status", tag = "state",
     responses((status = 200, body = Status)))]
-pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look) -> Answer {
+pub(super) async fn show(State(state): State<Arc<super::State>>, _: Look, _: NoQuery) -> Answer {
     answer::json(&of(&state))
 }
 

@@ -52,10 +52,10 @@ impl ToSchema for CauseWord {
 
 impl PartialSchema for CloseCode {
     fn schema() -> RefOr<Schema> {
-        [(1000, 1003), (1007, 1014), (3000, 4999)]
+        lubdub_wire::CloseCode::SENDABLE
             .into_iter()
-            .fold(AnyOfBuilder::new(), |codes, (first, last)| {
-                codes.item(number(first, last))
+            .fold(AnyOfBuilder::new(), |codes, range| {
+                codes.item(number(*range.start(), *range.end()))
             })
             .description(Some("A code that a Close may be sent with (RFC 6455 7.4)."))
             .into()

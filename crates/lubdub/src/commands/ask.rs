@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use lubdub_proxy::Address;
+use lubdub_proxy::settings::Site;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -54,6 +55,15 @@ pub(super) struct Admin {
     target: Target,
     token: Option<Token>,
     timeout: Duration,
+}
+
+/// Why nothing at all is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoAnswer {
+    #[error("no answer within {}", config::written(*.0))]
+    InTime(Duration),
+    #[error("is lubdub running there? (admin.address, --admin)")]
+    There,
 }
 
 /// Reads where an admin listener is: a URL, or only what stands behind `http://`.
@@ -159,6 +169,14 @@ impl Admin {
         })
     }
 
+    /// Where it is, as a person is told.
+    pub(super) fn address(&self) -> String {
+        match &self.target.server.site {
+            Site::Named { .. } => self.target.authority(),
+            Site::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+
     /// What is to be known at `path`, which may have a query.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.ask(Method::GET, path, Bytes::new()).await
@@ -191,8 +209,7 @@ impl Admin {
         target.path = PathAndQuery::try_from(path)?;
         let answered = tokio::time::timeout(self.timeout, self.answered(&target, request)).await;
         answered
-            .ok()
-            .with_context(|| format!("no answer within {}", config::written(self.timeout)))
+            .map_err(|_| NoAnswer::InTime(self.timeout).into())
             .and_then(identity)
             .with_context(|| target.shown("http"))
     }
@@ -202,9 +219,7 @@ impl Admin {
         target: &Target,
         request: Request<Full<Bytes>>,
     ) -> anyhow::Result<T> {
-        let answer = send(target, request)
-            .await
-            .context("is lubdub running there? (admin.address, --admin)")?;
+        let answer = send(target, request).await.context(NoAnswer::There)?;
         match answer.status() {
             // What was refused says why in the same form.
             StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => {

@@ -8,6 +8,7 @@ use lubdub_proxy::unix::Permissions;
 use crate::certificates::beginning;
 use crate::config::{CertificateSettings, Config};
 use crate::output;
+use crate::plural::plural;
 
 /// What becomes of warnings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,7 @@ fn of_tls(tls: &UpstreamTls) -> String {
 /// What `config` says, in short.
 fn summary(config: &Config) -> String {
     let settings = &config.settings;
+    let counted = |count: usize, noun| format!("{count} {}", plural(count as u64, noun));
     let mut lines = vec!["ok".to_owned()];
     for listener in &settings.listeners {
         let address = match (&listener.address, &listener.tls) {
@@ -134,8 +136,9 @@ fn summary(config: &Config) -> String {
         lines.push(format!("admin: {address}, {token}"));
     }
     lines.push(format!(
-        "up to {} pairs, {} workers",
-        settings.limits.pairs, settings.workers
+        "up to {}, {}",
+        counted(settings.limits.pairs, "pair"),
+        counted(settings.workers.get(), "worker")
     ));
     for (flag, replaced) in config.replacements() {
         lines.push(format!("{flag} replaces {replaced}"));

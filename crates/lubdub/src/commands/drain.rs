@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::ask::{self, Admin, Asking};
 use super::coherent::Cohere;
+use super::human;
 use crate::api::{self, DrainState, Drains};
 use crate::config::{self, Sources, parse_duration};
 use crate::output;
@@ -144,12 +145,12 @@ fn told(drain: &api::Drain) -> String {
 /// A drain in a line.
 pub(super) fn line(drain: &api::Drain) -> String {
     let mut line = format!(
-        "drain {} {}: {} pairs, {} told, {} still open",
+        "drain {} {}: {}, {} told, {} still open",
         drain.id,
         drain.state.as_str(),
-        drain.matched,
-        drain.told,
-        drain.remaining
+        human::counted(drain.matched as u64, "pair"),
+        human::count(drain.told as u64),
+        human::count(drain.remaining as u64)
     );
     let names = [
         ("route", &drain.route),
@@ -193,7 +194,7 @@ mod tests {
         };
         assert_eq!(
             line(&drain),
-            "drain 3 running: 5000 pairs, 400 told, 4610 still open; route chat; older than 2h; over 5m"
+            "drain 3 running: 5,000 pairs, 400 told, 4,610 still open; route chat; older than 2h; over 5m"
         );
     }
 }

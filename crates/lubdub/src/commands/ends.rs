@@ -1,14 +1,12 @@
 //! `lubdub ends`: the latest ends of a running lubdub, and why.
 
-use std::time::SystemTime;
-
 use clap::Args;
 
 use super::ask::{self, Admin, Asking};
 use super::human;
 use super::table::{Align, Cell, Table, Tone, is_coloured};
 use super::wanted::{self, Condition, condition};
-use crate::api::{self, moment};
+use crate::api::{self, Status};
 use crate::config::Sources;
 use crate::output;
 
@@ -43,24 +41,37 @@ pub(crate) fn ends(ends: &Ends, sources: &Sources) -> anyhow::Result<()> {
     let limit = ("limit", ends.limit.to_string());
     let more: &[_] = if ends.limit == 0 { &[] } else { &[limit] };
     let path = wanted::path("/api/v1/ends", &ends.conditions, more);
-    let found: api::Ends = ask::block_on(async { admin.get(&path).await })?;
-    let mut text = String::new();
-    if ends.json {
-        for end in &found.ends {
-            text.push_str(&serde_json::to_string(end)?);
-            text.push('\n');
+    let text = ask::block_on(async {
+        let found: api::Ends = admin.get(&path).await?;
+        if ends.json {
+            return lines(&found.ends);
         }
-    } else {
-        text.push_str(&table(&found.ends, moment(SystemTime::now())).written(is_coloured()));
-        if found.ends.len() <= FEW {
-            for end in &found.ends {
-                text.push_str(&in_words(end));
-            }
-            text.push('\n');
-        }
-        text.push_str(&summary(found.ends.len(), found.kept, ends.limit));
-    }
+        // How long ago an end was goes by the clock that told of it: this machine's may be another.
+        let status: Status = admin.get("/api/v1/status").await?;
+        Ok(told(&found, status.now, ends.limit))
+    })?;
     Ok(output::print(&text)?)
+}
+
+fn lines(ends: &[api::End]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for end in ends {
+        text.push_str(&serde_json::to_string(end)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn told(found: &api::Ends, now: f64, limit: usize) -> String {
+    let mut text = table(&found.ends, now).written(is_coloured());
+    if found.ends.len() <= FEW {
+        for end in &found.ends {
+            text.push_str(&in_words(end));
+        }
+        text.push('\n');
+    }
+    text.push_str(&summary(found.ends.len(), found.kept, limit));
+    text
 }
 
 fn known_condition(text: &str) -> Result<Condition, String> {
@@ -69,17 +80,14 @@ fn known_condition(text: &str) -> Result<Condition, String> {
 
 fn summary(shown: usize, kept: usize, limit: usize) -> String {
     let count = |n: usize| human::count(n as u64);
+    let kept = human::counted(kept as u64, "end");
     match shown {
-        0 => format!(
-            "none of the last {} ends; `lubdub pairs` has those that are open\n",
-            count(kept)
-        ),
+        0 => format!("none of the last {kept}; `lubdub pairs` has those that are open\n"),
         _ if shown == limit => format!(
-            "the newest {} that match, of the last {} ends; there may be more (--limit)\n",
+            "the newest {} that match, of the last {kept}; there may be more (--limit)\n",
             count(shown),
-            count(kept)
         ),
-        _ => format!("{} of the last {} ends\n", count(shown), count(kept)),
+        _ => format!("{} of the last {kept}\n", count(shown)),
     }
 }
 
@@ -164,12 +172,10 @@ fn in_words(end: &api::End) -> String {
             human::bytes(side.bytes),
         ));
     }
-    if let Some(request) = &end.request {
-        out.push_str(&format!("  request: {}\n", human::plain(request)));
-    }
-    if let Some(id) = &end.request_id {
-        out.push_str(&format!("  request id: {}\n", human::plain(id)));
-    }
+    out.push_str(&human::request(
+        end.request.as_deref(),
+        end.request_id.as_deref(),
+    ));
     if let Some(hint) = &end.hint {
         out.push_str(&format!("  hint: {hint}\n"));
     }

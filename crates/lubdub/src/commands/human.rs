@@ -1,6 +1,8 @@
-//! Numbers as people read them at a glance: short, and of one width where that can be had.
+//! What people read at a glance: numbers that are short, and of one width where that can be had; text of strangers.
 
 use std::time::Duration;
+
+use crate::plural::plural;
 
 /// A duration in its two largest units, as in "3d 4h", "12m 5s" or "840ms".
 pub(super) fn duration(seconds: f64) -> String {
@@ -65,10 +67,23 @@ pub(super) fn count(count: u64) -> String {
     out
 }
 
+/// So many of something, as in "1 pair" or "12,345 pairs".
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {}", count(number), plural(number, noun))
+}
+
 /// What was read from strangers, fit for a terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// What a pair's request was, in a line for each thing that is known.
+pub(super) fn request(request: Option<&str>, id: Option<&str>) -> String {
+    [("request", request), ("request id", id)]
+        .iter()
+        .filter_map(|(name, text)| Some(format!("  {name}: {}\n", plain((*text)?))))
         .collect()
 }
 
@@ -106,6 +121,9 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(counted(0, "pair"), "0 pairs");
+        assert_eq!(counted(1, "pair"), "1 pair");
+        assert_eq!(counted(1_000, "pair"), "1,000 pairs");
         assert_eq!(plain("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
     }
 }

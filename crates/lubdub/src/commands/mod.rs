@@ -21,4 +21,5 @@ mod answer;
 mod ask;
 mod human;
 mod table;
+mod trace;
 mod wanted;

@@ -1,15 +1,18 @@
-//! `lubdub pairs`: the live pairs of a running lubdub.
+//! `lubdub pairs`: the live pairs of a running lubdub, or one of them with the trace of its heartbeat.
 
 use std::io::{IsTerminal as _, stdout};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::ask::{self, Admin, Asking};
 use super::human;
 use super::table::{Align, Cell, Table, Tone, is_coloured};
-use super::wanted::{self, Condition, condition};
+use super::trace;
+use super::wanted::{self, Condition, condition, pair_id};
 use crate::api::{self, Sort};
 use crate::config::Sources;
 use crate::output;
@@ -17,6 +20,10 @@ use crate::output;
 /// Which pairs, and how they are shown.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Pairs {
+    /// Only this one, with the trace of its heartbeat: PAIR in the list, `pair` in the log
+    #[arg(value_name = "ID", value_parser = pair_id, conflicts_with_all = ["conditions", "sort", "limit"])]
+    id: Option<u64>,
+
     /// Only those, such as route=chat, upstream=NAME, listener=NAME, client=10.0.0.0/8, silent=client or silent_for=30s; repeatable
     #[arg(long = "where", value_name = "KEY=VALUE", value_parser = known_condition)]
     conditions: Vec<Condition>,
@@ -64,14 +71,9 @@ pub(crate) fn pairs(pairs: &Pairs, sources: &Sources) -> anyhow::Result<()> {
     let coloured = is_coloured();
     ask::block_on(async {
         loop {
-            let (total, matched, found) = pairs.ask(&admin).await?;
-            let text = match pairs.json {
-                true => lines(&found)?,
-                false => format!(
-                    "{}{}\n",
-                    table(&found).written(coloured),
-                    summary(total, matched, found.len())
-                ),
+            let text = match pairs.id {
+                Some(id) => pairs.one(&admin, id, coloured).await?,
+                None => pairs.list(&admin, coloured).await?,
             };
             // A person sees the newest in the place of the one before.
             let place = if pairs.watch && !pairs.json && stdout().is_terminal() {
@@ -89,6 +91,30 @@ pub(crate) fn pairs(pairs: &Pairs, sources: &Sources) -> anyhow::Result<()> {
 }
 
 impl Pairs {
+    async fn one(&self, admin: &Admin, id: u64, coloured: bool) -> anyhow::Result<String> {
+        let path = format!("/api/v1/pairs/{id}");
+        let text = match self.json {
+            true => admin
+                .get(&path)
+                .await
+                .map(|pair: Value| format!("{pair}\n")),
+            false => admin
+                .get(&path)
+                .await
+                .map(|pair| trace::told(&pair, coloured)),
+        };
+        text.with_context(|| format!("pair {id} cannot be shown"))
+    }
+
+    async fn list(&self, admin: &Admin, coloured: bool) -> anyhow::Result<String> {
+        let (total, matched, found) = self.ask(admin).await?;
+        let summary = summary(total, matched, found.len());
+        match self.json {
+            true => lines(&found),
+            false => Ok(format!("{}{summary}\n", table(&found).written(coloured))),
+        }
+    }
+
     /// Page by page, until there are as many as are wanted.
     async fn ask(&self, admin: &Admin) -> anyhow::Result<(usize, usize, Vec<api::Pair>)> {
         let wanted = if self.limit == 0 {
@@ -131,16 +157,15 @@ fn lines(pairs: &[api::Pair]) -> anyhow::Result<String> {
 
 fn summary(total: usize, matched: usize, shown: usize) -> String {
     let count = |n: usize| human::count(n as u64);
+    let all = human::counted(total as u64, "pair");
     match (matched == total, shown == matched) {
-        (true, true) if total == 1 => "1 pair".to_owned(),
-        (true, true) => format!("{} pairs", count(total)),
-        (false, true) => format!("{} of {} pairs", count(matched), count(total)),
-        (true, false) => format!("{} of {} pairs shown (--limit)", count(shown), count(total)),
+        (true, true) => all,
+        (false, true) => format!("{} of {all}", count(matched)),
+        (true, false) => format!("{} of {all} shown (--limit)", count(shown)),
         (false, false) => format!(
-            "{} shown of {} that match, of {} pairs (--limit)",
+            "{} shown of {} that match, of {all} (--limit)",
             count(shown),
             count(matched),
-            count(total)
         ),
     }
 }
@@ -186,7 +211,7 @@ fn table(pairs: &[api::Pair]) -> Table {
 }
 
 /// How long a side has been silent.
-fn silence(side: &api::Side) -> Cell {
+pub(super) fn silence(side: &api::Side) -> Cell {
     let tone = if side.last_heard_seconds > QUIET {
         Tone::Notable
     } else {
@@ -196,7 +221,7 @@ fn silence(side: &api::Side) -> Cell {
 }
 
 /// Pongs of pings: one may be on its way.
-fn pongs(side: &api::Side) -> Cell {
+pub(super) fn pongs(side: &api::Side) -> Cell {
     let missing = side.pings_sent.saturating_sub(side.pongs_received);
     let tone = match missing {
         0 | 1 => Tone::Plain,
@@ -213,6 +238,7 @@ mod tests {
     fn what_is_not_shown_is_told() {
         assert_eq!(summary(1, 1, 1), "1 pair");
         assert_eq!(summary(0, 0, 0), "0 pairs");
+        assert_eq!(summary(1, 0, 0), "0 of 1 pair");
         assert_eq!(
             summary(20_000, 20_000, 50),
             "50 of 20,000 pairs shown (--limit)"

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ask::{self, Admin, Asking};
+use super::human;
 use super::upgrade::upgrade_if_new;
 use crate::config::Sources;
 use crate::output;
@@ -73,10 +74,11 @@ fn told(answer: &Value) -> String {
     for mistake in list("mistakes") {
         let _ = writeln!(told, "{}", text(&mistake));
     }
-    let (generation, changes) = (&answer["generation"], changes.len());
+    let generation = &answer["generation"];
+    let changes = human::counted(changes.len() as u64, "change");
     let _ = match answer["outcome"].as_str() {
-        Some("applied") => writeln!(told, "reloaded: {changes} changes, generation {generation}"),
-        Some("possible") => writeln!(told, "a reload would make {changes} changes"),
+        Some("applied") => writeln!(told, "reloaded: {changes}, generation {generation}"),
+        Some("possible") => writeln!(told, "a reload would make {changes}"),
         _ => writeln!(told, "refused: all is as it was"),
     };
     told
@@ -96,10 +98,10 @@ mod tests {
             "outcome": "applied", "generation": 2, "changes": [change], "warnings": [],
         });
         let line = "keepalive.client.interval: \"30s\" -> \"5s\", from the next ping\n";
-        let end = "reloaded: 1 changes, generation 2\n";
+        let end = "reloaded: 1 change, generation 2\n";
         assert_eq!(told(&answer), [line, end].concat());
         answer["outcome"] = "possible".into();
-        let end = "a reload would make 1 changes\n";
+        let end = "a reload would make 1 change\n";
         assert_eq!(told(&answer), [line, end].concat());
     }
 

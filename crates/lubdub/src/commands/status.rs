@@ -46,16 +46,21 @@ pub(crate) fn status(shown: &Shown, sources: &Sources) -> anyhow::Result<()> {
 fn told(status: &Status, coloured: bool) -> String {
     let mut out = format!("{}\n", headline(status));
     out.push_str(&format!(
-        "{} pairs open, {} opened, {} ended; lapses: client {}, upstream {}\n",
-        human::count(status.totals.pairs),
+        "{} open, {} opened, {} ended; lapses: client {}, upstream {}\n",
+        human::counted(status.totals.pairs, "pair"),
         human::count(status.totals.opened),
         human::count(status.totals.ended.values().sum()),
         human::count(status.totals.lapses.client.all()),
         human::count(status.totals.lapses.upstream.all()),
     ));
     if status.lingering_pairs > 0 {
-        let pairs = human::count(status.lingering_pairs);
-        out.push_str(&format!("{pairs} pairs go on in earlier processes\n"));
+        let pairs = human::counted(status.lingering_pairs, "pair");
+        let go = if status.lingering_pairs == 1 {
+            "goes"
+        } else {
+            "go"
+        };
+        out.push_str(&format!("{pairs} {go} on in earlier processes\n"));
     }
     if let Some(drain) = &status.drain {
         out.push_str(&format!("{}\n", drain::line(drain)));
@@ -94,8 +99,8 @@ fn last_reload(reload: &api::LastReload, now: f64) -> String {
     match reload.outcome {
         ReloadOutcome::Applied => {
             format!(
-                "last reload: applied {ago} ago, {} keys changed\n",
-                reload.changes
+                "last reload: applied {ago} ago, {} changed\n",
+                human::counted(reload.changes as u64, "key")
             )
         }
         ReloadOutcome::Refused => {

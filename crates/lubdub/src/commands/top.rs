@@ -1,5 +1,6 @@
 //! `lubdub top`: a page on the terminal that shows a running lubdub as it changes.
 
+mod columns;
 mod draw;
 mod view;
 
@@ -52,13 +53,14 @@ pub(crate) fn top(top: &Top, sources: &Sources) -> anyhow::Result<()> {
     let admin = Admin::find(&top.asking, sources)?;
     // A wrong token, or no lubdub at all, is told before the screen is taken.
     let first = ask::block_on(async { Sight::take(&admin, view::FIRST, None).await })?;
+    let view = View::new(first, admin.address());
     let (wishes, wished) = mpsc::channel();
     let (told, heard) = mpsc::channel();
     thread::Builder::new()
         .name("lubdub-look".to_owned())
         .spawn(move || look(&admin, &wished, &told))?;
     let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
-    let shown = show(&mut terminal, View::new(first), &wishes, &heard);
+    let shown = show(&mut terminal, view, &wishes, &heard);
     ratatui::restore();
     shown
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ask::{self, Admin, Asking};
+use super::human;
 use crate::config::Sources;
 use crate::output;
 
@@ -54,8 +55,9 @@ fn told(answer: &Value) -> String {
     if answer["outcome"] == "possible" {
         return "the new program takes the configuration\n".to_owned();
     }
-    let (successor, moved, kept) = (&answer["successor"], &answer["moved"], &answer["kept"]);
+    let (successor, moved) = (&answer["successor"], answer["moved"].as_u64().unwrap_or(0));
+    let (moved, kept) = (human::counted(moved, "pair"), &answer["kept"]);
     format!(
-        "upgraded: process {successor} goes on, {moved} pairs moved to it, {kept} stay with the old one to their end\n"
+        "upgraded: process {successor} goes on, {moved} moved to it, {kept} stay with the old one to their end\n"
     )
 }

@@ -1,4 +1,4 @@
-//! What `--where` says: which pairs, live or ended, in the words of the admin interface.
+//! Which pairs somebody means, live or ended: by number, or by what `--where` says in the words of the admin interface.
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,14 @@ pub(crate) fn condition(text: &str, known: &[&str]) -> Result<Condition, String>
     }
     let value = value.to_owned();
     Ok(Condition { key, value })
+}
+
+/// Reads the number of a pair.
+pub(crate) fn pair_id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        "must be the number of a pair, such as 17: PAIR in `lubdub pairs`, `pair` in the log"
+            .to_owned()
+    })
 }
 
 /// A path with a query.

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use super::ServiceManager;
+use crate::plural::plural;
 
 impl ServiceManager {
     /// How often the number of pairs is told while it changes, and that a drain goes on.
@@ -39,7 +40,7 @@ impl ServiceManager {
             let remark = *self.remark.lock().unwrap_or_else(PoisonError::into_inner);
             let now = (pairs, is_drained, remark);
             if told.replace(now) != Some(now) {
-                let noun = if pairs == 1 { "pair" } else { "pairs" };
+                let noun = plural(pairs as u64, "pair");
                 let left = if is_drained { " left of a drain" } else { "" };
                 self.status(&format!("{pairs} {noun}{left}{}", remark.as_str()));
             }

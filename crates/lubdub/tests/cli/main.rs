@@ -1,7 +1,9 @@
 //! The program as its operators meet it: real runs with an environment of their own.
 
 mod addresses;
+mod asked;
 mod certificates;
+mod clients;
 mod file;
 mod healthcheck;
 mod mistakes;

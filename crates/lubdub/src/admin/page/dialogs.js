@@ -107,7 +107,7 @@ function openDrain(whom = {}) {
   describe();
   converse(dialog, async () => {
     const drain = await post("/api/v1/drain", asks());
-    toast(`The drain has begun: ${plural(drain.matched ?? drain.drain?.matched ?? 0, "pair")}.`);
+    toast(`The drain has begun: ${plural(drain.matched, "pair")}.`);
   });
 }
 

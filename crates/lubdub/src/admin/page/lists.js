@@ -18,7 +18,8 @@ function queryOf(tab) {
 }
 
 function filterBy(values) {
-  $("filter").reset();
+  // Not by `reset`: that asks again by itself, as it does for who presses the button.
+  for (const field of $("filter").elements) if (field.name) field.value = "";
   for (const [name, value] of Object.entries(values)) {
     const field = $("filter").elements[name];
     if (field.tagName === "SELECT" && ![...field.options].some((one) => one.value === value)) field.append(el("option", { value }, spoken(value)));

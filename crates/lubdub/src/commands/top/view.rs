@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use crate::api::{Ends, History, Pairs, SideLapses, Sort, Status};
-use crate::commands::ask::Admin;
+use crate::commands::ask::{Admin, NoAnswer};
+use crate::commands::human;
 
 /// What lubdub said at one moment.
 #[derive(Debug)]
@@ -28,11 +29,22 @@ pub(super) struct Hour {
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) sight: Sight,
+    /// Where lubdub is.
+    address: String,
     /// Why there is nothing newer, if so.
-    pub(super) trouble: Option<String>,
+    trouble: Option<Trouble>,
     pub(super) sort: Sort,
     pub(super) rates: Rates,
     totals: VecDeque<Totals>,
+}
+
+/// Why there is no news.
+#[derive(Debug)]
+enum Trouble {
+    /// Nobody answers.
+    Silence(String),
+    /// It answers something else.
+    Refusal(String),
 }
 
 /// What happens in a second, over the last few.
@@ -55,6 +67,8 @@ struct Totals {
 
 /// The order of the pairs in the beginning: who is to be looked at first.
 pub(super) const FIRST: Sort = Sort::Rtt;
+/// A picture that is older than this, in seconds, is told to be.
+const OLD: f64 = 3.0;
 /// Rates are taken over so many looks.
 const LOOKS: usize = 6;
 /// So many pairs and ends fill a tall terminal.
@@ -87,6 +101,21 @@ impl Sight {
     }
 }
 
+#[cfg(test)]
+impl Sight {
+    /// What was said just now.
+    pub(super) fn told(status: Status, pairs: Pairs, ends: Ends, history: History) -> Self {
+        let at = Instant::now();
+        Self {
+            at,
+            status,
+            pairs,
+            ends,
+            hour: Hour { at, history },
+        }
+    }
+}
+
 // === impl Hour ===
 
 impl Hour {
@@ -99,10 +128,11 @@ impl Hour {
 // === impl View ===
 
 impl View {
-    pub(super) fn new(sight: Sight) -> Self {
+    pub(super) fn new(sight: Sight, address: String) -> Self {
         let totals = VecDeque::from([Totals::of(&sight.status)]);
         Self {
             sight,
+            address,
             trouble: None,
             sort: FIRST,
             rates: Rates::default(),
@@ -114,7 +144,10 @@ impl View {
         let sight = match heard {
             Ok(sight) => sight,
             Err(error) => {
-                self.trouble = Some(format!("{error:#}"));
+                self.trouble = Some(match error.downcast_ref::<NoAnswer>() {
+                    Some(_) => Trouble::Silence(error.root_cause().to_string()),
+                    None => Trouble::Refusal(format!("{error:#}")),
+                });
                 return;
             }
         };
@@ -129,6 +162,18 @@ impl View {
         self.totals.push_back(Totals::of(&sight.status));
         self.rates = self.rates();
         self.sight = sight;
+    }
+
+    /// That the picture is of another moment, and why: who is asked may also be silent and not say so.
+    pub(super) fn warning(&self) -> Option<String> {
+        let age = self.sight.at.elapsed().as_secs_f64();
+        let heard = format!("heard {} ago", human::duration(age));
+        let silent = || format!("lubdub at {} does not answer, {heard}", self.address);
+        match &self.trouble {
+            Some(Trouble::Silence(why)) => Some(format!("{}: {why}", silent())),
+            Some(Trouble::Refusal(why)) => Some(format!("no news, {heard}: {why}")),
+            None => (age > OLD).then(silent),
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "rates are shown in few digits")]

@@ -3,8 +3,13 @@
 //! Text that is nothing but a number is taken where a number is, as `lubdub check` does, so that a file may say
 //! what a variable says. Patterns have no lookahead, and say no more than what holds everywhere.
 
+use std::ops::RangeInclusive;
+
+use lubdub_wire::CloseCode;
+
 use super::super::keys::Kind;
 use super::super::name;
+use super::super::read::{FIELDS_OF_SERVERS, FIELDS_OF_WEBSOCKET};
 use super::document::Schema;
 use super::network;
 use super::number::{at_least, between};
@@ -102,8 +107,8 @@ const MANY: &str = "[1-9][0-9]{0,19}";
 /// A path of a Unix socket has no more characters, since it has no more bytes.
 const LONGEST_SOCKET: usize = lubdub_proxy::Address::UNIX_MAX;
 
-/// Of units that fall, with no more of each than a year has. `has` is what it needs besides: a digit, or one
-/// above zero.
+/// Of units that fall, with no more of each than a year has, and nothing beside a whole one. `has` is what it needs
+/// besides: a digit, or one above zero.
 fn duration(word: &str, has: &str) -> Schema {
     let pattern = |pattern: String| Schema {
         pattern: Some(pattern),
@@ -118,6 +123,11 @@ fn duration(word: &str, has: &str) -> Schema {
         (31_536_000_000, "ms"),
     ];
     let more = years.map(|(year, unit)| format!("{}{unit}", at_least(year + 1, 20)));
+    let whole = years.map(|(year, unit)| format!("{year}{unit}")).join("|");
+    let before = format!("[1-9][0-9]*[dhms].*({whole})");
+    let behind = years.map(|(year, unit)| format!("{year}{}", &unit[..1]));
+    let behind = format!("({}).*[1-9]", behind[..4].join("|"));
+    let more = [&more[..], &[before, behind]].concat();
     // What most mistakes are told by is short: programs show the pattern.
     let parts = ["d", "h", "m", "s", "ms"].map(|unit| format!("([0-9]+{unit})?"));
     Schema {
@@ -161,14 +171,12 @@ fn share() -> Schema {
     Schema::any(vec![number, Schema::text(text)])
 }
 
-/// Those that [`lubdub_wire::CloseCode`] lets be sent.
 fn close_code() -> Schema {
-    let ranges = [(1000, 1003), (1007, 1014), (3000, 4999)];
-    let text = ranges.map(|(least, most)| between(least, most)).join("|");
-    let numbers = ranges.map(|(least, most)| {
-        let bound = |code| i64::try_from(code).ok();
-        Schema::integer(bound(least), bound(most))
-    });
+    let ranges = CloseCode::SENDABLE.map(RangeInclusive::into_inner);
+    let text = ranges.map(|(least, most)| between(least.into(), most.into()));
+    let text = text.join("|");
+    let numbers =
+        ranges.map(|(least, most)| Schema::integer(Some(least.into()), Some(most.into())));
     let mut all = Vec::from(numbers);
     all.push(Schema::text(format!("^\\+?0*({text})$")));
     Schema::any(all)
@@ -176,16 +184,8 @@ fn close_code() -> Schema {
 
 /// A token (RFC 9110 5.6.2), but for those that mean something to every server.
 fn field() -> Schema {
-    let taken = [
-        "host",
-        "connection",
-        "upgrade",
-        "content-length",
-        "transfer-encoding",
-        "te",
-    ];
-    let taken = taken.map(in_any_case).join("|");
-    let websocket = in_any_case("sec-websocket-");
+    let taken = FIELDS_OF_SERVERS.map(in_any_case).join("|");
+    let websocket = in_any_case(FIELDS_OF_WEBSOCKET);
     let means_something = Schema {
         pattern: Some(format!("^({taken}|{websocket}.*)$")),
         ..Schema::default()

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::super::read;
 use super::{Findings, Leaf, Origin, Subject, Unread, leaf};
+use crate::plural::plural;
 
 /// Where an address can be reached from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +77,10 @@ pub(super) fn limit_unreachable(subject: &Subject<'_>, findings: &mut Findings<'
             findings.warn(
                 set,
                 format!(
-                    "is never reached: there are at most {} pairs at a time in all (limits.pairs = \
+                    "is never reached: there are at most {} {} at a time in all (limits.pairs = \
                      {}, and {files} file descriptors)",
                     limits.pairs,
+                    plural(limits.pairs as u64, "pair"),
                     leaf(&subject.raw.limits.pairs).value
                 ),
             );

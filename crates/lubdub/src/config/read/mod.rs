@@ -25,6 +25,19 @@ pub(crate) use origin::origins;
 /// What reading a value gives.
 type Read<T> = Result<T, Wrong>;
 
+/// Header fields that mean something to every server: to set or take out one of these would be to change what the
+/// request is.
+pub(super) const FIELDS_OF_SERVERS: [&str; 6] = [
+    "host",
+    "connection",
+    "upgrade",
+    "content-length",
+    "transfer-encoding",
+    "te",
+];
+/// So do all that begin with this.
+pub(super) const FIELDS_OF_WEBSOCKET: &str = "sec-websocket-";
+
 /// A duration above zero.
 pub(crate) fn duration(value: &Scalar) -> Read<Duration> {
     match zero_or_longer(value)? {
@@ -60,17 +73,8 @@ fn zero_or_longer(value: &Scalar) -> Read<Duration> {
 pub(crate) fn field(value: &Scalar) -> Read<HeaderName> {
     let name = HeaderName::from_bytes(text(value)?.as_bytes())
         .map_err(|_| Wrong::new("must be the name of a header field, such as X-Client-Subject"))?;
-    // To set or take out one of these would be to change what the request is.
-    let means_something = [
-        "host",
-        "connection",
-        "upgrade",
-        "content-length",
-        "transfer-encoding",
-        "te",
-    ];
-    let is_websocket = name.as_str().starts_with("sec-websocket-");
-    if is_websocket || means_something.contains(&name.as_str()) {
+    let is_websocket = name.as_str().starts_with(FIELDS_OF_WEBSOCKET);
+    if is_websocket || FIELDS_OF_SERVERS.contains(&name.as_str()) {
         return Err(Wrong(format!(
             "must be a field of its own: {name} means something to every server"
         )));

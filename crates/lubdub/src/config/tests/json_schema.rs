@@ -162,18 +162,44 @@ fn every_default_and_example_is_taken_and_no_value_of_another_type() {
     }
 }
 
-/// Whether the schema takes `value` although its key does not, and may: a pattern that tells it apart would be no
-/// pattern that a person reads.
-fn may_pass(kind: Kind, value: &Scalar) -> bool {
-    // A number as programs write it, and names that are none of a host's.
-    let passes: &[&str] = if matches!(kind, Kind::Group) {
+/// Text that the schema takes although its key does not: a pattern that tells it apart would be no pattern that a
+/// person reads.
+fn passes(kind: Kind) -> &'static [&'static str] {
+    if matches!(kind, Kind::Group) {
+        // A number as programs write it.
         &["1e-3"]
     } else if matches!(kind, Kind::ServerName) {
+        // Names that are none of a host's.
         &["0x10", values::LABEL_TOO_LONG]
+    } else if matches!(
+        kind,
+        Kind::Duration | Kind::DurationOrZero | Kind::DurationOrOff
+    ) {
+        // More than a year only when the units are added up.
+        &["364d25h"]
+    } else if matches!(kind, Kind::Size(_) | Kind::SizeOrOff(_)) {
+        // More than can be counted, with as many digits as the most that can be.
+        &["9999999999999999999", "99999999999999999999B"]
+    } else if matches!(kind, Kind::Count | Kind::CountOrOff | Kind::CountOrAuto) {
+        &["9999999999999999999"]
+    } else if matches!(kind, Kind::ByteRateOrOff) {
+        &["99999999999999999999B/s"]
     } else {
         &[]
-    };
-    matches!(value, Scalar::Text(text) if passes.contains(&text.as_str()))
+    }
+}
+
+/// Whether the schema takes `value` although its key does not, and may.
+fn may_pass(kind: Kind, value: &Scalar) -> bool {
+    match value {
+        Scalar::Text(text) => passes(kind).contains(&text.as_str()),
+        // To a schema 5.0 is an integer (JSON Schema Validation, section 6.1.1), to TOML and to the program it is none.
+        Scalar::Float(float) if float.fract() == 0.0 => {
+            let integer = Scalar::Text(float.to_string()).into_number();
+            values::is_taken(kind, &integer)
+        }
+        Scalar::Float(_) | Scalar::Bool(_) | Scalar::Integer(_) | Scalar::List(_) => false,
+    }
 }
 
 /// The readers are the measure: the schema takes all that they take, and refuses what they refuse.

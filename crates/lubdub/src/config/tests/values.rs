@@ -9,7 +9,8 @@ use super::*;
 const WORDS: &str = "\
     0 1 +1 -1 007 5 off auto true True yes 0.5 .5 1.0 1.5 1e-3 nan inf 0x10 keep unix null * a A-b_c \
     a__b -a a,b , a,,b \u{e4} 0s 1ms 5s 1m30s 2h 1d2h3m4s5ms 365d 366d 8760h 8761h 0d0s s 5x 5S 1.5s \
-    30s1m 5s5s \u{661}s 1m30 99999999999999999999s -5s 010s 124 125 8191 8192 65536 124B 125B 7KiB 8KiB \
+    365d1ms 0365d0h1s 365d0s 8760h1m 1d8760h 1m525600m 525600m 525600ms 1h525600ms 364d25h 31536000s1ms \
+    9999999999999999999 99999999999999999999B 99999999999999999999B/s 30s1m 5s5s \u{661}s 1m30 99999999999999999999s -5s 010s 124 125 8191 8192 65536 124B 125B 7KiB 8KiB \
     64KiB 1MiB 2GiB 0KiB 64KB 64k 64kib 1.5MiB KiB /s 1/s 20/s 4294967295/s 4294967296/s 0/s 20/m 20/s/s \
     1MiB/s 1B/s 0KiB/s 1MB/s +1/s 999 1000 1003 1004 1005 1006 1007 1014 1015 2999 3000 4999 5000 70000 \
     600 0600 0777 1777 0888 00600 4294967295 0.0.0.0:8080 127.0.0.1:0 127.0.0.1:65535 127.0.0.1:65536 \
@@ -60,8 +61,15 @@ pub(super) fn all() -> Vec<Scalar> {
         "-1", "0", "1", "124", "125", "1000", "1004", "5000", "8191", "8192",
     ];
     let numbers = numbers.map(|number| Scalar::Text(number.to_owned()).into_number());
-    let others = [Scalar::Bool(true), Scalar::Float(0.5), Scalar::Float(1.5)];
-    [texts, lists, numbers.into(), others.into()].concat()
+    let floats = [0.5, 1.5, 5.0, 1e3, 1e6, f64::NAN, f64::INFINITY].map(Scalar::Float);
+    [
+        texts,
+        lists,
+        numbers.into(),
+        floats.into(),
+        vec![Scalar::Bool(true)],
+    ]
+    .concat()
 }
 
 /// Whether a key of this kind takes `value`, whatever else may be wrong with that.
