@@ -18,10 +18,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_tcp_quickack;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub(crate) use self::presence::{Goodbye, Presence};
 pub(crate) use self::queue::Packets;
@@ -89,7 +90,20 @@ impl Socket {
         socket.set_tcp_notsent_lowat(Self::NOTSENT_LOWAT)
     }
 
+    /// Connects. lubdub speaks first to whom it connects to, and at once: what acknowledges the other's SYN goes
+    /// along with that.
+    pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        Self::prepare(SockRef::from(&socket))?;
+        set_tcp_quickack(&socket, false)?;
+        Ok(Self::of(socket.connect(address).await?, Kind::Tcp))
+    }
+
     /// A connected socket that is to be prepared.
+    #[cfg(test)]
     pub(crate) fn new(tcp: TcpStream) -> io::Result<Self> {
         Self::prepare(SockRef::from(&tcp))?;
         Ok(Self::of(tcp, Kind::Tcp))

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use lubdub_metrics::{Connect, Outcome, UpstreamMetrics};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 
@@ -271,11 +270,11 @@ async fn connect_one(
 async fn connect_when_possible(address: SocketAddr, limit: Duration) -> io::Result<Socket> {
     let last = last_try(limit);
     loop {
-        match TcpStream::connect(address).await {
+        match Socket::connect(address).await {
             Err(error) if is_starvation(&error) && Instant::now() < last => {
                 sleep(STARVED).await;
             }
-            connected => return connected.and_then(Socket::new),
+            connected => return connected,
         }
     }
 }
