@@ -233,7 +233,10 @@ async fn the_registry_tells_how_alive_each_side_is() {
     } = Rig::open(proxy).await;
     let pair = proxy.only_pair();
     if !way::is_unix() {
-        assert_eq!(pair.client, lubdub_proxy::Peer::Ip(client.address()).into());
+        assert_eq!(
+            pair.client(),
+            lubdub_proxy::Peer::Ip(client.address()).into()
+        );
         assert_eq!(pair.upstream, upstream.address().into());
     }
     client.send_text("hello").await;

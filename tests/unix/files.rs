@@ -38,9 +38,9 @@ async fn a_socket_is_there_while_lubdub_is_and_has_the_mode_that_is_configured()
     client.send_text("hello").await;
     upstream.expect_text("hello").await;
     let pairs = proxy.registry().pairs();
-    assert_eq!(pairs[0].client.to_string(), "unix");
+    assert_eq!(pairs[0].client().to_string(), "unix");
     let at = format!("unix:{}", upstreams.path().unwrap().display());
-    assert_eq!(pairs[0].upstream.to_string(), at);
+    assert_eq!(pairs[0].upstream().to_string(), at);
     client.close(1000, "").await;
     upstream.expect_close(1000).await;
     upstream.close(1000, "").await;

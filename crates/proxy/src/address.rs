@@ -58,6 +58,24 @@ pub enum NotAnAddress {
     TooLong(usize),
 }
 
+/// Shows an address as the standard library does. One of IPv4 in a tenth of the instructions: three of them are in the
+/// line of every pair that ends.
+pub(crate) fn show(address: &SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let address = match address {
+        SocketAddr::V4(address) if f.width().is_none() => address,
+        address @ (SocketAddr::V4(_) | SocketAddr::V6(_)) => return fmt::Display::fmt(address, f),
+    };
+    let mut number = itoa::Buffer::new();
+    for (place, octet) in address.ip().octets().into_iter().enumerate() {
+        if place > 0 {
+            f.write_str(".")?;
+        }
+        f.write_str(number.format(octet))?;
+    }
+    f.write_str(":")?;
+    f.write_str(number.format(address.port()))
+}
+
 /// What a Unix socket's address begins with.
 const UNIX: &str = "unix:";
 /// What stands for a peer without an address.
@@ -129,7 +147,7 @@ impl From<SocketAddr> for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ip(address) => address.fmt(f),
+            Self::Ip(address) => show(address, f),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
@@ -175,7 +193,7 @@ impl From<SocketAddr> for Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ip(address) => address.fmt(f),
+            Self::Ip(address) => show(address, f),
             Self::Unix => f.write_str(NOBODY),
         }
     }
@@ -311,6 +329,16 @@ mod tests {
                 rmp_serde::from_slice::<Address>(&bytes).unwrap(),
                 Address::Ip(ip)
             );
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_as_the_standard_library_does_it() {
+        for address in ["0.0.0.0:0", "192.0.2.255:65535", "[2001:db8::1]:80"] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(Address::from(address).to_string(), address.to_string());
+            let padded = format!("{:>30}", Peer::from(address));
+            assert_eq!(padded, format!("{address:>30}"));
         }
     }
 

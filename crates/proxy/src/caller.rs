@@ -11,7 +11,7 @@ use std::str::FromStr;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use lubdub_wire::forwarded::{self, Node};
 
-use crate::address::Peer;
+use crate::address::{self, Peer};
 use crate::settings::{ForwardedStyle, Trust};
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -131,6 +131,12 @@ impl ClientAddress {
     }
 }
 
+impl From<SocketAddr> for ClientAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Socket(address)
+    }
+}
+
 impl From<Peer> for ClientAddress {
     fn from(peer: Peer) -> Self {
         match peer {
@@ -149,7 +155,7 @@ impl From<Node> for ClientAddress {
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Socket(address) => address.fmt(f),
+            Self::Socket(address) => address::show(address, f),
             Self::Ip(ip) => ip.fmt(f),
             Self::Unix => f.write_str(NOBODY),
         }

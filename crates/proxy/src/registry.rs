@@ -5,6 +5,7 @@ mod close;
 mod ends;
 mod entry;
 mod filter;
+mod packed;
 mod page;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -151,7 +151,7 @@ pub(super) fn client(pair: &PairEntry, status: SideStatus) -> api::Client {
 pub(super) fn upstream(pair: &PairEntry, status: SideStatus) -> api::Upstream {
     api::Upstream {
         name: pair.names.upstream.to_string(),
-        address: pair.upstream.to_string(),
+        address: pair.upstream().to_string(),
         side: side(status),
     }
 }

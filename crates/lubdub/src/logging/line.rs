@@ -35,12 +35,6 @@ pub(super) struct Line<'b> {
 /// What tracing calls the message of an event.
 const TRACING_MESSAGE: &str = "message";
 
-/// A value is shown in its own way: numbers and truth are bare, in JSON too.
-enum Value<'v> {
-    Bare(fmt::Arguments<'v>),
-    Text(&'v str),
-}
-
 // === impl Line ===
 
 impl<'b> Line<'b> {
@@ -50,22 +44,19 @@ impl<'b> Line<'b> {
             text.push('{');
         }
         let mut line = Self { text, form };
-        let mut time = String::new();
-        // It cannot fail: a String takes whatever is written to it.
-        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
-        line.value(TIME, Value::Text(&time));
+        line.shown(TIME, |text| SystemTime.format_time(&mut Writer::new(text)));
         line.level(level);
         line
     }
 
     /// Adds a field whose value is text.
     pub(super) fn text(&mut self, name: &str, text: &str) {
-        self.value(name, Value::Text(text));
+        self.shown(name, |into| into.write_str(text));
     }
 
     /// Adds a field whose value is a number.
     pub(super) fn number(&mut self, name: &str, number: u64) {
-        self.value(name, Value::Bare(format_args!("{number}")));
+        self.bare(name, itoa::Buffer::new().format(number));
     }
 
     /// Ends the line.
@@ -85,7 +76,7 @@ impl<'b> Line<'b> {
             Level::TRACE => "trace",
         };
         if self.form != Form::Coloured {
-            return self.value(LEVEL, Value::Text(word));
+            return self.text(LEVEL, word);
         }
         let colour = match level {
             Level::ERROR => "1;31",
@@ -120,31 +111,48 @@ impl<'b> Line<'b> {
         }
     }
 
-    fn value(&mut self, name: &str, value: Value<'_>) {
+    /// Numbers and truth are bare, in JSON too.
+    fn bare(&mut self, name: &str, value: &str) {
         self.name(name);
-        match value {
-            Value::Bare(bare) => {
-                let _ = write!(self.text, "{bare}");
+        self.text.push_str(value);
+    }
+
+    /// A value that `show` writes. It is written where it is to stand, and only what is to be quoted there is written
+    /// again: most is not.
+    fn shown(&mut self, name: &str, show: impl FnOnce(&mut String) -> fmt::Result) {
+        self.name(name);
+        let is_json = self.form == Form::Json;
+        if is_json {
+            self.text.push('"');
+        }
+        let begin = self.text.len();
+        // It cannot fail: a String takes whatever is written to it.
+        let _ = show(self.text);
+        let value = &self.text[begin..];
+        if is_json && value.bytes().all(is_plain) {
+            self.text.push('"');
+        } else if is_json || !is_bare(value) {
+            let value = self.text.split_off(begin);
+            if is_json {
+                self.text.pop();
             }
-            Value::Text(text) if self.form != Form::Json && is_bare(text) => {
-                self.text.push_str(text);
-            }
-            Value::Text(text) => quote(self.text, text),
+            quote(self.text, &value);
         }
     }
 }
 
 impl Visit for Line<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
+        let text = value.to_string();
         if value.is_finite() {
-            self.value(name(field), Value::Bare(format_args!("{value}")));
+            self.bare(name(field), &text);
         } else {
-            self.text(name(field), &value.to_string());
+            self.text(name(field), &text);
         }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.value(name(field), Value::Bare(format_args!("{value}")));
+        self.bare(name(field), itoa::Buffer::new().format(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -152,7 +160,7 @@ impl Visit for Line<'_> {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.value(name(field), Value::Bare(format_args!("{value}")));
+        self.bare(name(field), if value { "true" } else { "false" });
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -161,7 +169,7 @@ impl Visit for Line<'_> {
 
     /// What an event shows with `%` or `?`, and its message.
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.text(name(field), &format!("{value:?}"));
+        self.shown(name(field), |text| write!(text, "{value:?}"));
     }
 }
 
@@ -178,7 +186,12 @@ fn is_bare(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'))
+            .all(|byte| is_plain(byte) && !matches!(byte, b' ' | b'='))
+}
+
+/// Whether a byte between quotes stands for itself.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 /// Writes `text` as JSON does it, which is how parsers of logfmt read it too. What could play tricks

@@ -84,7 +84,7 @@ impl PastEnd {
             upstream_name: entry.names.upstream.to_string(),
             client: caller.client.to_string(),
             peer: caller.peer.to_string(),
-            upstream: entry.upstream.to_string(),
+            upstream: entry.upstream().to_string(),
             request: entry.request.as_deref().map(str::to_owned),
             request_id: entry.request_id(),
             proxy_header: entry.proxy_header().map(str::to_owned),

@@ -23,7 +23,7 @@ impl PairFilter {
     #[must_use]
     pub fn takes(&self, pair: &PairEntry) -> bool {
         let is_there = |networks: &Networks| {
-            let ip = pair.client.ip();
+            let ip = pair.client().ip();
             ip.is_some_and(|ip| networks.contains(ip))
         };
         let names = &pair.names;

@@ -160,7 +160,7 @@ impl Splice {
             upstream_name: entry.names.upstream.to_string(),
             client: caller.peer,
             true_client: (!caller.is_peer()).then(|| caller.client.to_string()),
-            upstream: entry.upstream.clone(),
+            upstream: entry.upstream(),
             request: entry.request.as_deref().map(str::to_owned),
             request_id: entry.request_id(),
             proxy_header: entry.proxy_header().map(str::to_owned),

@@ -80,7 +80,7 @@ impl Splice {
             route = &*entry.names.route,
             client = %caller.client,
             peer = %caller.peer,
-            upstream_address = %entry.upstream,
+            upstream_address = %entry.upstream(),
             request = entry.request.as_deref(),
             request_id = entry.request_id(),
             proxy_header = entry.proxy_header(),

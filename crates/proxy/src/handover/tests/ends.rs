@@ -65,7 +65,7 @@ fn an_end_is_told_as_it_was() {
         let (pair, sides) = (&end.pair, end.sides);
         let how = (end.cause, end.close, end.diagnosis, end.hint);
         let long = (end.duration, end.lapsed_after);
-        let who = (pair.id, pair.caller(), pair.upstream.clone());
+        let who = (pair.id, pair.caller(), pair.upstream());
         (how, long, who, Arc::clone(&pair.names), sides)
     };
     assert_eq!(known(after), known(before));
