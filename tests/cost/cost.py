@@ -14,7 +14,7 @@ from pathlib import Path
 import endpoints
 import flood
 from endpoints import BINARY, MASK, PING, PONG, TEXT, Fault, Pair, frame, listen
-from lubdub import LUBDUB, WORK, counted
+from lubdub import LUBDUB, WORK, Lubdub, counted
 
 BASELINE = Path(__file__).with_name("baseline.json")
 # Of a figure that is new.
@@ -52,7 +52,7 @@ def main():
         runs = [FIGURES[name].count(name) for _ in range(arguments.runs)]
         measured[name] = statistics.median(runs)
         spread = f" ({min(runs):,.0f} to {max(runs):,.0f} in {len(runs)} runs)" if len(runs) > 1 else ""
-        print(f"{name}: {measured[name]:,.0f} instructions per {FIGURES[name].unit}{spread}", flush=True)
+        print(f"{name}: {measured[name]:,.0f} {FIGURES[name].unit}{spread}", flush=True)
     if os.environ.get("LUBDUB_BLESS") == "1":
         bless(baseline, measured)
         failed = 0
@@ -63,7 +63,7 @@ def main():
 
 
 class Figure:
-    """The instructions of one more unit: those of a long life of lubdub's less those of a short one, by the
+    """What one more unit costs: what a long life of lubdub's does less what a short one does, by the
     units that each has seen. What a life costs of itself is in both.
     """
 
@@ -99,6 +99,28 @@ def messages(pairs, size, unit):
                 pair.close()
             # An echo is relayed twice.
             return 2 * pairs * rounds / unit, lubdub.end()
+
+    return live
+
+
+def sessions(count):
+    """Lives of short sessions, one after the other: an upgrade, one message there and back, the closing handshake.
+    Returns how many there were, and what `count` says of the life.
+    """
+
+    def live(name, times):
+        said, answered = frame(BINARY, bytes(125), MASK), frame(BINARY, bytes(125))
+        with listen() as listener, counted(name, listener, QUIET) as lubdub:
+            for _ in range(times):
+                pair = Pair(lubdub.address, listener)
+                pair.client.sendall(said)
+                endpoints.expect(pair.upstream, said)
+                pair.upstream.sendall(answered)
+                endpoints.expect(pair.client, answered)
+                pair.close()
+                # A session may not meet the end of the one before it.
+                lubdub.logged("pair ended")
+            return times, count(lubdub)
 
     return live
 
@@ -150,14 +172,16 @@ def heartbeats(side):
 
 
 FIGURES = {
-    "relay": Figure("relayed message of 125 bytes", messages(1, 125, 1), 500, 5_500),
-    "relay-64": Figure("relayed message of 125 bytes, one of 64 at a time", messages(64, 125, 1), 10, 110),
-    "bulk": Figure("relayed MiB in messages of 64 KiB", messages(1, 64 * 1024, MIB // (64 * 1024)), 50, 550),
-    "texts": Figure("thousand empty texts", empty_frames(TEXT), 10, 110),
-    "pings": Figure("thousand empty PINGs of an endpoint's", empty_frames(PING), 10, 110),
-    "pongs": Figure("thousand empty PONGs of an endpoint's", empty_frames(PONG), 10, 110),
-    "ping-client": Figure("ping to a client and its pong", heartbeats("client"), 100, 1_100),
-    "ping-upstream": Figure("ping to an upstream and its pong", heartbeats("upstream"), 100, 1_100),
+    "relay": Figure("instructions per relayed message of 125 bytes", messages(1, 125, 1), 500, 5_500),
+    "relay-64": Figure("instructions per relayed message of 125 bytes, one of 64 at a time", messages(64, 125, 1), 10, 110),
+    "bulk": Figure("instructions per relayed MiB in messages of 64 KiB", messages(1, 64 * 1024, MIB // (64 * 1024)), 50, 550),
+    "texts": Figure("instructions per thousand empty texts", empty_frames(TEXT), 10, 110),
+    "pings": Figure("instructions per thousand empty PINGs of an endpoint's", empty_frames(PING), 10, 110),
+    "pongs": Figure("instructions per thousand empty PONGs of an endpoint's", empty_frames(PONG), 10, 110),
+    "ping-client": Figure("instructions per ping to a client and its pong", heartbeats("client"), 100, 1_100),
+    "ping-upstream": Figure("instructions per ping to an upstream and its pong", heartbeats("upstream"), 100, 1_100),
+    "session": Figure("instructions per session of one message", sessions(Lubdub.end), 50, 550),
+    "session-blocks": Figure("blocks of memory taken per session of one message", sessions(Lubdub.blocks), 50, 250),
 }
 
 

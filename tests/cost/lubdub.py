@@ -23,6 +23,8 @@ LUBDUB = os.environ.get("LUBDUB", str(ROOT / "target" / "release" / "lubdub"))
 
 # What a thread that relays has called.
 RELAYS = "lubdub_proxy::splice::"
+# What takes a block from the allocator.
+TAKE = {f"_rjem_{name}" for name in ("malloc", "mallocx", "calloc", "realloc", "rallocx")}
 # No life of lubdub's takes longer; one that does is ended, and whatever waits for it fails.
 LIMIT = 300
 # Between two looks at how long its threads have run, in seconds: a tick, at which the kernel adds up, is no longer.
@@ -151,6 +153,21 @@ class Lubdub:
         for path in profiles.keys() - workers:
             path.unlink()
         return int(total[1])
+
+
+    def blocks(self):
+        """Ends it, and returns how many blocks of memory its worker has taken, those that have grown among them."""
+        self.end()
+        names, called, taken = {}, None, 0
+        for line in self.out.read_text().splitlines():
+            # A name stands behind its number the first time only.
+            if function := re.match(r"c?fn=\((\d+)\)(?: (.+))?$", line):
+                number, name = function.groups()
+                name = names.setdefault(number, name)
+                called = name if line.startswith("cfn=") else None
+            elif (calls := re.match(r"calls=(\d+)", line)) and called in TAKE:
+                taken += int(calls[1])
+        return taken
 
 
 def address(line):

@@ -358,7 +358,11 @@ impl Tcp {
         let tcp = self.get();
         loop {
             ready!(tcp.poll_write_ready(cx))?;
-            match tcp.try_write_vectored(bufs) {
+            let written = match bufs {
+                [buf] => tcp.try_write(buf),
+                bufs => tcp.try_write_vectored(bufs),
+            };
+            match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
