@@ -237,7 +237,7 @@ async fn the_registry_tells_how_alive_each_side_is() {
             pair.client(),
             lubdub_proxy::Peer::Ip(client.address()).into()
         );
-        assert_eq!(pair.upstream, upstream.address().into());
+        assert_eq!(pair.upstream(), upstream.address().into());
     }
     client.send_text("hello").await;
     upstream.expect_text("hello").await;

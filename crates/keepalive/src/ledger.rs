@@ -140,7 +140,7 @@ impl Ledger {
         self.written.push(self.next, self.oldest, now);
         self.next += 1;
         if placed == Placed::Answered {
-            self.oldest = self.next;
+            self.settle_before(self.next);
         }
         // An older one that a later sign of life has made uninteresting gives up its slot:
         // its pong would still be known as ours, only without a round trip.

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::set_tcp_quickack;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use socket2::{Domain, SockRef};
@@ -34,8 +36,20 @@ pub(crate) struct Socket {
     /// Bytes that the kernel took from us.
     taken: u64,
     ask_kernel: bool,
-    is_end_next: bool,
+    next_write: Write,
+    /// Another process has had it, and may still have a descriptor of it.
+    was_passed: bool,
     kind: Kind,
+}
+
+/// What is special about what is written next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Usual,
+    /// It goes along with what acknowledges the peer's SYN.
+    First,
+    /// The end follows it.
+    Last,
 }
 
 /// What a socket is.
@@ -98,8 +112,12 @@ impl Socket {
             SocketAddr::V6(_) => TcpSocket::new_v6(),
         }?;
         Self::prepare(SockRef::from(&socket))?;
-        set_tcp_quickack(&socket, false)?;
-        Ok(Self::of(socket.connect(address).await?, Kind::Tcp))
+        // Where that cannot be, it costs a packet.
+        let _ = set_tcp_quickack(&socket, false);
+        Ok(Self {
+            next_write: Write::First,
+            ..Self::of(socket.connect(address).await?, Kind::Tcp)
+        })
     }
 
     /// A connected socket that is to be prepared.
@@ -120,7 +138,8 @@ impl Socket {
             tcp: Tcp::Own(tcp),
             taken: 0,
             ask_kernel: false,
-            is_end_next: false,
+            next_write: Write::Usual,
+            was_passed: false,
             kind,
         }
     }
@@ -136,6 +155,7 @@ impl Socket {
         };
         Ok(Self {
             taken,
+            was_passed: true,
             ..Self::of(stream(fd)?, kind)
         })
     }
@@ -204,14 +224,29 @@ impl Socket {
     /// Whether the peer's end lies behind all that was read. Costs no system call as long as nothing has come.
     pub(crate) fn is_at_end(&self, cx: &mut Context<'_>) -> bool {
         let tcp = self.tcp();
-        tcp.poll_read_ready(cx).is_ready()
-            && recv(tcp, &mut [0; 1], RecvFlags::PEEK).is_ok_and(|(_, n)| n == 0)
+        if tcp.poll_read_ready(cx).is_pending() {
+            return false;
+        }
+        // Not by a look at what lies ready: that would take a reset away from who reads next.
+        let mut near = [PollFd::new(tcp, PollFlags::RDHUP)];
+        let asked = poll(&mut near, Some(&Timespec::default()));
+        asked.is_ok_and(|said| said == 1)
+            && near[0].revents() == PollFlags::RDHUP
+            && ioctl_fionread(tcp).is_ok_and(|unread| unread == 0)
+    }
+
+    /// Whether closing it says our end: nobody else has it.
+    pub(crate) fn ends_when_closed(&self) -> bool {
+        matches!(self.tcp, Tcp::Own(_)) && !self.was_passed
     }
 
     /// Whether our end follows what is written next. The kernel may then keep that back until the end is said, so
     /// that both leave in one packet; 200 ms later it leaves anyway.
     pub(crate) fn end_is_next(&mut self, is_next: bool) {
-        self.is_end_next = is_next;
+        self.next_write = match is_next {
+            true => Write::Last,
+            false => Write::Usual,
+        };
     }
 
     /// Makes closing this socket a reset (RST) that discards what is still queued. A Unix socket has none: its peer
@@ -242,7 +277,6 @@ impl Socket {
     /// Until the peer's end has arrived.
     #[cfg(test)]
     pub(crate) fn wait_for_end(&self) {
-        use rustix::event::{PollFd, PollFlags, poll};
         poll(&mut [PollFd::new(self.tcp(), PollFlags::RDHUP)], None).expect("it is a socket");
     }
 
@@ -291,7 +325,8 @@ impl Socket {
             tcp: Tcp::Shared(Some(tcp)),
             taken: 0,
             ask_kernel: false,
-            is_end_next: false,
+            next_write: Write::Usual,
+            was_passed: false,
             kind,
         };
         (socket, presence)
@@ -425,11 +460,16 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match self.is_end_next {
-            false => self.tcp.poll_write(cx, bufs),
-            true => poll_write_last(self.tcp.get(), cx, bufs),
+        let written = match self.next_write {
+            Write::Usual | Write::First => self.tcp.poll_write(cx, bufs),
+            Write::Last => poll_write_last(self.tcp.get(), cx, bufs),
         };
         let n = ready!(written)?;
+        if self.next_write == Write::First {
+            self.next_write = Write::Usual;
+            // A peer whose window is shut until its SYN is acknowledged, as that of a SYN proxy is, has got neither.
+            let _ = set_tcp_quickack(self.tcp.get(), true);
+        }
         #[cfg(test)]
         writes::count();
         self.taken += n as u64;

@@ -30,6 +30,8 @@ pub(crate) enum Form {
 pub(super) struct Line<'b> {
     text: &'b mut String,
     form: Form,
+    /// It has no field yet.
+    is_empty: bool,
 }
 
 /// What tracing calls the message of an event.
@@ -43,7 +45,11 @@ impl<'b> Line<'b> {
         if form == Form::Json {
             text.push('{');
         }
-        let mut line = Self { text, form };
+        let mut line = Self {
+            text,
+            form,
+            is_empty: true,
+        };
         line.shown(TIME, |text| SystemTime.format_time(&mut Writer::new(text)));
         line.level(level);
         line
@@ -90,7 +96,7 @@ impl<'b> Line<'b> {
 
     /// What stands before a value.
     fn name(&mut self, name: &str) {
-        let first = self.text.is_empty() || self.text.ends_with(['{', '\n']);
+        let first = std::mem::replace(&mut self.is_empty, false);
         match self.form {
             Form::Plain | Form::Coloured => {
                 if !first {

@@ -249,6 +249,17 @@ fn colours_are_for_terminals_and_change_no_word() {
     assert_eq!(parsed(&plain), pairs(fields));
 }
 
+/// A client chose a path that ends in a brace, and the field behind it was not found any more.
+#[test]
+fn a_value_does_not_swallow_the_field_behind_it() {
+    for form in [Form::Plain, Form::Coloured] {
+        let lines = lines(form, Level::INFO, || {
+            tracing::info!(target: "lubdub", request = "x/{", cause = "drain", "pair ended");
+        });
+        assert!(lines[0].contains("x/{ "), "{}", lines[0]);
+    }
+}
+
 #[test]
 fn the_level_is_lubdubs_and_others_are_heard_from_warn() {
     let lines = lines(Form::Plain, Level::DEBUG, || {

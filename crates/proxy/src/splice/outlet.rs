@@ -312,7 +312,9 @@ impl Outlet {
         if self.fin == Fin::Owed && !self.is_backed_up() && !self.unflushed {
             // Closing the socket says the end as well.
             let said = match &mut *leg {
-                Leg::Plain(_) if comes == Comes::NoMore => Poll::Ready(Ok(())),
+                Leg::Plain(socket) if comes == Comes::NoMore && socket.ends_when_closed() => {
+                    Poll::Ready(Ok(()))
+                }
                 leg @ (Leg::Plain(_) | Leg::Tls(_) | Leg::TlsIn(_)) => {
                     Pin::new(leg).poll_shutdown(cx)
                 }

@@ -204,6 +204,11 @@ impl Pair {
     fn say_last(&mut self, side: Side, bytes: &[u8]) {
         self.say(side, bytes);
         self.far[side].shutdown(Shutdown::Write).unwrap();
+        self.wait_for_end(side);
+    }
+
+    /// The end that a side has said arrives, or its reset.
+    fn wait_for_end(&self, side: Side) {
         let leg = self.splice.ends[side].leg.as_ref().expect("a leg");
         leg.socket().wait_for_end();
     }

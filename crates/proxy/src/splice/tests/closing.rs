@@ -171,3 +171,21 @@ async fn an_end_right_behind_a_close_leaves_with_it() {
     );
     assert_eq!(pair.heard_to_the_end(Side::Upstream), answer);
 }
+
+/// A server that closes over what it has not read resets its connection behind its Close. To look for its end took the
+/// reset away, and what the client said then was relayed to nobody.
+#[tokio::test(start_paused = true)]
+async fn a_reset_right_behind_a_close_is_a_reset() {
+    let mut pair = Pair::open(Terms::default()).await;
+    pair.wake(1024);
+    pair.say(Side::Client, &masked_control(0x89, b"unread"));
+    after(&mut pair, A_MOMENT).await;
+    pair.say(Side::Upstream, &[0x88, 2, 3, 0xE8]);
+    let (_, replacement) = connection().await;
+    drop(std::mem::replace(&mut pair.far.upstream, replacement));
+    pair.wait_for_end(Side::Upstream);
+    after(&mut pair, A_MOMENT).await;
+    assert!(pair.splice.ends.upstream.leg.is_none(), "nobody is there");
+    assert_eq!(pair.splice.fate.cause(), Some(Cause::UpstreamClosed));
+    assert_eq!(pair.heard_to_the_end(Side::Client), [0x88, 2, 3, 0xE8]);
+}
