@@ -380,13 +380,20 @@ async fn an_answer_behind_a_frame_that_is_too_big_is_seen_while_lubdub_ends_the_
     assert_eq!(pair.splice.fate.cause(), Some(Cause::Drain));
 }
 
-/// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep and the trace that are boxed. (Where
-/// some test has tokio's threaded runtime, tokio's part of it is 32 bytes larger; the program has not.)
+/// By how much tokio's socket is larger here than in the program: where some test has the threaded runtime, a handle of
+/// a runtime may be of either kind.
+fn more_in_tests() -> usize {
+    size_of::<TcpStream>() - 24
+}
+
+/// All that an idle pair keeps of lubdub's: the splice, its entry, and the sleep and the trace that are boxed.
 #[test]
 fn an_idle_pair_stays_small_with_what_it_boxes() {
     let boxed = size_of::<tokio::time::Sleep>() + PairEntry::TRACE;
     let whole = size_of::<Splice>() + size_of::<PairEntry>() + boxed;
-    assert!(whole <= 1_576, "{whole}");
+    // Both sockets and the sleep have such a handle, and the sleep another 8 bytes.
+    let whole = whole - 4 * more_in_tests();
+    assert!(whole <= 1_568, "{whole}");
 }
 
 /// Every idle pair costs this, and there may be ten thousand of them on a small machine. The
@@ -394,6 +401,7 @@ fn an_idle_pair_stays_small_with_what_it_boxes() {
 /// counters of an `Arc`): one byte more costs a fifth.
 #[test]
 fn a_pair_stays_small() {
-    assert!(size_of::<Splice>() <= 1176, "{}", size_of::<Splice>());
+    let splice = size_of::<Splice>() - 2 * more_in_tests();
+    assert!(splice <= 1176, "{splice}");
     assert!(size_of::<PairEntry>() <= 208, "{}", size_of::<PairEntry>());
 }
