@@ -142,12 +142,17 @@ fn bars(page: &mut String, data: &Data) -> std::fmt::Result {
          | what | at most | seen | | control |\n| --- | --- | --- | --- | --- |\n",
     );
     for scenario in &SCENARIOS {
+        let id = scenario.id;
+        // What was left out has no place on the page.
+        let what = match data.workers(id).is_empty() {
+            true => id.to_owned(),
+            false => format!("[{id}](#{id})"),
+        };
         for &bar in scenario.bars {
-            let id = scenario.id;
             let it = judge(data, scenario, bar);
             writeln!(
                 page,
-                "| [{id}](#{id}) | {} | {} | {} | {} |",
+                "| {what} | {} | {} | {} | {} |",
                 it.wanted, it.seen, it.verdict, it.control
             )?;
         }
@@ -345,6 +350,10 @@ mod tests {
         let data = Data::empty().with("churn", "lubdub", vec![(5.0, sliced())]);
         let page = page(&data, "").unwrap();
         assert!(page.contains("| [churn](#churn) | 1 x haproxy | not measured |  |"));
+        assert!(
+            page.contains("| idle | 2.3 KiB"),
+            "a link to nowhere: {page}"
+        );
         assert!(!page.contains("## Scale"), "{page}");
     }
 }
