@@ -90,7 +90,13 @@ class Scene:
         return self.clients if side == CLIENT else self.backend
 
     def listed(self):
-        return json.loads(self.lubdub.get("/api/v1/pairs?limit=10000"))["pairs"]
+        pairs, behind = [], ""
+        while True:
+            page = json.loads(self.lubdub.get(f"/api/v1/pairs?limit=1000{behind}"))
+            pairs += page["pairs"]
+            if not page.get("next"):
+                return pairs
+            behind = f"&after={page['next']}"
 
     def pongs(self):
         return [pair[side]["pongs_received"] for pair in self.listed() for side in (CLIENT, UPSTREAM)]

@@ -22,7 +22,11 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 class Log:
     """The log so far: lines as objects, with `t` on CLOCK_MONOTONIC."""
 
+    # lubdub writes lines together that come within 5 ms: what has happened has its line by then, in seconds.
+    WRITTEN = 0.1
+
     def __init__(self, lubdub):
+        time.sleep(self.WRITTEN)
         offset = time.time() - time.monotonic()
         self.lines = []
         # The last line may be in the middle of being written.

@@ -82,7 +82,13 @@ class Lubdub:
 
     def listed(self):
         """How many pairs the list has."""
-        return len(json.loads(self.get("/api/v1/pairs?limit=100000"))["pairs"])
+        count, behind = 0, ""
+        while True:
+            page = json.loads(self.get(f"/api/v1/pairs?limit=1000{behind}"))
+            count += len(page["pairs"])
+            if not page.get("next"):
+                return count
+            behind = f"&after={page['next']}"
 
     def get(self, path):
         connection = http.client.HTTPConnection(*self.admin, timeout=20)
