@@ -129,8 +129,9 @@ impl Bench {
         while let Some(output) = self.heart.poll_output(self.now) {
             assert_eq!(self.phase, Phase::Beating, "nothing follows an end");
             match output {
-                Output::SendPing { side, payload } => {
+                Output::SendPing { side } => {
                     assert!(self.heart.is_pinged(side), "pings are off");
+                    let payload = self.heart.payload(side);
                     let place = Place::None;
                     let owed = self.legs[side].owed.replace(Owed { payload, place });
                     assert!(owed.is_none(), "one ping at a time");

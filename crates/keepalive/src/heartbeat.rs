@@ -14,7 +14,6 @@ use crate::chance::Chance;
 use crate::entropy::Entropy;
 use crate::ledger::{Answer, Ledger};
 use crate::moment::{Grid, Moment};
-use crate::payload::PingPayload;
 use crate::policy::Policy;
 use crate::pulse::{Expiry, Pulse};
 use crate::side::{PerSide, Side};
@@ -47,7 +46,7 @@ use crate::side::{PerSide, Side};
 /// 5. carries out every [`Output`];
 /// 6. sleeps until [`poll_timeout`](Self::poll_timeout).
 ///
-/// A [`Output::SendPing`] is owed from then on: the driver calls
+/// A [`Output::SendPing`] is owed from then on, and carries what [`payload`](Self::payload) says: the driver calls
 /// [`handle_ping_placed`](Self::handle_ping_placed) when the ping gets its place in the stream to
 /// the side, and [`handle_ping_written`](Self::handle_ping_written) when the socket took its last
 /// byte. Only then does the clock of its pong start, and the next interval. After
@@ -96,8 +95,6 @@ pub enum Output {
     SendPing {
         /// Whom to ping.
         side: Side,
-        /// What the ping carries.
-        payload: PingPayload,
     },
     /// The side has lapsed; the pair is to be ended. Nothing follows this.
     Lapsed {
@@ -340,8 +337,7 @@ impl Heartbeat {
                 let silent_for = silent_for(pulse);
                 return Some(Output::WouldHaveLapsed { side, silent_for });
             }
-            let payload = pulse.take_ping()?;
-            Some(Output::SendPing { side, payload })
+            pulse.take_ping().then_some(Output::SendPing { side })
         })
     }
 

@@ -305,12 +305,12 @@ impl Pulse {
     }
 
     /// Hands out the ping that is due, once.
-    pub(crate) fn take_ping(&mut self) -> Option<PingPayload> {
+    pub(crate) fn take_ping(&mut self) -> bool {
         let OwnPing::Due(due) = self.own else {
-            return None;
+            return false;
         };
         self.own = OwnPing::Owed(due);
-        Some(self.payload())
+        true
     }
 
     /// After a late wake-up the clock of a ping starts anew, once.

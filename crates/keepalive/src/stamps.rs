@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
 
-/// When each of the last [`Stamps::COUNT`] own pings was written, to a microsecond: the moment of
-/// the last, and how long before each the one before it was.
+/// When each own ping from the oldest unanswered one on was written, and at least the last, to a microsecond: the
+/// moment of the last, and how long before each the one before it was. At most [`Stamps::COUNT`] are unanswered.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "StampsState", into = "StampsState")]
 pub(crate) struct Stamps {

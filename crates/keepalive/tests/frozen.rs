@@ -33,7 +33,8 @@ fn busy(opened: Instant) -> (Heartbeat, Instant) {
     for n in 0..8 {
         now = heart.poll_timeout().expect("pings go on");
         heart.handle_timeout(now);
-        while let Some(Output::SendPing { side, payload }) = heart.poll_output(now) {
+        while let Some(Output::SendPing { side }) = heart.poll_output(now) {
+            let payload = heart.payload(side);
             heart.handle_foreign_ping(side, &[n; 100]);
             heart.handle_ping_placed(side);
             if n < 6 {
@@ -62,7 +63,8 @@ fn drive(heart: &mut Heartbeat, mut now: Instant) {
         let _ = heart.lapse_due(side, now);
         heart.handle_timeout(now);
         while let Some(output) = heart.poll_output(now) {
-            if let Output::SendPing { side, payload } = output {
+            if let Output::SendPing { side } = output {
+                let payload = heart.payload(side);
                 heart.handle_ping_placed(side);
                 heart.handle_ping_written(side, now);
                 let _ = heart.handle_pong(side, payload.as_bytes(), now);

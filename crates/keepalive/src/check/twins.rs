@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+use crate::payload::PingPayload;
 use crate::{Heartbeat, Output, PerSide, Policy, PongVerdict, Reading, Side, Vitals};
 
 pub(super) struct Twins {
@@ -103,6 +104,10 @@ impl Twins {
 
     pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
         self.both(|heart| heart.poll_timeout())
+    }
+
+    pub(super) fn payload(&mut self, side: Side) -> PingPayload {
+        self.both(|heart| heart.payload(side))
     }
 
     pub(super) fn vitals(&mut self, side: Side) -> Vitals {

@@ -260,7 +260,7 @@ impl Proxy {
         while let Some(output) = self.heart.poll_output(self.at(now)) {
             assert_eq!(self.phase, Phase::Beating, "nothing follows an end");
             match output {
-                Output::SendPing { side, payload } => self.owe(side, payload, now),
+                Output::SendPing { side } => self.owe(side, self.heart.payload(side), now),
                 Output::Lapsed { side, silent_for } => {
                     assert!(
                         due[side] && self.oracle(side).is_enforced(),

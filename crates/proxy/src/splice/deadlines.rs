@@ -200,7 +200,7 @@ impl Splice {
 
     fn on_heartbeat(&mut self, output: Output, now: Instant) {
         match output {
-            Output::SendPing { side, payload: _ } => {
+            Output::SendPing { side } => {
                 self.ends[side].outlet.ping = PingSlot::Owed {
                     frame_boundary_from: match self.terms.boundary_wait[side] {
                         Some(wait) => now + wait,

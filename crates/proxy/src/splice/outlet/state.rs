@@ -38,7 +38,7 @@ impl Outlet {
         let backlog = state.backlog.into_vec();
         let ping = match state.ping {
             PingState::Empty => PingSlot::Empty,
-            // Its payload is what the heartbeat says.
+            // Its payload is what the heartbeat says; it is there for programs that look for it.
             PingState::Owed {
                 payload: _,
                 frame_boundary_from,

@@ -17,9 +17,10 @@ async fn placed(pair: &mut Pair) -> Vec<u8> {
     let due = heart.poll_timeout().expect("a ping to come");
     tokio::time::sleep_until(due.into()).await;
     heart.handle_timeout(clock());
-    let Some(Output::SendPing { payload, .. }) = heart.poll_output(clock()) else {
+    let Some(Output::SendPing { .. }) = heart.poll_output(clock()) else {
         panic!("no ping is due");
     };
+    let payload = heart.payload(Side::Client);
     heart.handle_ping_placed(Side::Client);
     payload.as_bytes().to_vec()
 }
