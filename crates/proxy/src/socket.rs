@@ -1,4 +1,5 @@
-//! A socket, TCP or Unix, that can ask the kernel itself, and counts what the kernel took.
+//! A socket, TCP or Unix, that can ask the kernel itself, counts what the kernel took, and has the first bytes and the
+//! last leave in one packet with what TCP has to say.
 //!
 //! The runtime's `TcpStream` reads and writes any stream socket: what is asked of TCP alone is asked in here, and of
 //! TCP only. So a pair over Unix sockets takes no more room, and no more instructions, than one over TCP.
@@ -7,32 +8,35 @@
 //! older than the bytes that arrived meanwhile. Before a side is declared dead its socket is
 //! therefore read directly ([`Socket::ask_kernel`]), below TLS as well.
 
+mod arrival;
 mod presence;
 mod queue;
+mod stream;
 
 use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::set_tcp_quickack;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
+use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
+pub(crate) use self::arrival::Arrival;
 pub(crate) use self::presence::{Goodbye, Presence};
 pub(crate) use self::queue::Packets;
+use self::stream::Stream;
 
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    tcp: Tcp,
+    stream: Stream,
     /// Bytes that the kernel took from us.
     taken: u64,
     ask_kernel: bool,
@@ -59,39 +63,6 @@ pub(crate) enum Kind {
     Unix,
 }
 
-/// Who has the socket.
-#[derive(Debug)]
-enum Tcp {
-    /// Nobody else.
-    Own(TcpStream),
-    /// A [`Presence`] has it as well. (`None` only while that is being changed.)
-    Shared(Option<Arc<TcpStream>>),
-}
-
-/// What has arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Arrival {
-    /// Bytes at the peer's kernel, without a gap before them.
-    pub(crate) acknowledged: u64,
-    /// Packets.
-    pub(crate) packets: Packets,
-}
-
-impl Arrival {
-    /// About how many bytes have arrived at the peer since an earlier look.
-    pub(crate) fn since(&self, earlier: &Self) -> u64 {
-        /// While a gap is repaired only packets are counted, and one is taken for so many bytes.
-        const PACKET: u64 = 1024;
-        match self.acknowledged.saturating_sub(earlier.acknowledged) {
-            0 => {
-                let packets = (self.packets.delivered).wrapping_sub(earlier.packets.delivered);
-                u64::from(packets) * PACKET
-            }
-            acknowledged => acknowledged,
-        }
-    }
-}
-
 impl Socket {
     /// Unsent bytes above which the kernel says that the socket is not writable: little is then
     /// queued ahead of a ping, while what is in flight is not limited.
@@ -116,7 +87,7 @@ impl Socket {
         let _ = set_tcp_quickack(&socket, false);
         Ok(Self {
             next_write: Write::First,
-            ..Self::of(socket.connect(address).await?, Kind::Tcp)
+            ..Self::of(Stream::Own(socket.connect(address).await?), Kind::Tcp)
         })
     }
 
@@ -124,18 +95,18 @@ impl Socket {
     #[cfg(test)]
     pub(crate) fn new(tcp: TcpStream) -> io::Result<Self> {
         Self::prepare(SockRef::from(&tcp))?;
-        Ok(Self::of(tcp, Kind::Tcp))
+        Ok(Self::of(Stream::Own(tcp), Kind::Tcp))
     }
 
     /// A connected Unix socket, non-blocking.
     pub(crate) fn unix(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self::of(stream(fd)?, Kind::Unix))
+        Ok(Self::of(Stream::of(fd)?, Kind::Unix))
     }
 
     /// A connected socket that is prepared.
-    fn of(tcp: TcpStream, kind: Kind) -> Self {
+    fn of(stream: Stream, kind: Kind) -> Self {
         Self {
-            tcp: Tcp::Own(tcp),
+            stream,
             taken: 0,
             ask_kernel: false,
             next_write: Write::Usual,
@@ -156,17 +127,14 @@ impl Socket {
         Ok(Self {
             taken,
             was_passed: true,
-            ..Self::of(stream(fd)?, kind)
+            ..Self::of(Stream::of(fd)?, kind)
         })
     }
 
     /// The descriptor alone: out of the runtime's event queue, and not closed. To be
     /// [unshared](Self::unshare) before.
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
-        match self.tcp {
-            Tcp::Own(tcp) => Ok(tcp.into_std()?.into()),
-            Tcp::Shared(_) => Err(io::ErrorKind::ResourceBusy.into()),
-        }
+        self.stream.into_fd()
     }
 
     /// Bytes that the kernel has taken so far.
@@ -237,7 +205,7 @@ impl Socket {
 
     /// Whether closing it says our end: nobody else has it.
     pub(crate) fn ends_when_closed(&self) -> bool {
-        matches!(self.tcp, Tcp::Own(_)) && !self.was_passed
+        matches!(self.stream, Stream::Own(_)) && !self.was_passed
     }
 
     /// Whether our end follows what is written next. The kernel may then keep that back until the end is said, so
@@ -315,113 +283,18 @@ impl Socket {
     /// A socket that a listener of this kind has accepted, non-blocking and prepared. Lets somebody wait for the
     /// peer's end while others read and write.
     pub(crate) fn accepted(fd: OwnedFd, kind: Kind) -> io::Result<(Self, Presence)> {
-        Ok(Self::shared(stream(fd)?, kind))
-    }
-
-    fn shared(tcp: TcpStream, kind: Kind) -> (Self, Presence) {
-        let tcp = Arc::new(tcp);
-        let presence = Presence::new(Arc::clone(&tcp));
-        let socket = Self {
-            tcp: Tcp::Shared(Some(tcp)),
-            taken: 0,
-            ask_kernel: false,
-            next_write: Write::Usual,
-            was_passed: false,
-            kind,
-        };
-        (socket, presence)
+        let (stream, presence) = Stream::of(fd)?.shared();
+        Ok((Self::of(stream, kind), presence))
     }
 
     /// From now on for its reader and writer alone, if the [`Presence`] has gone: what is not shared is
     /// smaller, and cheaper to read. Returns whether it is.
     pub(crate) fn unshare(&mut self) -> bool {
-        if let Tcp::Shared(shared) = &mut self.tcp
-            && let Some(tcp) = shared.take()
-        {
-            self.tcp = Arc::try_unwrap(tcp).map_or_else(|tcp| Tcp::Shared(Some(tcp)), Tcp::Own);
-        }
-        matches!(self.tcp, Tcp::Own(_))
+        self.stream.unshare()
     }
 
     fn tcp(&self) -> &TcpStream {
-        self.tcp.get()
-    }
-}
-
-/// The runtime's stream of a connected socket of either kind, which is non-blocking.
-fn stream(fd: OwnedFd) -> io::Result<TcpStream> {
-    TcpStream::from_std(StdStream::from(fd))
-}
-
-impl Tcp {
-    fn get(&self) -> &TcpStream {
-        match self {
-            Self::Own(tcp) => tcp,
-            Self::Shared(tcp) => tcp.as_ref().expect("it is missing only for a moment"),
-        }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Self::Own(tcp) = self {
-            return Pin::new(tcp).poll_read(cx, buf);
-        }
-        let tcp = self.get();
-        loop {
-            ready!(tcp.poll_read_ready(cx))?;
-            match tcp.try_read(buf.initialize_unfilled()) {
-                Ok(n) => {
-                    buf.advance(n);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if let Self::Own(tcp) = self {
-            return match bufs {
-                [buf] => Pin::new(tcp).poll_write(cx, buf),
-                bufs => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            };
-        }
-        let tcp = self.get();
-        loop {
-            ready!(tcp.poll_write_ready(cx))?;
-            let written = match bufs {
-                [buf] => tcp.try_write(buf),
-                bufs => tcp.try_write_vectored(bufs),
-            };
-            match written {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
-        }
-    }
-}
-
-/// Writes what the end follows.
-fn poll_write_last(
-    tcp: &TcpStream,
-    cx: &mut Context<'_>,
-    bufs: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-    let mut nothing = SendAncillaryBuffer::default();
-    loop {
-        ready!(tcp.poll_write_ready(cx))?;
-        let written = tcp.try_io(Interest::WRITABLE, || {
-            Ok(sendmsg(tcp, bufs, &mut nothing, flags)?)
-        });
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            written => return Poll::Ready(written),
-        }
+        self.stream.get()
     }
 }
 
@@ -442,7 +315,7 @@ impl AsyncRead for Socket {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        self.tcp.poll_read(cx, buf)
+        self.stream.poll_read(cx, buf)
     }
 }
 
@@ -461,14 +334,14 @@ impl AsyncWrite for Socket {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = match self.next_write {
-            Write::Usual | Write::First => self.tcp.poll_write(cx, bufs),
-            Write::Last => poll_write_last(self.tcp.get(), cx, bufs),
+            Write::Usual | Write::First => self.stream.poll_write(cx, bufs),
+            Write::Last => self.stream.poll_write_last(cx, bufs),
         };
         let n = ready!(written)?;
         if self.next_write == Write::First {
             self.next_write = Write::Usual;
             // A peer whose window is shut until its SYN is acknowledged, as that of a SYN proxy is, has got neither.
-            let _ = set_tcp_quickack(self.tcp.get(), true);
+            let _ = set_tcp_quickack(self.tcp(), true);
         }
         #[cfg(test)]
         writes::count();
@@ -511,43 +384,5 @@ pub(crate) mod writes {
     /// How many there were since this was asked last.
     pub(crate) fn take() -> u32 {
         WRITES.take()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn packets(delivered: u32) -> Packets {
-        Packets {
-            delivered,
-            gapped: 0,
-        }
-    }
-
-    const EARLIER: Arrival = Arrival {
-        acknowledged: 5000,
-        packets: packets(u32::MAX),
-    };
-
-    #[test]
-    fn what_has_arrived_is_what_was_acknowledged_since() {
-        let now = Arrival {
-            acknowledged: 5700,
-            packets: packets(0),
-        };
-        assert_eq!(now.since(&EARLIER), 700);
-        assert_eq!(EARLIER.since(&EARLIER), 0);
-    }
-
-    /// A slow link whose queue drops packets acknowledges nothing while it repairs the gap, and was
-    /// taken for a dead one.
-    #[test]
-    fn what_arrives_behind_a_gap_has_arrived() {
-        let repairing = Arrival {
-            packets: packets(EARLIER.packets.delivered.wrapping_add(3)),
-            ..EARLIER
-        };
-        assert_eq!(repairing.since(&EARLIER), 3 * 1024);
     }
 }

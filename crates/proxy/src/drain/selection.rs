@@ -29,7 +29,7 @@ impl Selection {
     pub(crate) fn takes(&self, pair: &PairEntry, now: Instant) -> bool {
         let age = now.saturating_duration_since(pair.opened);
         let names = &pair.names;
-        names.are(&self.route, &self.upstream, &self.listener)
+        names.are(&self.listener, &self.route, &self.upstream)
             && self.older_than.is_none_or(|least| age >= least)
     }
 }

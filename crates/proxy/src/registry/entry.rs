@@ -120,14 +120,14 @@ impl PairNames {
     /// Whether they are these, as far as somebody wants certain ones.
     pub(crate) fn are(
         &self,
+        listener: &Option<Arc<str>>,
         route: &Option<Arc<str>>,
         upstream: &Option<Arc<str>>,
-        listener: &Option<Arc<str>>,
     ) -> bool {
         let is = |wanted: &Option<Arc<str>>, name: &Arc<str>| {
             wanted.as_ref().is_none_or(|wanted| wanted == name)
         };
-        is(route, &self.route) && is(upstream, &self.upstream) && is(listener, &self.listener)
+        is(listener, &self.listener) && is(route, &self.route) && is(upstream, &self.upstream)
     }
 }
 

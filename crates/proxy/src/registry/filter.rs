@@ -27,7 +27,7 @@ impl PairFilter {
             ip.is_some_and(|ip| networks.contains(ip))
         };
         let names = &pair.names;
-        names.are(&self.route, &self.upstream, &self.listener)
+        names.are(&self.listener, &self.route, &self.upstream)
             && self.client.as_ref().is_none_or(is_there)
     }
 }

@@ -59,7 +59,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::timeout;
 
-    use super::super::{Kind, Socket, Tcp};
+    use super::super::{Kind, Socket};
     use super::*;
 
     const SOON: Duration = Duration::from_secs(5);
@@ -69,7 +69,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap());
         let (far, near) = tokio::join!(far, listener.accept());
-        let (socket, presence) = Socket::shared(near.unwrap().0, Kind::Tcp);
+        let (socket, presence) =
+            Socket::accepted(near.unwrap().0.into_std().unwrap().into(), Kind::Tcp).unwrap();
         (socket, presence, far.unwrap())
     }
 
@@ -119,10 +120,8 @@ mod tests {
     #[tokio::test]
     async fn who_is_alone_with_a_socket_has_it_as_before() {
         let (mut socket, presence, _far) = pair().await;
-        socket.unshare();
-        assert!(matches!(socket.tcp, Tcp::Shared(Some(_))));
+        assert!(!socket.unshare());
         drop(presence);
-        socket.unshare();
-        assert!(matches!(socket.tcp, Tcp::Own(_)));
+        assert!(socket.unshare());
     }
 }

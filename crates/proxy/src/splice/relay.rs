@@ -203,9 +203,10 @@ impl Splice {
     /// Whether what comes next from a side is its end, and that is passed on at once. Many servers close the
     /// connection with their Close (RFC 6455 7.1.1).
     fn is_end_next(&self, cx: &mut Context<'_>, from: Side) -> bool {
-        let leg = self.ends[from].leg.as_ref();
+        let [leg, to] = [from, from.other()].map(|side| self.ends[side].leg.as_ref());
         self.inlets.is_none()
             && !self.fate.is_by_lubdub()
+            && matches!(to, Some(Leg::Plain(_)))
             && matches!(leg, Some(Leg::Plain(socket)) if socket.is_at_end(cx))
     }
 
