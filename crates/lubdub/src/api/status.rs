@@ -245,3 +245,20 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_written_as_it_is_answered() {
+        for state in [
+            DrainState::Waiting,
+            DrainState::Running,
+            DrainState::Done,
+            DrainState::Cancelled,
+        ] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+    }
+}

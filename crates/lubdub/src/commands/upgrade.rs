@@ -56,7 +56,8 @@ fn told(answer: &Value) -> String {
         return "the new program takes the configuration\n".to_owned();
     }
     let (successor, moved) = (&answer["successor"], answer["moved"].as_u64().unwrap_or(0));
-    let (moved, kept) = (human::counted(moved, "pair"), &answer["kept"]);
+    let kept = human::count(answer["kept"].as_u64().unwrap_or(0));
+    let moved = human::counted(moved, "pair");
     format!(
         "upgraded: process {successor} goes on, {moved} moved to it, {kept} stay with the old one to their end\n"
     )

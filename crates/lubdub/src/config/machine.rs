@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use lubdub_proxy::tls::Moment;
 
+use crate::plural::plural;
+
 /// What the machine allows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {
@@ -83,10 +85,14 @@ impl Household {
 /// For messages, behind "beside".
 impl fmt::Display for Household {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
         let (workers, listeners) = (self.workers.get(), self.listeners);
-        write!(f, "{workers} worker{}", plural(workers))?;
-        write!(f, " and {listeners} listener{}", plural(listeners))
+        let of = |count: usize, noun| format!("{count} {}", plural(count as u64, noun));
+        write!(
+            f,
+            "{} and {}",
+            of(workers, "worker"),
+            of(listeners, "listener")
+        )
     }
 }
 

@@ -10,18 +10,19 @@ use crate::config::{CertificateSettings, ClientSettings, Config, Mistakes, Part}
 
 /// Notes all that would be so with `next` in place of `used`.
 pub(super) fn check(used: &Config, next: &Config, mistakes: &mut Mistakes) {
-    refuse_out_of_date(&used.certificates, &next.certificates, mistakes);
-    refuse_out_of_date_upstream(&used.settings, &next.settings, mistakes);
-    refuse_old_lists(&used.clients, &next.clients, mistakes);
+    let now = Moment::from(SystemTime::now());
+    refuse_out_of_date(&used.certificates, &next.certificates, now, mistakes);
+    refuse_out_of_date_upstream(&used.settings, &next.settings, now, mistakes);
+    refuse_old_lists(&used.clients, &next.clients, now, mistakes);
 }
 
 /// Notes listeners' certificates that are.
 fn refuse_out_of_date(
     used: &[CertificateSettings],
     next: &[CertificateSettings],
+    now: Moment,
     mistakes: &mut Mistakes,
 ) {
-    let now = Moment::from(SystemTime::now());
     let shown = |it: &CertificateSettings| it.certificates.get(it.place);
     for next in next {
         let is_same =
@@ -36,8 +37,12 @@ fn refuse_out_of_date(
 }
 
 /// The same for certificates that upstreams are shown.
-fn refuse_out_of_date_upstream(used: &Settings, next: &Settings, mistakes: &mut Mistakes) {
-    let now = Moment::from(SystemTime::now());
+fn refuse_out_of_date_upstream(
+    used: &Settings,
+    next: &Settings,
+    now: Moment,
+    mistakes: &mut Mistakes,
+) {
     let used = shown_to_upstreams(used);
     for (upstream, certificate) in shown_to_upstreams(next) {
         let used = used.get(upstream).copied();
@@ -48,8 +53,12 @@ fn refuse_out_of_date_upstream(used: &Settings, next: &Settings, mistakes: &mut 
 }
 
 /// The same for lists of revoked certificates.
-fn refuse_old_lists(used: &[ClientSettings], next: &[ClientSettings], mistakes: &mut Mistakes) {
-    let now = Moment::from(SystemTime::now());
+fn refuse_old_lists(
+    used: &[ClientSettings],
+    next: &[ClientSettings],
+    now: Moment,
+    mistakes: &mut Mistakes,
+) {
     for next in next {
         let used = used.iter().find(|used| used.listener == next.listener);
         let authorities = next.tls.authorities();

@@ -6,6 +6,7 @@ use super::Probe;
 use super::ledger::{Rtt, Summary};
 use super::rounds::{End, Outcome};
 use crate::config;
+use crate::plural::plural;
 
 /// The numbers and the verdict.
 pub(super) fn describe(outcome: &Outcome, probe: &Probe) -> String {
@@ -51,11 +52,7 @@ pub(super) fn describe(outcome: &Outcome, probe: &Probe) -> String {
 
 /// So many of what `one` is called; `None` if there are none.
 fn counted(count: u64, one: &str) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        _ => Some(format!("{count} {one}s")),
-    }
+    (count > 0).then(|| format!("{count} {}", plural(count, one)))
 }
 
 /// A round trip as people read it.
