@@ -99,7 +99,7 @@ soak: ## SOAK_SECONDS of two thousand pairs beside upstreams that hang and flap 
 bench: ## lubdub beside nginx, HAProxy and Envoy, as far as they are installed (docs/reference/benchmarks.md)
 	cargo build $(LOCKED) --release --package lubdub --package lubdub-bench && target/release/lubdub-bench compare $(BENCH_ARGS)
 
-cost: ## Instructions per message and per heartbeat, against those on record; control frames beside texts (docs/topics/cost.md)
+cost: ## Instructions per message, heartbeat and session, against those on record; control frames beside texts (docs/topics/cost.md)
 	cargo build $(LOCKED) --release --package lubdub && bash tests/cost/run.sh $(COST_ARGS)
 
 cost-watchers: ## What 5,000 pairs pay for 50 watchers: time of the processor, and how late pings are (docs/topics/cost.md)
