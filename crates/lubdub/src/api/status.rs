@@ -221,6 +221,18 @@ impl DrainState {
     }
 }
 
+impl UpstreamStatus {
+    /// Connects to it that have failed, whatever the reason.
+    pub(crate) fn failed_connects(&self) -> u64 {
+        let failed = |outcome: &str| !matches!(outcome, "connected" | "abandoned");
+        let connects = self.connects.iter();
+        connects
+            .filter(|(outcome, _)| failed(outcome))
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
 impl SideLapses {
     pub(crate) fn all(self) -> u64 {
         self.unknown + self.network + self.application
@@ -234,6 +246,13 @@ impl Budget {
             Some(of) => format!("{} of {of}", self.name),
             None => self.name.clone(),
         }
+    }
+
+    /// Those that may end first, first.
+    pub(crate) fn fullest_first<'b>(budgets: impl IntoIterator<Item = &'b Self>) -> Vec<&'b Self> {
+        let mut budgets: Vec<_> = budgets.into_iter().collect();
+        budgets.sort_by(|a, b| b.share().total_cmp(&a.share()));
+        budgets
     }
 
     /// How much of it is used.
@@ -260,5 +279,27 @@ mod tests {
         ] {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }
+    }
+
+    #[test]
+    fn a_connect_that_was_given_up_by_who_wanted_it_has_not_failed() {
+        let connects = [
+            ("connected", 4),
+            ("abandoned", 2),
+            ("failed", 1),
+            ("timeout", 3),
+        ];
+        let upstream = UpstreamStatus {
+            name: "a".to_owned(),
+            url: None,
+            pairs: 0,
+            waiting: 0,
+            waiting_max: 1,
+            requests: 0,
+            requests_max: 1,
+            connects: connects.map(|(word, n)| (word.to_owned(), n)).into(),
+            last_success: None,
+        };
+        assert_eq!(upstream.failed_connects(), 4);
     }
 }

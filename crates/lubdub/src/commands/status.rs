@@ -7,7 +7,7 @@ use super::ask::{self, Admin, Asking};
 use super::drain;
 use super::human;
 use super::table::{Align, Cell, Table, Tone, is_coloured};
-use crate::api::{self, ReloadOutcome, Status};
+use crate::api::{self, Budget, ReloadOutcome, Status};
 use crate::config::Sources;
 use crate::output;
 
@@ -122,7 +122,7 @@ fn budgets(status: &Status) -> Table {
         ("SET BY", Align::Left),
         ("AT THE END", Align::Left),
     ]);
-    for budget in &status.budgets {
+    for budget in Budget::fullest_first(&status.budgets) {
         let share = budget.share();
         table.push(vec![
             Cell::plain(budget.title()),
@@ -151,6 +151,7 @@ fn upstreams(status: &Status) -> Table {
         ("PAIRS", Align::Right),
         ("WAITING", Align::Right),
         ("REQUESTS", Align::Right),
+        ("FAILED", Align::Right),
         ("LAST WELL", Align::Right),
         ("URL", Align::Left),
     ]);
@@ -164,6 +165,7 @@ fn upstreams(status: &Status) -> Table {
             Cell::plain(human::count(upstream.pairs)),
             Cell::plain(human::count(upstream.waiting)),
             Cell::plain(human::count(upstream.requests)),
+            Cell::plain(human::count(upstream.failed_connects())),
             Cell::plain(last),
             Cell::quiet(upstream.url.as_deref().unwrap_or("not configured any more")),
         ]);

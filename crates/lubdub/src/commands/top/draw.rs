@@ -153,11 +153,8 @@ fn most_pairs(samples: &[Sample]) -> Line<'static> {
 
 /// Those that something is used of, the fullest first; those of the process are always there.
 fn shown_budgets(budgets: &[Budget]) -> Vec<&Budget> {
-    let mut shown: Vec<_> = budgets
-        .iter()
-        .filter(|budget| budget.of.is_none() || budget.used > 0)
-        .collect();
-    shown.sort_by(|a, b| b.share().total_cmp(&a.share()));
+    let is_used = |budget: &&Budget| budget.of.is_none() || budget.used > 0;
+    let mut shown = Budget::fullest_first(budgets.iter().filter(is_used));
     shown.truncate(BUDGETS);
     shown
 }
