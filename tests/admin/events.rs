@@ -80,6 +80,12 @@ async fn watchers_have_places_of_their_own() {
     assert_eq!(head.field("retry-after"), Some("10"));
     assert!(body.contains("64 watchers"), "{body}");
     expect_watchers(&lubdub, PLACES).await;
+    let told = lubdub.expect_logged("budget used up").await;
+    assert_eq!(told["budget"], "watchers");
+    let scrape = lubdub.scrape().await;
+    for metric in ["lubdub_admin_watchers", "lubdub_admin_watchers_max"] {
+        assert_eq!(scrape.sum(metric, &[]), PLACES as f64, "{metric}");
+    }
     assert_eq!(lubdub.admin("/livez").await.0, 200);
     all.truncate(PLACES - 1);
     expect_watchers(&lubdub, PLACES - 1).await;

@@ -112,6 +112,10 @@ async fn an_idle_connection_makes_room_for_one_that_comes() {
     younger.expect_silence(ms(100)).await;
     assert_eq!(proxy.metric("connections", &[("listener", "main")]), 2.0);
     assert_eq!(proxy.metric("connections_max", &[]), 2.0);
+    assert_eq!(proxy.metric("upstream_connections_max", &[]), 2.0);
+    assert_eq!(proxy.metric("upstream_connections", &[]), 2.0);
+    let most = proxy.metric("pairs_limit", &[("route", "main")]);
+    assert_eq!(most, f64::INFINITY, "no limit is set");
     drop(client);
 }
 

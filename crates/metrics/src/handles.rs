@@ -47,6 +47,8 @@ pub struct PairMetrics {
 /// What is counted for one route.
 #[derive(Debug)]
 pub struct RouteMetrics {
+    /// All that there may be of its pairs.
+    pub pairs_max: Gauge,
     /// From a client's request to its 101.
     pub handshake_duration: Histogram,
     /// From a plain request to the end of its answer.
@@ -114,6 +116,10 @@ pub struct ProxyMetrics {
     pub pairs_max: Gauge,
     /// All that there may be of `lubdub_connections`.
     pub connections_max: Gauge,
+    /// Connections to upstreams.
+    pub upstream_connections: BudgetMetrics,
+    /// Who follows what happens at the admin listener.
+    pub watchers: BudgetMetrics,
     /// Pairs that a drain under way waits for.
     pub drain_remaining_pairs: Gauge,
     /// Connections before the end of their first head.
@@ -253,6 +259,7 @@ impl RouteMetrics {
     pub(crate) fn register(scope: &Scope<'_>, name: &str) -> Self {
         let scope = scope.with(Label::Route, name);
         Self {
+            pairs_max: scope.gauge(&table::PAIRS_LIMIT),
             handshake_duration: scope.histogram(&table::HANDSHAKE_DURATION),
             http_request_duration: scope.histogram(&table::HTTP_REQUEST_DURATION),
             upstream_connect_duration: scope.histogram(&table::UPSTREAM_CONNECT_DURATION),
@@ -334,6 +341,14 @@ impl ProxyMetrics {
         Self {
             pairs_max: scope.gauge(&table::PAIRS_MAX),
             connections_max: scope.gauge(&table::CONNECTIONS_MAX),
+            upstream_connections: BudgetMetrics {
+                used: scope.gauge(&table::UPSTREAM_CONNECTIONS),
+                total: scope.gauge(&table::UPSTREAM_CONNECTIONS_MAX),
+            },
+            watchers: BudgetMetrics {
+                used: scope.gauge(&table::ADMIN_WATCHERS),
+                total: scope.gauge(&table::ADMIN_WATCHERS_MAX),
+            },
             drain_remaining_pairs: scope.gauge(&table::DRAIN_REMAINING_PAIRS),
             handshakes: BudgetMetrics {
                 used: scope.gauge(&table::HANDSHAKES_IN_FLIGHT),

@@ -253,6 +253,31 @@ table! {
         &[],
         "Pairs that there may be in all: limits.pairs.",
     );
+    PAIRS_LIMIT = Metric::gauge(
+        "lubdub_pairs_limit",
+        &[Route],
+        "Pairs that the route may have: route.NAME.limits.pairs; +Inf where that is not set.",
+    );
+    UPSTREAM_CONNECTIONS = Metric::gauge(
+        "lubdub_upstream_connections",
+        &[],
+        "Connections to upstreams open now or under way, those of pairs among them.",
+    );
+    UPSTREAM_CONNECTIONS_MAX = Metric::gauge(
+        "lubdub_upstream_connections_max",
+        &[],
+        "What lubdub_upstream_connections may be at the most: limits.connections.",
+    );
+    ADMIN_WATCHERS = Metric::gauge(
+        "lubdub_admin_watchers",
+        &[],
+        "Who follows /api/v1/events now.",
+    );
+    ADMIN_WATCHERS_MAX = Metric::gauge(
+        "lubdub_admin_watchers_max",
+        &[],
+        "What lubdub_admin_watchers may be at the most.",
+    );
     HANDSHAKES_IN_FLIGHT = Metric::gauge(
         "lubdub_handshakes_in_flight",
         &[],

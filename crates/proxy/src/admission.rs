@@ -194,6 +194,7 @@ impl Admission {
     pub(crate) fn sample(&self, metrics: &ProxyMetrics) {
         self.handshakes.sample(&metrics.handshakes);
         self.connections.sample_total(&metrics.connections_max);
+        self.sockets.sample(&metrics.upstream_connections);
         self.pairs.sample_total(&metrics.pairs_max);
     }
 

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 /// So many places.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     subject: Subject,
     free: Semaphore,
     total: AtomicUsize,
@@ -26,13 +26,13 @@ pub(crate) struct Budget {
 
 /// What a budget is of, for the log.
 #[derive(Debug, Clone)]
-pub(crate) struct Subject {
+pub struct Subject {
     /// The key that sets it.
-    pub(crate) key: &'static str,
+    pub key: &'static str,
     /// Whose it is, where there are several: the name of a route or an upstream.
-    pub(crate) name: Option<Arc<str>>,
+    pub name: Option<Arc<str>>,
     /// What becomes of those for whom there is no place.
-    pub(crate) effect: &'static str,
+    pub effect: &'static str,
 }
 
 /// What is used of a budget.
@@ -54,7 +54,7 @@ pub struct BudgetUse {
 
 /// One place; given back when dropped. (Half the size of the semaphore's own: a pair holds several.)
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Budget>);
+pub struct Permit(Arc<Budget>);
 
 /// A time in which there was no place for somebody.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,8 @@ impl Budget {
     const CALM: Duration = Duration::from_secs(10);
 
     /// A budget of `total` places.
-    pub(crate) fn new(total: usize, subject: Subject) -> Arc<Self> {
+    #[must_use]
+    pub fn new(total: usize, subject: Subject) -> Arc<Self> {
         let total = total.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             subject,
@@ -100,7 +101,8 @@ impl Budget {
     }
 
     /// What is used of it; `name` is the word for what it is a budget of.
-    pub(crate) fn usage(&self, name: &'static str) -> BudgetUse {
+    #[must_use]
+    pub fn usage(&self, name: &'static str) -> BudgetUse {
         BudgetUse {
             name,
             of: self.subject.name.clone(),
@@ -112,18 +114,22 @@ impl Budget {
     }
 
     /// Writes both down.
-    pub(crate) fn sample(&self, metrics: &BudgetMetrics) {
+    pub fn sample(&self, metrics: &BudgetMetrics) {
         metrics.used.set(as_f64(self.taken()));
         metrics.total.set(as_f64(self.total()));
     }
 
-    /// Writes down how many places there are.
+    /// Writes down how many places there are; infinitely many where there is no end.
     pub(crate) fn sample_total(&self, total: &Gauge) {
-        total.set(as_f64(self.total()));
+        total.set(match self.is_bounded() {
+            true => as_f64(self.total()),
+            false => f64::INFINITY,
+        });
     }
 
     /// A place, if there is one now.
-    pub(crate) fn try_take(self: &Arc<Self>) -> Option<Permit> {
+    #[must_use]
+    pub fn try_take(self: &Arc<Self>) -> Option<Permit> {
         let permit = self.try_take_quietly();
         if permit.is_none() {
             self.on_missed();
@@ -233,7 +239,7 @@ impl Budget {
     }
 
     /// Looks whether an exhaustion is over by `now`, and says so. To be called now and then.
-    pub(crate) fn settle(&self, now: Instant) {
+    pub fn settle(&self, now: Instant) {
         let mut exhaustion = self.exhaustion();
         let Some(ended) = *exhaustion else {
             return;

@@ -48,7 +48,7 @@ mod upstream;
 mod worker;
 
 pub use address::{Address, NotAnAddress, Peer};
-pub use budget::BudgetUse;
+pub use budget::{Budget, BudgetUse, Permit, Subject};
 pub use caller::{Caller, ClientAddress};
 pub use control::{CloseError, Control, ListenerView, Names, RouteView, UpstreamView};
 pub use drain::{DrainError, Progress, Selection, Stage};

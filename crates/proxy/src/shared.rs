@@ -107,6 +107,11 @@ impl Shared {
         let remaining = u32::try_from(self.drains.remaining()).unwrap_or(u32::MAX);
         metrics.drain_remaining_pairs.set(remaining);
         self.namesakes.sample();
+        for route in self.generation.load().routes.iter() {
+            if let Some(metrics) = self.metrics.route(&route.name) {
+                route.pairs.sample_total(&metrics.pairs_max);
+            }
+        }
         let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         for door in doors.values() {
             let open = u32::try_from(door.open.load(Relaxed)).unwrap_or(u32::MAX);

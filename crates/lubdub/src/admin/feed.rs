@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lubdub_metrics::BudgetMetrics;
+use lubdub_proxy::{Budget, BudgetUse, Permit, Subject};
 use serde::Serialize;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::sync::{Notify, broadcast};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::{State, ends, status};
@@ -14,7 +16,7 @@ use crate::api::LeftOut;
 /// Where watchers hear what happens.
 #[derive(Debug)]
 pub(super) struct Feed {
-    places: Arc<Semaphore>,
+    places: Arc<Budget>,
     said: broadcast::Sender<Bytes>,
     /// There is somebody to talk to.
     watched: Notify,
@@ -24,7 +26,7 @@ pub(super) struct Feed {
 #[derive(Debug)]
 pub(super) struct Watcher {
     pub(super) heard: broadcast::Receiver<Bytes>,
-    _place: OwnedSemaphorePermit,
+    _place: Permit,
 }
 
 impl Feed {
@@ -39,20 +41,37 @@ impl Feed {
 
     pub(super) fn new() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(Self::PLACES)),
+            places: Budget::new(
+                Self::PLACES,
+                Subject {
+                    key: "watchers",
+                    name: None,
+                    effect: "more watchers of the admin listener are refused (503)",
+                },
+            ),
             said: broadcast::Sender::new(Self::AHEAD),
             watched: Notify::new(),
         }
     }
 
-    /// How many watch.
-    pub(super) fn watchers(&self) -> usize {
-        Self::PLACES - self.places.available_permits()
+    /// How many watch, and may.
+    pub(super) fn usage(&self) -> BudgetUse {
+        self.places.usage("watchers")
+    }
+
+    /// The same, for who reads metrics.
+    pub(super) fn sample(&self, metrics: &BudgetMetrics) {
+        self.places.sample(metrics);
+    }
+
+    /// Looks whether there is room again, and says so. To be called now and then.
+    pub(super) fn settle(&self) {
+        self.places.settle(Instant::now());
     }
 
     /// One more watcher, if there is a place.
     pub(super) fn watch(&self) -> Option<Watcher> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let place = self.places.try_take()?;
         let heard = self.said.subscribe();
         self.watched.notify_one();
         Some(Watcher {

@@ -67,6 +67,7 @@ impl History {
             step.tick().await;
             let now = state.proxy.registry().overview();
             state.history.push(sample(&before, &now));
+            state.feed.settle();
             before = now;
         }
     }

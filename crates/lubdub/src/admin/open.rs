@@ -11,6 +11,7 @@ use super::answer::{Answer, answer, text};
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "probes", security(()),
     responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(state): State<Arc<super::State>>) -> Answer {
+    state.feed.sample(&state.metrics.proxy().watchers);
     let page = state.metrics.render();
     answer(StatusCode::OK, lubdub_metrics::CONTENT_TYPE, page)
 }

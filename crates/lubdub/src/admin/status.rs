@@ -8,7 +8,6 @@ use axum::extract::State;
 use lubdub_proxy::{BudgetUse, ListenerView, RouteView, UpstreamView};
 
 use super::answer::{self, Answer};
-use super::feed::Feed;
 use super::guard::{Look, NoQuery};
 use super::{drain, figures, files};
 use crate::api::{
@@ -117,12 +116,9 @@ fn budgets(state: &super::State) -> Vec<Budget> {
         });
     }
     budgets.push(Budget {
-        name: "watchers".to_owned(),
-        of: None,
+        // No key sets it.
         key: None,
-        used: state.feed.watchers() as u64,
-        max: Feed::PLACES as u64,
-        at_the_end: "more watchers of the admin listener are refused (503)".to_owned(),
+        ..state.feed.usage().into()
     });
     budgets
 }
