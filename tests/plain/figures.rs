@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
+use lubdub_testkit::way::Port;
 use lubdub_testkit::{certs, ms};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -142,12 +143,10 @@ async fn an_upstream_is_well_when_it_answers_with_less_than_500() {
 /// Each ends in another way; whoever may be asked of the upstream is told the same.
 #[tokio::test]
 async fn connects_count_by_how_they_ended() {
-    let gone = Upstream::listen();
-    let nobody = gone.address();
-    drop(gone);
+    let nobody = Port::hold().expect("loopback has a free port");
     let before = |settings: ProxyBox, upstream: SocketAddr| settings.start_before(upstream);
 
-    let proxy = before(ProxyBox::new(), nobody);
+    let proxy = before(ProxyBox::new(), nobody.address);
     refused(&proxy, 502).await;
     assert_eq!(connects(&proxy), [("failed".to_owned(), 1.0)]);
 

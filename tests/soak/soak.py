@@ -188,13 +188,17 @@ def rank(took):
     return took[math.ceil(len(took) * 0.999) - 1]
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+def hold_port():
+    """A port that the kernel gives to nobody else as long as its socket lives; asyncio's servers can listen there."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 def soak(verdict):
-    ports = well, _, _ = [free_port() for _ in range(3)]
+    held = [hold_port() for _ in range(3)]
+    ports = well, _, _ = [one.getsockname()[1] for one in held]
     backends = Child("backends.py", *ports)
     lubdub = crowd = None
     try:

@@ -3,6 +3,7 @@
 Clients, nginx and HAProxy have addresses of their own on loopback. Only the latter two are trusted.
 """
 
+import contextlib
 import json
 import socket
 import ssl
@@ -26,15 +27,16 @@ def run(tally, _options):
         certificate(scratch)
         with Process("balancers-backend", [sys.executable, str(HERE / "balancers" / "backend.py")]) as backend:
             port = backend.port()
-            in_front(tally, scratch, port)
-            behind(tally, scratch, port)
+            with free_ports("nginx", "haproxy", "v1", "tls", "fields") as ports:
+                in_front(tally, scratch, port, ports)
+            with free_ports("haproxy", "nginx") as ports:
+                behind(tally, scratch, port, ports)
 
 
 # --- in front
 
 
-def in_front(tally, scratch, backend):
-    ports = {name: free_port() for name in ("nginx", "haproxy", "v1", "tls", "fields")}
+def in_front(tally, scratch, backend, ports):
     listen = f'proxy_protocol = "required"\ntrust = ["{NGINX}", "{HAPROXY}"]'
     limits = "[limits]\npairs_per_source = 1"
     trust = f'[forwarded]\ntrust = ["{NGINX}", "{HAPROXY}"]'
@@ -138,8 +140,7 @@ def nginx_in_front(ports, fields):
 # --- behind
 
 
-def behind(tally, scratch, backend):
-    ports = {name: free_port() for name in ("haproxy", "nginx")}
+def behind(tally, scratch, backend, ports):
     haproxys = (
         f"listen behind\n  mode http\n  bind 127.0.0.1:{ports['haproxy']} accept-proxy\n"
         "  http-request set-header X-Seen %[src]:%[src_port]\n"
@@ -340,10 +341,17 @@ def wait_for_port(process, port):
             time.sleep(0.05)
 
 
-def free_port():
-    with socket.socket() as some:
-        some.bind(("127.0.0.1", 0))
-        return some.getsockname()[1]
+@contextlib.contextmanager
+def free_ports(*names):
+    """A port for each. The kernel gives them to nobody else meanwhile; HAProxy and nginx can listen there."""
+    with contextlib.ExitStack() as held:
+        ports = {}
+        for name in names:
+            port = held.enter_context(socket.socket())
+            port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port.bind(("127.0.0.1", 0))
+            ports[name] = port.getsockname()[1]
+        yield ports
 
 
 def certificate(scratch):

@@ -1,11 +1,11 @@
 //! `listen`, `upstream`, `route` and `forwarded`.
 
 use std::fs;
-use std::net::TcpListener;
 
 use lubdub_testkit::certs::Certs;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Dial, Upstream, expect_alive};
+use lubdub_testkit::way::Port;
 
 use super::stage::{Place, Stage, answer};
 use super::{Trials, trials};
@@ -39,8 +39,8 @@ pub(super) const TRIALS: Trials = trials! {
 async fn address(place: Place) {
     let mut stage = place.stage(&[]).await;
     let mut early = stage.pair().await;
-    let next = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let next = next.expect("loopback has a port");
+    let port = Port::hold().expect("loopback has a free port");
+    let next = port.address;
     stage.set(place, &next.to_string()).await;
     let (_client, _upstream) = Dial::to(next).pair(&stage.upstreams).await;
     let before = stage.lubdub.address();

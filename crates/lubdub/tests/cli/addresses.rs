@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
+use super::port::Port;
 use super::program::{Lubdub, check};
 
 /// A process that is not left behind.
@@ -14,13 +15,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A port that nobody has; another process could take it, but hardly in the time of a test.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0"));
-    let listener = listener.expect("a free port");
-    listener.local_addr().expect("it is bound").port()
 }
 
 /// What comes of running lubdub with these settings: it starts, or it says why not.
@@ -64,7 +58,8 @@ fn all_of_ipv4_and_all_of_ipv6_share_a_port() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return;
     }
-    let port = free_port();
+    let held = Port::hold();
+    let port = held.number;
     let upstream = "upstream.b.url=ws://192.0.2.1:9".to_owned();
     let both = |a: &str, b: &str, admin: &str| {
         vec![

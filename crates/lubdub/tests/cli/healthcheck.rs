@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
+use super::port::Port;
 use super::program::{CONFIGURATION, Lubdub, Outcome, USAGE};
 
 /// Answers one request, for `path`, with `answer`.
@@ -60,11 +61,8 @@ fn anything_but_200_is_1() {
 
 #[test]
 fn nobody_there_is_1() {
-    // No other test binds this address, so that nobody takes the port meanwhile.
-    let listener = TcpListener::bind("127.0.0.77:0").expect("a port");
-    let address = listener.local_addr().expect("an address").to_string();
-    drop(listener);
-    let outcome = configured("nobody", &address);
+    let port = Port::hold();
+    let outcome = configured("nobody", &port.address().to_string());
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stderr.contains("refused"), "{}", outcome.stderr);
 }

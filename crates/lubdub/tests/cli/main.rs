@@ -8,6 +8,7 @@ mod file;
 mod healthcheck;
 mod mistakes;
 mod pages;
+mod port;
 mod printed;
 mod probe;
 mod program;

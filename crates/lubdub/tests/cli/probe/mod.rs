@@ -3,9 +3,10 @@
 mod backend;
 mod tls;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use self::backend::Manner;
+use super::port::Port;
 use super::program::{Lubdub, Outcome, USAGE};
 
 /// A probe of `manner` with `args`.
@@ -221,10 +222,8 @@ fn path_query_header_and_subprotocol_reach_the_backend() {
 
 #[test]
 fn nobody_there_is_told() {
-    // No other test binds this address, so that nobody takes the port meanwhile.
-    let listener = TcpListener::bind("127.0.0.78:0").expect("a port");
-    let address: SocketAddr = listener.local_addr().expect("an address");
-    drop(listener);
+    let port = Port::hold();
+    let address = port.address();
     probe_at("probe_nobody", &format!("ws://{address}"), &[])
         .expect_no_probe(&format!("lubdub: ws://{address}/: cannot connect: "));
 }
