@@ -42,6 +42,8 @@ pub struct Settings {
     pub logging: Logging,
     /// Worker threads; each has its own runtime and its own pairs.
     pub workers: NonZeroUsize,
+    /// Whether workers send through a ring of the kernel's (io_uring), where there can be one.
+    pub io_uring: bool,
 }
 
 /// One listening socket.

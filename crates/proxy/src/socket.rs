@@ -11,13 +11,15 @@
 mod arrival;
 mod presence;
 mod queue;
+mod ring;
 mod stream;
+pub(crate) mod together;
 
 use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,10 +34,13 @@ pub(crate) use self::arrival::Arrival;
 pub(crate) use self::presence::{Goodbye, Presence};
 pub(crate) use self::queue::Packets;
 use self::stream::Stream;
+use self::together::Left;
 
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
+    /// Before the stream, which may be closed only when what was left is sent.
+    left: Left,
     stream: Stream,
     /// Bytes that the kernel took from us.
     taken: u64,
@@ -106,6 +111,7 @@ impl Socket {
     /// A connected socket that is prepared.
     fn of(stream: Stream, kind: Kind) -> Self {
         Self {
+            left: Left::default(),
             stream,
             taken: 0,
             ask_kernel: false,
@@ -182,6 +188,43 @@ impl Socket {
             Kind::Tcp => queue::packets(self.tcp()).unwrap_or_default(),
             Kind::Unix => Packets::default(),
         }
+    }
+
+    /// Sends `first` and `second` with what other sockets of this worker send, before it waits for anything; they are
+    /// taken for sent. Says whether that can be.
+    pub(crate) fn send_together(&mut self, waker: &Waker, first: &[u8], second: &[u8]) -> bool {
+        let socket = self.tcp().as_raw_fd();
+        let is_left =
+            self.next_write == Write::Usual && self.left.leave(socket, waker, first, second);
+        if is_left {
+            #[cfg(test)]
+            writes::count();
+            self.taken += (first.len() + second.len()) as u64;
+        }
+        is_left
+    }
+
+    /// Whether something was [sent together](Self::send_together) of which nobody has asked what became of it.
+    #[inline]
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.is_something()
+    }
+
+    /// What was [sent](Self::send_together) and had no room: it is to be sent before anything else.
+    pub(crate) fn take_back(&mut self) -> Option<Vec<u8>> {
+        let rest = self.left.rest();
+        self.untake(rest)
+    }
+
+    /// The same, after it was sent now if it still waited for others.
+    pub(crate) fn settle(&mut self) -> Option<Vec<u8>> {
+        let rest = self.left.settle();
+        self.untake(rest)
+    }
+
+    fn untake(&mut self, rest: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        self.taken -= rest.as_ref().map_or(0, Vec::len) as u64;
+        rest
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.
@@ -304,6 +347,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        together::on_read();
         if self.ask_kernel {
             let read = (&*SockRef::from(self.tcp())).read(buf.initialize_unfilled());
             match read {

@@ -7,7 +7,8 @@
 //! (RFC 6455 5.5.3) that pong is put in its place (docs/adr/0004).
 //!
 //! How a byte travels: [`Splice::pump`] reads it into the thread's scratch buffer, the side's
-//! scanner says which ranges go on, and the other side's [`Outlet`](outlet::Outlet) writes them;
+//! scanner says which ranges go on, and the other side's [`Outlet`](outlet::Outlet) writes them, short ones together
+//! with those of other pairs (docs/adr/0020);
 //! what its socket does not take is kept, and until that is gone the source is not read.
 //!
 //! How a ping travels: the timer wakes the pair, [`Heartbeat::handle_timeout`] makes it due,
@@ -44,6 +45,7 @@ use self::end::{End, Ending};
 use self::fate::Fate;
 pub(crate) use self::frozen::NewHome;
 use self::inlet::Inlet;
+use self::outlet::Sending;
 use self::parcel::Parcel;
 use self::tally::Tally;
 use self::timer::Timer;
@@ -175,6 +177,9 @@ impl Splice {
 
     /// Does what there is to do at a wake-up, and arranges the next one.
     fn wake(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Poll<()> {
+        for side in Side::BOTH {
+            self.ends[side].take_back();
+        }
         if let Some(pumped) = self.relay_only(cx, now, scratch) {
             if self.terms.data_idle.is_some() {
                 self.catch_up(now);
@@ -239,6 +244,7 @@ impl Splice {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Pumped {
+        self.settle_sends();
         let stalled = self.timer.on_wake(now);
         if let Some(stalled) = stalled {
             self.excuse(stalled, now);
@@ -260,7 +266,7 @@ impl Splice {
         for side in Side::BOTH {
             let mut parcel = Parcel::default();
             self.place(&mut parcel, side, now);
-            self.send(cx, side, &parcel);
+            self.send(cx, side, &parcel, Sending::AtOnce);
             self.drain(cx, side, now);
         }
         self.settle(now);
@@ -273,6 +279,13 @@ impl Splice {
             pumped = Pumped::More;
         }
         pumped
+    }
+
+    /// Nothing is sent together with others from here on: what the kernel is asked about a socket is then all true.
+    fn settle_sends(&mut self) {
+        for side in Side::BOTH {
+            self.ends[side].settle();
+        }
     }
 
     /// An order to end at once is not put off by what there is to read. That to say farewell is: see

@@ -11,6 +11,9 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::socket::together;
 
 /// The worker threads of a proxy; they end when this is dropped.
 #[derive(Debug)]
@@ -44,14 +47,21 @@ pub(crate) struct Load(Arc<AtomicUsize>);
 
 impl Workers {
     /// `tasks` are the connections and pairs of all of them.
-    pub(crate) fn start(count: NonZeroUsize, tasks: &TaskTracker) -> io::Result<Self> {
+    pub(crate) fn start(
+        count: NonZeroUsize,
+        io_uring: bool,
+        tasks: &TaskTracker,
+    ) -> io::Result<Self> {
         let stop = CancellationToken::new();
         // Should a later worker fail to start, the earlier ones must not wait for ever.
         let unless_all_start = stop.clone().drop_guard();
         let mut workers = Vec::with_capacity(count.get());
         let mut threads = Vec::with_capacity(count.get());
         for number in 0..count.get() {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .on_thread_park(together::send_all)
+                .build()?;
             workers.push(Arc::new(Worker {
                 number,
                 runtime: runtime.handle().clone(),
@@ -62,6 +72,10 @@ impl Workers {
             let thread = thread::Builder::new()
                 .name(format!("lubdub-worker-{number}"))
                 .spawn(move || {
+                    let begun = together::begin(io_uring);
+                    if let (0, Err(error)) = (number, begun) {
+                        info!(%error, "io_uring is not used");
+                    }
                     runtime.block_on(stop.cancelled());
                     // A name resolution that hangs must not keep the process from its end.
                     runtime.shutdown_background();
@@ -166,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_hangs_does_not_answer() {
         let two = NonZeroUsize::MIN.saturating_add(1);
-        let workers = Workers::start(two, &TaskTracker::new()).unwrap();
+        let workers = Workers::start(two, true, &TaskTracker::new()).unwrap();
         workers.crew().answer().await;
         let (go_on, wait) = mpsc::channel::<()>();
         workers.crew().on_duty(1).runtime().spawn(async move {

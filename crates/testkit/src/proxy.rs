@@ -328,6 +328,7 @@ impl ProxyBox {
             drain: self.drain,
             logging: Logging::default(),
             workers: NonZeroUsize::MIN,
+            io_uring: true,
         }
     }
 }

@@ -17,6 +17,7 @@ pub(super) const TRIALS: Trials = trials! {
     "handover.socket" => refused,
     "handover.linger" => refused,
     "runtime.workers" => refused,
+    "runtime.io_uring" => refused,
 };
 
 async fn refused(place: Place) {
@@ -25,6 +26,7 @@ async fn refused(place: Place) {
         "admin.address" => "127.0.0.1:1",
         "handover.socket" => "/run/lubdub/handover.sock",
         "handover.linger" => "5m",
+        "runtime.io_uring" => "false",
         _ => "7",
     };
     stage.needs_an_upgrade(place, value).await;

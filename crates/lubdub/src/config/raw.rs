@@ -256,7 +256,10 @@ table!(
 
 table!(
     /// `runtime`
-    Runtime { workers: Option<Leaf> }
+    Runtime {
+        workers: Option<Leaf>,
+        io_uring: Option<Leaf>,
+    }
 );
 
 /// What a pair's terms are made of: the keys that can be set per route.

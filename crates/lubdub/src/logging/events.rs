@@ -227,6 +227,16 @@ pub(crate) const EVENTS: &[Event] = &[
     ),
     info("ready", &["workers"], "Connections are accepted."),
     info(
+        "io_uring is not used",
+        &["error"],
+        "The kernel has none, or forbids it: each send is a system call of its own. `runtime.io_uring = false` says that this is meant.",
+    ),
+    warn(
+        "io_uring is not used any more",
+        &["error"],
+        "The kernel failed where it must not. Nothing is lost: each send of this worker is a system call of its own from now on.",
+    ),
+    info(
         "every worker answers again",
         &[],
         "The watchdog is told so again.",

@@ -156,8 +156,8 @@ fn the_keys_of_the_design_are_taken_and_have_its_defaults() {
     };
     assert_eq!(
         built_in(&said),
-        5,
-        "forwarded.trust, admin.hosts, and of the route origins, allow and deny\n{said}"
+        6,
+        "forwarded.trust, admin.hosts, runtime.io_uring, and of the route origins, allow and deny\n{said}"
     );
     assert!(built_in(&implied) > 50, "{implied}");
 }

@@ -1,7 +1,7 @@
 //! What the kernel knows of a connection and a read or a write does not tell: how many bytes the
 //! peer has acknowledged, and how many packets have arrived at either end.
 //!
-//! The one place with unsafe code: no safe wrapper of these requests exists among the
+//! Unsafe code: no safe wrapper of these requests exists among the
 //! dependencies, and without them a slow link cannot be told from a dead one (docs/adr/0009).
 #![allow(unsafe_code)]
 

@@ -112,6 +112,20 @@ impl End {
         }
     }
 
+    /// What was sent together with others, and came back, waits.
+    pub(super) fn take_back(&mut self) {
+        if let Some(leg) = &mut self.leg {
+            self.outlet.take_back(leg);
+        }
+    }
+
+    /// The same, after what still waited for others was sent.
+    pub(super) fn settle(&mut self) {
+        if let Some(leg) = &mut self.leg {
+            self.outlet.settle(leg);
+        }
+    }
+
     /// Nothing comes from it any more, and it has been told that nothing will come to it.
     pub(super) fn is_over(&self) -> bool {
         let told = self.outlet.fin == Fin::Sent;

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::end::{End, Ending, Input};
 use super::fate;
-use super::outlet::{Author, Fin, PingSlot};
+use super::outlet::{Author, Fin, PingSlot, Sending};
 use super::parcel::Parcel;
 use super::{Splice, tally};
 use crate::registry::{CloseSender, Farewell};
@@ -65,7 +65,7 @@ impl Splice {
             if !held.is_empty() && self.ends[to].outlet.accepts() {
                 let mut parcel = Parcel::default();
                 parcel.add(&held);
-                self.send(cx, to, &parcel);
+                self.send(cx, to, &parcel, Sending::AtOnce);
                 self.tally.from[from].bytes += held.len() as u64;
             }
         }

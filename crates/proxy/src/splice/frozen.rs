@@ -57,6 +57,7 @@ struct Standing {
 impl Splice {
     /// Lets go of both sockets, between two turns.
     pub(super) fn give_up(&mut self, anchor: &Anchor) -> Result<GivenUp, Kept> {
+        self.settle_sends();
         self.may_freeze()?;
         let state = self.freeze(anchor);
         let sockets = PerSide::from_fn(|side| self.ends[side].leg.take());

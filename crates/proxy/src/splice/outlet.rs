@@ -97,6 +97,14 @@ pub(super) enum Comes {
     NoMore,
 }
 
+/// When what is put leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sending {
+    AtOnce,
+    /// With what others send, before the worker waits; if it is short, and nothing else is on the way.
+    Together,
+}
+
 /// What [`Outlet::drain`] found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Drained {
@@ -198,7 +206,24 @@ impl Outlet {
     // --- putting bytes in
 
     /// Sends `first`, then `second`, or as much of them as the leg takes; the rest waits.
-    pub(super) fn put(&mut self, cx: &mut Context<'_>, leg: &mut Leg, first: &[u8], second: &[u8]) {
+    pub(super) fn put(
+        &mut self,
+        cx: &mut Context<'_>,
+        leg: &mut Leg,
+        [first, second]: [&[u8]; 2],
+        sending: Sending,
+    ) {
+        if first.is_empty() && second.is_empty() {
+            return;
+        }
+        if sending == Sending::Together
+            && self.is_plain()
+            && let Leg::Plain(socket) = &mut *leg
+            && socket.send_together(cx.waker(), first, second)
+        {
+            return;
+        }
+        self.settle(leg);
         let mut done = 0;
         let total = first.len() + second.len();
         while !self.is_backed_up() && !self.broken && done < total {
@@ -273,6 +298,34 @@ impl Outlet {
 
     // --- getting them out
 
+    /// Of what was sent together, what came back waits here.
+    #[inline]
+    pub(super) fn take_back(&mut self, leg: &mut Leg) {
+        if let Leg::Plain(socket) = leg
+            && socket.has_left()
+            && let Some(rest) = socket.take_back()
+        {
+            self.wait_with(&rest);
+        }
+    }
+
+    /// The same, after what still waited for others was sent now.
+    #[inline]
+    pub(super) fn settle(&mut self, leg: &mut Leg) {
+        if let Leg::Plain(socket) = leg
+            && socket.has_left()
+            && let Some(rest) = socket.settle()
+        {
+            self.wait_with(&rest);
+        }
+    }
+
+    #[cold]
+    fn wait_with(&mut self, rest: &[u8]) {
+        // Nothing was put behind it: that would have had to wait for it.
+        self.backlog = Some(Box::new(BytesMut::from(rest)));
+    }
+
     /// Hands the leg what waits, then the FIN if one is owed.
     pub(super) fn drain(
         &mut self,
@@ -282,6 +335,7 @@ impl Outlet {
         now: Instant,
     ) -> Drained {
         let mut drained = Drained::default();
+        self.settle(leg);
         if self.broken {
             return drained;
         }

@@ -9,6 +9,7 @@ use lubdub_wire::Stop;
 use super::Splice;
 use super::end::Input;
 use super::inlet::Inlet;
+use super::outlet::Sending;
 
 impl Splice {
     pub(super) fn inlet(&self, from: Side) -> Option<&Inlet> {
@@ -117,7 +118,7 @@ impl Splice {
         };
         let bytes = self.tally.from[from].bytes;
         let messages = self.ends[from].scanner.frames().messages();
-        let left = self.forward(cx, from, input, stop, now);
+        let left = self.forward(cx, from, input, stop, Sending::AtOnce, now);
         if let Some(inlets) = &mut self.inlets {
             let begun = self.ends[from].scanner.frames().messages();
             // They may have been taken meanwhile, if nothing is relayed any more.

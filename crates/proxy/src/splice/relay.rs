@@ -10,7 +10,7 @@ use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
 use super::link::PingMark;
-use super::outlet::{Author, CloseSlot, Comes, Fin, PingSlot};
+use super::outlet::{Author, CloseSlot, Comes, Fin, PingSlot, Sending};
 use super::parcel::Parcel;
 use super::{Pumped, Splice, inject, micros, tally};
 use crate::leg::Leg;
@@ -39,7 +39,8 @@ impl Splice {
             match self.ends[from].read(cx, scratch) {
                 Read::Bytes(n) => {
                     self.heart.handle_heard(from, n, now);
-                    self.forward(cx, from, &scratch[..n], Stop::Never, now);
+                    let input = &scratch[..n];
+                    self.forward(cx, from, input, Stop::Never, Sending::Together, now);
                     // A TLS session is to be flushed.
                     self.drain(cx, to, now);
                     if !self.ends[to].outlet.is_plain() {
@@ -106,6 +107,7 @@ impl Splice {
         from: Side,
         input: &[u8],
         stop: Stop,
+        sending: Sending,
         now: Instant,
     ) -> usize {
         if self.ends[from].input == Input::Blind {
@@ -195,7 +197,7 @@ impl Splice {
         if is_close_in_it && self.is_end_next(cx, from) {
             self.send_last(cx, to, &parcel);
         } else {
-            self.send(cx, to, &parcel);
+            self.send(cx, to, &parcel, sending);
         }
         rest.len()
     }
@@ -218,16 +220,22 @@ impl Splice {
             }
         };
         is_last(self, true);
-        self.send(cx, to, parcel);
+        self.send(cx, to, parcel, Sending::AtOnce);
         is_last(self, false);
     }
 
     /// Sends a side what was collected for it, while it accepted that.
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, to: Side, parcel: &Parcel<'_>) {
+    pub(super) fn send(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: Side,
+        parcel: &Parcel<'_>,
+        sending: Sending,
+    ) {
         let End { leg, outlet, .. } = &mut self.ends[to];
         if let Some(leg) = leg {
             let (first, second) = parcel.parts();
-            outlet.put(cx, leg, first, second);
+            outlet.put(cx, leg, [first, second], sending);
         }
     }
 

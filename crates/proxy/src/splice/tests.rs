@@ -8,6 +8,7 @@ mod dropped;
 mod frozen;
 mod parcels;
 mod rate;
+mod sends;
 mod stutter;
 mod trace;
 
@@ -28,7 +29,7 @@ use crate::caller::Caller;
 use crate::registry::{Identity, PairEntry, PairNames, Registry};
 use crate::route;
 use crate::settings::{self, Limits};
-use crate::socket::Socket;
+use crate::socket::{Socket, together};
 use crate::splice::outlet::Fin;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -111,6 +112,7 @@ fn places() -> Places {
 
 impl Pair {
     async fn open(terms: Terms) -> Self {
+        let _ = together::begin(true);
         let names = Names {
             listeners: &["main"],
             routes: &["main"],
@@ -167,6 +169,8 @@ impl Pair {
         let mut cx = Context::from_waker(&waker);
         let ended = self.splice.wake(&mut cx, now, &mut vec![0; read_size]);
         assert!(ended.is_pending());
+        // The worker has nothing else to do.
+        together::send_all();
         again.0.load(Ordering::Relaxed)
     }
 
@@ -184,7 +188,9 @@ impl Pair {
         let turn = |cx: &mut Context<'_>| {
             // What was armed in a turn of `wake_at` wakes nobody: here it does.
             self.splice.timer.arm(cx, end + Duration::from_nanos(1));
-            self.splice.wake(cx, clock(), &mut [0; 1024])
+            let ended = self.splice.wake(cx, clock(), &mut [0; 1024]);
+            together::send_all();
+            ended
         };
         let ended = tokio::time::timeout_at(end.into(), poll_fn(turn)).await;
         assert!(ended.is_err());

@@ -138,10 +138,23 @@ pub(super) static RUNTIME: Section = Section {
     about: "What lubdub runs on.",
     example: Example::Live,
     applies: Applies::Upgrade,
-    keys: &[Key::new(
-        "workers",
-        Kind::CountOrAuto,
-        Preset::text("auto"),
-        "worker threads; auto: one per core",
-    )],
+    keys: &[
+        Key::new(
+            "workers",
+            Kind::CountOrAuto,
+            Preset::text("auto"),
+            "worker threads; auto: one per core",
+        ),
+        Key::new(
+            "io_uring",
+            Kind::Switch,
+            Preset::Default(Literal::Switch(true)),
+            "send to many sockets in one system call, where the kernel lets us",
+        )
+        .more(
+            "It needs Linux 6.1. Where it is forbidden (`kernel.io_uring_disabled`, a seccomp profile, most containers) \
+             each send is a call of its own, and nothing else changes; the log says so at the start. Where a seccomp \
+             profile ends the process for it, say false.",
+        ),
+    ],
 };

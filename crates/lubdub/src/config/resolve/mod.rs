@@ -62,6 +62,7 @@ pub(crate) fn resolve(
     let addresses = Addresses::of(raw);
     let listeners = listen::resolve(tree, raw, &addresses, mistakes);
     let workers = take(&raw.runtime.workers, read::count_or_auto, mistakes);
+    let io_uring = take(&raw.runtime.io_uring, read::switch, mistakes);
     let household = household(raw, workers.flatten().unwrap_or(machine.cores));
     let limits = limits::resolve(&raw.limits, machine, &household, mistakes);
     let upstreams = upstream::resolve(&raw.upstream, limits.as_ref(), mistakes);
@@ -89,6 +90,7 @@ pub(crate) fn resolve(
         drain: drain?,
         logging: logging?,
         workers: workers.map(|_| household.workers)?,
+        io_uring: io_uring?,
     };
     Some(Resolved {
         settings,

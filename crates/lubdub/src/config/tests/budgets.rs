@@ -34,7 +34,7 @@ fn there_are_no_more_connections_than_the_file_limit_carries() {
     assert_eq!(
         mistakes(&[("limits.connections", "20000")]),
         [
-            "limits.connections = 20000 (--set): is more than the 9915 that the file limit of 20000 \
+            "limits.connections = 20000 (--set): is more than the 9914 that the file limit of 20000 \
           carries beside 1 worker and 1 listener"
         ]
     );

@@ -247,10 +247,10 @@ fn upstreams_without_a_route() {
 
 #[test]
 fn handshakes_that_have_fewer_files_than_they_may_take() {
-    // 20000 files carry 9915 clients, pairs or not.
+    // 20000 files carry 9914 clients, pairs or not.
     let key = "limits.handshakes";
-    expect_warning("limit-unreachable", key, &[(key, "9916")]);
-    expect_none(&[(key, "9915")]);
+    expect_warning("limit-unreachable", key, &[(key, "9915")]);
+    expect_none(&[(key, "9914")]);
     let fewer = ("limits.connections", "600");
     expect_warning("limit-unreachable", key, &[fewer, (key, "601")]);
     expect_none(&[fewer, (key, "600")]);
@@ -273,7 +273,7 @@ fn handshakes_that_have_fewer_files_than_they_may_take() {
     };
     assert!(warned(&[]).is_empty(), "the default of 512 is for all");
     // Handshakes take no more than the places that are left beside pairs.
-    assert!(warned(&[("limits.pairs", "427")]).is_empty());
+    assert!(warned(&[("limits.pairs", "426")]).is_empty());
 }
 
 #[test]
@@ -294,8 +294,8 @@ fn more_pairs_or_waiters_than_connections() {
 fn limits_of_sources_and_routes_above_that_of_all_pairs() {
     for key in ["limits.pairs_per_source", "route.b.limits.pairs"] {
         expect_warning("limit-unreachable", key, &[(key, "50000")]);
-        expect_warning("limit-unreachable", key, &[(key, "9916")]);
-        expect_none(&[(key, "9915")]);
+        expect_warning("limit-unreachable", key, &[(key, "9915")]);
+        expect_none(&[(key, "9914")]);
         let pairs = ("limits.pairs", "1000");
         expect_warning("limit-unreachable", key, &[pairs, (key, "1001")]);
         expect_none(&[pairs, (key, "1000")]);

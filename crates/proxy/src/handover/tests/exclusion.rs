@@ -49,6 +49,7 @@ fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
         drain: testing::drain(),
         logging: Logging::default(),
         workers: NonZeroUsize::MIN,
+        io_uring: true,
     }
 }
 

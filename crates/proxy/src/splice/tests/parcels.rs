@@ -21,6 +21,7 @@ async fn relayed(pair: &mut Pair, said: &[u8], heard: usize) -> (Vec<u8>, u32) {
     let mut cx = Context::from_waker(&waker);
     let ended = pair.splice.wake(&mut cx, clock(), &mut vec![0; 32 * 1024]);
     assert!(ended.is_pending());
+    together::send_all();
     let writes = writes::take();
     pair.far.upstream.set_read_timeout(Some(SECOND)).unwrap();
     let mut bytes = vec![0; heard];
