@@ -35,6 +35,7 @@ pub(crate) use self::presence::{Goodbye, Presence};
 pub(crate) use self::queue::Packets;
 use self::stream::Stream;
 use self::together::Left;
+pub(crate) use self::together::Rest;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -210,21 +211,12 @@ impl Socket {
         self.left.is_something()
     }
 
-    /// What was [sent](Self::send_together) and had no room: it is to be sent before anything else.
-    pub(crate) fn take_back(&mut self) -> Option<Vec<u8>> {
-        let rest = self.left.rest();
-        self.untake(rest)
-    }
-
-    /// The same, after it was sent now if it still waited for others.
-    pub(crate) fn settle(&mut self) -> Option<Vec<u8>> {
-        let rest = self.left.settle();
-        self.untake(rest)
-    }
-
-    fn untake(&mut self, rest: Option<Vec<u8>>) -> Option<Vec<u8>> {
-        self.taken -= rest.as_ref().map_or(0, Vec::len) as u64;
-        rest
+    /// What the kernel did not take of that: it is to be sent before anything else. What still waits for others is sent
+    /// now.
+    pub(crate) fn settle(&mut self) -> Option<Rest> {
+        let rest = self.left.settle()?;
+        self.taken -= rest.bytes.len() as u64;
+        Some(rest)
     }
 
     /// Whether the next reads ask the kernel, whatever the runtime believes.
@@ -277,6 +269,13 @@ impl Socket {
         SockRef::from(self.tcp())
             .peek(&mut bytes)
             .unwrap_or_default()
+    }
+
+    /// Writes zeros past everything else, until there is no room for more.
+    #[cfg(test)]
+    pub(crate) fn fill(&self) {
+        let flags = rustix::net::SendFlags::DONTWAIT;
+        while rustix::net::send(self.tcp(), &[0; 4096], flags).is_ok() {}
     }
 
     /// How many packets went to the peer.
@@ -347,7 +346,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        together::on_read();
+        together::on_look();
         if self.ask_kernel {
             let read = (&*SockRef::from(self.tcp())).read(buf.initialize_unfilled());
             match read {

@@ -177,9 +177,7 @@ impl Splice {
 
     /// Does what there is to do at a wake-up, and arranges the next one.
     fn wake(&mut self, cx: &mut Context<'_>, now: Instant, scratch: &mut [u8]) -> Poll<()> {
-        for side in Side::BOTH {
-            self.ends[side].take_back();
-        }
+        self.settle_sends();
         if let Some(pumped) = self.relay_only(cx, now, scratch) {
             if self.terms.data_idle.is_some() {
                 self.catch_up(now);
@@ -281,7 +279,8 @@ impl Splice {
         pumped
     }
 
-    /// Nothing is sent together with others from here on: what the kernel is asked about a socket is then all true.
+    /// Nothing of this pair waits for others from here on: what the kernel is asked about its sockets is true, and what
+    /// it has no room for is known.
     fn settle_sends(&mut self) {
         for side in Side::BOTH {
             self.ends[side].settle();

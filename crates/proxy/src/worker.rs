@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, Handle};
@@ -57,6 +57,7 @@ impl Workers {
         let unless_all_start = stop.clone().drop_guard();
         let mut workers = Vec::with_capacity(count.get());
         let mut threads = Vec::with_capacity(count.get());
+        let is_told = Arc::new(AtomicBool::new(false));
         for number in 0..count.get() {
             let runtime = Builder::new_current_thread()
                 .enable_all()
@@ -68,12 +69,13 @@ impl Workers {
                 load: Arc::default(),
                 tasks: tasks.clone(),
             }));
-            let stop = stop.clone();
+            let (stop, is_told) = (stop.clone(), Arc::clone(&is_told));
             let thread = thread::Builder::new()
                 .name(format!("lubdub-worker-{number}"))
                 .spawn(move || {
-                    let begun = together::begin(io_uring);
-                    if let (0, Err(error)) = (number, begun) {
+                    if let Err(error) = together::begin(io_uring)
+                        && !is_told.swap(true, Relaxed)
+                    {
                         info!(%error, "io_uring is not used");
                     }
                     runtime.block_on(stop.cancelled());

@@ -8,7 +8,10 @@ use std::io;
 use std::os::fd::RawFd;
 
 use io_uring::{IoUring, opcode, types};
+use rustix::io::Errno;
 use rustix::net::SendFlags;
+
+use super::together::Sent;
 
 /// The ring of one thread.
 pub(super) struct Ring(IoUring);
@@ -27,21 +30,18 @@ impl Ring {
         // One that fails does not hold up those behind it. The other two say what it is not used for.
         builder.setup_submit_all();
         builder.setup_single_issuer().setup_defer_taskrun();
-        let ring = builder.build(most)?;
-        // Where that cannot be, the kernel looks up the ring's descriptor at every call.
-        let _ = ring.submitter().register_ring_fd();
-        Ok(Self(ring))
+        Ok(Self(builder.build(most)?))
     }
 
-    /// Sends bytes to each of these sockets. `sent` is what became of them, in their order: how many bytes the kernel
-    /// took, or `None` if that one was not tried.
+    /// Sends bytes to each of these sockets. `sent` is what became of them, in their order; `None` if that one was not
+    /// tried.
     ///
     /// # Errors
     /// If the ring does not work. It is not to be used any more.
     pub(super) fn send<'a>(
         &mut self,
         sends: impl Iterator<Item = (RawFd, &'a [u8])>,
-        sent: &mut Vec<Option<usize>>,
+        sent: &mut Vec<Option<Sent>>,
     ) -> io::Result<()> {
         sent.clear();
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -66,8 +66,12 @@ impl Ring {
             for event in self.0.completion() {
                 let slot = usize::try_from(event.user_data()).map(|number| sent.get_mut(number));
                 if let Ok(Some(slot)) = slot {
-                    // An error is a negative number. The socket's next write meets it again.
-                    *slot = Some(usize::try_from(event.result()).unwrap_or(0));
+                    // An error is a negative number.
+                    let result = event.result();
+                    *slot = Some(match usize::try_from(result) {
+                        Ok(taken) => Ok(taken),
+                        Err(_) => Err(Errno::from_raw_os_error(-result)),
+                    });
                 }
                 ended += 1;
             }

@@ -2,7 +2,7 @@
 //!
 //! What a pair relays is kept here until then, and is sent in one go: one send behind the other finds the kernel's code
 //! and data still in the processor's caches (docs/adr/0020). A socket takes what it has left here for sent. Should the
-//! kernel have no room for it, the rest is held until the socket asks for it, and its task is woken for that.
+//! kernel not take it, the rest is held until the socket asks for it, and its task is woken for that.
 //!
 //! Each worker has a list of its own. A thread that has none sends at once.
 //!
@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::task::Waker;
 
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tracing::warn;
 
@@ -27,12 +28,12 @@ struct Together {
     sends: Vec<Send>,
     /// The bytes of all of them.
     bytes: Vec<u8>,
-    /// What the kernel had no room for.
-    rests: Vec<Rest>,
+    /// What the kernel did not take.
+    rests: Vec<(u32, Rest)>,
     /// Where there is one, many are sent through it.
     ring: Option<Ring>,
     /// What the ring says of each; kept for its room.
-    sent: Vec<Option<usize>>,
+    sent: Vec<Option<Sent>>,
 }
 
 struct Send {
@@ -42,19 +43,25 @@ struct Send {
     waker: Waker,
 }
 
-struct Rest {
-    ticket: u32,
-    bytes: Vec<u8>,
+/// How many bytes the kernel took, or why it took none.
+pub(super) type Sent = Result<usize, Errno>;
+
+/// What the kernel did not take.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    pub(crate) bytes: Vec<u8>,
+    /// It will take nothing any more; otherwise it had no room.
+    pub(crate) is_broken: bool,
 }
 
-/// The ticket for what a socket has left here and not asked about since; [`NOTHING`](Self::NOTHING) if there is none.
+/// The ticket for what a socket has left here and not asked about since, or 0.
 #[derive(Debug, Default)]
 pub(super) struct Left(u32);
 
 thread_local! {
     static TOGETHER: Cell<Option<Box<Together>>> = const { Cell::new(None) };
-    /// How often sockets were read since something waits, and once more; 0 if nothing does.
-    static READS: Cell<u32> = const { Cell::new(0) };
+    /// How often a socket was looked at since something waits, and once more; 0 if nothing does.
+    static LOOKS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// This thread has a list from now on, and [sends](send_all) what is on it before it waits for anything.
@@ -73,7 +80,7 @@ pub(crate) fn begin(io_uring: bool) -> io::Result<()> {
 
 /// Sends what waits on this thread.
 pub(crate) fn send_all() {
-    if READS.get() == 0 {
+    if LOOKS.get() == 0 {
         return;
     }
     // A socket that is closed meanwhile finds nothing here, and nothing of its own waits any more.
@@ -83,26 +90,26 @@ pub(crate) fn send_all() {
     }
 }
 
-/// A socket is read. Whatever does anything at a worker reads: who waits does not wait for all of them, should there
-/// always be more.
+/// A socket is looked at, whether there is something to read. Whatever a worker does for a connection begins with that:
+/// so who waits does not wait for all of them, should there always be more.
 #[inline]
-pub(super) fn on_read() {
-    match READS.get() {
+pub(super) fn on_look() {
+    match LOOKS.get() {
         0 => {}
-        Together::READS => send_all(),
-        reads => READS.set(reads + 1),
+        Together::LOOKS => send_all(),
+        looks => LOOKS.set(looks + 1),
     }
 }
 
 // === impl Together ===
 
 impl Together {
-    /// So many sockets at a time.
-    const SENDS: usize = 64;
+    /// So many at a time. With more of them nothing was cheaper, and the first waits for longer.
+    const SENDS: usize = 16;
     /// Larger sends are not worth the copy.
     const MOST: usize = 2048;
-    /// So many sockets may be read before what waits is sent.
-    const READS: u32 = 128;
+    /// So often sockets may be looked at before what waits is sent. A pair looks two or three times in its turn.
+    const LOOKS: u32 = 64;
     /// Tickets begin anew behind it. That is long after whoever has an early one has asked.
     const LAST_TICKET: u32 = u32::MAX - 2 * Self::SENDS as u32;
 
@@ -117,10 +124,8 @@ impl Together {
         }
     }
 
-    /// Whether what has this ticket still waits, and behind how many.
-    fn place(&self, ticket: u32) -> Option<usize> {
-        let place = ticket.wrapping_sub(self.first) as usize;
-        (place < self.sends.len()).then_some(place)
+    fn waits(&self, ticket: u32) -> bool {
+        (ticket.wrapping_sub(self.first) as usize) < self.sends.len()
     }
 
     /// Takes `first` and `second` in; their ticket.
@@ -128,8 +133,8 @@ impl Together {
         if self.sends.len() == Self::SENDS {
             self.send_all();
         }
-        if READS.get() == 0 {
-            READS.set(1);
+        if LOOKS.get() == 0 {
+            LOOKS.set(1);
         }
         self.bytes.extend_from_slice(first);
         self.bytes.extend_from_slice(second);
@@ -142,17 +147,8 @@ impl Together {
         ticket
     }
 
-    /// Adds to the last that was taken in.
-    fn append(&mut self, first: &[u8], second: &[u8]) {
-        self.bytes.extend_from_slice(first);
-        self.bytes.extend_from_slice(second);
-        if let Some(last) = self.sends.last_mut() {
-            last.end = self.bytes.len();
-        }
-    }
-
     fn send_all(&mut self) {
-        READS.set(0);
+        LOOKS.set(0);
         self.sent.clear();
         if let Some(ring) = &mut self.ring
             && self.sends.len() >= Ring::LEAST
@@ -173,12 +169,12 @@ impl Together {
             let sent = sent.unwrap_or_else(|| {
                 // SAFETY: it is open. What it left is sent before it is closed: see the `Drop` of `Left`.
                 let socket = unsafe { BorrowedFd::borrow_raw(to.socket) };
-                // Whatever the error is, the next write of the socket meets it again.
-                send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).unwrap_or(0)
+                send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
             });
-            if sent < bytes.len() {
-                let bytes = bytes[sent..].to_vec();
-                self.rests.push(Rest { ticket, bytes });
+            if sent != Ok(bytes.len()) {
+                let is_broken = !matches!(sent, Ok(_) | Err(Errno::AGAIN | Errno::INTR));
+                let bytes = bytes[sent.unwrap_or(0)..].to_vec();
+                self.rests.push((ticket, Rest { bytes, is_broken }));
                 to.waker.wake_by_ref();
             }
         }
@@ -190,9 +186,9 @@ impl Together {
         self.bytes.clear();
     }
 
-    fn take_rest(&mut self, ticket: u32) -> Option<Vec<u8>> {
-        let at = self.rests.iter().position(|rest| rest.ticket == ticket)?;
-        Some(self.rests.swap_remove(at).bytes)
+    fn take_rest(&mut self, ticket: u32) -> Option<Rest> {
+        let at = self.rests.iter().position(|(of, _)| *of == ticket)?;
+        Some(self.rests.swap_remove(at).1)
     }
 }
 
@@ -224,50 +220,30 @@ impl Left {
         first: &[u8],
         second: &[u8],
     ) -> bool {
-        if first.len() + second.len() > Together::MOST {
+        if self.is_something() || first.len() + second.len() > Together::MOST {
             return false;
         }
         let Some(mut together) = TOGETHER.take() else {
             return false;
         };
-        let can_be = if self.is_something() {
-            // More of the same turn. Behind anything else it would go past others, or past its own rest.
-            let is_last =
-                together.place(self.0).map(|place| place + 1) == Some(together.sends.len());
-            if is_last {
-                together.append(first, second);
-            }
-            is_last
-        } else {
-            self.0 = together.push(socket, waker, first, second);
-            true
-        };
+        self.0 = together.push(socket, waker, first, second);
         TOGETHER.set(Some(together));
-        can_be
+        true
     }
 
-    /// For which bytes the kernel had no room, once they were to be sent. They are the socket's again.
-    pub(super) fn rest(&mut self) -> Option<Vec<u8>> {
+    /// What the kernel did not take of what was left. If that still waits it is sent now, with everybody's.
+    pub(super) fn settle(&mut self) -> Option<Rest> {
         if !self.is_something() {
             return None;
         }
         let mut together = TOGETHER.take()?;
-        let mut rest = None;
-        if together.place(self.0).is_none() {
-            rest = together.take_rest(self.0);
-            self.0 = Self::NOTHING;
+        if together.waits(self.0) {
+            together.send_all();
         }
+        let rest = together.take_rest(self.0);
         TOGETHER.set(Some(together));
+        self.0 = Self::NOTHING;
         rest
-    }
-
-    /// Sends now what waits, everybody's; for which bytes of this socket the kernel had no room.
-    pub(super) fn settle(&mut self) -> Option<Vec<u8>> {
-        if !self.is_something() {
-            return None;
-        }
-        send_all();
-        self.rest()
     }
 }
 
@@ -364,62 +340,61 @@ mod tests {
         either_way(|| {
             let [mut a, mut b] = [Peer::new(), Peer::new()];
             assert!(a.leave(b"one") && b.leave(b"two"));
-            // Of the same turn.
-            assert!(b.leave(b" three"));
-            // Of another: it would have to be put between.
-            assert!(!a.leave(b"four"));
+            assert!(!a.leave(b"more"), "it goes behind what waits");
             assert_eq!((a.has(), b.has()), (vec![], vec![]));
-            assert_eq!(a.left.rest(), None);
             send_all();
-            assert_eq!((a.has(), b.has()), (b"one".to_vec(), b"two three".to_vec()));
-            assert_eq!((a.left.rest(), b.left.rest()), (None, None));
+            assert_eq!((a.has(), b.has()), (b"one".to_vec(), b"two".to_vec()));
+            assert!(!a.leave(b"more"), "it has to ask first");
+            assert_eq!((a.left.settle(), b.left.settle()), (None, None));
             assert!(!a.woken());
-            assert!(a.leave(b"five"));
+            assert!(a.leave(b"three"));
             assert_eq!(a.left.settle(), None);
-            assert_eq!(a.has(), b"five");
+            assert_eq!(a.has(), b"three");
+        });
+    }
+
+    /// Who asks about what was sent does not send what others have left.
+    #[test]
+    fn to_ask_sends_nothing_of_others() {
+        either_way(|| {
+            let [mut a, mut b] = [Peer::new(), Peer::new()];
+            assert!(a.leave(b"one"));
+            send_all();
+            assert!(b.leave(b"two"));
+            assert_eq!(a.left.settle(), None);
+            assert_eq!(b.has(), b"");
+            send_all();
+            assert_eq!(b.has(), b"two");
         });
     }
 
     /// Those beside it, and behind it, are not held up.
     #[test]
-    fn what_has_no_room_comes_back() {
+    fn what_is_not_taken_comes_back() {
         either_way(|| {
             let mut peers: Vec<_> = (0..=Ring::LEAST).map(|_| Peer::new()).collect();
             let full = peers[1].fill();
-            drop(std::mem::replace(
-                &mut peers[2].far,
-                UnixStream::pair().unwrap().0,
-            ));
+            let gone = UnixStream::pair().unwrap().0;
+            drop(std::mem::replace(&mut peers[2].far, gone));
             for peer in &mut peers {
                 assert!(peer.leave(b"hello"));
             }
             send_all();
             for (number, peer) in peers.iter_mut().enumerate() {
-                let has_room = !matches!(number, 1 | 2);
-                assert_eq!(peer.woken(), !has_room, "{number}");
-                let rest = peer.left.rest();
-                match has_room {
-                    true => assert_eq!((rest, peer.has()), (None, b"hello".to_vec())),
-                    false => assert_eq!(rest.as_deref(), Some(&b"hello"[..])),
+                let is_taken = !matches!(number, 1 | 2);
+                assert_eq!(peer.woken(), !is_taken, "{number}");
+                let rest = Rest {
+                    bytes: b"hello".to_vec(),
+                    is_broken: number == 2,
+                };
+                let rest = (!is_taken).then_some(rest);
+                assert_eq!(peer.left.settle(), rest, "{number}");
+                assert_eq!(peer.left.settle(), None, "it was told once");
+                if is_taken {
+                    assert_eq!(peer.has(), b"hello");
                 }
-                assert_eq!(peer.left.rest(), None, "it was told once");
             }
             assert_eq!(peers[1].has().len(), full);
-        });
-    }
-
-    /// What came first was sent in the middle of a turn, and had no room: what comes next went past it.
-    #[test]
-    fn nothing_goes_past_a_rest() {
-        either_way(|| {
-            let mut peer = Peer::new();
-            let full = peer.fill();
-            assert!(peer.leave(b"first"));
-            send_all();
-            assert_eq!(peer.has().len(), full);
-            assert!(!peer.leave(b"second"));
-            assert_eq!(peer.left.rest().as_deref(), Some(&b"first"[..]));
-            assert!(peer.leave(b"third"));
         });
     }
 
@@ -432,10 +407,9 @@ mod tests {
             for _ in 0..3 {
                 let mut peers: Vec<_> = (0..Together::SENDS).map(|_| Peer::new()).collect();
                 assert!(peers.iter_mut().all(|peer| peer.leave(b"hello")));
-                assert!(peers.iter_mut().all(|peer| peer.left.rest().is_none()));
-                assert!(peers.iter_mut().all(|peer| peer.left.is_something()));
                 send_all();
-                assert!(peers.iter_mut().all(|peer| peer.left.rest().is_none()));
+                assert!(peers.iter_mut().all(|peer| peer.left.is_something()));
+                assert!(peers.iter_mut().all(|peer| peer.left.settle().is_none()));
                 assert!(peers.iter_mut().all(|peer| peer.has() == b"hello"));
             }
         });
@@ -451,7 +425,7 @@ mod tests {
             assert!(peers.iter_mut().all(|peer| peer.leave(b"hello")));
             send_all();
             for peer in &mut peers {
-                assert_eq!((peer.left.rest(), peer.has()), (None, b"hello".to_vec()));
+                assert_eq!((peer.left.settle(), peer.has()), (None, b"hello".to_vec()));
             }
         }
         assert!(TOGETHER.take().unwrap().ring.is_none());
@@ -468,9 +442,9 @@ mod tests {
             }
             assert_eq!(peers[0].has(), most, "there was no place for the last");
             let last = peers.last_mut().unwrap();
-            for _ in 0..Together::READS {
+            for _ in 0..Together::LOOKS {
                 assert_eq!(last.has(), b"");
-                on_read();
+                on_look();
             }
             assert_eq!(last.has(), most);
         });

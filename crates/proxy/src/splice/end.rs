@@ -112,14 +112,8 @@ impl End {
         }
     }
 
-    /// What was sent together with others, and came back, waits.
-    pub(super) fn take_back(&mut self) {
-        if let Some(leg) = &mut self.leg {
-            self.outlet.take_back(leg);
-        }
-    }
-
-    /// The same, after what still waited for others was sent.
+    /// What was sent together with others is sent by now.
+    #[inline]
     pub(super) fn settle(&mut self) {
         if let Some(leg) = &mut self.leg {
             self.outlet.settle(leg);

@@ -35,6 +35,8 @@ impl Splice {
         self.heart.handle_closing();
         self.drop_pings();
         self.fate.by_endpoint(fate::closed(from));
+        // Where it stands is counted from what the socket has not taken.
+        self.ends[to].settle();
         let outlet = &mut self.ends[to].outlet;
         if outlet.may_add() {
             outlet.close_placed(Author::Endpoint, parcel.len(), now);

@@ -20,7 +20,7 @@ use self::stall::StallWatch;
 pub(super) use self::stall::Watched;
 use crate::leg::Leg;
 use crate::settings::Terms;
-use crate::socket::Socket;
+use crate::socket::{Rest, Socket};
 
 /// What goes to one side.
 #[derive(Debug, Default)]
@@ -298,32 +298,25 @@ impl Outlet {
 
     // --- getting them out
 
-    /// Of what was sent together, what came back waits here.
-    #[inline]
-    pub(super) fn take_back(&mut self, leg: &mut Leg) {
-        if let Leg::Plain(socket) = leg
-            && socket.has_left()
-            && let Some(rest) = socket.take_back()
-        {
-            self.wait_with(&rest);
-        }
-    }
-
-    /// The same, after what still waited for others was sent now.
+    /// What was sent together with others is sent by now, and what the leg did not take of it waits here.
     #[inline]
     pub(super) fn settle(&mut self, leg: &mut Leg) {
         if let Leg::Plain(socket) = leg
             && socket.has_left()
             && let Some(rest) = socket.settle()
         {
-            self.wait_with(&rest);
+            self.take_back(&rest);
         }
     }
 
     #[cold]
-    fn wait_with(&mut self, rest: &[u8]) {
-        // Nothing was put behind it: that would have had to wait for it.
-        self.backlog = Some(Box::new(BytesMut::from(rest)));
+    fn take_back(&mut self, rest: &Rest) {
+        if rest.is_broken {
+            self.break_off();
+        } else {
+            // Nothing was put behind it: that would have had to wait for it.
+            self.backlog = Some(Box::new(BytesMut::from(&rest.bytes[..])));
+        }
     }
 
     /// Hands the leg what waits, then the FIN if one is owed.

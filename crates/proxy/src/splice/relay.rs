@@ -340,6 +340,11 @@ impl Splice {
         if !there || self.ends[to].leg.is_none() {
             return;
         }
+        // Where it stands is counted from what the socket has not taken.
+        self.ends[to].settle();
+        if !self.ends[to].outlet.may_add() {
+            return;
+        }
         if let CloseSlot::Owed { code, .. } = self.ends[to].outlet.close {
             parcel.add(&inject::close(to, code, &self.reason(to)));
             let outlet = &mut self.ends[to].outlet;

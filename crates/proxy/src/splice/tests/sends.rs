@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::socket::writes;
+use crate::splice::outlet::CloseSlot;
 
 impl Pair {
     /// Wakes it up, and others have not had their turn when that is over.
@@ -122,6 +123,50 @@ async fn a_pair_that_is_dropped_or_moves_has_sent_what_waited() {
     let mut heard = Vec::new();
     upstream.read_to_end(&mut heard).unwrap();
     assert_eq!(heard, message);
+}
+
+/// The send that waited met the reset, and the read behind it an end: the client was told to have ended in order.
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_a_send_meets_first_is_a_reset() {
+    let mut pair = Pair::open(Terms::default()).await;
+    pair.leave_a_message().await;
+    together::send_all();
+    pair.say(Side::Upstream, b"\x82\x02hi");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    pair.wake_among_others();
+    let gone = std::mem::replace(&mut pair.far.client, pair.far.upstream.try_clone().unwrap());
+    socket2::SockRef::from(&gone)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(gone);
+    pair.wait_for_end(Side::Client);
+    together::send_all();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let _ = pair.splice.wake(&mut cx, clock(), &mut [0; 1024]);
+    assert_eq!(pair.splice.fate.cause(), Some(Cause::ClientReset));
+}
+
+/// A Close that came while something waited for which there was no room was taken for sent before it was.
+#[tokio::test(start_paused = true)]
+async fn a_close_stands_behind_what_had_no_room() {
+    let mut pair = Pair::open(Terms::default()).await;
+    pair.leave_a_message().await;
+    together::send_all();
+    let leg = pair.splice.ends.upstream.leg.as_ref().expect("a leg");
+    leg.socket().fill();
+    let message = masked(0x82, b"a message");
+    let close = masked_control(0x88, &1000_u16.to_be_bytes());
+    pair.say(Side::Client, &[&message[..], &close].concat());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    // The message is one read, and left; the Close is the next of the same turn.
+    pair.wake(message.len());
+    let outlet = &pair.splice.ends.upstream.outlet;
+    assert!(outlet.is_backed_up());
+    assert!(
+        matches!(outlet.close, CloseSlot::Placed { ahead: 31, .. }),
+        "{outlet:?}"
+    );
 }
 
 /// The kernel had no room for it: the pair is woken, what came back waits, and the client is not read meanwhile.
