@@ -494,7 +494,8 @@ def stuck(world, where, device, first, endpoints):
 
     sent = len(pings())
     talk(lambda: len(pings()) > sent, 2)
-    talk(lambda: False, 0.8 * scene.lubdub.interval)
+    # So that the next one is written well after packets begin to be lost, and is not taken for the one before it.
+    talk(lambda: False, 0.5 * scene.lubdub.interval)
     world.filter(where, "prerouting", f'iifname "{device}" @ih,0,8 {first} counter drop')
     sent = len(pings())
     talk(lambda: len(pings()) > sent, 2)
