@@ -83,11 +83,18 @@ pub(crate) fn send_all() {
     if LOOKS.get() == 0 {
         return;
     }
-    // A socket that is closed meanwhile finds nothing here, and nothing of its own waits any more.
+    // Nothing in here closes a socket: to wake a task only puts it in the queue.
     if let Some(mut together) = TOGETHER.take() {
         together.send_all();
         TOGETHER.set(Some(together));
     }
+}
+
+/// What waits is sent at a look, behind so many more.
+#[cfg(test)]
+pub(crate) fn send_behind_looks(looks: u32) {
+    assert_ne!(LOOKS.get(), 0, "nothing waits");
+    LOOKS.set(Together::LOOKS - looks);
 }
 
 /// A socket is looked at, whether there is something to read. Whatever a worker does for a connection begins with that:

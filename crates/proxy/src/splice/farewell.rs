@@ -52,6 +52,8 @@ impl Splice {
     /// A side said that it will send no more.
     pub(super) fn on_fin(&mut self, cx: &mut Context<'_>, from: Side) {
         let to = from.other();
+        // What was left for it in this turn may have been sent by now, and have met the reset.
+        self.ends[from].settle();
         if self.ends[from].outlet.is_broken() {
             // A write met the reset first, and this is how the reading learns of it.
             let error = io::ErrorKind::ConnectionReset.into();

@@ -113,6 +113,11 @@ fn places() -> Places {
 impl Pair {
     async fn open(terms: Terms) -> Self {
         let _ = together::begin(true);
+        Self::open_beside(terms).await
+    }
+
+    /// Another one on the same worker.
+    async fn open_beside(terms: Terms) -> Self {
         let names = Names {
             listeners: &["main"],
             routes: &["main"],

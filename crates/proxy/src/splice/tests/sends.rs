@@ -147,6 +147,29 @@ async fn a_reset_that_a_send_meets_first_is_a_reset() {
     assert_eq!(pair.splice.fate.cause(), Some(Cause::ClientReset));
 }
 
+/// The same in the middle of a turn: others had been looked at so often that what waited was sent.
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_a_send_meets_in_its_own_turn_is_a_reset() {
+    let mut pair = Pair::open(Terms::default()).await;
+    pair.leave_a_message().await;
+    together::send_all();
+    pair.say(Side::Client, &masked(0x82, b"a message"));
+    let gone = std::mem::replace(&mut pair.far.upstream, pair.far.client.try_clone().unwrap());
+    socket2::SockRef::from(&gone)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(gone);
+    pair.wait_for_end(Side::Upstream);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut other = Pair::open_beside(Terms::default()).await;
+    other.leave_a_message().await;
+    // The client is looked at twice before the upstream is.
+    together::send_behind_looks(2);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let _ = pair.splice.wake(&mut cx, clock(), &mut [0; 1024]);
+    assert_eq!(pair.splice.fate.cause(), Some(Cause::UpstreamReset));
+}
+
 /// A Close that came while something waited for which there was no room was taken for sent before it was.
 #[tokio::test(start_paused = true)]
 async fn a_close_stands_behind_what_had_no_room() {
