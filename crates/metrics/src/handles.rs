@@ -13,7 +13,7 @@ use crate::labels::{
     Cause, Class, Diagnosis, Direction, Label, OpcodeClass, Outcome, Pause, Side, TlsFailure,
 };
 use crate::recorder::Scope;
-use crate::table;
+use crate::table::{self, Metric};
 
 /// The value of the label `route` for a handshake whose request never reached a route.
 pub const NO_ROUTE: &str = "none";
@@ -333,6 +333,18 @@ impl DirectionMetrics {
     }
 }
 
+// === impl BudgetMetrics ===
+
+impl BudgetMetrics {
+    /// Registers the gauges of what is used and of what there is.
+    pub(crate) fn register(scope: &Scope<'_>, used: &Metric, total: &Metric) -> Self {
+        Self {
+            used: scope.gauge(used),
+            total: scope.gauge(total),
+        }
+    }
+}
+
 // === impl ProxyMetrics ===
 
 impl ProxyMetrics {
@@ -341,19 +353,22 @@ impl ProxyMetrics {
         Self {
             pairs_max: scope.gauge(&table::PAIRS_MAX),
             connections_max: scope.gauge(&table::CONNECTIONS_MAX),
-            upstream_connections: BudgetMetrics {
-                used: scope.gauge(&table::UPSTREAM_CONNECTIONS),
-                total: scope.gauge(&table::UPSTREAM_CONNECTIONS_MAX),
-            },
-            watchers: BudgetMetrics {
-                used: scope.gauge(&table::ADMIN_WATCHERS),
-                total: scope.gauge(&table::ADMIN_WATCHERS_MAX),
-            },
+            upstream_connections: BudgetMetrics::register(
+                scope,
+                &table::UPSTREAM_CONNECTIONS,
+                &table::UPSTREAM_CONNECTIONS_MAX,
+            ),
+            watchers: BudgetMetrics::register(
+                scope,
+                &table::ADMIN_WATCHERS,
+                &table::ADMIN_WATCHERS_MAX,
+            ),
             drain_remaining_pairs: scope.gauge(&table::DRAIN_REMAINING_PAIRS),
-            handshakes: BudgetMetrics {
-                used: scope.gauge(&table::HANDSHAKES_IN_FLIGHT),
-                total: scope.gauge(&table::HANDSHAKES_MAX),
-            },
+            handshakes: BudgetMetrics::register(
+                scope,
+                &table::HANDSHAKES_IN_FLIGHT,
+                &table::HANDSHAKES_MAX,
+            ),
             accept_paused: Pause::ALL.map(|pause| {
                 scope
                     .with(Label::Reason, pause.as_str())

@@ -47,14 +47,16 @@ impl UpstreamMetrics {
     pub(crate) fn register(scope: &Scope<'_>, name: &str) -> Self {
         let scope = scope.with(Label::Upstream, name);
         Self {
-            waiting: BudgetMetrics {
-                used: scope.gauge(&table::UPSTREAM_WAITING),
-                total: scope.gauge(&table::UPSTREAM_WAITING_MAX),
-            },
-            requests: BudgetMetrics {
-                used: scope.gauge(&table::UPSTREAM_REQUESTS),
-                total: scope.gauge(&table::UPSTREAM_REQUESTS_MAX),
-            },
+            waiting: BudgetMetrics::register(
+                &scope,
+                &table::UPSTREAM_WAITING,
+                &table::UPSTREAM_WAITING_MAX,
+            ),
+            requests: BudgetMetrics::register(
+                &scope,
+                &table::UPSTREAM_REQUESTS,
+                &table::UPSTREAM_REQUESTS_MAX,
+            ),
             connects: Connect::ALL.map(|outcome| ReadableCounter {
                 count: AtomicU64::new(0),
                 series: scope

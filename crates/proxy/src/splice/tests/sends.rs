@@ -29,6 +29,25 @@ impl Pair {
         far.set_nonblocking(false).unwrap();
     }
 
+    /// A side resets its connection, and that arrives.
+    async fn reset(&mut self, side: Side) {
+        let other = self.far[side.other()].try_clone().unwrap();
+        let gone = std::mem::replace(&mut self.far[side], other);
+        socket2::SockRef::from(&gone)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(gone);
+        self.wait_for_end(side);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Wakes it up; why it ends.
+    fn cause_at_wake(&mut self) -> Option<Cause> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let _ = self.splice.wake(&mut cx, clock(), &mut [0; 1024]);
+        self.splice.fate.cause()
+    }
+
     /// Says something to the upstream that waits for others.
     async fn leave_a_message(&mut self) -> Vec<u8> {
         // The first turn arranges when counters are told of it.
@@ -134,17 +153,9 @@ async fn a_reset_that_a_send_meets_first_is_a_reset() {
     pair.say(Side::Upstream, b"\x82\x02hi");
     tokio::time::sleep(Duration::from_millis(1)).await;
     pair.wake_among_others();
-    let gone = std::mem::replace(&mut pair.far.client, pair.far.upstream.try_clone().unwrap());
-    socket2::SockRef::from(&gone)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    drop(gone);
-    pair.wait_for_end(Side::Client);
+    pair.reset(Side::Client).await;
     together::send_all();
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    let mut cx = Context::from_waker(std::task::Waker::noop());
-    let _ = pair.splice.wake(&mut cx, clock(), &mut [0; 1024]);
-    assert_eq!(pair.splice.fate.cause(), Some(Cause::ClientReset));
+    assert_eq!(pair.cause_at_wake(), Some(Cause::ClientReset));
 }
 
 /// The same in the middle of a turn: others had been looked at so often that what waited was sent.
@@ -154,20 +165,12 @@ async fn a_reset_that_a_send_meets_in_its_own_turn_is_a_reset() {
     pair.leave_a_message().await;
     together::send_all();
     pair.say(Side::Client, &masked(0x82, b"a message"));
-    let gone = std::mem::replace(&mut pair.far.upstream, pair.far.client.try_clone().unwrap());
-    socket2::SockRef::from(&gone)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    drop(gone);
-    pair.wait_for_end(Side::Upstream);
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    pair.reset(Side::Upstream).await;
     let mut other = Pair::open_beside(Terms::default()).await;
     other.leave_a_message().await;
     // The client is looked at twice before the upstream is.
     together::send_behind_looks(2);
-    let mut cx = Context::from_waker(std::task::Waker::noop());
-    let _ = pair.splice.wake(&mut cx, clock(), &mut [0; 1024]);
-    assert_eq!(pair.splice.fate.cause(), Some(Cause::UpstreamReset));
+    assert_eq!(pair.cause_at_wake(), Some(Cause::UpstreamReset));
 }
 
 /// A Close that came while something waited for which there was no room was taken for sent before it was.
