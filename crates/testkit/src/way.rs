@@ -6,7 +6,7 @@
 
 use std::env;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -93,15 +93,13 @@ pub(crate) fn stream(socket: OwnedFd) -> io::Result<TcpStream> {
 // === impl Port ===
 
 impl Port {
-    /// Takes one that is free.
+    /// Takes one that is free with IPv4, and with IPv6 where there is IPv6.
     ///
     /// # Errors
     /// If there is none.
     pub fn hold() -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        // It never listens itself: who says the same may.
-        socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into())?;
+        let socket = Self::bind(Ipv6Addr::UNSPECIFIED.into())
+            .or_else(|_| Self::bind(Ipv4Addr::UNSPECIFIED.into()))?;
         let address = socket.local_addr()?.as_socket();
         let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         let port = Self {
@@ -111,6 +109,18 @@ impl Port {
         // A run that was killed left it here.
         port.clear();
         Ok(port)
+    }
+
+    fn bind(any: IpAddr) -> io::Result<Socket> {
+        let address = SocketAddr::from((any, 0));
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        if any.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        // It never listens itself: who says the same may.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
     }
 
     fn clear(&self) {

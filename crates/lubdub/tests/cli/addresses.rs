@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
-use super::port::Port;
+use lubdub_testkit::way::Port;
+
 use super::program::{Lubdub, check};
 
 /// A process that is not left behind.
@@ -58,8 +59,8 @@ fn all_of_ipv4_and_all_of_ipv6_share_a_port() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return;
     }
-    let held = Port::hold();
-    let port = held.number;
+    let held = Port::hold().expect("a free port");
+    let port = held.address.port();
     let upstream = "upstream.b.url=ws://192.0.2.1:9".to_owned();
     let both = |a: &str, b: &str, admin: &str| {
         vec![

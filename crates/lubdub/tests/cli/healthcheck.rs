@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
-use super::port::Port;
+use lubdub_testkit::way::Port;
+
 use super::program::{CONFIGURATION, Lubdub, Outcome, USAGE};
 
 /// Answers one request, for `path`, with `answer`.
@@ -61,8 +62,8 @@ fn anything_but_200_is_1() {
 
 #[test]
 fn nobody_there_is_1() {
-    let port = Port::hold();
-    let outcome = configured("nobody", &port.address().to_string());
+    let port = Port::hold().expect("a free port");
+    let outcome = configured("nobody", &port.address.to_string());
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stderr.contains("refused"), "{}", outcome.stderr);
 }

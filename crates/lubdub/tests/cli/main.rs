@@ -8,7 +8,6 @@ mod file;
 mod healthcheck;
 mod mistakes;
 mod pages;
-mod port;
 mod printed;
 mod probe;
 mod program;

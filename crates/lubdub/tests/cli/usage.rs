@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use super::port::Port;
+use lubdub_testkit::way::Port;
+
 use super::program::{CONFIGURATION, Lubdub, MINIMAL_FILE, MINIMUM, USAGE};
 
 #[test]
@@ -84,8 +85,8 @@ fn the_short_flag_names_the_file_wherever_it_stands() {
 
 #[test]
 fn nobody_who_answers_is_1() {
-    let port = Port::hold();
-    let address = port.address().to_string();
+    let port = Port::hold().expect("a free port");
+    let address = port.address.to_string();
     for command in ["drain", "reload", "upgrade"] {
         let outcome = Lubdub::new("nobody").run(&[command, "--admin", &address]);
         assert_eq!(outcome.code, Some(1), "{command}: {}", outcome.stderr);

@@ -5,8 +5,9 @@ mod tls;
 
 use std::net::TcpListener;
 
+use lubdub_testkit::way::Port;
+
 use self::backend::Manner;
-use super::port::Port;
 use super::program::{Lubdub, Outcome, USAGE};
 
 /// A probe of `manner` with `args`.
@@ -222,8 +223,8 @@ fn path_query_header_and_subprotocol_reach_the_backend() {
 
 #[test]
 fn nobody_there_is_told() {
-    let port = Port::hold();
-    let address = port.address();
+    let port = Port::hold().expect("a free port");
+    let address = port.address;
     probe_at("probe_nobody", &format!("ws://{address}"), &[])
         .expect_no_probe(&format!("lubdub: ws://{address}/: cannot connect: "));
 }
