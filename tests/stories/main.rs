@@ -16,3 +16,4 @@ mod stalls;
 mod trailers;
 mod uploads;
 mod waits;
+mod workers;

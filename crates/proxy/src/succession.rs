@@ -48,7 +48,7 @@ impl Successor {
         shared: &Arc<Shared>,
         common: &Common,
         listeners: &Listeners,
-        crew: &Crew,
+        crew: &Arc<Crew>,
     ) -> Result<Self, StartError> {
         let planned = listeners.plan(&settings.listeners)?;
         let names = OwnedNames::of(&settings);
@@ -101,7 +101,7 @@ impl Successor {
             upstream.resize_budgets();
         }
         shared.generation.store(Arc::clone(&generation));
-        listeners.take_effect(self.listeners, shared, crew);
+        listeners.take_effect(self.listeners, shared);
         self.names.with(|names| shared.metrics.set_present(names));
         // Last, so that pairs find the newest when they look. One that is not registered yet looks behind this.
         let routes = generation.routes.iter();

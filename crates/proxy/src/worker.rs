@@ -147,9 +147,25 @@ impl Crew {
 // === impl Worker ===
 
 impl Worker {
+    const FEW: usize = 8;
+
     /// The runtime of its thread.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// Whether `other`, which has the fewest, should accept in its place. A few more do not matter where sessions
+    /// are short: they end as fast as they come, and each move wakes the other one.
+    pub(crate) fn should_give_way_to(&self, other: &Self) -> bool {
+        let least = other.load.load(Relaxed);
+        self.load.load(Relaxed) > least + 4 + least / 16
+    }
+
+    /// Whether the next connection should be that of `other`, which has the fewest. Each counts where there are few:
+    /// it may be a busy one.
+    pub(crate) fn should_leave_one_to(&self, other: &Self) -> bool {
+        let here = self.load.load(Relaxed);
+        here <= Self::FEW && here > other.load.load(Relaxed)
     }
 
     /// Counts a connection or a pair as this worker's until it is dropped.
@@ -178,6 +194,39 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+
+    #[tokio::test]
+    async fn workers_with_few_share_them_and_those_with_many_nearly_do() {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        let workers = Workers::start(two, true, &TaskTracker::new()).unwrap();
+        let [here, there] = [0, 1].map(|n| workers.crew().on_duty(n));
+        let loads = |worker: &Worker, count| -> Vec<_> {
+            std::iter::repeat_with(|| worker.load())
+                .take(count)
+                .collect()
+        };
+        for (at_here, at_there, leaves_one, gives_way) in [
+            (0, 0, false, false),
+            (1, 0, true, false),
+            (1, 1, false, false),
+            (5, 0, true, true),
+            (8, 7, true, false),
+            (9, 7, false, false),
+            (11, 7, false, false),
+            (12, 7, false, true),
+            (170, 160, false, false),
+            (174, 160, false, false),
+            (175, 160, false, true),
+            (7, 12, false, false),
+        ] {
+            let _counted = (loads(here, at_here), loads(there, at_there));
+            let found = (
+                here.should_leave_one_to(there),
+                here.should_give_way_to(there),
+            );
+            assert_eq!(found, (leaves_one, gives_way), "{at_here}, {at_there}");
+        }
+    }
 
     #[tokio::test]
     async fn a_worker_that_hangs_does_not_answer() {

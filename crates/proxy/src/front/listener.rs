@@ -1,4 +1,4 @@
-//! One listening socket: the worker that has it hands each connection to the one with the fewest.
+//! One listening socket. It is accepted at by the worker with the fewest pairs, and moves when that is another one.
 
 use std::io;
 use std::pin::pin;
@@ -10,10 +10,10 @@ use lubdub_metrics::Pause;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::gates::Gate;
@@ -23,11 +23,14 @@ use crate::entrance::{Entrance, Place};
 use crate::shared::Shared;
 use crate::socket::Kind;
 use crate::starvation::{STARVED, is_starvation};
-use crate::worker::Crew;
+use crate::worker::{Crew, Worker};
 
 /// Accepts connections for one listener.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
+    /// Whose thread it runs on, and who serves whom it accepts.
+    worker: Arc<Worker>,
+    crew: Arc<Crew>,
     // Not the runtime's own listener: that would register each connection with the acceptor's
     // event queue, only to take it out again for the worker's.
     socket: AsyncFd<Arc<Listening>>,
@@ -36,6 +39,8 @@ pub(crate) struct Acceptor {
     /// The listener as it is now: a reload may change it.
     entrance: Arc<ArcSwap<Entrance>>,
     shared: Arc<Shared>,
+    /// When there was last no descriptor for a connection.
+    starved: Option<Instant>,
 }
 
 impl Acceptor {
@@ -46,28 +51,26 @@ impl Acceptor {
     /// How long a connection that has to go may take until the next one has to go as well.
     const MAKING_ROOM: Duration = Duration::from_millis(100);
 
-    /// Has this runtime wait for connections.
+    /// Has this worker wait for connections.
     pub(crate) fn new(
         bound: Bound,
         entrance: Arc<ArcSwap<Entrance>>,
         shared: Arc<Shared>,
-        runtime: &Handle,
+        crew: Arc<Crew>,
+        worker: Arc<Worker>,
     ) -> io::Result<Self> {
-        let _within = runtime.enter();
         let is_lent = bound.is_lent;
         let name = &entrance.load().listener.name;
         let gates = &shared.gates;
         gates.open(name, bound.address, is_lent, &bound.socket);
-        #[expect(
-            deprecated,
-            reason = "its soundness depends on what is wrapped: a listening socket keeps its descriptor"
-        )]
-        let socket = AsyncFd::with_interest(bound.socket, Interest::READABLE)?;
         Ok(Self {
-            socket,
+            socket: wait_at(&worker, bound.socket)?,
+            worker,
+            crew,
             is_lent,
             entrance,
             shared,
+            starved: None,
         })
     }
 
@@ -81,9 +84,15 @@ impl Acceptor {
 
     /// Accepts until `stop`, then what waits in the accept queue: closing the socket over it would
     /// reset connections that the clients believe to have. Where somebody else listens as well, these are
-    /// left to the next who accepts.
-    pub(crate) async fn run(self, crew: Arc<Crew>, stop: CancellationToken) {
-        let mut starved: Option<Instant> = None;
+    /// left to the next who accepts. `tracker` knows when that is over.
+    pub(crate) fn start(self, stop: CancellationToken, tracker: TaskTracker) {
+        let runtime = self.worker.runtime().clone();
+        let run = self.run(stop, tracker.clone());
+        runtime.spawn(tracker.track_future(run));
+    }
+
+    /// That at this worker: where it moves to another one, it is started there.
+    async fn run(mut self, stop: CancellationToken, tracker: TaskTracker) {
         let mut gate = self.shared.gates.gate();
         while let Some(accepted) = stop.run_until_cancelled(self.accept_at(&mut gate)).await {
             let Some(accepted) = accepted else {
@@ -91,9 +100,20 @@ impl Acceptor {
                 return;
             };
             match accepted {
-                Ok(newcomer) => self.hand_over(newcomer, &crew),
+                Ok(newcomer) => {
+                    let least = Arc::clone(self.crew.least_loaded());
+                    let gives_way = self.worker.should_give_way_to(&least);
+                    if gives_way || self.worker.should_leave_one_to(&least) {
+                        self.serve(newcomer, &least);
+                    } else {
+                        self.serve(newcomer, &self.worker);
+                    }
+                    if gives_way && self.move_to(least) {
+                        return self.start(stop, tracker);
+                    }
+                }
                 Err(error) if is_starvation(&error) => {
-                    let last = starved.replace(Instant::now());
+                    let last = self.starved.replace(Instant::now());
                     if last.is_none_or(|last| last.elapsed() > Self::CALM) {
                         warn!(listener = %self.name(), %error, "cannot accept; live pairs go on, new connections wait");
                     }
@@ -113,14 +133,24 @@ impl Acceptor {
         if let Some(file) = self.socket.get_ref().file() {
             file.remove();
         }
-        let rest = self.shared.cutting.run_until_cancelled(self.empty(&crew));
+        let rest = self.shared.cutting.run_until_cancelled(self.empty());
         rest.await;
+    }
+
+    /// Has `worker` wait for connections, not the one that does now. It stays where the kernel has no room for that.
+    fn move_to(&mut self, worker: Arc<Worker>) -> bool {
+        let socket = Arc::clone(self.socket.get_ref());
+        let moved = wait_at(&worker, socket).map(|socket| self.socket = socket);
+        if moved.is_ok() {
+            self.worker = worker;
+        }
+        moved.is_ok()
     }
 
     /// Takes those out of the accept queue that are in it, to be told that lubdub is going: no more than it
     /// held, for others may be coming as fast as these are taken, and only a few at a time beyond the places
     /// that there are: each is a descriptor, and those who are being served need some.
-    async fn empty(&self, crew: &Crew) {
+    async fn empty(&self) {
         for _ in 0..Bound::BACKLOG {
             if !self.is_somebody_there() {
                 return;
@@ -141,7 +171,7 @@ impl Acceptor {
                         slot: None,
                         place,
                     };
-                    self.hand_over(newcomer, crew);
+                    self.serve(newcomer, self.crew.least_loaded());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_starvation(&error) => tokio::time::sleep(STARVED).await,
@@ -236,8 +266,7 @@ impl Acceptor {
         shared.paused(Pause::Connections, find).await
     }
 
-    fn hand_over(&self, newcomer: Newcomer, crew: &Crew) {
-        let worker = crew.least_loaded();
+    fn serve(&self, newcomer: Newcomer, worker: &Arc<Worker>) {
         worker.spawn(newcomer::serve(
             newcomer,
             self.entrance.load_full(),
@@ -247,4 +276,14 @@ impl Acceptor {
             worker.load(),
         ));
     }
+}
+
+/// Has a worker wait for connections.
+fn wait_at(worker: &Worker, socket: Arc<Listening>) -> io::Result<AsyncFd<Arc<Listening>>> {
+    let _within = worker.runtime().enter();
+    #[expect(
+        deprecated,
+        reason = "its soundness depends on what is wrapped: a listening socket keeps its descriptor"
+    )]
+    AsyncFd::with_interest(socket, Interest::READABLE)
 }

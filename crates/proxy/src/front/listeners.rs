@@ -152,7 +152,7 @@ impl Listeners {
         planned: Planned,
         entrances: Vec<Arc<Entrance>>,
         shared: &Arc<Shared>,
-        crew: &Crew,
+        crew: &Arc<Crew>,
     ) -> Result<Ready, StartError> {
         let ready = |(n, (plan, entrance)): (usize, (Plan, Arc<Entrance>))| {
             let bound = match plan {
@@ -172,9 +172,9 @@ impl Listeners {
                 stop: CancellationToken::new(),
             };
             // Beside its pairs: a thread of its own would have to wake the worker's each time.
-            let runtime = crew.on_duty(n).runtime();
+            let (crew, worker) = (Arc::clone(crew), Arc::clone(crew.on_duty(n)));
             let of_acceptor = Arc::clone(&open.entrance);
-            let acceptor = Acceptor::new(bound, of_acceptor, Arc::clone(shared), runtime);
+            let acceptor = Acceptor::new(bound, of_acceptor, Arc::clone(shared), crew, worker);
             let acceptor = acceptor.map_err(StartError::Worker)?;
             Ok((Step::Comes(acceptor, open), entrance))
         };
@@ -184,10 +184,10 @@ impl Listeners {
 
     /// Accepts at those that are new, and closes those that are wanted no more once their accept queue is
     /// empty.
-    pub(crate) fn take_effect(&self, ready: Ready, shared: &Shared, crew: &Arc<Crew>) {
+    pub(crate) fn take_effect(&self, ready: Ready, shared: &Shared) {
         let mut open = self.open();
         let mut before: Vec<_> = std::mem::take(&mut *open).into_iter().map(Some).collect();
-        for (n, (step, entrance)) in ready.0.into_iter().enumerate() {
+        for (step, entrance) in ready.0 {
             match step {
                 Step::Stays(at, regranted) => {
                     let stays = before[at].take().expect("each address is wanted once");
@@ -199,9 +199,7 @@ impl Listeners {
                 }
                 Step::Comes(acceptor, comes) => {
                     shared.own.add(comes.address.clone());
-                    let run = acceptor.run(Arc::clone(crew), comes.stop.clone());
-                    let runtime = crew.on_duty(n).runtime();
-                    runtime.spawn(self.acceptors.track_future(run));
+                    acceptor.start(comes.stop.clone(), self.acceptors.clone());
                     open.push(comes);
                 }
             }
