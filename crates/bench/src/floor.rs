@@ -13,8 +13,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use socket2::{Domain, Socket, Type};
 
-/// How much is read at once.
-const SCRATCH: usize = 32 * 1024;
+/// How much is read at once: what lubdub reads.
+const SCRATCH: usize = 60 * 1024;
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 65_535;
 
