@@ -12,7 +12,7 @@ from endpoints import MASK, PING, PONG, TEXT, Fault, Pair, frame, listen
 from lubdub import timed
 
 # A control frame may cost so many times what an empty text costs.
-AT_MOST = 4
+AT_MOST = 2
 KINDS = {"texts": TEXT, "pings": PING, "pongs": PONG}
 # Of one kind at a time: 6 MB, which take lubdub 6 ms and more.
 FRAMES = 1_000_000

@@ -16,6 +16,15 @@ pub(crate) struct ForeignPings(Option<Box<Outstanding>>);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Outstanding(Vec<ForeignPing>);
 
+/// Endpoints' pings to a side with nothing of lubdub's between them.
+#[derive(Debug, Clone, Copy)]
+pub struct PingRow {
+    /// So many, the last among them, have the same payload.
+    pub same: u32,
+    /// There are no others.
+    pub is_all: bool,
+}
+
 /// The latest foreign ping of a gap.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct ForeignPing {
@@ -47,6 +56,10 @@ impl ForeignPings {
         self.0.as_deref().map_or(0, size)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether it can be what was kept of a stream in which so many own pings stand.
     pub(crate) fn check(&self, own: u64) -> Result<(), InvalidState> {
         let pings = self.0.as_deref().map_or(&[][..], |all| &all.0);
@@ -60,16 +73,16 @@ impl ForeignPings {
         Err(InvalidState("endpoints' pings that cannot have been kept"))
     }
 
-    /// One took its place in the stream, behind so many own pings.
-    pub(crate) fn placed(&mut self, after: u64, payload: &[u8]) {
+    /// Some took their places in the stream, behind so many own pings: the last has this payload.
+    pub(crate) fn placed(&mut self, after: u64, payload: &[u8], row: PingRow) {
         let Outstanding(pings) = &mut **self.0.get_or_insert_default();
         if let Some(last) = pings.last_mut().filter(|last| last.after == after) {
-            if is_same(&last.payload, payload) {
-                last.times = last.times.saturating_add(1);
+            if row.is_all && is_same(&last.payload, payload) {
+                last.times = last.times.saturating_add(row.same);
             } else {
                 last.payload.clear();
                 last.payload.extend_from_slice(payload);
-                last.times = 1;
+                last.times = row.same;
             }
             return;
         }
@@ -81,7 +94,7 @@ impl ForeignPings {
         pings.push(ForeignPing {
             after,
             payload: payload.to_vec(),
-            times: 1,
+            times: row.same,
         });
     }
 
@@ -137,6 +150,14 @@ fn is_same(kept: &[u8], payload: &[u8]) -> bool {
     kept.len() == payload.len() && (kept.is_empty() || kept == payload)
 }
 
+impl PingRow {
+    /// One alone.
+    pub const ONE: Self = Self {
+        same: 1,
+        is_all: true,
+    };
+}
+
 // Payloads are the endpoints' business: they are not for logs.
 impl std::fmt::Debug for ForeignPing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -153,11 +174,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_row_is_as_good_as_its_pings_one_by_one() {
+        let payloads: [&[u8]; 3] = [b"", b"a", b"bb"];
+        for n in 0..3_usize.pow(6) {
+            let all: Vec<_> = (0..6).map(|place| n / 3_usize.pow(place) % 3).collect();
+            let mut one_by_one = ForeignPings::default();
+            let mut in_rows = ForeignPings::default();
+            for half in all.chunks(3) {
+                for &ping in half {
+                    one_by_one.placed(7, payloads[ping], PingRow::ONE);
+                }
+                let last = half[2];
+                let same = half.iter().rev().take_while(|&&ping| ping == last).count();
+                let row = PingRow {
+                    same: u32::try_from(same).unwrap(),
+                    is_all: same == half.len(),
+                };
+                in_rows.placed(7, payloads[last], row);
+            }
+            assert_eq!(in_rows, one_by_one, "{all:?}");
+        }
+    }
+
+    #[test]
     fn the_latest_of_each_gap_is_kept_and_no_more_gaps_than_matter() {
         let mut pings = ForeignPings::default();
         for gap in 0..1000_u64 {
             for n in 0..10 {
-                pings.placed(gap, &(10 * gap + n).to_be_bytes());
+                pings.placed(gap, &(10 * gap + n).to_be_bytes(), PingRow::ONE);
             }
         }
         let kept = pings.0.as_ref().map(|all| all.0.len());

@@ -4,6 +4,7 @@ mod change;
 mod state;
 mod vitals;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ pub use self::state::{HeartbeatState, InvalidState};
 pub use self::vitals::Vitals;
 use crate::chance::Chance;
 use crate::entropy::Entropy;
+use crate::foreign::PingRow;
 use crate::ledger::{Answer, Ledger};
 use crate::moment::{Grid, Moment};
 use crate::policy::Policy;
@@ -151,16 +153,17 @@ impl Heartbeat {
     /// frames.
     pub const HEAP_MAX: usize = 2 * Ledger::HEAP_MAX;
 
-    /// The heartbeat of a pair whose 101 was relayed at `now`.
+    /// The heartbeat of a pair whose 101 was relayed at `now`. Pairs with the same policies share them.
     #[must_use]
-    pub fn new(policies: PerSide<Policy>, entropy: Entropy, now: Instant) -> Self {
+    pub fn new<P: Into<Arc<Policy>>>(policies: PerSide<P>, entropy: Entropy, now: Instant) -> Self {
+        let policies = policies.map(Into::into);
         let chance = Chance::new(entropy.seed);
         let mut heartbeat = Self {
             opened: now,
             woken: Moment::OPENED,
             next: Moment::NEVER,
             pulses: PerSide::from_fn(|side| {
-                Pulse::new(policies[side], entropy.nonces[side], chance)
+                Pulse::new(Arc::clone(&policies[side]), entropy.nonces[side], chance)
             }),
             chance,
             grid: Grid::NONE,
@@ -215,8 +218,13 @@ impl Heartbeat {
 
     /// An endpoint's ping was forwarded to `side`: it took its place in the stream.
     pub fn handle_foreign_ping(&mut self, side: Side, payload: &[u8]) {
+        self.handle_foreign_pings(side, payload, PingRow::ONE);
+    }
+
+    /// As many were, one behind the other; the last has this payload.
+    pub fn handle_foreign_pings(&mut self, side: Side, payload: &[u8], row: PingRow) {
         if self.stage == Stage::Beating {
-            self.pulses[side].foreign_ping(payload);
+            self.pulses[side].foreign_pings(payload, row);
         }
     }
 
@@ -233,6 +241,22 @@ impl Heartbeat {
                 repair,
             },
             Answer::Foreign => PongVerdict::Foreign,
+        }
+    }
+
+    /// Whether a PONG from `side` may answer anything though its payload is not an own ping's: that has
+    /// [`PingPayload::LEN`](crate::PingPayload::LEN) bytes. If not, [`handle_idle_pongs`](Self::handle_idle_pongs) says
+    /// all that there is to say of it, and once of many.
+    #[must_use]
+    pub fn awaits_pong(&self, side: Side) -> bool {
+        self.pulses[side].awaits_pong()
+    }
+
+    /// One or more whole PONGs came from `side` that answer nothing in particular.
+    pub fn handle_idle_pongs(&mut self, side: Side, now: Instant) {
+        let now = self.on_wake(now);
+        if self.pulses[side].idle_pongs(now) {
+            self.reschedule();
         }
     }
 

@@ -10,22 +10,33 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::foreign::ForeignPings;
+use crate::foreign::{ForeignPings, PingRow};
 use crate::heartbeat::InvalidState;
 use crate::moment::Moment;
 use crate::payload::{Nonce, PingPayload};
 use crate::stamps::Stamps;
 
-/// The pings of one side that are still of interest. Plain data: it goes along to another process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The pings of one side that are still of interest.
+#[derive(Debug)]
 pub(crate) struct Ledger {
     nonce: Nonce,
     /// The sequence number of the next own ping to be written; all below were used.
     next: u64,
-    /// Own pings `oldest..next` are unanswered; at most [`Ledger::UNANSWERED`] of them.
+    written: Stamps,
+    foreign: ForeignPings,
+    /// So many own pings before the next one are unanswered; at most [`Ledger::UNANSWERED`].
+    unanswered: u8,
+    /// The ping that stands in the stream but whose last byte the socket has not taken yet.
+    placed: Placed,
+}
+
+/// A [`Ledger`] as plain data, which goes along to another process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerState {
+    nonce: Nonce,
+    pub(crate) next: u64,
     oldest: u64,
     written: Stamps,
-    /// The ping that stands in the stream but whose last byte the socket has not taken yet.
     placed: Placed,
     foreign: ForeignPings,
 }
@@ -85,23 +96,36 @@ impl Ledger {
         Self {
             nonce,
             next: 0,
-            oldest: 0,
             written: Stamps::default(),
-            placed: Placed::No,
             foreign: ForeignPings::default(),
+            unanswered: 0,
+            placed: Placed::No,
         }
     }
 
-    /// More pings than a pair can have been sent.
-    const SENT_MAX: u64 = 1 << 62;
-
-    /// Whether it can be a ledger that was kept of a side.
-    pub(crate) fn check(&self) -> Result<(), InvalidState> {
-        let unanswered = self.next.checked_sub(self.oldest);
-        if self.next > Self::SENT_MAX || unanswered.is_none_or(|n| n > Self::UNANSWERED as u64) {
-            return Err(InvalidState("own pings that cannot have been sent"));
+    pub(crate) fn freeze(&self) -> LedgerState {
+        LedgerState {
+            nonce: self.nonce,
+            next: self.next,
+            oldest: self.oldest(),
+            written: self.written.clone(),
+            placed: self.placed,
+            foreign: self.foreign.clone(),
         }
-        self.foreign.check(self.next + 1)
+    }
+
+    /// Goes on from a state that was [checked](LedgerState::check).
+    pub(crate) fn thaw(state: LedgerState) -> Self {
+        let mut ledger = Self {
+            nonce: state.nonce,
+            next: state.next,
+            written: state.written,
+            foreign: state.foreign,
+            unanswered: 0,
+            placed: state.placed,
+        };
+        ledger.set_oldest(state.oldest);
+        ledger
     }
 
     /// The sequence number that the next own ping to be written will have: how many were written.
@@ -111,7 +135,16 @@ impl Ledger {
 
     /// The oldest own ping that is unanswered; [`Ledger::next`] if none is.
     pub(crate) fn oldest(&self) -> u64 {
-        self.oldest
+        self.next - u64::from(self.unanswered)
+    }
+
+    /// No more than [`Ledger::UNANSWERED`] are remembered, whatever is said.
+    fn set_oldest(&mut self, oldest: u64) {
+        let unanswered = self
+            .next
+            .saturating_sub(oldest)
+            .min(Self::UNANSWERED as u64);
+        self.unanswered = u8::try_from(unanswered).unwrap_or(u8::MAX);
     }
 
     /// Bytes on the heap: what is kept of outstanding foreign pings, and of own ones but for the latest.
@@ -121,7 +154,7 @@ impl Ledger {
 
     /// Whether as many own pings are unanswered as may be, none of them older than `mark`.
     pub(crate) fn is_full(&self, mark: u64) -> bool {
-        self.next - self.oldest.max(mark) >= Self::UNANSWERED as u64
+        self.next - self.oldest().max(mark) >= Self::UNANSWERED as u64
     }
 
     /// The payload of the next own ping.
@@ -137,25 +170,31 @@ impl Ledger {
     /// The last byte of the placed ping was taken by the socket.
     pub(crate) fn written(&mut self, now: Moment) -> Written {
         let placed = std::mem::replace(&mut self.placed, Placed::No);
-        self.written.push(self.next, self.oldest, now);
+        let oldest = self.oldest();
+        self.written.push(self.next, oldest, now);
         self.next += 1;
+        // An older one that a later sign of life has made uninteresting gives up its slot:
+        // its pong would still be known as ours, only without a round trip.
+        self.set_oldest(oldest);
         if placed == Placed::Answered {
             self.settle_before(self.next);
         }
-        // An older one that a later sign of life has made uninteresting gives up its slot:
-        // its pong would still be known as ours, only without a round trip.
-        let first = self.next.saturating_sub(Self::UNANSWERED as u64);
-        self.oldest = self.oldest.max(first);
         match placed {
             Placed::No | Placed::Unanswered => Written::Unanswered,
             Placed::Doubtful | Placed::Answered => Written::Excused,
         }
     }
 
-    /// A foreign ping took its place in the stream.
-    pub(crate) fn foreign_ping(&mut self, payload: &[u8]) {
+    /// Foreign pings took their places in the stream; the last has this payload.
+    pub(crate) fn foreign_pings(&mut self, payload: &[u8], row: PingRow) {
         let after = self.next + u64::from(self.placed != Placed::No);
-        self.foreign.placed(after, payload);
+        self.foreign.placed(after, payload, row);
+    }
+
+    /// Whether a pong whose payload is not an own ping's may answer anything: a foreign ping, or one of lubdub's that
+    /// is not known to be written.
+    pub(crate) fn awaits_pong(&self) -> bool {
+        self.placed != Placed::No || !self.foreign.is_empty()
     }
 
     /// A PONG with this payload came.
@@ -181,7 +220,7 @@ impl Ledger {
     }
 
     fn own_pong(&mut self, sequence: u64, now: Moment) -> Answer {
-        let reply = if sequence >= self.oldest {
+        let reply = if sequence >= self.oldest() {
             (self.written.age(sequence, self.next, now)).map_or(Reply::Untimed, Reply::Timed)
         } else {
             Reply::Late
@@ -204,8 +243,22 @@ impl Ledger {
 
     /// Own pings below `sequence` are answered.
     fn settle_before(&mut self, sequence: u64) {
-        self.oldest = self.oldest.max(sequence);
-        self.written.settle(self.oldest, self.next);
+        self.set_oldest(self.oldest().max(sequence));
+        self.written.settle(self.oldest(), self.next);
+    }
+}
+
+impl LedgerState {
+    /// More pings than a pair can have been sent.
+    const SENT_MAX: u64 = 1 << 62;
+
+    /// Whether it can be of a ledger that was kept of a side.
+    pub(crate) fn check(&self) -> Result<(), InvalidState> {
+        let unanswered = self.next.checked_sub(self.oldest);
+        if self.next > Self::SENT_MAX || unanswered.is_none_or(|n| n > Ledger::UNANSWERED as u64) {
+            return Err(InvalidState("own pings that cannot have been sent"));
+        }
+        self.foreign.check(self.next + 1)
     }
 }
 
@@ -247,7 +300,7 @@ mod tests {
                 ledger.place();
                 assert_eq!(ledger.written(at(ledger.next())), Written::Unanswered);
             } else {
-                ledger.foreign_ping(ping.as_bytes());
+                ledger.foreign_pings(ping.as_bytes(), PingRow::ONE);
             }
         }
         (ledger, own)
@@ -333,7 +386,7 @@ mod tests {
         let (mut ledger, _) = sent(&["e1"]);
         let own = ledger.payload();
         ledger.place();
-        ledger.foreign_ping(b"e2");
+        ledger.foreign_pings(b"e2", PingRow::ONE);
         let (rtt, repair) = ours(ledger.pong(own.as_bytes(), at(1)));
         assert_eq!((rtt, repair.as_deref()), (None, Some(&b"e1"[..])));
         assert_eq!(ledger.written(at(2)), Written::Excused);
@@ -344,7 +397,7 @@ mod tests {
     fn a_foreign_pong_speaks_for_a_ping_that_is_placed_but_not_known_to_be_written() {
         let (mut ledger, _) = sent(&[]);
         ledger.place();
-        ledger.foreign_ping(b"e1");
+        ledger.foreign_pings(b"e1", PingRow::ONE);
         assert_eq!(ledger.pong(b"e1", at(1)), Answer::Foreign);
         assert_eq!(ledger.written(at(2)), Written::Excused);
     }
@@ -354,12 +407,12 @@ mod tests {
         let mut ledger = Ledger::new(Nonce::new([9; 8]));
         for n in 0..1000_u64 {
             for e in 0..10 {
-                ledger.foreign_ping(&(10 * n + e).to_be_bytes());
+                ledger.foreign_pings(&(10 * n + e).to_be_bytes(), PingRow::ONE);
             }
             ledger.place();
             ledger.written(at(n));
         }
-        assert_eq!(ledger.next - ledger.oldest, Ledger::UNANSWERED as u64);
+        assert_eq!(usize::from(ledger.unanswered), Ledger::UNANSWERED);
         assert!(ledger.heap_size() <= Ledger::HEAP_MAX);
     }
 

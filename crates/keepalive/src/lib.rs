@@ -24,6 +24,7 @@ mod side;
 mod stamps;
 
 pub use entropy::Entropy;
+pub use foreign::PingRow;
 pub use heartbeat::{
     Heartbeat, HeartbeatState, InvalidState, Output, PongVerdict, Reading, Vitals,
 };

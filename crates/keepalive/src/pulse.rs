@@ -4,12 +4,14 @@
 mod change;
 mod state;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::state::PulseState;
 use crate::chance::Chance;
+use crate::foreign::PingRow;
 use crate::ledger::{Answer, Ledger, Reply, Written};
 use crate::moment::{Grid, Moment, Span};
 use crate::payload::{Nonce, PingPayload};
@@ -19,12 +21,16 @@ use crate::rtt::Rtt;
 /// One side's heartbeat.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    policy: Policy,
+    /// Shared by all pairs that have the same.
+    policy: Arc<Policy>,
     ledger: Ledger,
     rtt: Option<Rtt>,
     /// Matched pongs.
     answered: u64,
-    own: OwnPing,
+    /// Since when the one own ping that may be under way was due; `None` if there is none.
+    due: Option<Moment>,
+    /// It was handed out, and the driver is looking for a place or for room in the socket.
+    owed: bool,
     /// The next ping is due `wait` after `base`. Both sides of a pair draw the same share of what
     /// jitter leaves: where their intervals are the same, so are the moments of their pings, and one
     /// wake-up serves both.
@@ -32,9 +38,9 @@ pub(crate) struct Pulse {
     wait: Span,
     last_heard: Moment,
     last_life: Moment,
-    /// Own pings from this sequence number on were written after the last sign of life (or after
-    /// the last deadline that was only observed): they run the clock.
-    mark: u64,
+    /// So many own pings, or more, were written after the last sign of life (or after the last deadline that was only
+    /// observed): they run the clock.
+    running: u8,
     deadline: Option<Deadline>,
     /// Since when lubdub does not read this side.
     paused: Option<Moment>,
@@ -44,7 +50,7 @@ pub(crate) struct Pulse {
     observed: bool,
 }
 
-/// Where the one own ping that may be owed stands.
+/// Where the one own ping that may be owed stands, as it goes along to another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum OwnPing {
@@ -100,7 +106,7 @@ impl Pulse {
     const STEPS: u32 = 10;
     const COARSEST: Duration = Duration::from_millis(10);
 
-    pub(crate) fn new(policy: Policy, nonce: Nonce, chance: Chance) -> Self {
+    pub(crate) fn new(policy: Arc<Policy>, nonce: Nonce, chance: Chance) -> Self {
         let wait = policy
             .interval()
             .map(|interval| chance.draw(0, interval / 2, interval));
@@ -109,12 +115,13 @@ impl Pulse {
             ledger: Ledger::new(nonce),
             rtt: None,
             answered: 0,
-            own: OwnPing::Resting,
+            due: None,
+            owed: false,
             base: Moment::OPENED,
             wait: wait.unwrap_or_default().into(),
             last_heard: Moment::OPENED,
             last_life: Moment::OPENED,
-            mark: 0,
+            running: 0,
             deadline: None,
             paused: None,
             learned: false,
@@ -149,7 +156,15 @@ impl Pulse {
     }
 
     pub(crate) fn owes_ping(&self) -> bool {
-        matches!(self.own, OwnPing::Owed(_))
+        self.owed
+    }
+
+    fn own(&self) -> OwnPing {
+        match self.due {
+            None => OwnPing::Resting,
+            Some(due) if self.owed => OwnPing::Owed(due),
+            Some(due) => OwnPing::Due(due),
+        }
     }
 
     /// What the next ping to be written carries.
@@ -164,7 +179,7 @@ impl Pulse {
     /// When the next ping is due; `None` while one is owed, or none may be sent.
     pub(crate) fn ping_due(&self) -> Option<Moment> {
         self.policy.interval()?;
-        if self.own != OwnPing::Resting || self.ledger.is_full(self.mark) {
+        if self.due.is_some() || self.is_full() {
             return None;
         }
         Some(self.scheduled())
@@ -229,8 +244,18 @@ impl Pulse {
         (answer, settled)
     }
 
-    pub(crate) fn foreign_ping(&mut self, payload: &[u8]) {
-        self.ledger.foreign_ping(payload);
+    /// See [`Ledger::awaits_pong`].
+    pub(crate) fn awaits_pong(&self) -> bool {
+        self.ledger.awaits_pong()
+    }
+
+    /// Pongs came that answer nothing in particular. Says whether that changed what is due when.
+    pub(crate) fn idle_pongs(&mut self, now: Moment) -> bool {
+        self.on_life(now)
+    }
+
+    pub(crate) fn foreign_pings(&mut self, payload: &[u8], row: PingRow) {
+        self.ledger.foreign_pings(payload, row);
     }
 
     /// The ping that is owed took its place in the stream.
@@ -240,16 +265,14 @@ impl Pulse {
 
     /// The owed ping was written. Returns how long it was due.
     pub(crate) fn written(&mut self, now: Moment, chance: Chance) -> Duration {
-        let delay = match self.own {
-            OwnPing::Due(due) | OwnPing::Owed(due) => now.since(due),
-            OwnPing::Resting => Duration::ZERO,
-        };
-        self.own = OwnPing::Resting;
+        let delay = self.due.take().map(|due| now.since(due));
+        self.owed = false;
         match self.ledger.written(now) {
-            Written::Excused => self.mark = self.ledger.next(),
+            Written::Excused => self.running = 0,
             // It was on its way already when pings were switched off.
-            Written::Unanswered if !self.is_pinged() => self.mark = self.ledger.next(),
+            Written::Unanswered if !self.is_pinged() => self.running = 0,
             Written::Unanswered if self.deadline.is_none() => {
+                self.running = self.running.saturating_add(1);
                 self.deadline = Some(Deadline {
                     at: now + self.policy.timeout(),
                     since: now,
@@ -257,11 +280,11 @@ impl Pulse {
                     rearmed: false,
                 });
             }
-            Written::Unanswered => {}
+            Written::Unanswered => self.running = self.running.saturating_add(1),
         }
         self.base = now;
         self.draw(chance);
-        delay
+        delay.unwrap_or_default()
     }
 
     pub(crate) fn pause(&mut self, now: Moment) {
@@ -287,7 +310,7 @@ impl Pulse {
     /// A due ping becomes ready to be handed out.
     pub(crate) fn ring(&mut self, now: Moment) {
         if let Some(due) = self.ping_due().filter(|due| *due <= now) {
-            self.own = OwnPing::Due(due);
+            self.due = Some(due);
         }
     }
 
@@ -306,11 +329,9 @@ impl Pulse {
 
     /// Hands out the ping that is due, once.
     pub(crate) fn take_ping(&mut self) -> bool {
-        let OwnPing::Due(due) = self.own else {
-            return false;
-        };
-        self.own = OwnPing::Owed(due);
-        true
+        let is_new = self.due.is_some() && !self.owed;
+        self.owed |= is_new;
+        is_new
     }
 
     /// After a late wake-up the clock of a ping starts anew, once.
@@ -405,7 +426,7 @@ impl Pulse {
     fn on_life(&mut self, now: Moment) -> bool {
         self.last_life = now;
         self.observed = false;
-        let is_owed = self.deadline.is_some() || self.mark != self.ledger.next();
+        let is_owed = self.deadline.is_some() || self.running > 0;
         if is_owed {
             self.settle(now);
         }
@@ -428,13 +449,23 @@ impl Pulse {
 
     /// The pings so far run no clock any more, and hold back no further one.
     fn settle(&mut self, now: Moment) {
-        if self.ledger.is_full(self.mark) && self.scheduled() < now {
+        if self.is_full() && self.scheduled() < now {
             // The one that was held back is due from now on: nobody was late for it.
             self.base = now;
             self.wait = Span::default();
         }
-        self.mark = self.ledger.next();
+        self.running = 0;
         self.deadline = None;
+    }
+
+    /// From this sequence number on they run the clock, or from an earlier one.
+    fn mark(&self) -> u64 {
+        self.ledger.next().saturating_sub(self.running.into())
+    }
+
+    /// Whether as many are unanswered as may be.
+    fn is_full(&self) -> bool {
+        self.ledger.is_full(self.mark())
     }
 
     /// When the next ping is due, unless something holds it back.

@@ -58,6 +58,14 @@ impl<T> PerSide<T> {
             upstream: make(Side::Upstream),
         }
     }
+
+    /// Makes others of both values, client first.
+    pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> PerSide<U> {
+        PerSide {
+            client: make(self.client),
+            upstream: make(self.upstream),
+        }
+    }
 }
 
 impl<T> std::ops::Index<Side> for PerSide<T> {

@@ -269,7 +269,7 @@ fn the_machine_can_be_logged_without_its_nonce() {
 // A pair is to be small: there may be ten thousand of them.
 #[test]
 fn a_pairs_heartbeat_stays_small() {
-    assert!(size_of::<Heartbeat>() <= 472, "{}", size_of::<Heartbeat>());
+    assert!(size_of::<Heartbeat>() <= 376, "{}", size_of::<Heartbeat>());
     let driver = Driver::new(every(10, 5), every(10, 5));
     assert_eq!(driver.heart.heap_size(), 0);
 }

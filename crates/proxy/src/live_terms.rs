@@ -44,7 +44,7 @@ impl LiveTerms {
             return Arc::clone(renewed);
         }
         let renewed = Arc::new(Terms {
-            keepalive: state.newest.keepalive,
+            keepalive: state.newest.keepalive.clone(),
             boundary_wait: state.newest.boundary_wait,
             ..Terms::clone(own)
         });

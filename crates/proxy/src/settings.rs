@@ -186,7 +186,7 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// The heartbeat of each side.
-    pub keepalive: PerSide<Policy>,
+    pub keepalive: PerSide<Arc<Policy>>,
     /// How long a due ping waits for a message boundary before it takes a frame boundary
     /// (RFC 6455 5.4 allows both); `None` takes the first frame boundary.
     pub boundary_wait: PerSide<Option<Duration>>,
@@ -472,6 +472,8 @@ impl Default for FrontTimeouts {
 pub(crate) mod testing {
     //! Settings for unit tests.
 
+    use std::net::SocketAddr;
+
     use super::*;
 
     /// A shutdown at once.
@@ -509,6 +511,38 @@ pub(crate) mod testing {
             terms: Arc::new(Terms::default()),
             pairs: None,
             on_removed: OnRemoved::Keep,
+        }
+    }
+
+    /// One route, and these listeners.
+    pub(crate) fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
+        let listener = |&(name, address): &(&str, SocketAddr)| Listener {
+            name: name.into(),
+            address: address.into(),
+            v6_only: false,
+            permissions: Permissions::default(),
+            tls: None,
+            proxy_protocol: ProxyProtocol::Off,
+            trust: None,
+        };
+        let some = NonZeroUsize::new(64).unwrap();
+        Settings {
+            listeners: listeners.iter().map(listener).collect(),
+            routes: vec![Arc::new(route("main"))],
+            timeouts: FrontTimeouts::default(),
+            limits: Limits {
+                pairs: 64,
+                pairs_per_source: None,
+                handshake_rate: None,
+                handshakes: some,
+                connections: some,
+                head_bytes: 65_536,
+            },
+            forwarded: Forwarded::default(),
+            drain: drain(),
+            logging: Logging::default(),
+            workers: NonZeroUsize::MIN,
+            io_uring: true,
         }
     }
 }

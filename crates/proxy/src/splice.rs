@@ -29,6 +29,7 @@ mod parcel;
 mod rate;
 mod relay;
 mod scratch;
+mod stamp;
 mod tally;
 mod task;
 #[cfg(test)]
@@ -94,7 +95,6 @@ pub(crate) struct Splice {
     fate: Fate,
     tally: Tally,
     timer: Timer,
-    deadlines: Deadlines,
     excused: Excused,
     /// `None` for most: nothing stands between the sockets and what is relayed.
     inlets: Option<Box<PerSide<Inlet>>>,
@@ -102,12 +102,19 @@ pub(crate) struct Splice {
     /// No turn was had since it has given up what it knew, and gone on.
     thawed: bool,
     concluded: bool,
+    terms: Arc<Terms>,
+    // Its place and its count go before the pair is gone from the registry.
+    seldom: Box<Seldom>,
+    registration: Registration,
+}
+
+/// What a pair seldom looks at. With this in a box the pair's task is as large as one of the allocator's classes.
+struct Seldom {
+    deadlines: Deadlines,
     // Not as a duration, which takes four times the room.
     handshake_us: u32,
-    terms: Arc<Terms>,
     live_terms: Arc<LiveTerms>,
     metrics: OpenPair,
-    registration: Registration,
     _places: Places,
 }
 
@@ -124,9 +131,9 @@ enum Pumped {
 
 impl Splice {
     /// Reads from one side before the other has its turn.
-    const READS_A_TURN: usize = 8;
+    const READS_A_TURN: usize = 4;
     /// Turns of a side that is heard before it is called dead: 16 MiB, more than the kernel keeps.
-    const TURNS_A_HEARING: usize = 64;
+    const TURNS_A_HEARING: usize = 70;
     /// No turn takes so long unless the process stands still.
     const LONG_TURN: Duration = Duration::from_millis(20);
 
@@ -148,30 +155,32 @@ impl Splice {
                 client: End::new(pair.legs.client, terms.frame_bytes),
                 upstream: End::new(pair.legs.upstream, terms.frame_bytes),
             },
-            heart: Heartbeat::new(terms.keepalive, pair.entropy, opened)
+            heart: Heartbeat::new(terms.keepalive.clone(), pair.entropy, opened)
                 .on_grid(pair.registration.registry().grid()),
             fate: Fate::default(),
             tally: Tally::default(),
             timer: Timer::new(opened),
-            deadlines: Deadlines {
-                data: opened,
-                // Up to a tenth early, so that pairs which began together do not end together.
-                lifetime: terms
-                    .lifetime
-                    .map(|lifetime| opened + lifetime.mul_f64(1.0 - 0.1 * pair.chance)),
-                closing: None,
-            },
             inlets,
             excused: Excused::default(),
             polled: false,
             thawed: false,
             concluded: false,
-            handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
+            seldom: Box::new(Seldom {
+                deadlines: Deadlines {
+                    data: opened.into(),
+                    // Up to a tenth early, so that pairs which began together do not end together.
+                    lifetime: (terms.lifetime)
+                        .map(|lifetime| opened + lifetime.mul_f64(1.0 - 0.1 * pair.chance))
+                        .map(Into::into),
+                    closing: None,
+                },
+                handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
+                live_terms: pair.live_terms,
+                metrics: pair.metrics.open(),
+                _places: pair.places,
+            }),
             terms,
-            live_terms: pair.live_terms,
-            metrics: pair.metrics.open(),
             registration: pair.registration,
-            _places: pair.places,
         }
     }
 
@@ -291,8 +300,8 @@ impl Splice {
     /// [`Splice::judge`].
     fn follow_orders(&mut self, now: Instant) {
         if self.registration.entry().take_renewal() {
-            self.terms = self.live_terms.renewed(&self.terms);
-            self.heart.set_policy(self.terms.keepalive, now);
+            self.terms = self.seldom.live_terms.renewed(&self.terms);
+            self.heart.set_policy(self.terms.keepalive.clone(), now);
         }
         if self.registration.entry().ordered() == Order::Cut {
             self.fate.by_lubdub(Cause::Drain);
@@ -337,7 +346,7 @@ impl Splice {
 
     fn flush_from(&mut self, side: Side) {
         let frames = self.ends[side].take_frames();
-        self.tally.from[side].flush(tally::direction(&self.metrics.route, side), &frames);
+        self.tally.from[side].flush(tally::direction(&self.seldom.metrics.route, side), &frames);
     }
 
     fn set_ask_kernel(&mut self, side: Side, ask: bool) {

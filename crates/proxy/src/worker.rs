@@ -36,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) number: usize,
     runtime: Handle,
     load: Arc<AtomicUsize>,
+    /// Connections that were given to it and that it has not looked at yet.
+    given: AtomicUsize,
     tasks: TaskTracker,
 }
 
@@ -67,6 +69,7 @@ impl Workers {
                 number,
                 runtime: runtime.handle().clone(),
                 load: Arc::default(),
+                given: AtomicUsize::new(0),
                 tasks: tasks.clone(),
             }));
             let (stop, is_told) = (stop.clone(), Arc::clone(&is_told));
@@ -166,6 +169,21 @@ impl Worker {
     pub(crate) fn should_leave_one_to(&self, other: &Self) -> bool {
         let here = self.load.load(Relaxed);
         here <= Self::FEW && here > other.load.load(Relaxed)
+    }
+
+    /// A connection is given to it.
+    pub(crate) fn on_given(&self) {
+        self.given.fetch_add(1, Relaxed);
+    }
+
+    /// It has begun with one.
+    pub(crate) fn on_begun(&self) {
+        self.given.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether it has begun with all that it was given. One that hangs has not.
+    pub(crate) fn has_begun_with_all(&self) -> bool {
+        self.given.load(Relaxed) == 0
     }
 
     /// Counts a connection or a pair as this worker's until it is dropped.

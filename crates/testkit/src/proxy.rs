@@ -133,7 +133,7 @@ impl ProxyBox {
     pub fn new() -> Self {
         Self {
             terms: Terms {
-                keepalive: PerSide::from_fn(|_| without_pings()),
+                keepalive: PerSide::from_fn(|_| without_pings().into()),
                 ..Terms::default()
             },
             timeouts: FrontTimeouts::default(),
@@ -197,7 +197,7 @@ impl ProxyBox {
         let mut policy = Policy::try_new(Some(interval), timeout, Jitter::NONE)
             .expect("a test's interval and timeout are at least 1 ms");
         adjust(&mut policy);
-        self.terms.keepalive[side] = policy;
+        self.terms.keepalive[side] = policy.into();
         self
     }
 

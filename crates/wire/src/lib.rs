@@ -37,7 +37,7 @@ pub use proxy_header::{
     Beginning, Decoded, Extras, NotAProxyHeader, ProxyHeader, ProxyVersion, Relayed, TlsFacts,
 };
 pub use scanner::{
-    Event, FrameCounts, FrameScanner, Held, InvalidState, Received, Residue, ScannerState, Step,
-    Stop,
+    Batch, Event, FrameCounts, FrameScanner, Held, InvalidState, Pings, Received, Residue,
+    ScannerState, Step, Stop,
 };
 pub use violation::{Context, Message, Sender, Violation};

@@ -6,6 +6,7 @@
 //! most 125 bytes until it is whole, because it may be the answer to a PING of the intermediary's
 //! own and then goes no further.
 
+mod batch;
 mod counts;
 mod gathering;
 mod held;
@@ -16,6 +17,7 @@ mod step;
 use std::cmp::Ordering;
 use std::{fmt, mem};
 
+pub use self::batch::{Batch, Pings};
 pub use self::counts::FrameCounts;
 use self::gathering::Gathering;
 pub use self::held::{Held, Residue};
@@ -96,18 +98,29 @@ impl FrameScanner {
 
     /// Scans `input` up to its end or the first thing that the caller has to know.
     pub fn scan<'a>(&mut self, input: &'a [u8], stop: Stop) -> Step<'a> {
+        self.scan_with(input, stop, &mut Batch::default())
+    }
+
+    /// As [`scan`](Self::scan), but does not stop for what the batch takes. That was forwarded before what the step's
+    /// event tells.
+    pub fn scan_with<'a>(
+        &mut self,
+        input: &'a [u8],
+        stop: Stop,
+        batch: &mut Batch<'a>,
+    ) -> Step<'a> {
         if let Place::Header(residue) = &self.place
             && residue.is_empty()
         {
-            return self.scan_frames(Residue::EMPTY, input, 0, stop);
+            return self.scan_frames(Residue::EMPTY, input, 0, stop, batch);
         }
         if self.stands_at(stop) {
             return Step::boundary(Residue::EMPTY, input, 0);
         }
         match mem::take(&mut self.place) {
-            Place::Header(residue) => self.scan_frames(residue, input, 0, stop),
+            Place::Header(residue) => self.scan_frames(residue, input, 0, stop, batch),
             Place::Payload { left, is_data } => match end_within(input, 0, left) {
-                Some(end) => self.scan_frames(Residue::EMPTY, input, end, stop),
+                Some(end) => self.scan_frames(Residue::EMPTY, input, end, stop, batch),
                 None => {
                     let left = left - input.len() as u64;
                     self.place = Place::Payload { left, is_data };
@@ -199,6 +212,7 @@ impl FrameScanner {
         input: &'a [u8],
         mut at: usize,
         stop: Stop,
+        batch: &mut Batch<'a>,
     ) -> Step<'a> {
         loop {
             if self.stands_at(stop) {
@@ -217,6 +231,21 @@ impl FrameScanner {
             }
             if ControlFrame::fits(&header) {
                 if let Some(end) = end_within(input, body, header.payload_len) {
+                    // One that has begun before this input is told by itself.
+                    let is_taken = (at > 0 || residue.is_empty())
+                        && match header.opcode {
+                            Opcode::PING => {
+                                let masked = header.mask.is_some();
+                                batch.takes_ping(&input[at..end], body - at, masked)
+                            }
+                            Opcode::PONG => batch.takes_pong(header.payload_len),
+                            _ => false,
+                        };
+                    if is_taken {
+                        self.counts.add(header.opcode);
+                        at = end;
+                        continue;
+                    }
                     return self.pass_control(header, residue, input, (at, body, end));
                 }
                 return self.begin_control(header, residue, input, at, body);
@@ -300,7 +329,7 @@ impl FrameScanner {
         if residue.is_empty() {
             // Thousands of such frames may be in an input: moving nothing about, byte by byte, would
             // be most of what each of them costs.
-            let frame = Received::in_input(&header, body - at, bytes);
+            let frame = Received::in_input(body - at, header.mask.is_some(), bytes);
             return step(Residue::EMPTY, frame);
         }
         let (passed, begun) = residue.split_at(at);

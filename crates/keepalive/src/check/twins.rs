@@ -66,7 +66,14 @@ impl Twins {
         self.both(|heart| heart.handle_foreign_ping(side, payload));
     }
 
+    /// Where it answers nothing the one is told of it, and the other that there was one.
     pub(super) fn handle_pong(&mut self, side: Side, payload: &[u8], now: Instant) -> PongVerdict {
+        if payload.len() != PingPayload::LEN && !self.heart.awaits_pong(side) {
+            let verdict = self.heart.handle_pong(side, payload, now);
+            self.other.handle_idle_pongs(side, now);
+            assert_eq!(self.heart.freeze(), self.other.freeze());
+            return verdict;
+        }
         self.both(|heart| heart.handle_pong(side, payload, now))
     }
 

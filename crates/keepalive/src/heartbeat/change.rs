@@ -1,5 +1,6 @@
 //! What a change of the configuration does to a pair that is open.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Heartbeat;
@@ -23,11 +24,12 @@ impl Heartbeat {
     ///   a side has shown that it answers pings was learned whatever the values were.
     ///
     /// A side whose values are the same notices nothing.
-    pub fn set_policy(&mut self, policies: PerSide<Policy>, now: Instant) {
+    pub fn set_policy<P: Into<Arc<Policy>>>(&mut self, policies: PerSide<P>, now: Instant) {
+        let policies = policies.map(Into::into);
         let now = self.on_wake(now);
         for side in Side::BOTH {
             let pulse = &mut self.pulses[side];
-            let moved = pulse.set_policy(policies[side], now, self.chance);
+            let moved = pulse.set_policy(Arc::clone(&policies[side]), now, self.chance);
             if moved {
                 pulse.align(self.grid);
             }

@@ -1,5 +1,6 @@
 //! The heartbeat of a pair as plain data, with which another process goes on.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -53,9 +54,9 @@ impl Heartbeat {
     ///
     /// # Errors
     /// If no heartbeat can have given up this state.
-    pub fn thaw(
+    pub fn thaw<P: Into<Arc<Policy>>>(
         state: HeartbeatState,
-        policies: PerSide<Policy>,
+        policies: PerSide<P>,
         opened: Instant,
         now: Instant,
     ) -> Result<Self, InvalidState> {
@@ -82,8 +83,8 @@ impl Heartbeat {
             grid,
             stage: state.stage,
             pulses: PerSide {
-                client: thawed(state.pulses.client, policies.client),
-                upstream: thawed(state.pulses.upstream, policies.upstream),
+                client: thawed(state.pulses.client, policies.client.into()),
+                upstream: thawed(state.pulses.upstream, policies.upstream.into()),
             },
             observed: state.observed,
         };

@@ -1,18 +1,19 @@
 //! What a change of the configuration does to a heartbeat that is beating.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{OwnPing, Pulse};
+use super::Pulse;
 use crate::chance::Chance;
 use crate::moment::{Moment, Span};
 use crate::policy::{Mode, Policy};
 
 impl Pulse {
     /// Goes on under another policy. Returns whether that moved the next ping.
-    pub(crate) fn set_policy(&mut self, policy: Policy, now: Moment, chance: Chance) -> bool {
+    pub(crate) fn set_policy(&mut self, policy: Arc<Policy>, now: Moment, chance: Chance) -> bool {
         let before = std::mem::replace(&mut self.policy, policy);
         let mode = before.interval().map(|_| before.mode);
-        before != policy && self.adapt(mode, now, chance)
+        before != self.policy && self.adapt(mode, now, chance)
     }
 
     /// The next ping was scheduled in this mode, or not at all, and perhaps for another interval.
@@ -49,8 +50,8 @@ impl Pulse {
 
     /// Pings were switched off: who is not pinged any more need not prove anything.
     fn fall_silent(&mut self, now: Moment) {
-        if let OwnPing::Due(_) = self.own {
-            self.own = OwnPing::Resting;
+        if !self.owed {
+            self.due = None;
         }
         self.settle(now);
         self.wait = Span::default();

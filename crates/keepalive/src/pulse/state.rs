@@ -1,11 +1,13 @@
 //! The heartbeat of one side as plain data.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Deadline, OwnPing, Pulse};
 use crate::chance::Chance;
 use crate::heartbeat::InvalidState;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerState};
 use crate::moment::{Moment, Span};
 use crate::policy::{Mode, Policy};
 use crate::rtt::Rtt;
@@ -13,7 +15,7 @@ use crate::rtt::Rtt;
 /// All that a side's heartbeat knows, but its policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PulseState {
-    ledger: Ledger,
+    ledger: LedgerState,
     rtt: Option<Rtt>,
     answered: u64,
     own: OwnPing,
@@ -33,16 +35,16 @@ pub(crate) struct PulseState {
 impl Pulse {
     pub(crate) fn freeze(&self) -> PulseState {
         PulseState {
-            ledger: self.ledger.clone(),
+            ledger: self.ledger.freeze(),
             rtt: self.rtt,
             answered: self.answered,
-            own: self.own,
+            own: self.own(),
             base: self.base,
             wait: self.wait,
             mode: self.policy.interval().map(|_| self.policy.mode),
             last_heard: self.last_heard,
             last_life: self.last_life,
-            mark: self.mark,
+            mark: self.mark(),
             deadline: self.deadline,
             paused: self.paused,
             learned: self.learned,
@@ -54,21 +56,28 @@ impl Pulse {
     /// policy has moved the next ping.
     pub(crate) fn thaw(
         state: PulseState,
-        policy: Policy,
+        policy: Arc<Policy>,
         now: Moment,
         chance: Chance,
     ) -> (Self, bool) {
+        let running = state.ledger.next.saturating_sub(state.mark);
+        let (due, owed) = match state.own {
+            OwnPing::Resting => (None, false),
+            OwnPing::Due(due) => (Some(due), false),
+            OwnPing::Owed(due) => (Some(due), true),
+        };
         let mut pulse = Self {
             policy,
-            ledger: state.ledger,
+            ledger: Ledger::thaw(state.ledger),
             rtt: state.rtt,
             answered: state.answered,
-            own: state.own,
+            due,
+            owed,
             base: state.base,
             wait: state.wait,
             last_heard: state.last_heard,
             last_life: state.last_life,
-            mark: state.mark,
+            running: u8::try_from(running).unwrap_or(u8::MAX),
             deadline: state.deadline,
             paused: state.paused,
             learned: state.learned,
@@ -83,7 +92,7 @@ impl PulseState {
     /// Whether it can be the state of a heartbeat that was last called at `woken`.
     pub(crate) fn check(&self, woken: Moment) -> Result<(), InvalidState> {
         self.ledger.check()?;
-        let sent = self.ledger.next();
+        let sent = self.ledger.next;
         // One more than were written: its pong may come before that is known.
         if self.mark > sent || self.answered > sent + 1 {
             return Err(InvalidState("more pongs than pings"));

@@ -41,6 +41,8 @@ pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     /// When there was last no descriptor for a connection.
     starved: Option<Instant>,
+    /// The worker that is to accept next, if it begins with what it was given.
+    next: Option<usize>,
 }
 
 impl Acceptor {
@@ -71,6 +73,7 @@ impl Acceptor {
             entrance,
             shared,
             starved: None,
+            next: None,
         })
     }
 
@@ -102,14 +105,20 @@ impl Acceptor {
             match accepted {
                 Ok(newcomer) => {
                     let least = Arc::clone(self.crew.least_loaded());
-                    let gives_way = self.worker.should_give_way_to(&least);
+                    // Where nobody runs, nobody would accept.
+                    let gives_way =
+                        self.worker.should_give_way_to(&least) && least.has_begun_with_all();
                     if gives_way || self.worker.should_leave_one_to(&least) {
                         self.serve(newcomer, &least);
                     } else {
                         self.serve(newcomer, &self.worker);
                     }
-                    if gives_way && self.move_to(least) {
-                        return self.start(stop, tracker);
+                    if gives_way {
+                        // It was given one before, and has begun with it.
+                        let runs = self.next.replace(least.number) == Some(least.number);
+                        if runs && self.move_to(least) {
+                            return self.start(stop, tracker);
+                        }
                     }
                 }
                 Err(error) if is_starvation(&error) => {
@@ -140,11 +149,18 @@ impl Acceptor {
     /// Has `worker` wait for connections, not the one that does now. It stays where the kernel has no room for that.
     fn move_to(&mut self, worker: Arc<Worker>) -> bool {
         let socket = Arc::clone(self.socket.get_ref());
-        let moved = wait_at(&worker, socket).map(|socket| self.socket = socket);
-        if moved.is_ok() {
-            self.worker = worker;
+        match wait_at(&worker, socket) {
+            Ok(socket) => {
+                self.socket = socket;
+                self.worker = worker;
+                self.next = None;
+                true
+            }
+            Err(error) => {
+                debug!(listener = %self.name(), %error, "another worker cannot accept");
+                false
+            }
         }
-        moved.is_ok()
     }
 
     /// Takes those out of the accept queue that are in it, to be told that lubdub is going: no more than it
@@ -267,6 +283,7 @@ impl Acceptor {
     }
 
     fn serve(&self, newcomer: Newcomer, worker: &Arc<Worker>) {
+        worker.on_given();
         worker.spawn(newcomer::serve(
             newcomer,
             self.entrance.load_full(),
@@ -286,4 +303,58 @@ fn wait_at(worker: &Worker, socket: Arc<Listening>) -> io::Result<AsyncFd<Arc<Li
         reason = "its soundness depends on what is wrapped: a listening socket keeps its descriptor"
     )]
     AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+    use std::num::NonZeroUsize;
+    use std::sync::mpsc;
+
+    use lubdub_metrics::{BuildInfo, Metrics, Names};
+
+    use super::*;
+    use crate::address::Address;
+    use crate::proxy::Proxy;
+    use crate::settings::testing::settings;
+
+    /// The acceptor would have moved to it, for it never gets rid of what it has.
+    #[test]
+    fn a_worker_that_hangs_does_not_accept_in_place_of_one_that_runs() {
+        let build = BuildInfo {
+            version: "0",
+            revision: "test",
+        };
+        let names = Names {
+            listeners: &["first"],
+            routes: &["main"],
+            upstreams: &["upstream"],
+        };
+        let metrics = Arc::new(Metrics::new(build, names).unwrap());
+        let anywhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        let settings = crate::settings::Settings {
+            workers: NonZeroUsize::MIN.saturating_add(1),
+            ..settings(&[("first", anywhere)])
+        };
+        let proxy = Proxy::start(settings, &metrics).unwrap();
+        let (go_on, wait) = mpsc::channel::<()>();
+        proxy.crew().on_duty(1).runtime().spawn(async move {
+            let _ = wait.recv();
+        });
+        let (_, Address::Ip(address)) = proxy.listeners().addresses().remove(0) else {
+            panic!("it listens for TCP");
+        };
+        // They say nothing, and stay.
+        let _all: Vec<_> = (0..40)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        let mut last = TcpStream::connect(address).unwrap();
+        last.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        last.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        last.read_exact(&mut answer).expect("an answer");
+        assert!(answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
+        go_on.send(()).unwrap();
+    }
 }

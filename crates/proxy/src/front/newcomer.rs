@@ -90,6 +90,7 @@ pub(crate) async fn serve(
     worker: Arc<Worker>,
     load: Load,
 ) {
+    worker.on_begun();
     let Newcomer {
         socket,
         kind,

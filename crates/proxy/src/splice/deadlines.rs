@@ -11,6 +11,7 @@ use super::end::{End, Ending};
 use super::fate::Lapse;
 use super::link::Look;
 use super::outlet::{CloseSlot, PingSlot, Watched};
+use super::stamp::Stamp;
 use super::{Pumped, Splice, fate, millis, tally};
 use crate::registry::Order;
 
@@ -18,10 +19,10 @@ use crate::registry::Order;
 #[derive(Debug)]
 pub(super) struct Deadlines {
     /// When data last came in, or the pair opened.
-    pub(super) data: Instant,
-    pub(super) lifetime: Option<Instant>,
+    pub(super) data: Stamp,
+    pub(super) lifetime: Option<Stamp>,
     /// When the first Close or FIN was passed on: the endpoints' closing handshake is under way.
-    pub(super) closing: Option<Instant>,
+    pub(super) closing: Option<Stamp>,
 }
 
 /// Which of them started anew after a stall of the process already. Once is enough: a machine that
@@ -42,11 +43,16 @@ impl Splice {
     pub(super) fn excuse(&mut self, late: Duration, now: Instant) {
         debug!(pair = self.id(), late_ms = millis(late), "late wake-up");
         let excused = &mut self.excused;
-        start_anew(&mut self.deadlines.data, &mut excused.data, late, now);
-        if let Some(closing) = &mut self.deadlines.closing {
+        start_anew(
+            &mut self.seldom.deadlines.data,
+            &mut excused.data,
+            late,
+            now,
+        );
+        if let Some(closing) = &mut self.seldom.deadlines.closing {
             start_anew(closing, &mut excused.closing, late, now);
         }
-        if let Some(lifetime) = &mut self.deadlines.lifetime {
+        if let Some(lifetime) = &mut self.seldom.deadlines.lifetime {
             *lifetime += late;
         }
         for side in Side::BOTH {
@@ -58,10 +64,10 @@ impl Splice {
     /// After a stall in the middle of a turn whatever runs goes on for as long as that has lasted.
     pub(super) fn postpone(&mut self, stalled: Duration) {
         debug!(pair = self.id(), stalled_ms = millis(stalled), "long turn");
-        self.deadlines.data += stalled;
+        self.seldom.deadlines.data += stalled;
         let Deadlines {
             closing, lifetime, ..
-        } = &mut self.deadlines;
+        } = &mut self.seldom.deadlines;
         for deadline in [closing, lifetime].into_iter().flatten() {
             *deadline += stalled;
         }
@@ -108,7 +114,7 @@ impl Splice {
                 self.end(Cause::Drain, None, now);
             } else if ordered == Order::Close {
                 self.end(Cause::Admin, None, now);
-            } else if self.deadlines.lifetime.is_some_and(|at| at <= now) {
+            } else if self.lifetime_deadline().is_some_and(|at| at <= now) {
                 self.end(Cause::Lifetime, None, now);
             } else if self.data_idle_deadline().is_some_and(|at| at <= now) {
                 self.end(Cause::DataIdle, None, now);
@@ -172,7 +178,7 @@ impl Splice {
         consider(self.closing_deadline());
         consider(self.tally.deadline());
         if self.is_open() {
-            consider(self.deadlines.lifetime);
+            consider(self.lifetime_deadline());
             consider(self.data_idle_deadline());
         }
         for side in Side::BOTH {
@@ -213,7 +219,7 @@ impl Splice {
                     Look::Silent(diagnosis) => diagnosis,
                     Look::Moving => Diagnosis::Unknown,
                 };
-                tally::heartbeat(&self.metrics.route, side)
+                tally::heartbeat(&self.seldom.metrics.route, side)
                     .lapses(diagnosis)
                     .increment(1);
                 let registry = self.registration.registry();
@@ -226,7 +232,7 @@ impl Splice {
                 self.end(fate::lapsed(side), Some(side), now);
             }
             Output::WouldHaveLapsed { side, silent_for } => {
-                tally::heartbeat(&self.metrics.route, side)
+                tally::heartbeat(&self.seldom.metrics.route, side)
                     .would_have_lapsed
                     .increment(1);
                 debug!(pair = self.id(), %side, silent_ms = millis(silent_for), "would have lapsed");
@@ -248,19 +254,25 @@ impl Splice {
         }
     }
 
+    pub(super) fn lifetime_deadline(&self) -> Option<Instant> {
+        self.seldom.deadlines.lifetime.map(Stamp::instant)
+    }
+
     fn data_idle_deadline(&self) -> Option<Instant> {
+        let idle = self.terms.data_idle?;
         // A side that is held may have data to send.
         let held = Side::BOTH
             .into_iter()
             .filter_map(|side| self.held_until(side));
-        Some(held.fold(self.deadlines.data, Instant::max) + self.terms.data_idle?)
+        Some(held.fold(self.seldom.deadlines.data.instant(), Instant::max) + idle)
     }
 
     /// Until when the closing handshake has to be over. An endpoint may be in the middle of a message
     /// when the other one says farewell: while data comes in, is taken or is held, it goes on, but not
     /// for ever. Where lubdub ends the pair it does not: then nobody is to go on.
     pub(super) fn closing_deadline(&self) -> Option<Instant> {
-        let since = self.deadlines.closing?;
+        let Deadlines { data, closing, .. } = &self.seldom.deadlines;
+        let since = closing.as_ref()?.instant();
         let close = self.terms.close;
         if self.fate.is_by_lubdub() {
             return Some(since + close);
@@ -269,17 +281,17 @@ impl Splice {
             .into_iter()
             .flat_map(|side| [self.ends[side].outlet.stuck_since(), self.held_until(side)])
             .flatten()
-            .fold(self.deadlines.data.max(since), Instant::max);
+            .fold(data.instant().max(since), Instant::max);
         Some((moved + close).min(since + close * Self::CLOSES))
     }
 }
 
 /// A bound that runs since `since` starts anew if it did not before, else it moves by as much as the
 /// wake-up was late.
-fn start_anew(since: &mut Instant, excused: &mut bool, late: Duration, now: Instant) {
+fn start_anew(since: &mut Stamp, excused: &mut bool, late: Duration, now: Instant) {
     if std::mem::replace(excused, true) {
         *since += late;
     } else {
-        *since = now;
+        *since = now.into();
     }
 }

@@ -122,7 +122,7 @@ impl Splice {
         self.fate.by_lubdub(cause);
         self.heart.handle_closing();
         self.drop_pings();
-        self.deadlines.closing = None;
+        self.seldom.deadlines.closing = None;
         self.excused.closing = false;
         if let Some(dead) = dead {
             self.cut(dead, Ending::Reset);
@@ -140,10 +140,10 @@ impl Splice {
                 continue;
             };
             if outlet.fin != Fin::No || outlet.is_broken() {
-                self.deadlines.closing = Some(now);
+                self.seldom.deadlines.closing = Some(now.into());
             } else if outlet.is_closed_by(Author::Endpoint) {
                 outlet.fin = Fin::Owed;
-                self.deadlines.closing = Some(now);
+                self.seldom.deadlines.closing = Some(now.into());
             } else if sender_gone && in_frame {
                 self.cut(side, Ending::Reset);
             } else {
@@ -177,7 +177,7 @@ impl Splice {
 
     /// A side took nothing of what waited for it.
     pub(super) fn on_stall(&mut self, side: Side, now: Instant) {
-        tally::heartbeat(&self.metrics.route, side)
+        tally::heartbeat(&self.seldom.metrics.route, side)
             .write_stalls
             .increment(1);
         debug!(pair = self.id(), %side, "write stalled");
@@ -190,7 +190,7 @@ impl Splice {
 
     /// The endpoints' closing handshake did not come to its end in time.
     pub(super) fn on_close_timeout(&mut self) {
-        self.deadlines.closing = None;
+        self.seldom.deadlines.closing = None;
         for side in Side::BOTH {
             if self.ends[side].leg.is_some() && self.ends[side].outlet.is_broken() {
                 // Its reset was met in writing, and reading has brought nothing since.
@@ -223,7 +223,10 @@ impl Splice {
                 // What it sent before it broke is still to be read, but not for ever.
                 self.heart.handle_closing();
                 self.drop_pings();
-                self.deadlines.closing.get_or_insert(now);
+                self.seldom
+                    .deadlines
+                    .closing
+                    .get_or_insert_with(|| now.into());
             }
         }
     }

@@ -19,7 +19,7 @@ use super::link::PingMark;
 use super::outlet::{CloseSlot, Fin, Outlet};
 use super::tally::Tally;
 use super::timer::Timer;
-use super::{Places, Splice, clock};
+use super::{Places, Seldom, Splice, clock};
 use crate::frozen::{
     Anchor, EndState, Freezer, Frozen, FrozenPair, Held, InvalidPair, Kept, PairState, PingState,
 };
@@ -110,7 +110,7 @@ impl Splice {
     /// take long, and nobody is pinged any more.
     fn may_freeze(&mut self) -> Result<(), Kept> {
         let ordered = self.registration.entry().ordered() != Order::None;
-        if ordered || self.deadlines.closing.is_some() {
+        if ordered || self.seldom.deadlines.closing.is_some() {
             return Err(Kept::Ending);
         }
         for side in Side::BOTH {
@@ -166,7 +166,7 @@ impl Splice {
             request_id: entry.request_id(),
             proxy_header: entry.proxy_header().map(str::to_owned),
             opened: nanos(entry.opened),
-            handshake_us: self.handshake_us,
+            handshake_us: self.seldom.handshake_us,
             heartbeat: self.heart.freeze(),
             ends: PerSide::from_fn(|side| {
                 let end = &self.ends[side];
@@ -186,11 +186,11 @@ impl Splice {
             early: self.inlets.as_deref().map(|inlets| {
                 PerSide::from_fn(|side| ByteBuf::from(inlets[side].waiting().to_vec()))
             }),
-            data: nanos(self.deadlines.data),
+            data: nanos(self.seldom.deadlines.data.instant()),
             data_excused: self.excused.data,
             data_idle: self.terms.data_idle,
             write_stall: self.terms.write_stall,
-            lifetime: self.deadlines.lifetime.map(nanos),
+            lifetime: self.seldom.deadlines.lifetime.map(|at| nanos(at.instant())),
             armed: self.timer.armed().map(nanos),
         }
     }
@@ -242,18 +242,20 @@ impl Splice {
             fate: Fate::default(),
             tally: parts.tally,
             timer: Timer::resume(parts.armed, clock()),
-            deadlines: parts.deadlines,
             excused: parts.excused,
             inlets: parts.inlets,
             polled: false,
             thawed: true,
             concluded: false,
-            handshake_us,
+            seldom: Box::new(Seldom {
+                deadlines: parts.deadlines,
+                handshake_us,
+                live_terms: home.live_terms,
+                metrics: home.metrics,
+                _places: home.places,
+            }),
             terms: home.terms,
-            live_terms: home.live_terms,
-            metrics: home.metrics,
             registration: home.registration,
-            _places: home.places,
         };
         splice.publish();
         Ok(splice)
@@ -291,7 +293,7 @@ impl Parts {
     ) -> Result<Self, InvalidPair> {
         let now = clock();
         let instant = |nanos: Option<i64>| nanos.map(|at| anchor.instant(at)).transpose();
-        let heart = Heartbeat::thaw(state.heartbeat, terms.keepalive, opened, now)?;
+        let heart = Heartbeat::thaw(state.heartbeat, terms.keepalive.clone(), opened, now)?;
         let mut tally = Tally::default();
         for side in Side::BOTH {
             let end = &state.ends[side];
@@ -333,10 +335,10 @@ impl Parts {
             tally,
             deadlines: Deadlines {
                 data: match has_same_idle {
-                    true => anchor.instant(state.data)?,
-                    false => now,
+                    true => anchor.instant(state.data)?.into(),
+                    false => now.into(),
                 },
-                lifetime: instant(state.lifetime)?,
+                lifetime: instant(state.lifetime)?.map(Into::into),
                 closing: None,
             },
             excused: Excused {

@@ -20,10 +20,10 @@ impl Splice {
     /// The count comes first: whatever else may fail, as many pairs are closed as were opened.
     fn close_books(&mut self, cause: Cause, now: Instant) {
         self.concluded = true;
-        self.metrics.route.closed(cause).increment(1);
+        self.seldom.metrics.route.closed(cause).increment(1);
         self.flush();
         let duration = now.saturating_duration_since(self.registration.entry().opened);
-        self.metrics.pair_duration.record(duration);
+        self.seldom.metrics.pair_duration.record(duration);
         let hint = End::hint(
             cause,
             PerSide::from_fn(|side| self.heart.pongs_received(side)),
@@ -91,7 +91,7 @@ impl Splice {
             diagnosis = lapse.map(|lapse| lapse.diagnosis.as_str()),
             hint,
             duration_ms = millis(duration),
-            handshake_us = self.handshake_us,
+            handshake_us = self.seldom.handshake_us,
             client_bytes = self.tally.from.client.bytes,
             client_frames = self.relayed_frames(Side::Client),
             client_pings = vitals.client.pings_sent,

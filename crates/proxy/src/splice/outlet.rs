@@ -18,6 +18,7 @@ use tokio::io::AsyncWrite;
 
 use self::stall::StallWatch;
 pub(super) use self::stall::Watched;
+use super::stamp::Stamp;
 use crate::leg::Leg;
 use crate::settings::Terms;
 use crate::socket::{Rest, Socket};
@@ -59,16 +60,16 @@ pub(super) enum CloseSlot {
     #[default]
     Empty,
     /// lubdub's own, to be placed at the first frame boundary, or given up then.
-    Owed { code: CloseCode, give_up: Instant },
+    Owed { code: CloseCode, give_up: Stamp },
     /// In the stream; so many bytes are left up to its end.
     Placed {
         by: Author,
         // Not as a `usize`: there is no room in it, and what waits is bounded.
         ahead: u32,
-        at: Instant,
+        at: Stamp,
     },
     /// The socket took it.
-    Passed { by: Author, at: Instant },
+    Passed { by: Author, at: Stamp },
 }
 
 /// Who wrote a Close.
@@ -190,10 +191,12 @@ impl Outlet {
     /// Until when a Close has to be placed, taken and answered.
     pub(super) fn farewell_deadline(&self, terms: &Terms) -> Option<Instant> {
         match self.close {
-            CloseSlot::Owed { give_up, .. } => Some(give_up),
+            CloseSlot::Owed { give_up, .. } => Some(give_up.instant()),
             // It is for `write_stall` to judge a backlog, unless that is off.
-            CloseSlot::Placed { at, .. } if terms.write_stall.is_none() => Some(at + terms.close),
-            CloseSlot::Passed { at, .. } => Some(at + terms.close),
+            CloseSlot::Placed { at, .. } if terms.write_stall.is_none() => {
+                Some(at.instant() + terms.close)
+            }
+            CloseSlot::Passed { at, .. } => Some(at.instant() + terms.close),
             CloseSlot::Empty | CloseSlot::Placed { .. } => None,
         }
     }
@@ -273,7 +276,7 @@ impl Outlet {
         self.excused = false;
         self.close = CloseSlot::Owed {
             code,
-            give_up: now + within,
+            give_up: (now + within).into(),
         };
     }
 
@@ -283,7 +286,7 @@ impl Outlet {
         self.close = CloseSlot::Placed {
             by,
             ahead: u32::try_from(self.waiting() + ahead).unwrap_or(u32::MAX),
-            at: now,
+            at: now.into(),
         };
     }
 
@@ -402,8 +405,8 @@ impl Outlet {
         }
         match &mut self.close {
             CloseSlot::Empty => {}
-            CloseSlot::Owed { give_up, .. } => *give_up = now + close,
-            CloseSlot::Placed { at, .. } | CloseSlot::Passed { at, .. } => *at = now,
+            CloseSlot::Owed { give_up, .. } => *give_up = (now + close).into(),
+            CloseSlot::Placed { at, .. } | CloseSlot::Passed { at, .. } => *at = now.into(),
         }
     }
 
@@ -454,7 +457,7 @@ impl Outlet {
             drained.ping_written = true;
         }
         if let CloseSlot::Placed { by, ahead: 0, .. } = self.close {
-            self.close = CloseSlot::Passed { by, at: now };
+            self.close = CloseSlot::Passed { by, at: now.into() };
             self.excused = false;
             drained.ended = true;
         }

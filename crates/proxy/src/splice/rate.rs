@@ -50,7 +50,7 @@ impl Splice {
             self.registration.entry().publish_held(from, is_held);
             if !is_held {
                 // It could say nothing meanwhile: what waits for its data waits anew.
-                self.deadlines.data = self.deadlines.data.max(now);
+                self.seldom.deadlines.data = self.seldom.deadlines.data.max(now.into());
             }
         }
     }

@@ -3,9 +3,9 @@
 use std::task::Context;
 use std::time::Instant;
 
-use lubdub_keepalive::{PongVerdict, Reading, Side};
+use lubdub_keepalive::{PingPayload, PingRow, PongVerdict, Reading, Side};
 use lubdub_metrics::Cause;
-use lubdub_wire::{Event, Payload, Stop};
+use lubdub_wire::{Batch, Event, Payload, Stop};
 use tracing::{debug, trace};
 
 use super::end::{End, Input, Read};
@@ -122,6 +122,10 @@ impl Splice {
             (scanner.in_data_frame(), scanner.frames().data())
         });
         let mut rest = input;
+        let mut batch = match self.heart.awaits_pong(from) {
+            true => Batch::of_pings(),
+            false => Batch::of_pings().and_pongs_but(PingPayload::LEN as u8),
+        };
         loop {
             if !self.ends[from].discarded && !self.ends[to].outlet.accepts() {
                 self.flush_from(from);
@@ -133,12 +137,26 @@ impl Splice {
                 | Stop::AtFrameBoundary
                 | Stop::BehindMessages(_)) => wanted,
             };
-            let step = self.ends[from].scanner.scan(rest, stop);
+            let step = (self.ends[from].scanner).scan_with(rest, stop, &mut batch);
             let relayed = step.residue.len() + step.forward.len();
+            let pongs = batch.take_pongs();
             if relayed > 0 && !self.ends[from].discarded && self.ends[to].outlet.accepts() {
                 let at = input.len() - rest.len();
                 parcel.add_run(&step.residue, at..at + step.forward.len());
-                self.tally.from[from].bytes += relayed as u64;
+                let tally = &mut self.tally.from[from];
+                tally.bytes += relayed as u64;
+                tally.foreign_pongs += pongs;
+            }
+            if pongs > 0 {
+                self.heart.handle_idle_pongs(from, now);
+            }
+            if let Some(pings) = batch.take_pings() {
+                let payload = pings.last.payload_in(room.get_or_insert(Payload::EMPTY));
+                let row = PingRow {
+                    same: pings.same,
+                    is_all: pings.are_all_same(),
+                };
+                self.on_foreign_pings(from, payload, pings.count, row);
             }
             rest = step.rest;
             match &step.event {
@@ -147,7 +165,7 @@ impl Splice {
                 Event::Boundary => self.place(&mut parcel, to, now),
                 Event::Ping(ping) => {
                     let room = room.get_or_insert(Payload::EMPTY);
-                    self.on_foreign_ping(from, ping.payload_in(room));
+                    self.on_foreign_pings(from, ping.payload_in(room), 1, PingRow::ONE);
                 }
                 Event::Close(close) => {
                     is_close_in_it = true;
@@ -189,7 +207,7 @@ impl Splice {
         if let Some((within, frames)) = data_before {
             let scanner = &self.ends[from].scanner;
             if within || scanner.in_data_frame() || scanner.frames().data() > frames {
-                self.deadlines.data = now;
+                self.seldom.deadlines.data = now.into();
                 self.excused.data = false;
             }
         }
@@ -269,13 +287,16 @@ impl Splice {
                 *ping_mark = Some(PingMark::of(leg.socket(), before));
             }
             self.trace_ping(side, unanswered);
-            let metrics = tally::heartbeat(&self.metrics.route, side);
+            let metrics = tally::heartbeat(&self.seldom.metrics.route, side);
             metrics.pings_sent.increment(1);
             metrics.ping_delay.record(delay);
             debug!(pair = self.id(), %side, delay_us = micros(delay), "ping written");
         }
         if drained.ended && !self.fate.is_by_lubdub() {
-            self.deadlines.closing.get_or_insert(now);
+            self.seldom
+                .deadlines
+                .closing
+                .get_or_insert_with(|| now.into());
         }
         let end = &mut self.ends[side];
         if end.is_over() && !end.outlet.is_broken() {
@@ -361,11 +382,17 @@ impl Splice {
         }
     }
 
-    pub(super) fn on_foreign_ping(&mut self, from: Side, payload: &[u8]) {
+    pub(super) fn on_foreign_pings(
+        &mut self,
+        from: Side,
+        payload: &[u8],
+        count: u32,
+        row: PingRow,
+    ) {
         if self.ends[from.other()].outlet.accepts() {
-            self.tally.from[from].foreign_pings += 1;
+            self.tally.from[from].foreign_pings += count;
         }
-        self.heart.handle_foreign_ping(from.other(), payload);
+        (self.heart).handle_foreign_pings(from.other(), payload, row);
     }
 
     /// Says whether the PONG goes on.
@@ -388,7 +415,7 @@ impl Splice {
                 if !self.ends[from].discarded {
                     self.tally.from[from].swallowed_pongs += 1;
                 }
-                let metrics = tally::heartbeat(&self.metrics.route, from);
+                let metrics = tally::heartbeat(&self.seldom.metrics.route, from);
                 let vitals = self.heart.vitals(from);
                 let entry = self.registration.entry();
                 entry.publish_heartbeat(from, &vitals);
@@ -414,7 +441,7 @@ impl Splice {
     /// middle of a message when the other side says farewell may go on. Who has said farewell itself
     /// "MUST NOT send any more data frames" (RFC 6455 5.5.1).
     fn counts_data(&self, from: Side) -> bool {
-        let closing = self.deadlines.closing.is_some() && !self.ends[from].said_close;
+        let closing = self.seldom.deadlines.closing.is_some() && !self.ends[from].said_close;
         closing || self.terms.data_idle.is_some()
     }
 }

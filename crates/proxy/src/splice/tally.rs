@@ -9,11 +9,13 @@ use lubdub_keepalive::{PerSide, Side};
 use lubdub_metrics::{DirectionMetrics, OpcodeClass, RouteMetrics, SideMetrics};
 use lubdub_wire::FrameCounts;
 
+use super::stamp::Stamp;
+
 /// The pair's own counts, by the side that the bytes came from.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) from: PerSide<Relayed>,
-    flush_at: Option<Instant>,
+    flush_at: Option<Stamp>,
 }
 
 /// What was relayed from a side.
@@ -36,7 +38,7 @@ impl Tally {
 
     /// When the shared counters are to be brought up to date.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.flush_at
+        self.flush_at.map(Stamp::instant)
     }
 
     /// Whether there is something to add, and no moment is set at which it will be.
@@ -48,7 +50,7 @@ impl Tally {
     /// Sets that moment, if there is something to add.
     pub(super) fn observe(&mut self, now: Instant) {
         if self.is_to_be_scheduled() {
-            self.flush_at = Some(now + Self::DELAY);
+            self.flush_at = Some((now + Self::DELAY).into());
         }
     }
 

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 
 use crate::check::{self, Turn};
-use crate::{Header, MaskKey, Stop};
+use crate::{Batch, Event, FrameCounts, FrameScanner, Header, MaskKey, Payload, Stop};
 
 const KEY: MaskKey = MaskKey([0x37, 0xfa, 0x21, 0x3d]);
 
@@ -138,4 +138,111 @@ proptest! {
         check::scanner_splits(&data);
         check::header(&data);
     }
+}
+
+/// What a caller makes of a stream: what it forwards, and of PINGs what a heartbeat keeps.
+#[derive(Debug, Default, PartialEq)]
+struct Made {
+    forwarded: Vec<u8>,
+    counts: FrameCounts,
+    pings: u32,
+    pongs: u32,
+    /// The payload of the last PING, and how many in a row had it.
+    last: Option<(Vec<u8>, u32)>,
+}
+
+impl Made {
+    fn ping(&mut self, payload: &[u8], count: u32, same: u32) {
+        self.pings += count;
+        let before = match &self.last {
+            Some((last, n)) if last == payload && same == count => *n,
+            _ => 0,
+        };
+        self.last = Some((payload.to_vec(), before + same));
+    }
+
+    /// Of a stream that comes in pieces.
+    fn of(stream: &[u8], pieces: &[usize], batch: impl Fn() -> Batch<'static>) -> Self {
+        let (mut scanner, mut made) = (FrameScanner::new(), Self::default());
+        let mut rest: &[u8] = stream;
+        for piece in pieces.iter().copied().chain([usize::MAX]) {
+            let (mut input, later) = rest.split_at(piece.min(rest.len()));
+            rest = later;
+            // Lives as long as this input.
+            let mut batch: Batch<'_> = batch();
+            loop {
+                let step = scanner.scan_with(input, Stop::Never, &mut batch);
+                made.forwarded.extend_from_slice(&step.residue);
+                made.forwarded.extend_from_slice(step.forward);
+                input = step.rest;
+                made.pongs += batch.take_pongs();
+                let mut room = Payload::EMPTY;
+                if let Some(pings) = batch.take_pings() {
+                    let payload = pings.last.payload_in(&mut room);
+                    made.ping(payload, pings.count, pings.same);
+                }
+                match &step.event {
+                    Event::Ping(ping) => made.ping(ping.payload_in(&mut room), 1, 1),
+                    Event::Pong(pong) => {
+                        made.pongs += 1;
+                        let (begun, lies) = pong.raw();
+                        made.forwarded.extend_from_slice(begun);
+                        made.forwarded.extend_from_slice(lies);
+                    }
+                    Event::Close(_) => {}
+                    Event::Exhausted | Event::Boundary | Event::TooBig(_) => break,
+                }
+            }
+        }
+        made.counts = *scanner.frames();
+        made
+    }
+}
+
+/// Mostly PINGs and PONGs with few payloads, some of which are equal though they are masked otherwise.
+fn small_frame() -> impl Strategy<Value = Vec<u8>> {
+    let opcode = prop_oneof![4 => Just(9_u8), 4 => Just(10_u8), 1 => Just(1_u8), 1 => Just(8_u8)];
+    let payload = prop_oneof![3 => Just(0_u8), 2 => 1..3_u8, 1 => Just(16_u8)];
+    (opcode, payload, any::<Option<u8>>()).prop_map(|(opcode, len, key)| {
+        let masked = u8::from(key.is_some()) << 7;
+        let mut frame = vec![0x80 | opcode, masked | len];
+        frame.extend(key.iter().flat_map(|key| [*key; 4]));
+        frame.extend((0..len).map(|_| b'x' ^ key.unwrap_or_default()));
+        frame
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(6455),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_batch_hides_nothing_and_changes_no_byte(
+        frames in vec(small_frame(), 0..40),
+        pieces in vec(0..60_usize, 0..8),
+    ) {
+        let stream = frames.concat();
+        let each = Made::of(&stream, &pieces, Batch::default);
+        for batch in [Batch::of_pings, || Batch::of_pings().and_pongs_but(16)] {
+            prop_assert_eq!(&Made::of(&stream, &pieces, batch), &each);
+        }
+        prop_assert_eq!(Made::of(&stream, &[], Batch::of_pings).forwarded.len(), stream.len());
+    }
+}
+
+/// They are told as soon as they are whole, also where the batch takes what lies in one input.
+#[test]
+fn pongs_of_that_length_are_told_and_others_only_counted() {
+    let stream = [&b"\x8a\x00"[..], b"\x8a\x10", &[0; 16], b"\x8a\x01a"].concat();
+    let mut batch = Batch::of_pings().and_pongs_but(16);
+    let mut scanner = FrameScanner::new();
+    let step = scanner.scan_with(&stream, Stop::Never, &mut batch);
+    assert!(matches!(&step.event, Event::Pong(pong) if pong.payload().len() == 16));
+    assert_eq!((step.forward, batch.take_pongs()), (&stream[..2], 1));
+    let step = scanner.scan_with(step.rest, Stop::Never, &mut batch);
+    assert_eq!((step.event, batch.take_pongs()), (Event::Exhausted, 1));
 }

@@ -30,10 +30,10 @@ enum Bytes<'a> {
 impl<'a> Received<'a> {
     /// The frame is this part of the input.
     #[inline]
-    pub(super) fn in_input(header: &Header, header_len: usize, bytes: &'a [u8]) -> Self {
+    pub(super) fn in_input(header_len: usize, masked: bool, bytes: &'a [u8]) -> Self {
         Self {
             header_len: header_len as u8,
-            masked: header.mask.is_some(),
+            masked,
             bytes: Bytes::Input(bytes),
         }
     }

@@ -21,7 +21,7 @@ fn header(bytes: &[u8]) -> Header {
 /// What is told of a frame that came whole.
 fn received(raw: &[u8]) -> Received<'_> {
     let (header, len) = Header::decode(raw).expect("a whole header");
-    Received::in_input(&header, len, raw)
+    Received::in_input(len, header.mask.is_some(), raw)
 }
 
 /// All that a step says, in one comparable piece.

@@ -38,8 +38,8 @@ pub(super) fn resolve(raw: &raw::Terms, mistakes: &mut Mistakes) -> Option<Terms
     let frame_bytes = take(&raw.frame_bytes, frame_bytes, mistakes);
     Some(Terms {
         keepalive: PerSide {
-            client: client?,
-            upstream: upstream?,
+            client: client?.into(),
+            upstream: upstream?.into(),
         },
         boundary_wait: PerSide {
             client: client_wait?,

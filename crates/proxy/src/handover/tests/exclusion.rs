@@ -1,7 +1,6 @@
 //! A hand-over and other changes of the whole, at the same moment.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
 use std::sync::{Arc, PoisonError};
@@ -17,41 +16,7 @@ use super::super::{HandoverError, Offer, Who};
 use crate::control::Control;
 use crate::drain::{DrainError, Selection};
 use crate::proxy::{Proxy, StartError};
-use crate::settings::{
-    Forwarded, FrontTimeouts, Limits, Listener, Logging, ProxyProtocol, Settings, testing,
-};
-use crate::unix::Permissions;
-
-fn settings(listeners: &[(&str, SocketAddr)]) -> Settings {
-    let listener = |&(name, address): &(&str, SocketAddr)| Listener {
-        name: name.into(),
-        address: address.into(),
-        v6_only: false,
-        permissions: Permissions::default(),
-        tls: None,
-        proxy_protocol: ProxyProtocol::Off,
-        trust: None,
-    };
-    let some = NonZeroUsize::new(64).unwrap();
-    Settings {
-        listeners: listeners.iter().map(listener).collect(),
-        routes: vec![Arc::new(testing::route("main"))],
-        timeouts: FrontTimeouts::default(),
-        limits: Limits {
-            pairs: 64,
-            pairs_per_source: None,
-            handshake_rate: None,
-            handshakes: some,
-            connections: some,
-            head_bytes: 65_536,
-        },
-        forwarded: Forwarded::default(),
-        drain: testing::drain(),
-        logging: Logging::default(),
-        workers: NonZeroUsize::MIN,
-        io_uring: true,
-    }
-}
+use crate::settings::testing::settings;
 
 fn any() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()

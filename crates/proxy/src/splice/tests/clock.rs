@@ -112,7 +112,7 @@ async fn a_clock_that_stood_still_over_another_deadline_is_held_against_nobody()
         .await;
         pair.until_pinged(side, 1).await;
         let before = deadline(&pair, side) - 2 * Heartbeat::LATE / 3;
-        pair.splice.deadlines.data = clock() + before - QUIET;
+        pair.splice.seldom.deadlines.data = (clock() + before - QUIET).into();
         pair.until_pinged(side, 2).await;
         let before = deadline(&pair, side) - 2 * Heartbeat::LATE / 3;
         wake_after(&mut pair, before + 4 * Heartbeat::LATE / 3).await;

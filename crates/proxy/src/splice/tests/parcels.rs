@@ -6,7 +6,7 @@ use crate::socket::writes;
 /// Both sides are pinged every 5 s.
 fn both_pinged() -> Terms {
     let mut terms = pinged(Side::Client, 5 * SECOND, SECOND, Evidence::Any);
-    terms.keepalive.upstream = terms.keepalive.client;
+    terms.keepalive.upstream = Arc::clone(&terms.keepalive.client);
     terms
 }
 

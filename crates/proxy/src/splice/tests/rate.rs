@@ -42,7 +42,7 @@ fn rated(side: Side, rate: Rate) -> Terms {
 fn unpinged() -> Terms {
     let never = Policy::try_new(None, SECOND, Jitter::NONE).unwrap();
     Terms {
-        keepalive: PerSide::from_fn(|_| never),
+        keepalive: PerSide::from_fn(|_| never.into()),
         ..Terms::default()
     }
 }
@@ -257,7 +257,7 @@ async fn what_waits_is_not_counted_yet() {
 async fn pings_go_out_on_time_and_nobody_lapses() {
     for evidence in [Evidence::Any, Evidence::Pong] {
         let mut terms = pinged(Side::Client, 100 * MILLISECOND, 200 * MILLISECOND, evidence);
-        terms.keepalive.upstream = terms.keepalive.client;
+        terms.keepalive.upstream = Arc::clone(&terms.keepalive.client);
         terms.write_stall = Some(100 * MILLISECOND);
         terms.rates = Rates {
             to_client: bytes(1000),

@@ -29,7 +29,7 @@ struct Seen {
 /// Both sides are pinged every 5 s and have 4 s; a ping waits for 2 s for the end of a message.
 fn terms() -> Terms {
     let mut terms = pinged(Side::Client, 5 * SECOND, 4 * SECOND, Evidence::Pong);
-    terms.keepalive.upstream = terms.keepalive.client;
+    terms.keepalive.upstream = Arc::clone(&terms.keepalive.client);
     terms.boundary_wait = PerSide::from_fn(|_| Some(2 * SECOND));
     terms.data_idle = Some(100 * SECOND);
     terms.lifetime = Some(1000 * SECOND);

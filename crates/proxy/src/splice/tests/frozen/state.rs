@@ -13,7 +13,7 @@ const V1: &[u8] = include_bytes!("pair-v1.msgpack");
 /// Something in every field.
 async fn busy() -> Pair {
     let mut terms = pinged(Side::Client, 5 * SECOND, 60 * SECOND, Evidence::Pong);
-    terms.keepalive.upstream = terms.keepalive.client;
+    terms.keepalive.upstream = Arc::clone(&terms.keepalive.client);
     terms.data_idle = Some(100 * SECOND);
     terms.lifetime = Some(1000 * SECOND);
     let mut pair = Pair::open(terms).await;
