@@ -95,13 +95,8 @@ pub(crate) struct Splice {
     fate: Fate,
     tally: Tally,
     timer: Timer,
-    excused: Excused,
     /// `None` for most: nothing stands between the sockets and what is relayed.
     inlets: Option<Box<PerSide<Inlet>>>,
-    polled: bool,
-    /// No turn was had since it has given up what it knew, and gone on.
-    thawed: bool,
-    concluded: bool,
     terms: Arc<Terms>,
     // Its place and its count go before the pair is gone from the registry.
     seldom: Box<Seldom>,
@@ -111,6 +106,10 @@ pub(crate) struct Splice {
 /// What a pair seldom looks at. With this in a box the pair's task is as large as one of the allocator's classes.
 struct Seldom {
     deadlines: Deadlines,
+    excused: Excused,
+    /// The task that polls it is known.
+    polled: bool,
+    concluded: bool,
     // Not as a duration, which takes four times the room.
     handshake_us: u32,
     live_terms: Arc<LiveTerms>,
@@ -161,10 +160,6 @@ impl Splice {
             tally: Tally::default(),
             timer: Timer::new(opened),
             inlets,
-            excused: Excused::default(),
-            polled: false,
-            thawed: false,
-            concluded: false,
             seldom: Box::new(Seldom {
                 deadlines: Deadlines {
                     data: opened.into(),
@@ -174,6 +169,9 @@ impl Splice {
                         .map(Into::into),
                     closing: None,
                 },
+                excused: Excused::default(),
+                polled: false,
+                concluded: false,
                 handshake_us: u32::try_from(micros(pair.handshake)).unwrap_or(u32::MAX),
                 live_terms: pair.live_terms,
                 metrics: pair.metrics.open(),
@@ -228,6 +226,11 @@ impl Splice {
         now
     }
 
+    /// Whether the task that polls it may be another than before: no wake-up was armed yet, or was armed elsewhere.
+    fn may_be_new(&self) -> bool {
+        self.timer.armed().is_none() || self.ends.client.thawed
+    }
+
     /// What a wake-up of a busy pair mostly is about: bytes to be relayed, and nothing else. Says
     /// `None` if there is more to it.
     fn relay_only(
@@ -236,7 +239,7 @@ impl Splice {
         now: Instant,
         scratch: &mut [u8],
     ) -> Option<Pumped> {
-        if !self.timer.is_waiting(now) || !self.is_plain() || self.thawed {
+        if !self.timer.is_waiting(now) || !self.is_plain() {
             return None;
         }
         let mut pumped = Pumped::Idle;
@@ -258,7 +261,12 @@ impl Splice {
         }
         self.follow_orders(now);
         // What the runtime knows of a socket is as old as the stall, or nothing yet.
-        let ask_kernel = std::mem::take(&mut self.thawed) || stalled.is_some();
+        let is_new = |end: &mut End| std::mem::take(&mut end.thawed);
+        let are_new = [
+            is_new(&mut self.ends.client),
+            is_new(&mut self.ends.upstream),
+        ];
+        let ask_kernel = are_new.contains(&true) || stalled.is_some();
         let mut pumped = Pumped::Idle;
         for side in Side::BOTH {
             self.set_ask_kernel(side, ask_kernel);

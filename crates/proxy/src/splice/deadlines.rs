@@ -12,7 +12,7 @@ use super::fate::Lapse;
 use super::link::Look;
 use super::outlet::{CloseSlot, PingSlot, Watched};
 use super::stamp::Stamp;
-use super::{Pumped, Splice, fate, millis, tally};
+use super::{Pumped, Seldom, Splice, fate, millis, tally};
 use crate::registry::Order;
 
 /// The pair's own deadlines, beside those of the heartbeat and the outlets.
@@ -42,17 +42,14 @@ impl Splice {
     /// the wake-up was late. (A lifetime accuses nobody, and only moves.)
     pub(super) fn excuse(&mut self, late: Duration, now: Instant) {
         debug!(pair = self.id(), late_ms = millis(late), "late wake-up");
-        let excused = &mut self.excused;
-        start_anew(
-            &mut self.seldom.deadlines.data,
-            &mut excused.data,
-            late,
-            now,
-        );
-        if let Some(closing) = &mut self.seldom.deadlines.closing {
+        let Seldom {
+            deadlines, excused, ..
+        } = &mut *self.seldom;
+        start_anew(&mut deadlines.data, &mut excused.data, late, now);
+        if let Some(closing) = &mut deadlines.closing {
             start_anew(closing, &mut excused.closing, late, now);
         }
-        if let Some(lifetime) = &mut self.seldom.deadlines.lifetime {
+        if let Some(lifetime) = &mut deadlines.lifetime {
             *lifetime += late;
         }
         for side in Side::BOTH {

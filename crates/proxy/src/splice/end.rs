@@ -28,6 +28,8 @@ pub(super) struct End {
     pub(super) ping_mark: Option<PingMark>,
     /// What comes from it is thrown away: its frames count no more.
     pub(super) discarded: bool,
+    /// It comes from another task or process: nothing is known yet of whether it can be read or written.
+    pub(super) thawed: bool,
 }
 
 /// What comes from a side.
@@ -71,12 +73,17 @@ impl End {
             said_close: false,
             ping_mark: None,
             discarded: false,
+            thawed: false,
         }
     }
 
     /// It is read, takes what it is sent, and is owed nothing.
     pub(super) fn is_plain(&self) -> bool {
-        self.leg.is_some() && self.input == Input::Open && !self.paused && self.outlet.is_plain()
+        self.leg.is_some()
+            && self.input == Input::Open
+            && !self.paused
+            && !self.thawed
+            && self.outlet.is_plain()
     }
 
     /// How many frames were relayed from this side since they were last taken.

@@ -123,7 +123,7 @@ impl Splice {
         self.heart.handle_closing();
         self.drop_pings();
         self.seldom.deadlines.closing = None;
-        self.excused.closing = false;
+        self.seldom.excused.closing = false;
         if let Some(dead) = dead {
             self.cut(dead, Ending::Reset);
         }

@@ -187,7 +187,7 @@ impl Splice {
                 PerSide::from_fn(|side| ByteBuf::from(inlets[side].waiting().to_vec()))
             }),
             data: nanos(self.seldom.deadlines.data.instant()),
-            data_excused: self.excused.data,
+            data_excused: self.seldom.excused.data,
             data_idle: self.terms.data_idle,
             write_stall: self.terms.write_stall,
             lifetime: self.seldom.deadlines.lifetime.map(|at| nanos(at.instant())),
@@ -242,13 +242,12 @@ impl Splice {
             fate: Fate::default(),
             tally: parts.tally,
             timer: Timer::resume(parts.armed, clock()),
-            excused: parts.excused,
             inlets: parts.inlets,
-            polled: false,
-            thawed: true,
-            concluded: false,
             seldom: Box::new(Seldom {
                 deadlines: parts.deadlines,
+                excused: parts.excused,
+                polled: false,
+                concluded: false,
                 handshake_us,
                 live_terms: home.live_terms,
                 metrics: home.metrics,
@@ -362,6 +361,7 @@ impl EndParts {
             said_close: false,
             ping_mark: self.ping_mark,
             discarded: false,
+            thawed: true,
         })
     }
 }
@@ -377,7 +377,7 @@ impl Held for Standing {
     }
 
     fn forget(mut self: Box<Self>) {
-        self.splice.concluded = true;
+        self.splice.seldom.concluded = true;
     }
 }
 
@@ -386,13 +386,14 @@ impl Splice {
     fn resume(mut self, sockets: PerSide<OwnedFd>, taken: PerSide<u64>) -> io::Result<Self> {
         let mut leg = |side: Side, fd| {
             let socket = Socket::resume(fd, taken[side])?;
-            self.ends[side].leg = Some(Leg::Plain(socket));
+            let end = &mut self.ends[side];
+            (end.leg, end.thawed) = (Some(Leg::Plain(socket)), true);
             io::Result::Ok(())
         };
         leg(Side::Client, sockets.client)?;
         leg(Side::Upstream, sockets.upstream)?;
         self.timer = Timer::resume(self.timer.armed(), clock());
-        (self.polled, self.thawed) = (false, true);
+        self.seldom.polled = false;
         Ok(self)
     }
 }

@@ -19,7 +19,7 @@ impl Splice {
 
     /// The count comes first: whatever else may fail, as many pairs are closed as were opened.
     fn close_books(&mut self, cause: Cause, now: Instant) {
-        self.concluded = true;
+        self.seldom.concluded = true;
         self.seldom.metrics.route.closed(cause).increment(1);
         self.flush();
         let duration = now.saturating_duration_since(self.registration.entry().opened);
@@ -119,7 +119,7 @@ impl Splice {
 /// is an end like any other, with its line and its count.
 impl Drop for Splice {
     fn drop(&mut self) {
-        if self.concluded {
+        if self.seldom.concluded {
             return;
         }
         let cause = self.cause_of_drop();

@@ -208,7 +208,7 @@ impl Splice {
             let scanner = &self.ends[from].scanner;
             if within || scanner.in_data_frame() || scanner.frames().data() > frames {
                 self.seldom.deadlines.data = now.into();
-                self.excused.data = false;
+                self.seldom.excused.data = false;
             }
         }
         self.place(&mut parcel, to, now);

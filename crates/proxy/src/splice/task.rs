@@ -25,7 +25,7 @@ impl Future for PairTask {
             return Poll::Ready(());
         };
         // Before the first look for orders, so that none is missed.
-        if !std::mem::replace(&mut splice.polled, true) {
+        if splice.may_be_new() && !std::mem::replace(&mut splice.seldom.polled, true) {
             splice.registration.entry().set_waker(cx.waker());
         }
         if let Some(freezer) = splice.registration.take_freezer() {

@@ -58,7 +58,7 @@ impl Pair {
         };
         let thawed = Splice::thaw(state, sockets, home, &anchor)?;
         let mut old = std::mem::replace(&mut self.splice, thawed);
-        old.concluded = true;
+        old.seldom.concluded = true;
         Ok(())
     }
 

@@ -160,7 +160,7 @@ async fn what_contradicts_itself_is_refused() {
             spoil(state);
         });
         assert!(thawed.is_err(), "{n}");
-        pair.splice.concluded = true;
+        pair.splice.seldom.concluded = true;
     }
 }
 
