@@ -560,6 +560,11 @@ pub(crate) const EVENTS: &[Event] = &[
         "Ordinary.",
     ),
     debug(
+        "another worker cannot accept",
+        &["listener", "error"],
+        "The kernel has no room for it. The worker that accepted goes on.",
+    ),
+    debug(
         "admin listener cannot accept",
         &["error"],
         "It tries again.",
