@@ -357,3 +357,27 @@ impl Proxy {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A proxy for unit tests.
+
+    use lubdub_metrics::{BuildInfo, Names};
+
+    use super::*;
+
+    /// Serves on [these](crate::settings::testing::settings), the first listener of which is named `first`.
+    pub(crate) fn start(settings: Settings) -> Proxy {
+        let build = BuildInfo {
+            version: "0",
+            revision: "test",
+        };
+        let names = Names {
+            listeners: &["first"],
+            routes: &["main"],
+            upstreams: &["upstream"],
+        };
+        let metrics = Arc::new(Metrics::new(build, names).expect("names that are in order"));
+        Proxy::start(settings, &metrics).expect("settings that are in order")
+    }
+}

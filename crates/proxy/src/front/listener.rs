@@ -312,32 +312,20 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::sync::mpsc;
 
-    use lubdub_metrics::{BuildInfo, Metrics, Names};
-
     use super::*;
     use crate::address::Address;
-    use crate::proxy::Proxy;
-    use crate::settings::testing::settings;
+    use crate::proxy::testing;
+    use crate::settings::{Settings, testing::settings};
 
     /// The acceptor would have moved to it, for it never gets rid of what it has.
     #[test]
     fn a_worker_that_hangs_does_not_accept_in_place_of_one_that_runs() {
-        let build = BuildInfo {
-            version: "0",
-            revision: "test",
-        };
-        let names = Names {
-            listeners: &["first"],
-            routes: &["main"],
-            upstreams: &["upstream"],
-        };
-        let metrics = Arc::new(Metrics::new(build, names).unwrap());
         let anywhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-        let settings = crate::settings::Settings {
+        let settings = Settings {
             workers: NonZeroUsize::MIN.saturating_add(1),
             ..settings(&[("first", anywhere)])
         };
-        let proxy = Proxy::start(settings, &metrics).unwrap();
+        let proxy = testing::start(settings);
         let (go_on, wait) = mpsc::channel::<()>();
         proxy.crew().on_duty(1).runtime().spawn(async move {
             let _ = wait.recv();

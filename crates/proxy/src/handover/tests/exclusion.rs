@@ -2,12 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
+use std::sync::PoisonError;
 use std::sync::mpsc;
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use lubdub_metrics::{BuildInfo, Metrics, Names};
 use tokio::runtime;
 
 use super::super::link::Link;
@@ -15,7 +14,7 @@ use super::super::message::{self, FromPredecessor, FromSuccessor, Hello, OLDEST,
 use super::super::{HandoverError, Offer, Who};
 use crate::control::Control;
 use crate::drain::{DrainError, Selection};
-use crate::proxy::{Proxy, StartError};
+use crate::proxy::{Proxy, StartError, testing};
 use crate::settings::testing::settings;
 
 fn any() -> SocketAddr {
@@ -23,17 +22,7 @@ fn any() -> SocketAddr {
 }
 
 pub(super) fn started() -> Proxy {
-    let build = BuildInfo {
-        version: "0",
-        revision: "test",
-    };
-    let names = Names {
-        listeners: &["first"],
-        routes: &["main"],
-        upstreams: &["upstream"],
-    };
-    let metrics = Arc::new(Metrics::new(build, names).unwrap());
-    Proxy::start(settings(&[("first", any())]), &metrics).unwrap()
+    testing::start(settings(&[("first", any())]))
 }
 
 fn offer(stream: UnixStream) -> Offer {
