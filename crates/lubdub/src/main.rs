@@ -1,9 +1,8 @@
 //! The program: command line, configuration, logging. What it proxies with is `lubdub_proxy`.
 
-#![forbid(unsafe_code)]
-
 mod activation;
 mod admin;
+mod allocator;
 mod api;
 mod certificates;
 mod cli;
@@ -27,11 +26,6 @@ use cli::{Cli, Command, Options, Which};
 use commands::check::OnWarning;
 use config::{Config, Machine, Mistakes, Sources, Warnings};
 use upgrade::Start;
-
-/// Unlike the system's it gives back what a storm of handshakes has taken, and wastes less on what
-/// every pair keeps (docs/adr/0010).
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Something went wrong while running.
 const FAILURE: u8 = 1;

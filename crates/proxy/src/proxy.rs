@@ -169,7 +169,7 @@ impl Proxy {
             registry.map(|it| it.names()).unwrap_or_default()
         });
         let tasks = TaskTracker::new();
-        let workers = Workers::start(settings.workers, settings.io_uring, &tasks)
+        let workers = Workers::start(settings.workers, settings.io_uring, settings.tidy, &tasks)
             .map_err(StartError::Worker)?;
         let proxy = Self {
             shared,

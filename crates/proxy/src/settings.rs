@@ -44,6 +44,9 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// Whether workers send through a ring of the kernel's (io_uring), where there can be one.
     pub io_uring: bool,
+    /// What each worker calls on its thread, a second after connections or pairs have come or gone, and so once a
+    /// second at the most: it should give back what the thread keeps of the memory that they had.
+    pub tidy: fn(),
 }
 
 /// One listening socket.
@@ -543,6 +546,7 @@ pub(crate) mod testing {
             logging: Logging::default(),
             workers: NonZeroUsize::MIN,
             io_uring: true,
+            tidy: || (),
         }
     }
 }

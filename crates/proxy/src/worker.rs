@@ -1,14 +1,19 @@
 //! Worker threads: each has a runtime and pairs of its own, so that a pair's two sockets, its
 //! timer and its memory stay on one core and nothing is locked (docs/adr/0002).
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
@@ -35,23 +40,34 @@ pub(crate) struct Worker {
     /// Its number among them, from 0.
     pub(crate) number: usize,
     runtime: Handle,
-    load: Arc<AtomicUsize>,
+    work: Arc<Work>,
     /// Connections that were given to it and that it has not looked at yet.
     given: AtomicUsize,
     tasks: TaskTracker,
 }
 
+/// What a worker has to do.
+#[derive(Debug, Default)]
+struct Work {
+    /// Connections and pairs.
+    load: AtomicUsize,
+    /// Tells the worker when that changes.
+    changed: Notify,
+}
+
 /// A connection or a pair, as far as a worker is concerned.
 #[derive(Debug, Default)]
-pub(crate) struct Load(Arc<AtomicUsize>);
+pub(crate) struct Load(Arc<Work>);
 
 // === impl Workers ===
 
 impl Workers {
-    /// `tasks` are the connections and pairs of all of them.
+    /// `tasks` are the connections and pairs of all of them. Each calls `tidy` a moment after connections or pairs
+    /// have come or gone.
     pub(crate) fn start(
         count: NonZeroUsize,
         io_uring: bool,
+        tidy: fn(),
         tasks: &TaskTracker,
     ) -> io::Result<Self> {
         let stop = CancellationToken::new();
@@ -65,10 +81,11 @@ impl Workers {
                 .enable_all()
                 .on_thread_park(together::send_all)
                 .build()?;
+            let work = Arc::<Work>::default();
             workers.push(Arc::new(Worker {
                 number,
                 runtime: runtime.handle().clone(),
-                load: Arc::default(),
+                work: Arc::clone(&work),
                 given: AtomicUsize::new(0),
                 tasks: tasks.clone(),
             }));
@@ -81,7 +98,7 @@ impl Workers {
                     {
                         info!(%error, "io_uring is not used");
                     }
-                    runtime.block_on(stop.cancelled());
+                    runtime.block_on(stop.run_until_cancelled(work.tidy_up(tidy)));
                     // A name resolution that hangs must not keep the process from its end.
                     runtime.shutdown_background();
                 })?;
@@ -142,7 +159,7 @@ impl Crew {
     pub(crate) fn least_loaded(&self) -> &Arc<Worker> {
         self.workers
             .iter()
-            .min_by_key(|worker| worker.load.load(Relaxed))
+            .min_by_key(|worker| worker.work.load.load(Relaxed))
             .expect("there is at least one worker")
     }
 }
@@ -160,15 +177,15 @@ impl Worker {
     /// Whether `other`, which has the fewest, should accept in its place. A few more do not matter where sessions
     /// are short: they end as fast as they come, and each move wakes the other one.
     pub(crate) fn should_give_way_to(&self, other: &Self) -> bool {
-        let least = other.load.load(Relaxed);
-        self.load.load(Relaxed) > least + 4 + least / 16
+        let least = other.work.load.load(Relaxed);
+        self.work.load.load(Relaxed) > least + 4 + least / 16
     }
 
     /// Whether the next connection should be that of `other`, which has the fewest. Each counts where there are few:
     /// it may be a busy one.
     pub(crate) fn should_leave_one_to(&self, other: &Self) -> bool {
-        let here = self.load.load(Relaxed);
-        here <= Self::FEW && here > other.load.load(Relaxed)
+        let here = self.work.load.load(Relaxed);
+        here <= Self::FEW && here > other.work.load.load(Relaxed)
     }
 
     /// A connection is given to it.
@@ -188,8 +205,8 @@ impl Worker {
 
     /// Counts a connection or a pair as this worker's until it is dropped.
     pub(crate) fn load(&self) -> Load {
-        self.load.fetch_add(1, Relaxed);
-        Load(Arc::clone(&self.load))
+        self.work.change(|load| load.fetch_add(1, Relaxed));
+        Load(Arc::clone(&self.work))
     }
 
     /// Runs a connection or a pair; the proxy's end waits for it.
@@ -200,7 +217,30 @@ impl Worker {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.change(|load| load.fetch_sub(1, Relaxed));
+    }
+}
+
+// === impl Work ===
+
+impl Work {
+    /// So long after a change the worker tidies up, and so long it then waits at least.
+    const TIDYING: Duration = Duration::from_secs(1);
+
+    fn change(&self, change: impl FnOnce(&AtomicUsize) -> usize) {
+        change(&self.load);
+        self.changed.notify_one();
+    }
+
+    /// A worker at rest is not woken for it.
+    async fn tidy_up(&self, tidy: fn()) -> Infallible {
+        loop {
+            self.changed.notified().await;
+            sleep(Self::TIDYING).await;
+            // What has changed in the meantime is tidied with the rest.
+            pin!(self.changed.notified()).enable();
+            tidy();
+        }
     }
 }
 
@@ -216,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn workers_with_few_share_them_and_those_with_many_nearly_do() {
         let two = NonZeroUsize::MIN.saturating_add(1);
-        let workers = Workers::start(two, true, &TaskTracker::new()).unwrap();
+        let workers = Workers::start(two, true, || (), &TaskTracker::new()).unwrap();
         let [here, there] = [0, 1].map(|n| workers.crew().on_duty(n));
         let loads = |worker: &Worker, count| -> Vec<_> {
             std::iter::repeat_with(|| worker.load())
@@ -246,10 +286,43 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn it_is_tidied_a_second_after_a_change_and_not_where_nothing_changes() {
+        static TIDIED: AtomicUsize = AtomicUsize::new(0);
+        let work = Arc::<Work>::default();
+        let tidying = Arc::clone(&work);
+        tokio::spawn(async move {
+            let tidy = || {
+                TIDIED.fetch_add(1, Relaxed);
+            };
+            tidying.tidy_up(tidy).await
+        });
+        let ms = Duration::from_millis;
+        let comes = || {
+            work.change(|load| load.fetch_add(1, Relaxed));
+            Load(Arc::clone(&work))
+        };
+        sleep(ms(10_000)).await;
+        assert_eq!(TIDIED.load(Relaxed), 0, "nothing has come");
+
+        let many: Vec<_> = std::iter::repeat_with(comes).take(100).collect();
+        sleep(ms(900)).await;
+        assert_eq!(TIDIED.load(Relaxed), 0, "more may come");
+        sleep(ms(200)).await;
+        assert_eq!(TIDIED.load(Relaxed), 1);
+        drop(many);
+        sleep(ms(800)).await;
+        assert_eq!(TIDIED.load(Relaxed), 1, "more may go");
+        sleep(ms(400)).await;
+        assert_eq!(TIDIED.load(Relaxed), 2);
+        sleep(ms(60_000)).await;
+        assert_eq!(TIDIED.load(Relaxed), 2, "nothing has changed since");
+    }
+
     #[tokio::test]
     async fn a_worker_that_hangs_does_not_answer() {
         let two = NonZeroUsize::MIN.saturating_add(1);
-        let workers = Workers::start(two, true, &TaskTracker::new()).unwrap();
+        let workers = Workers::start(two, true, || (), &TaskTracker::new()).unwrap();
         workers.crew().answer().await;
         let (go_on, wait) = mpsc::channel::<()>();
         workers.crew().on_duty(1).runtime().spawn(async move {

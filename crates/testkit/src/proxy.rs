@@ -329,6 +329,7 @@ impl ProxyBox {
             logging: Logging::default(),
             workers: NonZeroUsize::MIN,
             io_uring: true,
+            tidy: || (),
         }
     }
 }

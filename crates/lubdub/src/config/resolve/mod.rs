@@ -33,6 +33,7 @@ use super::token::Token;
 use super::tree::Table;
 use super::url::UpstreamUrl;
 use super::{AdminSettings, HandoverSettings, LogSettings, file, read, url};
+use crate::allocator;
 use address::Addresses;
 
 /// What a configuration says.
@@ -91,6 +92,7 @@ pub(crate) fn resolve(
         logging: logging?,
         workers: workers.map(|_| household.workers)?,
         io_uring: io_uring?,
+        tidy: allocator::give_back,
     };
     Some(Resolved {
         settings,

@@ -78,7 +78,7 @@ async fn a_pair_that_is_asked_to_stands_still_and_goes_on_here() {
     running.far.client.write_all(&text).unwrap();
     assert_eq!(running.registry.len(), 1, "it is still this process's");
 
-    let workers = Workers::start(NonZeroUsize::MIN, true, &TaskTracker::new()).unwrap();
+    let workers = Workers::start(NonZeroUsize::MIN, true, || (), &TaskTracker::new()).unwrap();
     frozen.thaw(workers.crew().on_duty(0)).unwrap();
     let mut heard = vec![0; text.len()];
     let mut far = running.far.upstream.try_clone().unwrap();
@@ -99,7 +99,7 @@ async fn a_pair_that_goes_on_is_woken_for_its_next_ping() {
     // It has had a turn, and arranged to be woken.
     running.relays(Side::Client, &masked(0x81, b"a")).await;
     let frozen = running.freeze().await.expect("it can");
-    let workers = Workers::start(NonZeroUsize::MIN, true, &TaskTracker::new()).unwrap();
+    let workers = Workers::start(NonZeroUsize::MIN, true, || (), &TaskTracker::new()).unwrap();
     frozen.thaw(workers.crew().on_duty(0)).unwrap();
     let mut far = running.far.client.try_clone().unwrap();
     let mut ping = [0; 18];
