@@ -53,6 +53,8 @@ struct Work {
     load: AtomicUsize,
     /// Tells the worker when that changes.
     changed: Notify,
+    /// Its thread waits for something to happen. One that hangs does not.
+    rests: AtomicBool,
 }
 
 /// A connection or a pair, as far as a worker is concerned.
@@ -77,11 +79,16 @@ impl Workers {
         let mut threads = Vec::with_capacity(count.get());
         let is_told = Arc::new(AtomicBool::new(false));
         for number in 0..count.get() {
+            let work = Arc::<Work>::default();
+            let (resting, woken) = (Arc::clone(&work), Arc::clone(&work));
             let runtime = Builder::new_current_thread()
                 .enable_all()
-                .on_thread_park(together::send_all)
+                .on_thread_park(move || {
+                    together::send_all();
+                    resting.rests.store(true, Relaxed);
+                })
+                .on_thread_unpark(move || woken.rests.store(false, Relaxed))
                 .build()?;
-            let work = Arc::<Work>::default();
             workers.push(Arc::new(Worker {
                 number,
                 runtime: runtime.handle().clone(),
@@ -203,6 +210,11 @@ impl Worker {
         self.given.load(Relaxed) == 0
     }
 
+    /// Whether it waits for something to happen, and so would begin at once.
+    pub(crate) fn rests(&self) -> bool {
+        self.work.rests.load(Relaxed)
+    }
+
     /// Counts a connection or a pair as this worker's until it is dropped.
     pub(crate) fn load(&self) -> Load {
         self.work.change(|load| load.fetch_add(1, Relaxed));
@@ -320,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_hangs_does_not_answer() {
+    async fn a_worker_that_hangs_does_not_answer_and_does_not_rest() {
         let two = NonZeroUsize::MIN.saturating_add(1);
         let workers = Workers::start(two, true, || (), &TaskTracker::new()).unwrap();
         workers.crew().answer().await;
@@ -330,7 +342,11 @@ mod tests {
         });
         let answer = timeout(Duration::from_millis(50), workers.crew().answer()).await;
         assert!(answer.is_err());
+        assert!(!workers.crew().on_duty(1).rests());
         go_on.send(()).unwrap();
         workers.crew().answer().await;
+        while !workers.crew().on_duty(1).rests() {
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 }

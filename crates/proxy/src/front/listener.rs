@@ -106,8 +106,9 @@ impl Acceptor {
                 Ok(newcomer) => {
                     let least = Arc::clone(self.crew.least_loaded());
                     // Where nobody runs, nobody would accept.
-                    let gives_way =
-                        self.worker.should_give_way_to(&least) && least.has_begun_with_all();
+                    let rests = least.rests();
+                    let gives_way = self.worker.should_give_way_to(&least)
+                        && (rests || least.has_begun_with_all());
                     if gives_way || self.worker.should_leave_one_to(&least) {
                         self.serve(newcomer, &least);
                     } else {
@@ -115,8 +116,8 @@ impl Acceptor {
                     }
                     if gives_way {
                         // It was given one before, and has begun with it.
-                        let runs = self.next.replace(least.number) == Some(least.number);
-                        if runs && self.move_to(least) {
+                        let was_next = self.next.replace(least.number) == Some(least.number);
+                        if (rests || was_next) && self.move_to(least) {
                             return self.start(stop, tracker);
                         }
                     }
@@ -327,9 +328,12 @@ mod tests {
         };
         let proxy = testing::start(settings);
         let (go_on, wait) = mpsc::channel::<()>();
+        let (hangs, is_hanging) = mpsc::channel::<()>();
         proxy.crew().on_duty(1).runtime().spawn(async move {
+            hangs.send(()).unwrap();
             let _ = wait.recv();
         });
+        is_hanging.recv().unwrap();
         let (_, Address::Ip(address)) = proxy.listeners().addresses().remove(0) else {
             panic!("it listens for TCP");
         };
