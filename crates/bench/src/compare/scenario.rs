@@ -15,6 +15,8 @@ use crate::report::Report;
 
 /// The number of workers that the bars are about.
 pub(super) const BAR_WORKERS: usize = 1;
+/// Latency is measured in so many times as many cycles as all else.
+pub(super) const LATENCY_CYCLES: u64 = 6;
 /// How long a storm of connects is left to settle.
 const SETTLE: Duration = Duration::from_secs(3);
 /// The messages of bulk.
@@ -235,6 +237,20 @@ impl Scenario {
         match self.load {
             Load::Relay { .. } | Load::Latency | Load::Bulk | Load::Churn => true,
             Load::Sparse | Load::Idle { .. } | Load::Heartbeat => false,
+        }
+    }
+
+    /// How often it is measured in slices, where most scenarios are `cycles` times. The 99th percentile of a slice is
+    /// what the slowest few of it say, and differs by half from one to the next.
+    pub(super) fn cycles(&self, cycles: u64) -> u64 {
+        match self.load {
+            Load::Latency => cycles * LATENCY_CYCLES,
+            Load::Relay { .. }
+            | Load::Sparse
+            | Load::Bulk
+            | Load::Churn
+            | Load::Idle { .. }
+            | Load::Heartbeat => cycles,
         }
     }
 

@@ -97,14 +97,14 @@ impl Bench<'_> {
             None
         };
         let mut dice = Dice(1);
-        for cycle in 0..self.args.cycles {
+        let cycles = scenario.cycles(self.args.cycles);
+        for cycle in 0..cycles {
             dice.shuffle(&mut lanes);
             self.cycle(scenario, workers, &mut lanes, rate, Some(cycle));
         }
         say(&format!(
-            "{} x{workers}: {} cycles of {} proxies",
+            "{} x{workers}: {cycles} cycles of {} proxies",
             scenario.id,
-            self.args.cycles,
             lanes.len()
         ))?;
         Ok(())

@@ -1,8 +1,9 @@
 //! Messages there and back, as fast as they return or at a fixed rate.
 //!
-//! At a fixed rate the time of a message runs from when it was to be sent, not from when it was:
-//! else a proxy that stops for a while would be asked nothing while it stops, and look fast
-//! (*coordinated omission*).
+//! At a fixed rate messages fall due by a schedule, whatever has come back: else a proxy that stops for a while would
+//! be asked nothing while it stops, and look fast (*coordinated omission*). The time of a message runs from when we
+//! come to it, even if the socket then takes it later. That we come to it late is not the proxy's doing: we share a
+//! core with the backend.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -230,11 +231,11 @@ struct Run {
     pace: Pace,
     /// When the next message of a schedule is to be sent.
     alarm: Alarm,
-    /// When those under way were sent, or were to be sent, by connection.
+    /// When those under way were due, by connection.
     sent: Vec<VecDeque<Instant>>,
     latencies: Latencies,
     echoes: u64,
-    /// Echoes of messages that were to be sent before this are not timed.
+    /// Echoes of messages that were due before this are not timed.
     counted_from: Option<Instant>,
     ready: Vec<crate::poller::Ready>,
 }
@@ -329,7 +330,7 @@ impl Run {
             }
             let token = (*scheduled % self.connections as u64) as usize;
             *scheduled += 1;
-            self.owe(token, next);
+            self.owe(token, now);
             self.fleet.speak(token)?;
         }
     }

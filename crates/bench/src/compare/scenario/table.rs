@@ -62,7 +62,7 @@ pub(in crate::compare) static SCENARIOS: [Scenario; 14] = [
         id: "latency",
         title: "Latency at half the saturation rate",
         about: "125 B messages on 64 connections at half the rate that the slower of lubdub and \
-                nginx reach on them, corrected for coordinated omission.",
+                nginx reach on them. They are sent by a schedule that waits for no echo.",
         unit: "us, 99th percentile",
         decimals: 0,
         tls: false,
