@@ -274,8 +274,7 @@ def image_context(_):
     lines = instructions(DOCKERFILE)
     build = lines[: max(index for index, (name, _) in enumerate(lines) if name == "FROM")]
     copied = {source for name, value in build if name == "COPY" for source in value.split()[:-1]}
-    # .cargo: what the allocator is built with (docs/adr/0010).
-    needed = {".cargo", "Cargo.toml", "Cargo.lock"} | {member.split("/")[0] for member in workspace["members"]}
+    needed = {"Cargo.toml", "Cargo.lock"} | {member.split("/")[0] for member in workspace["members"]}
     assert copied == needed, f"copied are {sorted(copied)}, needed {sorted(needed)}"
     kept = {line[1:] for line in pathlib.Path(".dockerignore").read_text().splitlines() if line.startswith("!")}
     wanted = needed | {value for name, text in lines if name == "COPY" and "--from" not in text

@@ -19,7 +19,7 @@ pub(crate) struct Footprint {
 }
 
 /// What has not become less for so long will not. The allocator gives back what has been free for
-/// a second (.cargo/config.toml).
+/// a second (crates/lubdub/src/allocator.rs).
 const REST: Duration = Duration::from_secs(4);
 
 /// A line of the table: how it is called, and its value.

@@ -218,7 +218,7 @@ pub(crate) struct CompareArgs {
     /// How long each measurement takes
     #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds)]
     pub seconds: Duration,
-    /// How often what is measured in slices is: every proxy once in each cycle
+    /// How often what is measured in slices is: every proxy once in each cycle. Latency is six times as often
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
     pub cycles: u64,
     /// How long a slice is

@@ -44,8 +44,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// Whether workers send through a ring of the kernel's (io_uring), where there can be one.
     pub io_uring: bool,
-    /// What each worker calls on its thread, a second after connections or pairs have come or gone, and so once a
-    /// second at the most: it should give back what the thread keeps of the memory that they had.
+    /// What each worker calls on its thread while connections or pairs come and go, once a second at the most, and a
+    /// second behind the last of them: it should give back what the thread keeps of the memory that they had.
     pub tidy: fn(),
 }
 

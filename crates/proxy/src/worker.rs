@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
@@ -55,7 +54,12 @@ struct Work {
     changed: Notify,
     /// Its thread waits for something to happen. One that hangs does not.
     rests: AtomicBool,
+    /// Its thread is no more.
+    has_ended: AtomicBool,
 }
+
+/// The thread of a worker; nobody is given to one that has ended.
+struct AtWork<'a>(&'a Work);
 
 /// A connection or a pair, as far as a worker is concerned.
 #[derive(Debug, Default)]
@@ -100,6 +104,7 @@ impl Workers {
             let thread = thread::Builder::new()
                 .name(format!("lubdub-worker-{number}"))
                 .spawn(move || {
+                    let _at_work = AtWork(&work);
                     if let Err(error) = together::begin(io_uring)
                         && !is_told.swap(true, Relaxed)
                     {
@@ -166,7 +171,10 @@ impl Crew {
     pub(crate) fn least_loaded(&self) -> &Arc<Worker> {
         self.workers
             .iter()
-            .min_by_key(|worker| worker.work.load.load(Relaxed))
+            .min_by_key(|worker| {
+                let work = &worker.work;
+                (work.has_ended.load(Relaxed), work.load.load(Relaxed))
+            })
             .expect("there is at least one worker")
     }
 }
@@ -210,9 +218,15 @@ impl Worker {
         self.given.load(Relaxed) == 0
     }
 
-    /// Whether it waits for something to happen, and so would begin at once.
+    /// Whether it waits for something to happen: it does not hang in a task.
     pub(crate) fn rests(&self) -> bool {
         self.work.rests.load(Relaxed)
+    }
+
+    /// How many connections and pairs it has.
+    #[cfg(test)]
+    pub(crate) fn has(&self) -> usize {
+        self.work.load.load(Relaxed)
     }
 
     /// Counts a connection or a pair as this worker's until it is dropped.
@@ -233,10 +247,17 @@ impl Drop for Load {
     }
 }
 
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.rests.store(false, Relaxed);
+        self.0.has_ended.store(true, Relaxed);
+    }
+}
+
 // === impl Work ===
 
 impl Work {
-    /// So long after a change the worker tidies up, and so long it then waits at least.
+    /// So long after a change the worker tidies up, and it does so no more often.
     const TIDYING: Duration = Duration::from_secs(1);
 
     fn change(&self, change: impl FnOnce(&AtomicUsize) -> usize) {
@@ -244,13 +265,11 @@ impl Work {
         self.changed.notify_one();
     }
 
-    /// A worker at rest is not woken for it.
+    /// Where nothing changes nobody is woken.
     async fn tidy_up(&self, tidy: fn()) -> Infallible {
         loop {
             self.changed.notified().await;
             sleep(Self::TIDYING).await;
-            // What has changed in the meantime is tidied with the rest.
-            pin!(self.changed.notified()).enable();
             tidy();
         }
     }
@@ -258,10 +277,9 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
+    use std::sync::{Mutex, mpsc};
 
-    use tokio::time::timeout;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
@@ -298,37 +316,50 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn it_is_tidied_a_second_after_a_change_and_not_where_nothing_changes() {
-        static TIDIED: AtomicUsize = AtomicUsize::new(0);
-        let work = Arc::<Work>::default();
-        let tidying = Arc::clone(&work);
-        tokio::spawn(async move {
-            let tidy = || {
-                TIDIED.fetch_add(1, Relaxed);
-            };
-            tidying.tidy_up(tidy).await
-        });
-        let ms = Duration::from_millis;
-        let comes = || {
-            work.change(|load| load.fetch_add(1, Relaxed));
-            Load(Arc::clone(&work))
-        };
-        sleep(ms(10_000)).await;
-        assert_eq!(TIDIED.load(Relaxed), 0, "nothing has come");
+    /// Sends what happens, from the thread where it does.
+    static TIDIED: Mutex<Option<mpsc::Sender<Option<String>>>> = Mutex::new(None);
 
-        let many: Vec<_> = std::iter::repeat_with(comes).take(100).collect();
-        sleep(ms(900)).await;
-        assert_eq!(TIDIED.load(Relaxed), 0, "more may come");
-        sleep(ms(200)).await;
-        assert_eq!(TIDIED.load(Relaxed), 1);
-        drop(many);
-        sleep(ms(800)).await;
-        assert_eq!(TIDIED.load(Relaxed), 1, "more may go");
-        sleep(ms(400)).await;
-        assert_eq!(TIDIED.load(Relaxed), 2);
-        sleep(ms(60_000)).await;
-        assert_eq!(TIDIED.load(Relaxed), 2, "nothing has changed since");
+    #[test]
+    fn it_tidies_on_its_own_thread_a_second_after_a_change_and_not_where_nothing_changes() {
+        let (tell, told) = mpsc::channel();
+        *TIDIED.lock().unwrap() = Some(tell);
+        let tidy = || {
+            let name = thread::current().name().map(str::to_owned);
+            let tell = TIDIED.lock().unwrap();
+            tell.as_ref().unwrap().send(name).unwrap();
+        };
+        let workers = Workers::start(NonZeroUsize::MIN, true, tidy, &TaskTracker::new()).unwrap();
+        let worker = workers.crew().on_duty(0);
+        let mut loads = Vec::new();
+        for _ in 0..2 {
+            let began = Instant::now();
+            // They come, and then they go.
+            match loads.is_empty() {
+                true => loads = [0; 100].map(|_| worker.load()).into(),
+                false => loads.clear(),
+            }
+            let name = told.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert_eq!(name.as_deref(), Some("lubdub-worker-0"));
+            assert!(began.elapsed() >= Work::TIDYING, "{:?}", began.elapsed());
+            // Once more for what has changed behind the first of them.
+            let _ = told.recv_timeout(2 * Work::TIDYING);
+        }
+        assert!(
+            told.recv_timeout(2 * Work::TIDYING).is_err(),
+            "nothing has changed"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_has_ended_gets_nobody() {
+        let two = NonZeroUsize::MIN.saturating_add(1);
+        let workers = Workers::start(two, true, || (), &TaskTracker::new()).unwrap();
+        let [first, second] = [0, 1].map(|n| workers.crew().on_duty(n));
+        let _busy = second.load();
+        assert_eq!(workers.crew().least_loaded().number, 0);
+        drop(AtWork(&first.work));
+        assert_eq!(workers.crew().least_loaded().number, 1);
+        assert!(!first.rests());
     }
 
     #[tokio::test]
@@ -337,16 +368,22 @@ mod tests {
         let workers = Workers::start(two, true, || (), &TaskTracker::new()).unwrap();
         workers.crew().answer().await;
         let (go_on, wait) = mpsc::channel::<()>();
+        let (hangs, is_hanging) = mpsc::channel::<()>();
         workers.crew().on_duty(1).runtime().spawn(async move {
+            hangs.send(()).unwrap();
             let _ = wait.recv();
         });
+        is_hanging.recv().unwrap();
         let answer = timeout(Duration::from_millis(50), workers.crew().answer()).await;
         assert!(answer.is_err());
         assert!(!workers.crew().on_duty(1).rests());
         go_on.send(()).unwrap();
         workers.crew().answer().await;
-        while !workers.crew().on_duty(1).rests() {
-            sleep(Duration::from_millis(1)).await;
-        }
+        let rests = async {
+            while !workers.crew().on_duty(1).rests() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), rests).await.unwrap();
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::peer::{Peer, family};
+use super::scenario::BAR_WORKERS;
 use super::statistics::{Ratio, Spread};
 use crate::cli::CompareArgs;
 use crate::machine::Machine;
@@ -151,6 +152,16 @@ impl Data {
                 && measurement.workers == series.workers
                 && measurement.peer == series.peer
         })
+    }
+
+    /// How many slices there are of lubdub, with one worker.
+    pub(super) fn slices(&self, scenario: &str) -> u64 {
+        let series = Series {
+            scenario,
+            workers: BAR_WORKERS,
+            peer: "lubdub",
+        };
+        self.series(series).count() as u64
     }
 
     /// The spread of a series.

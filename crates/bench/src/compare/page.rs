@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::bars::{judge, show};
 use super::data::{Data, Series};
 use super::plot;
-use super::scenario::{BAR_WORKERS, LATENCY_CYCLES, SCENARIOS, Scenario};
+use super::scenario::{BAR_WORKERS, SCENARIOS, Scenario};
 use crate::load::{HoldReport, RelayReport, Slice};
 use crate::report::Report;
 
@@ -88,12 +88,16 @@ fn introduction(page: &mut String, data: &Data) -> std::fmt::Result {
     if let Some(note) = note {
         writeln!(page, "**Note:** {note}\n")?;
     }
+    let latency = match data.slices("latency") {
+        many if many > *cycles => format!(" ({many} of latency, which differs most)"),
+        _ => String::new(),
+    };
     writeln!(
         page,
         "{}, {} cores, Linux {}.\n\n\
          **In slices** (relay, latency, bulk, churn): all proxies are up at once, each with a backend and a \
          load generator of its own, connected and silent. They are driven in turn, {:.0} ms each, in \
-         another order in each of {cycles} cycles, of which latency has {LATENCY_CYCLES} times as many. A slice begins and ends in silence, and its cost is all \
+         another order in each of {cycles} cycles{latency}. A slice begins and ends in silence, and its cost is all \
          that the proxy spent in between. *lubdub-again* is the same program once more: what its ratio is \
          off 1 is the error of the others. *floor-epoll* and *floor-tokio* are bare relays that look at \
          nothing, on epoll and on tokio.\n\n\

@@ -16,7 +16,7 @@ use crate::report::Report;
 /// The number of workers that the bars are about.
 pub(super) const BAR_WORKERS: usize = 1;
 /// Latency is measured in so many times as many cycles as all else.
-pub(super) const LATENCY_CYCLES: u64 = 6;
+const LATENCY_CYCLES: u64 = 6;
 /// How long a storm of connects is left to settle.
 const SETTLE: Duration = Duration::from_secs(3);
 /// The messages of bulk.

@@ -2,8 +2,8 @@
 //!
 //! At a fixed rate messages fall due by a schedule, whatever has come back: else a proxy that stops for a while would
 //! be asked nothing while it stops, and look fast (*coordinated omission*). The time of a message runs from when we
-//! come to it, even if the socket then takes it later. That we come to it late is not the proxy's doing: we share a
-//! core with the backend.
+//! come to it, even if the socket then takes it later. Where the proxy is pinned to a core of its own, that we come to
+//! it late is not its doing: we share ours with the backend.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -231,11 +231,11 @@ struct Run {
     pace: Pace,
     /// When the next message of a schedule is to be sent.
     alarm: Alarm,
-    /// When those under way were due, by connection.
+    /// When we came to those under way, by connection.
     sent: Vec<VecDeque<Instant>>,
     latencies: Latencies,
     echoes: u64,
-    /// Echoes of messages that were due before this are not timed.
+    /// Echoes of messages that we came to before this are not timed.
     counted_from: Option<Instant>,
     ready: Vec<crate::poller::Ready>,
 }
@@ -350,5 +350,41 @@ impl Run {
             self.step()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Backend;
+
+    /// Whoever shares the core with us holds us up, which says nothing of a proxy.
+    #[test]
+    fn that_we_are_late_does_not_count() {
+        let backend = Backend::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let url = format!("ws://{}/", backend.address().unwrap());
+        std::thread::spawn(|| backend.run());
+        let target = Target::new(&url, || unreachable!(), 0).unwrap();
+        let relay = Relay {
+            connections: 4,
+            idle: 0,
+            bytes: 125,
+            in_flight: 1,
+            rate: None,
+            warm_up: Duration::ZERO,
+            duration: Duration::ZERO,
+            at_once: 4,
+            proxy: None,
+        };
+        let mut run = relay.open(target, &mut Progress::off()).unwrap();
+        let late = Duration::from_millis(1500);
+        run.counted_from = Some(Instant::now());
+        run.begin(Some(20.0)).unwrap();
+        std::thread::park_timeout(late);
+        while run.echoes < 20 {
+            run.step().unwrap();
+        }
+        let worst = run.latencies.quantiles().p999_us;
+        assert!(worst < late.as_secs_f64() * 1e6 / 2.0, "{worst}");
     }
 }

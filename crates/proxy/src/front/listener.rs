@@ -106,16 +106,16 @@ impl Acceptor {
                 Ok(newcomer) => {
                     let least = Arc::clone(self.crew.least_loaded());
                     // Where nobody runs, nobody would accept.
+                    let gives_way =
+                        self.worker.should_give_way_to(&least) && least.has_begun_with_all();
                     let rests = least.rests();
-                    let gives_way = self.worker.should_give_way_to(&least)
-                        && (rests || least.has_begun_with_all());
                     if gives_way || self.worker.should_leave_one_to(&least) {
                         self.serve(newcomer, &least);
                     } else {
                         self.serve(newcomer, &self.worker);
                     }
                     if gives_way {
-                        // It was given one before, and has begun with it.
+                        // It rests, or it was given one before and has begun with it.
                         let was_next = self.next.replace(least.number) == Some(least.number);
                         if (rests || was_next) && self.move_to(least) {
                             return self.start(stop, tracker);
@@ -312,21 +312,65 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr, TcpStream};
     use std::num::NonZeroUsize;
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
+    use crate::Proxy;
     use crate::address::Address;
     use crate::proxy::testing;
     use crate::settings::{Settings, testing::settings};
 
+    fn start() -> (Proxy, SocketAddr) {
+        let anywhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        let proxy = testing::start(Settings {
+            workers: NonZeroUsize::MIN.saturating_add(1),
+            ..settings(&[("first", anywhere)])
+        });
+        let (_, Address::Ip(address)) = proxy.listeners().addresses().remove(0) else {
+            panic!("it listens for TCP");
+        };
+        (proxy, address)
+    }
+
+    #[test]
+    fn the_acceptor_moves_at_once_to_a_worker_that_rests() {
+        let (proxy, address) = start();
+        let [first, second] = [0, 1].map(|n| proxy.crew().on_duty(n));
+        let have = |at_first: usize, at_second: usize| {
+            let limit = Instant::now() + Duration::from_secs(10);
+            let both_rest = || {
+                let mut both = [first, second].into_iter();
+                both.all(|worker| worker.rests() && worker.has_begun_with_all())
+            };
+            while (first.has(), second.has()) != (at_first, at_second) || !both_rest() {
+                assert!(Instant::now() < limit, "{}, {}", first.has(), second.has());
+                thread::yield_now();
+            }
+        };
+        // They say nothing, and stay.
+        let mut all = Vec::new();
+        let mut comes = || all.push(TcpStream::connect(address).unwrap());
+        for each in 0..8 {
+            comes();
+            have(each + 1, each);
+            comes();
+            have(each + 1, each + 1);
+        }
+        for more in 9..=13 {
+            comes();
+            have(more, 8);
+        }
+        // With this one it moves: the next is no business of the worker that has more.
+        comes();
+        have(13, 9);
+        comes();
+        have(13, 10);
+    }
+
     /// The acceptor would have moved to it, for it never gets rid of what it has.
     #[test]
     fn a_worker_that_hangs_does_not_accept_in_place_of_one_that_runs() {
-        let anywhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-        let settings = Settings {
-            workers: NonZeroUsize::MIN.saturating_add(1),
-            ..settings(&[("first", anywhere)])
-        };
-        let proxy = testing::start(settings);
+        let (proxy, address) = start();
         let (go_on, wait) = mpsc::channel::<()>();
         let (hangs, is_hanging) = mpsc::channel::<()>();
         proxy.crew().on_duty(1).runtime().spawn(async move {
@@ -334,9 +378,6 @@ mod tests {
             let _ = wait.recv();
         });
         is_hanging.recv().unwrap();
-        let (_, Address::Ip(address)) = proxy.listeners().addresses().remove(0) else {
-            panic!("it listens for TCP");
-        };
         // They say nothing, and stay.
         let _all: Vec<_> = (0..40)
             .map(|_| TcpStream::connect(address).unwrap())
