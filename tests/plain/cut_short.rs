@@ -1,10 +1,13 @@
 //! Upstreams that close too early: an answer that was not whole is not made whole for the client (RFC
 //! 9112 8), and no answer at all is a 502.
 
+use std::time::Duration;
+
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-use lubdub_testkit::way;
+use lubdub_testkit::{ms, way};
+use tokio::time::sleep;
 
 /// How an upstream leaves.
 #[derive(Debug, Clone, Copy)]
@@ -117,4 +120,59 @@ async fn no_answer_is_a_bad_gateway_and_the_connection_goes_on() {
             client.expect_answer(204).await;
         }
     }
+}
+
+/// The upstream is told of the client's end, and ends as well, as it would without lubdub between them: then the client
+/// hears what it would have heard. It went before its answer, and that is nobody's fault.
+#[tokio::test]
+async fn a_client_that_has_ended_and_gets_no_answer_hears_the_end() {
+    for (request, metric, label) in [
+        (
+            Request::get("/"),
+            "http_requests_total",
+            ("class", "failed"),
+        ),
+        (
+            Request::upgrade("/"),
+            "handshakes_total",
+            ("outcome", "client_gone"),
+        ),
+    ] {
+        let upstreams = Upstream::listen();
+        let proxy = ProxyBox::new().start(&upstreams);
+        let (mut client, mut upstream, _) = proxy.dial().ask(&request, &upstreams).await;
+        client.finish().await;
+        upstream.expect_end().await;
+        drop(upstream);
+        client.expect_eof().await;
+        proxy
+            .expect_metric(metric, &[("route", "main"), label], 1.0)
+            .await;
+        assert_eq!(proxy.metric(metric, &[]), 1.0);
+    }
+}
+
+/// A head that is on its way is something, as is an answer before the answer (RFC 9110 15.2).
+#[tokio::test]
+async fn an_answer_that_is_on_its_way_is_waited_for() {
+    const IDLE: Duration = ms(400);
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.terms.http_idle = Some(IDLE))
+        .start(&upstreams);
+    let (mut client, mut upstream, _) = proxy.dial().ask(&Request::get("/"), &upstreams).await;
+    for piece in [
+        "HTTP/1.1 102 Processing\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n",
+        "Content-Length: 2\r\n",
+        "\r\nok",
+    ] {
+        sleep(IDLE / 2).await;
+        upstream.send(piece).await;
+    }
+    assert_eq!(client.expect_answer(200).await.1, "ok");
+    // One that says nothing is not.
+    client.ask(&Request::get("/")).await;
+    upstream.expect_head().await;
+    client.expect_answer(504).await;
 }

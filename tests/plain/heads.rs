@@ -6,7 +6,7 @@ use lubdub_testkit::http::{Head, Request, SWITCHING};
 use lubdub_testkit::ms;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::proxy::ProxyBox;
-use lubdub_testkit::way;
+use lubdub_testkit::way::{self, Port};
 
 /// An informational answer (RFC 8297).
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
@@ -50,6 +50,25 @@ async fn an_absolute_target_becomes_a_path_and_a_host() {
     let head = as_it_arrives(&request.encode()).await;
     assert_eq!(head.first_line, "GET /x?y=1 HTTP/1.1");
     assert_eq!(head.field("host"), Some("real.example:81"));
+}
+
+/// RFC 9110 10.1.4: "A sender of TE MUST also send a "TE" connection option".
+#[tokio::test]
+async fn who_asks_for_trailers_asks_for_this_connection() {
+    let request = Request::get("/")
+        .field("TE", "trailers, deflate")
+        .field("Connection", "TE, X-Hop");
+    let head = as_it_arrives(&request.encode()).await;
+    assert_eq!(head.field("te"), Some("trailers"));
+    assert_eq!(head.field("connection"), Some("TE"));
+}
+
+/// RFC 9110 10.1.1: in a request of HTTP/1.0 nobody waits for a 100.
+#[tokio::test]
+async fn an_old_client_expects_nothing() {
+    let request = b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok";
+    let head = as_it_arrives(request).await;
+    assert_eq!(head.field("expect"), None);
 }
 
 #[tokio::test]
@@ -161,4 +180,51 @@ async fn informational_answers_to_an_upgrade_go_no_further() {
     upstream.send(answer).await;
     assert_eq!(client.expect_switch().await.field("link"), None);
     client.expect_raw(&early).await;
+}
+
+/// RFC 9110 8.6: no more than one length goes on, be it of a body that was only asked about.
+#[tokio::test]
+async fn an_answer_has_one_length_or_is_none() {
+    for method in ["HEAD", "GET"] {
+        let body = if method == "GET" { "abc" } else { "" };
+        for (fields, status) in [
+            ("Content-Length: 3, 3\r\n", 200),
+            ("Content-Length: 3\r\nContent-Length: 3\r\n", 200),
+            ("Content-Length: 3\r\nContent-Length: 4\r\n", 502),
+            ("Content-Length: abc\r\n", 502),
+            ("Content-Length: -1\r\n", 502),
+            (
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                502,
+            ),
+        ] {
+            let upstreams = Upstream::listen();
+            let proxy = ProxyBox::new().start(&upstreams);
+            let request = Request::new(method, "/");
+            let (mut client, mut upstream, _) = proxy.dial().ask(&request, &upstreams).await;
+            upstream
+                .send(format!("HTTP/1.1 200 OK\r\n{fields}\r\n{body}"))
+                .await;
+            let head = client.expect_head().await;
+            assert_eq!(head.status(), status, "{method}: {fields}");
+            if status == 200 {
+                assert_eq!(head.content_length(), Some(3), "{method}: {fields}");
+                assert!(head.has_line("Content-Length: 3"), "{head:#?}");
+            }
+        }
+    }
+}
+
+/// RFC 9112 9.6: whoever is told that its connection ends sends no next request over it.
+#[tokio::test]
+async fn a_refusal_of_a_body_that_nobody_reads_ends_the_connection() {
+    let nobody = Port::hold().expect("loopback has a free port");
+    let proxy = ProxyBox::new().start_before(nobody.address);
+    for (length, connection) in [("5", Some("close")), ("0", None)] {
+        let mut client = proxy.dial().connect().await;
+        let post = Request::new("POST", "/").field("Content-Length", length);
+        client.ask(&post).await;
+        let (head, _) = client.expect_answer(502).await;
+        assert_eq!(head.field("connection"), connection);
+    }
 }

@@ -89,3 +89,27 @@ async fn a_requests_trailers_go_up() {
     upstream.send(NEXT).await;
     assert_eq!(client.expect_answer(200).await.1, "next");
 }
+
+/// Whoever writes an answer asks for nothing behind its trailers. Such an answer was taken for one that broke off: the
+/// upload behind it was ended, and it counted as failed.
+#[tokio::test]
+async fn an_answer_with_trailers_is_whole_and_an_upload_goes_on_behind_it() {
+    const TRAILERS: &str =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 532\r\n\r\n";
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let post = Request::new("POST", "/").field("Content-Length", "11");
+    let (mut client, mut upstream, _) = proxy.dial().ask(&post, &upstreams).await;
+    upstream.send(TRAILERS).await;
+    client.expect_answer(200).await;
+    client.expect_bytes("0\r\n\r\n").await;
+    for piece in ["hello ", "world"] {
+        client.send(piece).await;
+        upstream.expect_bytes(piece).await;
+    }
+    let labels = [("route", "main"), ("class", "2xx")];
+    proxy
+        .expect_metric("http_requests_total", &labels, 1.0)
+        .await;
+    assert_eq!(proxy.metric("http_requests_total", &[]), 1.0);
+}

@@ -20,7 +20,7 @@ use crate::settings::FrontTimeouts;
 #[derive(Debug)]
 pub(crate) struct Clock {
     opened: Instant,
-    /// Milliseconds after `opened` of the last byte either way.
+    /// Milliseconds after `opened` of the last byte either way, or of the upstream's.
     active: AtomicU64,
     /// Milliseconds after `opened` of the first byte since the last exchange; `NEVER` if there was
     /// none. Empty lines before a head are a part of it: else they would hold a connection for ever.
@@ -228,6 +228,11 @@ impl Clock {
     }
 
     pub(super) fn on_write(&self) {
+        self.active.store(self.now(), Relaxed);
+    }
+
+    /// The upstream has said something.
+    pub(crate) fn on_progress(&self) {
         self.active.store(self.now(), Relaxed);
     }
 

@@ -223,6 +223,7 @@ impl Connection {
         if state.has_ended {
             link.end();
         }
+        link.is_for(&self.clock);
         let turn = link.turn();
         state.link = Some((Arc::clone(link), turn));
     }

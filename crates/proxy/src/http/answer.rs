@@ -89,7 +89,8 @@ impl Relayed {
                 }
             }
             None => self.on_whole(),
-            Some(Ok(_)) if self.body.is_end_stream() => self.on_whole(),
+            // Nothing follows trailers, and whoever writes them asks for no more.
+            Some(Ok(frame)) if frame.is_trailers() || self.body.is_end_stream() => self.on_whole(),
             Some(Ok(_)) => {}
         }
         Poll::Ready(frame)

@@ -22,7 +22,10 @@ use tracing::debug;
 
 use super::answer::{Answer, Relayed};
 use super::asker::Asker;
-use super::headers::{strip_answer, strip_connection_options, strip_request, websocket_token};
+use super::headers::{
+    BadFraming, settle_framing, strip_answer, strip_connection_options, strip_request,
+    websocket_token,
+};
 use super::refusal::{and_close, refusal};
 use super::service::{address_to, tell_origin};
 use super::upgrade::{self, BadSwitch};
@@ -62,11 +65,13 @@ enum Failed {
     AnswerTimeout,
     /// The upstream was told so, and ended as well.
     #[error("the client has gone")]
-    ClientGone,
+    ClientGone(#[source] hyper::Error),
     #[error("no valid answer: {0}")]
     Nonsense(#[source] hyper::Error),
     #[error(transparent)]
     BadSwitch(#[from] BadSwitch),
+    #[error(transparent)]
+    BadFraming(#[from] BadFraming),
     /// The upstream was not asked.
     #[error(transparent)]
     Denied(Denied),
@@ -88,6 +93,9 @@ pub(super) struct Engaged {
     pair: PairPermit,
 }
 
+/// What there is in the place of a pair: an answer, or, where nobody is there to be answered, the connection's end.
+pub(super) type Instead = Result<Response<Answer>, hyper::Error>;
+
 /// Takes an upgrade to the upstream and brings back its answer: a 101 as a pair to be, anything
 /// else as it is.
 pub(super) async fn upgrade(
@@ -96,7 +104,7 @@ pub(super) async fn upgrade(
     asker: Asker,
     request: Request<Incoming>,
     exchange: Exchange,
-) -> Result<Engaged, Response<Answer>> {
+) -> Result<Engaged, Instead> {
     let shared = &connection.shared;
     let mut handshake = Handshake {
         connection: Arc::clone(connection),
@@ -110,21 +118,21 @@ pub(super) async fn upgrade(
     let client_ip = handshake.asker.caller().client_ip();
     // What costs nothing and keeps nothing goes first.
     if let Err(denied) = route.access.admit(client_ip) {
-        return Err(handshake.deny(denied));
+        return Err(Ok(handshake.deny(denied)));
     }
     if shared.is_draining() {
-        return Err(handshake.refuse(Outcome::Draining));
+        return Err(Ok(handshake.refuse(Outcome::Draining)));
     }
     if let Err(refused) = shared.admission.ask(client_ip) {
-        return Err(handshake.refuse(refused.outcome()));
+        return Err(Ok(handshake.refuse(refused.outcome())));
     }
     if let Err(denied) = route.access.admit_page(request.headers()) {
-        return Err(handshake.deny(denied));
+        return Err(Ok(handshake.deny(denied)));
     }
     let admitted = shared.admission.upgrade(route, client_ip);
     let admitted = match admitted {
         Ok(permit) => permit,
-        Err(refused) => return Err(handshake.refuse(refused.outcome())),
+        Err(refused) => return Err(Ok(handshake.refuse(refused.outcome()))),
     };
     let key = upgrade::key(request.headers());
     match ask(connection, route, &handshake.asker, request, &key).await {
@@ -133,7 +141,7 @@ pub(super) async fn upgrade(
             let pair = match pair {
                 Ok(pair) => pair,
                 // The last place went to another one meanwhile.
-                Err(refused) => return Err(handshake.refuse(refused.outcome())),
+                Err(refused) => return Err(Ok(handshake.refuse(refused.outcome()))),
             };
             Ok(Engaged {
                 leg: hyper::upgrade::on(&mut answered.response),
@@ -158,15 +166,16 @@ pub(super) async fn upgrade(
                 account: None,
                 _exchange: Arc::new(exchange),
             };
-            Err(and_close(Response::from_parts(
+            Err(Ok(and_close(Response::from_parts(
                 parts,
                 Answer::Relayed(Box::new(relayed)),
-            )))
+            ))))
         }
+        Err(Failed::ClientGone(error)) => Err(Err(error)),
         Err(failed) => {
             let outcome = failed.outcome();
             handshake.reason = Some(failed);
-            Err(handshake.refuse(outcome))
+            Err(Ok(handshake.refuse(outcome)))
         }
     }
 }
@@ -218,11 +227,11 @@ async fn ask(
             .send_request(request.map(|_| Empty::<Bytes>::new()))
             .await
     });
-    let response = within(route.terms.answer, answer)
+    let mut response = within(route.terms.answer, answer)
         .await
         .map_err(|_| Failed::AnswerTimeout)?
         .map_err(|error| match connection.has_ended() {
-            true => Failed::ClientGone,
+            true => Failed::ClientGone(error),
             false => match route.upstream.judged(&upstream, &error) {
                 Some(judgement) => Failed::Connect(judgement),
                 None => Failed::Nonsense(error),
@@ -230,6 +239,8 @@ async fn ask(
         })?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::check(&response, key)?;
+    } else {
+        settle_framing(response.headers_mut())?;
     }
     route.upstream.answered(response.status());
     Ok(Answered {
@@ -400,9 +411,9 @@ impl Failed {
         match self {
             Self::Busy => Outcome::UpstreamBusy,
             Self::Connect(error) => error.outcome(),
-            Self::ClientGone => Outcome::ClientGone,
+            Self::ClientGone(_) => Outcome::ClientGone,
             Self::AnswerTimeout => Outcome::AnswerTimeout,
-            Self::Nonsense(_) | Self::BadSwitch(_) => Outcome::BadAnswer,
+            Self::Nonsense(_) | Self::BadSwitch(_) | Self::BadFraming(_) => Outcome::BadAnswer,
             Self::Denied(denied) => denied.outcome(),
         }
     }

@@ -82,6 +82,54 @@ pub(super) fn strip_answer(answer: &mut Parts) -> Withheld {
     withheld
 }
 
+/// An answer whose end is not where everybody would look for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadFraming {
+    #[error("its Content-Length is no number")]
+    NoLength,
+    #[error("it has two different Content-Lengths")]
+    TwoLengths,
+    #[error("it is chunked twice")]
+    ChunkedTwice,
+}
+
+/// Makes one length of several that say the same, whether they frame a body or only tell of one (HEAD, 304). RFC
+/// 9110 8.6: "a sender MUST NOT forward a message with a Content-Length header field value that is known to be
+/// incorrect", and a recipient of a list "MUST either reject the message as invalid or replace the duplicated field
+/// values with a single valid Content-Length".
+pub(super) fn settle_framing(headers: &mut HeaderMap) -> Result<(), BadFraming> {
+    // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once to a message body."
+    if token_count(headers, &TRANSFER_ENCODING, "chunked") > 1 {
+        return Err(BadFraming::ChunkedTwice);
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (first, more) = match (lengths.next(), lengths.next()) {
+        (None, _) => return Ok(()),
+        (Some(first), more) => (first.as_bytes(), more.is_some()),
+    };
+    let is_number =
+        |value: &[u8]| !value.is_empty() && value.iter().all(|byte| byte.is_ascii_digit());
+    if !more && is_number(first) {
+        return Ok(());
+    }
+    let lines = headers.get_all(CONTENT_LENGTH).iter();
+    let mut values = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    let first = values.next().unwrap_or_default().trim_ascii();
+    if !is_number(first) {
+        return Err(BadFraming::NoLength);
+    }
+    for other in values.map(<[u8]>::trim_ascii) {
+        match is_number(other) {
+            false => return Err(BadFraming::NoLength),
+            true if other != first => return Err(BadFraming::TwoLengths),
+            true => {}
+        }
+    }
+    let length = HeaderValue::from_bytes(first).map_err(|_| BadFraming::NoLength)?;
+    headers.insert(CONTENT_LENGTH, length);
+    Ok(())
+}
+
 /// The one `websocket` among the protocols that an Upgrade field names, in its own spelling.
 pub(super) fn websocket_token(headers: &HeaderMap) -> Option<HeaderValue> {
     let token = tokens(headers, &UPGRADE).find(|token| token.eq_ignore_ascii_case(b"websocket"))?;
@@ -156,6 +204,36 @@ mod tests {
         let mut map = headers(&[("transfer-encoding", "chunked"), ("content-length", "5")]);
         strip_connection_options(&mut map);
         assert_eq!(map, headers(&[("transfer-encoding", "chunked")]));
+    }
+
+    #[test]
+    fn an_answer_has_one_length() {
+        let settled = |lines: &[(&'static str, &'static str)]| {
+            let mut map = headers(lines);
+            settle_framing(&mut map).map(|()| map)
+        };
+        for once in [
+            vec![("content-length", "3")],
+            vec![("content-length", "3, 3")],
+            vec![("content-length", "3"), ("content-length", " 3 ,3")],
+        ] {
+            assert_eq!(settled(&once), Ok(headers(&[("content-length", "3")])));
+        }
+        for (value, error) in [
+            ("3, 4", BadFraming::TwoLengths),
+            ("abc", BadFraming::NoLength),
+            ("-1", BadFraming::NoLength),
+            ("+1", BadFraming::NoLength),
+            ("3,", BadFraming::NoLength),
+            ("", BadFraming::NoLength),
+        ] {
+            assert_eq!(settled(&[("content-length", value)]), Err(error), "{value}");
+        }
+        let two = [("content-length", "3"), ("content-length", "4")];
+        assert_eq!(settled(&two), Err(BadFraming::TwoLengths));
+        let chunked = [("transfer-encoding", "chunked"); 2];
+        assert_eq!(settled(&chunked), Err(BadFraming::ChunkedTwice));
+        assert_eq!(settled(&chunked[1..]), Ok(headers(&chunked[1..])));
     }
 
     #[test]

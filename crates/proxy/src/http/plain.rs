@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use http::header::{EXPECT, TE};
+use http::header::{CONNECTION, EXPECT, TE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::account::Account;
 use super::answer::{Answer, Relayed};
 use super::asker::Asker;
-use super::headers::{has_token, strip_answer, strip_request};
+use super::headers::{has_token, settle_framing, strip_answer, strip_request};
 use super::login;
 use super::refusal::and_close;
 use super::service::{address_to, tell_origin};
@@ -64,9 +64,12 @@ pub(super) async fn relay(
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
     let caller = *asker.caller();
+    // Where nothing of its body is read, the connection has no next request, and the client must know.
+    let has_body = !request.body().is_end_stream();
+    let unread = |answer| if has_body { and_close(answer) } else { answer };
     if let Err(denied) = route.access.admit(caller.client_ip()) {
         let account = Account::open(connection, route, asker);
-        return Ok(account.refuse(denied.outcome(), &denied));
+        return Ok(unread(account.refuse(denied.outcome(), &denied)));
     }
     let withheld = prepare(connection, route, &asker, &mut request);
     let mut account = Account::open(connection, route, asker);
@@ -76,7 +79,7 @@ pub(super) async fn relay(
     let exchange = Arc::new(exchange);
     let Some(place) = upstream.requests.try_take() else {
         let reason = "as many requests as it may have are unanswered";
-        return Ok(account.refuse(Outcome::UpstreamBusy, &reason));
+        return Ok(unread(account.refuse(Outcome::UpstreamBusy, &reason)));
     };
     let asked = tokio::select! {
         biased;
@@ -97,6 +100,9 @@ pub(super) async fn relay(
             unwanted,
         }) => {
             let (mut parts, body) = response.into_parts();
+            if let Err(bad) = settle_framing(&mut parts.headers) {
+                return Ok(account.refuse(Outcome::BadAnswer, &bad));
+            }
             let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
             account.answered(parts.status);
@@ -123,6 +129,11 @@ pub(super) async fn relay(
         // Nobody is there to be answered.
         Err(Failed::Incomplete(error)) if connection.has_ended() || is_cut_short(&error) => {
             Err(error)
+        }
+        // The upstream was told that the client has ended, and ended as well.
+        Err(Failed::NoAnswer(error)) if connection.has_ended() => Err(error),
+        Err(failed @ (Failed::Busy | Failed::Connect(_))) => {
+            Ok(unread(account.refuse(failed.outcome(), &failed)))
         }
         Err(failed) => Ok(account.refuse(failed.outcome(), &failed)),
     }
@@ -155,10 +166,16 @@ fn prepare(
         .with_ours(forwarded)
         .with_subjects(&route.general.subjects);
     if trailers {
-        // This much lubdub can promise for itself: trailers pass.
-        request
-            .headers_mut()
-            .insert(TE, HeaderValue::from_static("trailers"));
+        // This much lubdub can promise for itself: trailers pass. RFC 9110 10.1.4: "A sender of TE MUST also send a
+        // "TE" connection option within the Connection header field".
+        let headers = request.headers_mut();
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("TE"));
+    }
+    if request.version() < Version::HTTP_11 {
+        // RFC 9110 10.1.1: "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
+        // expectation." Upwards it would be one of HTTP/1.1.
+        request.headers_mut().remove(EXPECT);
     }
     tell_origin(connection, &route.general, asker, request);
     address_to(&route.upstream.settings, request.headers_mut());

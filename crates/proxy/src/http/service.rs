@@ -27,6 +27,16 @@ use crate::request_id::X_REQUEST_ID;
 use crate::route::RouteState;
 use crate::settings;
 
+/// Why a request goes nowhere.
+#[derive(Debug, Clone, Copy)]
+enum Nowhere {
+    BadRequest(&'static str),
+    NoRoute,
+    Loop,
+}
+
+const BAD_HOST: &str = "its host is none";
+
 /// Answers a request of a client. An error ends the connection.
 pub(crate) async fn answer(
     connection: Arc<Connection>,
@@ -40,7 +50,8 @@ pub(crate) async fn answer(
     let client = hyper::upgrade::on(&mut request);
     let route = match locate(&connection, &generation, &mut request) {
         Ok(route) => route,
-        Err(outcome) => {
+        Err(nowhere) => {
+            let outcome = nowhere.outcome();
             let metrics = &connection.entrance.metrics;
             if asked == Asked::Plain {
                 metrics.unrouted_request(Class::Own).increment(1);
@@ -49,7 +60,9 @@ pub(crate) async fn answer(
                 metrics.unrouted(outcome).increment(1);
             }
             let answer = refusal(outcome);
-            asker.not_served(&connection, None, outcome, Some(answer.status()), None);
+            let reason = nowhere.reason();
+            let reason = reason.as_ref().map(|reason| reason as &dyn Display);
+            asker.not_served(&connection, None, outcome, Some(answer.status()), reason);
             if asked == Asked::Plain && outcome == Outcome::NoRoute {
                 return Ok(answer);
             }
@@ -65,9 +78,9 @@ pub(crate) async fn answer(
             let upgrading = handshake::upgrade(&connection, &route, asker, request, exchange);
             match Box::pin(upgrading).await {
                 Ok(engaged) => return Ok(engaged.switch(client, &connection)),
-                Err(refused) => {
+                Err(instead) => {
                     finish(&connection, client);
-                    refused
+                    instead?
                 }
             }
         }
@@ -106,39 +119,45 @@ fn locate(
     connection: &Connection,
     generation: &Generation,
     request: &mut Request<Incoming>,
-) -> Result<Arc<RouteState>, Outcome> {
+) -> Result<Arc<RouteState>, Nowhere> {
     // RFC 9112 3.2.3: "The "authority-form" of request-target is only used for CONNECT requests",
     // and lubdub makes no tunnels.
     let authority_form = request.uri().scheme().is_none() && request.uri().authority().is_some();
     if request.method() == Method::CONNECT || authority_form {
-        return Err(Outcome::BadRequest);
+        return Err(Nowhere::BadRequest("lubdub makes no tunnels"));
     }
     // RFC 9112 3.2.2: "When a proxy receives a request with an absolute-form of request-target,
     // the proxy MUST ignore the received Host header field (if any) and instead replace it with
     // the host information of the request-target."
     if let Some(authority) = request.uri().authority() {
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Outcome::BadRequest)?;
+        let host =
+            HeaderValue::from_str(authority.as_str()).map_err(|_| Nowhere::BadRequest(BAD_HOST))?;
         request.headers_mut().insert(HOST, host);
     }
     // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once to a
     // message body." Only one of the two would be undone here, and the next reader might undo both.
     if token_count(request.headers(), &TRANSFER_ENCODING, "chunked") > 1 {
-        return Err(Outcome::BadRequest);
+        return Err(Nowhere::BadRequest("it is chunked twice"));
     }
     let pseudonym = &connection.shared.pseudonym;
     if generation.general.forwarded.via && pseudonym.is_in(request.headers()) {
-        return Err(Outcome::Loop);
+        return Err(Nowhere::Loop);
     }
     // RFC 9112 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1
     // request message that lacks a Host header field and to any request message that contains
     // more than one Host header field line or a Host header field with an invalid field value."
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().ok().filter(|host| is_host(host)),
-        (None, None) if request.version() < Version::HTTP_11 => Some(""),
-        _ => None,
+        (Some(host), None) => host
+            .to_str()
+            .ok()
+            .filter(|host| is_host(host))
+            .ok_or(BAD_HOST),
+        (None, _) if request.version() < Version::HTTP_11 => Ok(""),
+        (None, _) => Err("it has no Host field"),
+        (Some(_), Some(_)) => Err("it has more than one Host field"),
     };
-    let host = host.ok_or(Outcome::BadRequest)?;
+    let host = host.map_err(Nowhere::BadRequest)?;
     // Empty before an authority's path, `*` with OPTIONS: neither is a path to be routed by.
     let target = request.uri().path_and_query().cloned();
     let target = target.unwrap_or(PathAndQuery::from_static("/"));
@@ -147,10 +166,27 @@ fn locate(
     } else {
         "/"
     };
-    let route = generation.routes.find(host, path).ok_or(Outcome::NoRoute)?;
+    let route = generation.routes.find(host, path).ok_or(Nowhere::NoRoute)?;
     let route = Arc::clone(route);
     *request.uri_mut() = Uri::from(route.target(target));
     Ok(route)
+}
+
+impl Nowhere {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::BadRequest(_) => Outcome::BadRequest,
+            Self::NoRoute => Outcome::NoRoute,
+            Self::Loop => Outcome::Loop,
+        }
+    }
+
+    fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::BadRequest(reason) => Some(reason),
+            Self::NoRoute | Self::Loop => None,
+        }
+    }
 }
 
 /// Whether this is what a Host field may hold: `uri-host [ ":" port ]`, or nothing (RFC 9110

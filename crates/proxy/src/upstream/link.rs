@@ -3,17 +3,18 @@
 //! Three things happen below the HTTP library that it does not do: a client's FIN is passed on behind
 //! the request that it followed, the bytes of an answer are noticed (a request whose answer has not
 //! begun may be asked once more), and it is seen whether the upstream takes what it is sent (a body is
-//! not read ahead of that).
+//! not read ahead of that). And an upstream that closes while it is still sent a body may have answered before.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Permit;
+use crate::client::clock::Clock;
 use crate::leg::Leg;
 use crate::pressure::{Pressure, read_some};
 
@@ -23,6 +24,18 @@ pub(crate) struct Link {
     leg: Leg,
     state: Arc<LinkState>,
     permit: Permit,
+    hearing: Hearing,
+}
+
+/// Whether the upstream takes what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    Yes,
+    /// It has closed the connection. What it has said before lies in the socket, and is read first: what is written
+    /// meanwhile goes nowhere.
+    NoMore,
+    /// And all that it has said has been read.
+    NorSpeaks,
 }
 
 /// What is known of a connection by those who sent a request over it.
@@ -41,6 +54,8 @@ pub(crate) struct LinkState {
     /// Nobody waits for anything of it any more, though not all has been written.
     abandoned: AtomicBool,
     end: AtomicU8,
+    /// That of the client whose request is under way: the upstream's bytes are seen there before they are an answer.
+    clock: Mutex<Weak<Clock>>,
     /// Who is to be woken when the client's end is to be passed on.
     driver: Mutex<Option<Waker>>,
     /// Whether the upstream takes what it is sent.
@@ -76,6 +91,7 @@ impl Link {
             leg,
             state: Arc::default(),
             permit,
+            hearing: Hearing::Yes,
         }
     }
 
@@ -107,10 +123,29 @@ impl Link {
         Err(io::ErrorKind::BrokenPipe.into())
     }
 
-    fn on_written(&self, written: &Poll<io::Result<usize>>) {
+    /// Writes bytes, `all` of them in number.
+    fn write(
+        &mut self,
+        all: usize,
+        write: impl FnOnce(Pin<&mut Leg>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        match self.hearing {
+            Hearing::Yes => {}
+            Hearing::NoMore => return Poll::Ready(Ok(all)),
+            Hearing::NorSpeaks => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+        let written = write(Pin::new(&mut self.leg));
         self.state.pressure.on_write(written.is_pending());
         if written.is_ready() {
             self.state.asked.store(true, Relaxed);
+        }
+        match written {
+            Poll::Ready(Err(error)) if has_closed(&error) => {
+                self.hearing = Hearing::NoMore;
+                Poll::Ready(Ok(all))
+            }
+            written => written,
         }
     }
 }
@@ -134,6 +169,19 @@ impl LinkState {
             link: Arc::clone(self),
             number: self.turn.load(Relaxed),
             is_waited_for: true,
+        }
+    }
+
+    /// What the upstream says is for the client that has this clock.
+    pub(crate) fn is_for(&self, clock: &Arc<Clock>) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(clock);
+    }
+
+    fn on_read(&self) {
+        self.answered.store(true, Relaxed);
+        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clock) = clock.upgrade() {
+            clock.on_progress();
         }
     }
 
@@ -189,6 +237,12 @@ impl Drop for Uploading {
     }
 }
 
+/// Whether this is what whoever writes hears of a connection that the other end has closed.
+fn has_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
+}
+
 // === I/O ===
 
 impl AsyncRead for Link {
@@ -204,11 +258,13 @@ impl AsyncRead for Link {
             .unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         let this = &mut *self;
         this.check()?;
-        let n = ready!(read_some(Pin::new(&mut this.leg), cx, buf))?;
-        if n > 0 {
-            this.state.answered.store(true, Relaxed);
+        let read = ready!(read_some(Pin::new(&mut this.leg), cx, buf));
+        match read {
+            Ok(1..) => this.state.on_read(),
+            Ok(0) | Err(_) if this.hearing == Hearing::NoMore => this.hearing = Hearing::NorSpeaks,
+            Ok(0) | Err(_) => {}
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(read.map(|_| ()))
     }
 }
 
@@ -218,10 +274,7 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        let written = Pin::new(&mut self.leg).poll_write(cx, buf);
-        self.on_written(&written);
-        written
+        self.write(buf.len(), |leg| leg.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -229,10 +282,8 @@ impl AsyncWrite for Link {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        let written = Pin::new(&mut self.leg).poll_write_vectored(cx, bufs);
-        self.on_written(&written);
-        written
+        let all = bufs.iter().map(|buf| buf.len()).sum();
+        self.write(all, |leg| leg.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -242,7 +293,9 @@ impl AsyncWrite for Link {
     /// Called by the HTTP library whenever it has written all that it has.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
-        ready!(Pin::new(&mut self.leg).poll_flush(cx))?;
+        if self.hearing == Hearing::Yes {
+            ready!(Pin::new(&mut self.leg).poll_flush(cx))?;
+        }
         if self.state.uploaded.load(Relaxed) && self.state.asked.load(Relaxed) {
             self.state.flushed.store(true, Relaxed);
         }
@@ -252,5 +305,54 @@ impl AsyncWrite for Link {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check()?;
         Pin::new(&mut self.leg).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::budget::{Budget, Subject};
+    use crate::socket::Socket;
+
+    /// A small server that refuses an upload answers, closes, and leaves the rest unread, so that its kernel resets the
+    /// connection (RFC 9112 9.6).
+    #[tokio::test]
+    async fn an_answer_is_read_though_its_upstream_has_closed_under_an_upload() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(near, listener.accept());
+        let mut far = far.unwrap().0;
+        let leg = Leg::Plain(Socket::new(near.unwrap()).unwrap());
+        let subject = Subject {
+            key: "limits.pairs",
+            name: None,
+            effect: "it waits",
+        };
+        let permit = Budget::new(1, subject).try_take().unwrap();
+        let mut link = Link::new(leg, permit);
+
+        link.write_all(b"POST / HTTP/1.1\r\n").await.unwrap();
+        far.readable().await.unwrap();
+        far.write_all(b"HTTP/1.1 413 Too Large\r\n\r\n")
+            .await
+            .unwrap();
+        drop(far);
+        // The first of them may have found the connection whole.
+        for _ in 0..3 {
+            link.write_all(b"body").await.unwrap();
+            link.flush().await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let mut answer = [0; 26];
+        link.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 413 Too Large\r\n\r\n");
+        link.write_all(b"body").await.unwrap();
+        let end = link.read(&mut answer).await;
+        assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+        let error = link.write_all(b"body").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }
