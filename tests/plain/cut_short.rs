@@ -176,3 +176,20 @@ async fn an_answer_that_is_on_its_way_is_waited_for() {
     upstream.expect_head().await;
     client.expect_answer(504).await;
 }
+
+/// It is the client that is waited for, not the upstream.
+#[tokio::test]
+async fn a_body_that_stops_is_the_clients_doing() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new()
+        .with(|proxy| proxy.terms.http_idle = Some(ms(300)))
+        .start(&upstreams);
+    let post = Request::new("POST", "/").field("Content-Length", "11");
+    let (mut client, mut upstream, _) = proxy.dial().ask(&post, &upstreams).await;
+    client.send("hello").await;
+    upstream.expect_bytes("hello").await;
+    let (head, _) = client.expect_answer(408).await;
+    assert_eq!(head.field("connection"), Some("close"));
+    client.expect_eof().await;
+    upstream.expect_end().await;
+}

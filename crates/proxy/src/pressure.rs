@@ -34,6 +34,11 @@ impl Pressure {
         }
     }
 
+    /// Whether it takes nothing more at the moment.
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on.load(Relaxed)
+    }
+
     /// Until the peer takes something.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_on.load(Relaxed) {

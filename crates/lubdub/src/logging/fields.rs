@@ -204,7 +204,7 @@ pub(crate) const FIELDS: &[Field] = &[
     number("stalled_ms", "How long the process stood still."),
     number(
         "status",
-        "The status that the client got; left out if it got none.",
+        "The status that the client got; left out if it got none, or one for a head that is no HTTP (400, 414, 431).",
     ),
     number(
         "successor",

@@ -228,6 +228,15 @@ impl Connection {
         state.link = Some((Arc::clone(link), turn));
     }
 
+    /// Whether the upstream waits for more of the request's body, and would take it.
+    pub(crate) fn owes_body(&self) -> bool {
+        let state = self.state();
+        state
+            .link
+            .as_ref()
+            .is_some_and(|(link, _)| link.wants_body())
+    }
+
     /// The connection to `upstream` over which this client has logged in, if it has.
     pub(crate) fn take_own(&self, upstream: &Arc<Upstream>, caller: &Caller) -> Option<Carrier> {
         let mut state = self.state();

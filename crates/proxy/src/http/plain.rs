@@ -85,7 +85,12 @@ pub(super) async fn relay(
         biased;
         asked = ask(connection, route, &caller, request, withheld, &exchange) => asked,
         () = connection.clock.silence(http_idle) => {
-            return Ok(account.refuse(Outcome::AnswerTimeout, &"no answer in time"));
+            return Ok(if connection.owes_body() {
+                let reason = "nothing more came of its body";
+                and_close(account.refuse(Outcome::RequestTimeout, &reason))
+            } else {
+                account.refuse(Outcome::AnswerTimeout, &"no answer in time")
+            });
         }
     };
     drop(place);

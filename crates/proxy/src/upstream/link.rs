@@ -185,6 +185,11 @@ impl LinkState {
         }
     }
 
+    /// Whether there is to be more of the request, and the upstream takes what it is sent.
+    pub(crate) fn wants_body(&self) -> bool {
+        !self.uploaded.load(Relaxed) && !self.pressure.is_on()
+    }
+
     /// Whether a byte of an answer came since the request began.
     pub(crate) fn is_answered(&self) -> bool {
         self.answered.load(Relaxed)
