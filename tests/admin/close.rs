@@ -2,6 +2,7 @@
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::peer::Upstream;
+use serde_json::json;
 
 use crate::pairs;
 
@@ -35,6 +36,28 @@ async fn one_pair_is_closed_and_the_other_goes_on() {
     let (client, upstream) = &mut pairs[0];
     client.send_text("still here").await;
     upstream.expect_text("still here").await;
+}
+
+/// Nobody is told anything more, and that is what is said.
+#[tokio::test]
+async fn a_pair_that_is_closing_goes_on_with_that() {
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let mut pairs = pairs(&lubdub, &upstreams, 2).await;
+    // Of one an end has begun, of the other an operator.
+    let (client, upstream) = &mut pairs[0];
+    client.close(1000, "").await;
+    upstream.expect_close(1000).await;
+    for (pair, outcome) in [(1, "closing"), (2, "told"), (2, "closing")] {
+        let path = format!("/api/v1/pairs/{pair}/close");
+        let said = lubdub.changed(&path, &json!({"code": 4001})).await;
+        assert_eq!(said, json!({"pair": pair, "outcome": outcome}));
+    }
+    let (code, out, _) = lubdub.command(&["close", "1"]).await;
+    let told = "pair 1 is coming to its end already\n";
+    assert_eq!((code, &*out), (Some(0), told));
+    upstream.close(1000, "").await;
+    client.expect_close(1000).await;
 }
 
 #[tokio::test]

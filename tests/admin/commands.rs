@@ -56,6 +56,22 @@ async fn pairs_are_shown_chosen_and_closed() {
     );
 }
 
+/// It went on asking for ever.
+#[tokio::test]
+async fn a_watch_ends_when_nobody_reads_it_any_more() {
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &[]).await;
+    let _pairs = pairs(&lubdub, &upstreams, 1).await;
+    for args in [
+        &["pairs", "--watch"][..],
+        &["pairs", "1", "--watch", "--json"],
+    ] {
+        let (line, code) = lubdub.first_line_of(args).await;
+        assert!(!line.is_empty(), "{args:?}");
+        assert_eq!(code, Some(0), "{args:?}");
+    }
+}
+
 #[tokio::test]
 async fn one_pair_is_shown_with_its_trace() {
     let upstreams = Upstream::listen();

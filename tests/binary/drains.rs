@@ -196,6 +196,20 @@ async fn a_whole_drain_waits_for_drain_delay_as_a_signal_does() {
     assert!(began.elapsed() >= ms(500), "after {:?}", began.elapsed());
 }
 
+#[tokio::test]
+async fn a_drain_that_is_called_off_in_its_delay_was_about_those_that_were_there() {
+    let upstreams = Upstream::listen();
+    let lubdub = Binary::start(&upstreams, &["drain.delay=1h"]).await;
+    let mut pair = lubdub.pair(&upstreams).await;
+    lubdub.expect_pairs(1).await;
+    assert_eq!(drain(&lubdub, json!({})).await["matched"], 1);
+    let called_off = drain(&lubdub, json!({"cancel": true})).await;
+    let counted = ["matched", "told", "remaining"].map(|key| called_off[key].clone());
+    assert_eq!(counted, [1, 0, 1]);
+    assert_eq!(lubdub.expect_logged("drain called off").await["pairs"], 1);
+    expect_alive(&mut pair).await;
+}
+
 /// With LUBDUB_DRAIN_PAIRS=5000 and LUBDUB_DRAIN_SPREAD=20 it is what the documentation promises.
 #[tokio::test]
 async fn farewells_are_as_many_in_every_second() {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use lubdub_testkit::binary::Binary;
 use lubdub_testkit::certs::Certs;
+use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::Upstream;
 use lubdub_testkit::{PATIENCE, ms};
 use rustix::process::Signal;
@@ -61,6 +62,49 @@ async fn a_second_signal_ends_it_at_once() {
     let began = Instant::now();
     assert_eq!(lubdub.expect_exit().await.code(), Some(1));
     assert!(began.elapsed() < ms(5000), "after {:?}", began.elapsed());
+}
+
+/// Whom the drain had not come to had ended by a fault of lubdub's.
+#[tokio::test]
+async fn whoever_a_second_signal_ends_was_drained() {
+    let upstreams = Upstream::listen();
+    for settings in [["drain.spread=1h"], ["drain.delay=1h"]] {
+        let mut lubdub = Binary::start(&upstreams, &settings).await;
+        let mut pairs = Vec::new();
+        for _ in 0..3 {
+            pairs.push(lubdub.pair(&upstreams).await);
+        }
+        lubdub.expect_pairs(3).await;
+        lubdub.signal(Signal::TERM);
+        lubdub.expect_logged("draining").await;
+        lubdub.signal(Signal::TERM);
+        assert_eq!(lubdub.expect_exit().await.code(), Some(1));
+        lubdub.expect_logged_times("pair ended", 3).await;
+        let logged = lubdub.logged();
+        let ended = logged.iter().filter(|line| line["msg"] == "pair ended");
+        let causes: Vec<_> = ended.map(|line| &line["cause"]).collect();
+        assert_eq!(causes, ["drain"; 3], "{settings:?}");
+    }
+}
+
+/// It was called the client's doing, behind the last line of the log.
+#[tokio::test]
+async fn what_is_cut_before_it_is_a_pair_was_drained() {
+    for request in [Request::upgrade("/"), Request::get("/")] {
+        let upstreams = Upstream::listen();
+        let mut lubdub = Binary::start(&upstreams, &["drain.timeout=300ms"]).await;
+        let (mut client, _upstream, _) = lubdub.dial().ask(&request, &upstreams).await;
+        lubdub.signal(Signal::TERM);
+        client.expect_eof().await;
+        assert_eq!(lubdub.expect_exit().await.code(), Some(0));
+        let cut = lubdub.expect_logged("not served").await;
+        assert_eq!(
+            (&cut["outcome"], &cut["reason"]),
+            (&"draining".into(), &"lubdub ends".into())
+        );
+        let logged = lubdub.logged();
+        assert_eq!(logged.last().expect("lines")["msg"], "lubdub ends");
+    }
 }
 
 #[tokio::test]

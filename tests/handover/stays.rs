@@ -101,8 +101,30 @@ async fn pairs_with_tls_go_on_in_the_old_process_which_ends_with_the_last() {
     lubdub.expect_metric("lingering_pairs", &[], 2.0).await;
     talk(&mut first, 1).await;
     talk(&mut second, 0).await;
-    drop(second);
-    lubdub.expect_metric("lingering_pairs", &[], 1.0).await;
+
+    // One of them is closed by way of the one that goes on.
+    let order = r#"{"code": 4000, "reason": "moved"}"#;
+    lubdub.post("/api/v1/pairs/2/close", order).await;
+    let closed = async {
+        second.expect_close(4000).await;
+        second.close(4000, "moved").await;
+        let closed = [("cause", "admin")];
+        lubdub
+            .expect_metric("pairs_closed_total", &closed, 1.0)
+            .await;
+        lubdub.expect_metric("lingering_pairs", &[], 1.0).await;
+    };
+    first.leave_pings();
+    let answered = async {
+        loop {
+            first.answer_next_pings(1).await;
+        }
+    };
+    tokio::select! {
+        () = closed => {}
+        () = answered => {}
+    }
+    first.answer_pings();
 
     // A drain of the one that goes on is theirs as well.
     assert!(is_alive(old));

@@ -15,6 +15,7 @@ use crate::commands::ends::Ends;
 use crate::commands::healthcheck;
 use crate::commands::manual::Page;
 use crate::commands::pairs::Pairs;
+use crate::commands::patience;
 use crate::commands::probe::Probe;
 use crate::commands::reload::Reload;
 use crate::commands::status::Shown;
@@ -106,7 +107,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL", value_parser = healthcheck::url)]
         url: Option<Target>,
         /// For the answer
-        #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_duration)]
+        #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = patience)]
         timeout: Duration,
     },
     /// How is a running lubdub: what is used of its budgets, its upstreams, its certificates?

@@ -12,15 +12,28 @@ use std::time::Duration;
 /// How long a complaint waits for its reader.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Whether anybody reads on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Reads,
+    HasGone,
+}
+
 /// Prints `text`. A reader that went away early (`lubdub config defaults | head`) is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    print_on(text).map(|_| ())
+}
+
+/// Prints `text`, behind which more is to come if anybody reads on.
+pub(crate) fn print_on(text: &str) -> io::Result<Reader> {
     let mut stdout = io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Ok(()) => Ok(Reader::Reads),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::HasGone),
+        Err(error) => Err(error),
     }
 }
 

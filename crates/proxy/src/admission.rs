@@ -34,15 +34,19 @@ pub(crate) struct Admission {
 }
 
 /// Why a pair is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The process has as many pairs as it may.
+    #[error("limits.pairs is used up")]
     Process,
     /// The route has.
+    #[error("limits.pairs of its route is used up")]
     Route,
     /// The source has.
+    #[error("its source has as many pairs as limits.pairs_per_source allows")]
     Source,
     /// The source asks too often.
+    #[error("its source asks more often than limits.handshake_rate allows")]
     Rate,
 }
 

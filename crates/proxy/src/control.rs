@@ -10,7 +10,7 @@ pub use self::inventory::{ListenerView, RouteView, UpstreamView};
 use crate::drain::{DrainError, Progress, Selection};
 use crate::front::listeners::Listeners;
 use crate::handover::Ask;
-use crate::registry::{Farewell, NoSuchPair, PairId, Registry};
+use crate::registry::{Closing, Farewell, NoSuchPair, PairId, Registry};
 use crate::shared::Shared;
 use crate::worker::Crew;
 
@@ -123,18 +123,27 @@ impl Control {
     }
 
     /// Ends one pair by a Close with this farewell to both sides; its cause is then `admin`. One that is coming to
-    /// its end already goes on with that.
+    /// its end already goes on with that. One that lingers in an earlier process is ended there.
     ///
     /// # Errors
     /// If there is no such pair, or not any more here.
-    pub fn close(&self, pair: PairId, farewell: Farewell) -> Result<(), CloseError> {
+    pub fn close(&self, pair: PairId, farewell: Farewell) -> Result<Closing, CloseError> {
         let shared = &self.shared;
         let change = shared.changing.change();
         // A pair on its way to another process would not hear of it.
         if change.is_handing_over() || shared.leaving.is_cancelled() {
             return Err(CloseError::HandingOver);
         }
-        Ok(shared.registry.close(pair, farewell)?)
+        match shared.registry.close(pair, farewell.clone()) {
+            Err(NoSuchPair(_)) if shared.lingerers.close(pair, &farewell) => Ok(Closing::Told),
+            closed => Ok(closed?),
+        }
+    }
+
+    /// The earlier process that a pair lingers in, if it does, as of a second ago.
+    #[must_use]
+    pub fn lingers_in(&self, pair: PairId) -> Option<u32> {
+        self.shared.lingerers.process_of(pair)
     }
 
     /// Waits until the process that this one takes over from has done what it does before it lingers.

@@ -388,6 +388,10 @@ impl Drains {
     }
 
     fn end(&self, course: &mut Course, stage: Stage) {
+        if course.stage == Stage::Waiting {
+            // Whom it would have been about.
+            self.enlist(course);
+        }
         course.stage = stage;
         course.called_off.cancel();
         let lasted = course.began.elapsed();

@@ -299,6 +299,12 @@ impl Proxy {
         self.tasks.wait().await;
     }
 
+    /// Cuts whatever is left: the process ends.
+    pub fn cut(&self) {
+        self.shared.cutting.cancel();
+        self.shared.registry.order_all(Order::Cut);
+    }
+
     /// Ends the proxy: keeps accepting for `drain.delay`, then closes the listeners, says farewell
     /// to every pair over `drain.spread`, and cuts what is left after `drain.timeout`.
     ///
@@ -345,8 +351,7 @@ impl Proxy {
             pairs = left,
             "the drain timeout is over; the pairs that are left are cut"
         );
-        self.shared.cutting.cancel();
-        self.shared.registry.order_all(Order::Cut);
+        self.cut();
         // What is not a pair (a plain exchange, a handshake) ends with its worker.
         let ends = async { tokio::join!(self.tasks.wait(), self.shared.lingerers.gone()) };
         let _ = timeout(Self::AFTER_CUT, ends).await;

@@ -22,7 +22,7 @@ use lubdub_metrics::NamesInUse;
 
 pub(crate) use self::census::Census;
 use self::close::Farewells;
-pub use self::close::{Farewell, InvalidFarewell, NoSuchPair};
+pub use self::close::{Closing, Farewell, InvalidFarewell, NoSuchPair};
 pub use self::ends::{CloseSender, End, EndNews, EndQuery, Ends, EndsFeed, SeenClose, SideEnd};
 pub(crate) use self::entry::Order;
 pub use self::entry::{PairEntry, PairNames, SideStatus};

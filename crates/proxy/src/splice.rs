@@ -365,6 +365,7 @@ impl Splice {
 
     fn see_close(&mut self, by: CloseSender, code: Option<u16>) {
         self.fate.close.get_or_insert(SeenClose { by, code });
+        self.registration.entry().publish_closing();
     }
 
     fn publish(&self) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use http::StatusCode;
 use lubdub_proxy::CloseError;
-use lubdub_proxy::registry::Farewell;
+use lubdub_proxy::registry::{Closing, Farewell};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,7 +21,8 @@ use crate::api::{CloseCode, Problem};
 pub(super) struct Told {
     /// Its number.
     pair: u64,
-    /// Always `told`: it ends as soon as both sides have answered, or `timeouts.close` is over.
+    /// `told`: it ends as soon as both sides have answered, or `timeouts.close` is over. `closing`: it was coming to its
+    /// end already, and goes on with that; nobody is told anything more.
     outcome: &'static str,
 }
 
@@ -45,7 +46,7 @@ pub(super) struct Raw {
     params(("id" = usize, Path, description = "The number of the pair")),
     request_body = Raw,
     responses(
-        (status = 200, body = Told, description = "Both sides are told"),
+        (status = 200, body = Told, description = "Both sides are told, or the pair is coming to its end already"),
         (status = 404, body = Problem, content_type = Problem::TYPE, description = "No such pair lives"),
         (status = 409, body = Problem, content_type = Problem::TYPE, description = "The pairs are on their way to another process"),
     )
@@ -65,9 +66,12 @@ pub(super) async fn order(
                 return pairs::none_such(&id);
             };
             match state.proxy.close(pair, farewell) {
-                Ok(()) => answer::json(&Told {
+                Ok(closing) => answer::json(&Told {
                     pair: pair.0,
-                    outcome: "told",
+                    outcome: match closing {
+                        Closing::Told => "told",
+                        Closing::Already => "closing",
+                    },
                 }),
                 Err(CloseError::NoSuchPair(_)) => pairs::none_such(&id),
                 Err(error @ CloseError::HandingOver) => {

@@ -92,9 +92,18 @@ pub(super) async fn show(
     _: NoQuery,
     Id(id): Id,
 ) -> Answer {
-    let pair = find(&id).and_then(|id| state.proxy.registry().pair(id));
+    let found = find(&id);
+    let pair = found.and_then(|id| state.proxy.registry().pair(id));
     let Some(pair) = pair else {
-        return none_such(&id);
+        return match found.and_then(|id| state.proxy.lingers_in(id)) {
+            Some(process) => answer::problem(
+                StatusCode::NOT_FOUND,
+                format!(
+                    "pair {id} goes on in process {process}, which lingers after an upgrade, and is not shown; it can be closed"
+                ),
+            ),
+            None => none_such(&id),
+        };
     };
     answer::json(&PairTrace {
         pair: describe(&pair, now()),

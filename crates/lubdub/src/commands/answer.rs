@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest line that is shown of a stranger's words, in characters.
 const WIDTH: usize = 160;
 
-/// Status and first line of the body, as in "403 Forbidden: no such room". Of problem details it is the detail.
+/// Status and first line of the body, as in "403 Forbidden: no such room". Of problem details it is the detail, all of
+/// it: what is wrong with a configuration has a line for each mistake.
 pub(super) async fn in_a_line(answer: Response<Incoming>) -> String {
     let status = answer.status();
     let is_problem = is_problem(&answer);
@@ -23,7 +24,7 @@ pub(super) async fn in_a_line(answer: Response<Incoming>) -> String {
     let problem = is_problem.then(|| serde_json::from_slice(&body));
     let line = match problem {
         // It may end with a list of what there is.
-        Some(Ok(Problem { detail, .. })) => first_line(&detail, MOST),
+        Some(Ok(Problem { detail, .. })) => one_line(&detail),
         Some(Err(_)) | None => first_line(&String::from_utf8_lossy(&body), WIDTH),
     };
     match line {
@@ -55,6 +56,13 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
     bytes
 }
 
+/// All lines in one, fit for a terminal.
+fn one_line(text: &str) -> Option<String> {
+    let lines = text.lines().filter_map(|line| first_line(line, MOST));
+    let lines: Vec<_> = lines.collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
 /// The first line with something in it, fit for a terminal.
 fn first_line(text: &str, most: usize) -> Option<String> {
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
@@ -65,6 +73,14 @@ fn first_line(text: &str, most: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_mistakes_is_one_line() {
+        let detail = "the configuration has a mistake\n  limits.pears = 1: unknown key\n";
+        let line = "the configuration has a mistake; limits.pears = 1: unknown key";
+        assert_eq!(one_line(detail).as_deref(), Some(line));
+        assert_eq!(one_line("\n"), None);
+    }
 
     #[test]
     fn a_line_is_fit_for_a_terminal() {

@@ -37,8 +37,17 @@ pub(crate) struct Asking {
     token_file: Option<PathBuf>,
 
     /// For each answer
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = patience)]
     timeout: Duration,
+}
+
+/// How long somebody waits: for a moment at least.
+pub(crate) fn patience(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("must be more than 0".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 impl Asking {

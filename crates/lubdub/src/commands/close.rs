@@ -43,11 +43,14 @@ pub(crate) fn close(close: &Close, sources: &Sources) -> anyhow::Result<()> {
     }
     let path = format!("/api/v1/pairs/{}/close", close.id);
     let asked = async { admin.post::<Value>(&path, &Value::Object(order)).await };
-    ask::block_on(asked).with_context(|| format!("pair {} is not closed", close.id))?;
-    Ok(output::print(&format!(
-        "pair {} is told to close\n",
-        close.id
-    ))?)
+    let answer =
+        ask::block_on(asked).with_context(|| format!("pair {} is not closed", close.id))?;
+    let told = if answer["outcome"] == "closing" {
+        "is coming to its end already"
+    } else {
+        "is told to close"
+    };
+    Ok(output::print(&format!("pair {} {told}\n", close.id))?)
 }
 
 fn code(text: &str) -> Result<CloseCode, String> {

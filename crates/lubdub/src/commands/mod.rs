@@ -23,3 +23,5 @@ mod human;
 mod table;
 mod trace;
 mod wanted;
+
+pub(crate) use ask::patience;

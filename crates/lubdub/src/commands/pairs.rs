@@ -15,7 +15,7 @@ use super::trace;
 use super::wanted::{self, Condition, condition, pair_id};
 use crate::api::{self, Sort};
 use crate::config::Sources;
-use crate::output;
+use crate::output::{self, Reader};
 
 /// Which pairs, and how they are shown.
 #[derive(Debug, Clone, Args)]
@@ -81,8 +81,8 @@ pub(crate) fn pairs(pairs: &Pairs, sources: &Sources) -> anyhow::Result<()> {
             } else {
                 ""
             };
-            output::print(&format!("{place}{text}"))?;
-            if !pairs.watch {
+            let reader = output::print_on(&format!("{place}{text}"))?;
+            if !pairs.watch || reader == Reader::HasGone {
                 return Ok(());
             }
             sleep(LOOK).await;

@@ -243,8 +243,11 @@ async fn carry_out(
         tokio::select! {
             outcome = upgrade.as_mut() => return Ok((outcome, and_then)),
             () = ending.wait() => {
-                anyhow::ensure!(and_then == AndThen::Serve, "ended at once by a second signal");
+                if and_then == AndThen::Stop {
+                    return Err(running.cut());
+                }
                 and_then = AndThen::Stop;
+                running.is_to_end();
             }
             wanted = upgrades.wanted() => wanted.refuse_while_under_way(),
         }

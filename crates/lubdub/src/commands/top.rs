@@ -5,6 +5,8 @@ mod draw;
 mod view;
 
 use std::io::{IsTerminal as _, stdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use self::view::{Sight, View};
@@ -59,10 +62,27 @@ pub(crate) fn top(top: &Top, sources: &Sources) -> anyhow::Result<()> {
     thread::Builder::new()
         .name("lubdub-look".to_owned())
         .spawn(move || look(&admin, &wished, &told))?;
+    let is_told_to_end = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_told_to_end);
+    thread::Builder::new()
+        .name("lubdub-signals".to_owned())
+        .spawn(move || ask::block_on(told_to_end(&told)))?;
     let mut terminal = ratatui::try_init().context("the terminal cannot be used")?;
-    let shown = show(&mut terminal, view, &wishes, &heard);
+    let shown = show(&mut terminal, view, &wishes, &heard, &is_told_to_end);
     ratatui::restore();
     shown
+}
+
+/// Waits for a signal to end: the terminal is to be as it was before.
+async fn told_to_end(is_told: &AtomicBool) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    is_told.store(true, Relaxed);
+    Ok(())
 }
 
 /// Asks again and again, on a thread of its own: a slow answer must not keep a key waiting.
@@ -90,10 +110,11 @@ fn show(
     mut view: View,
     wishes: &Sender<Sort>,
     heard: &Receiver<Heard>,
+    is_told_to_end: &AtomicBool,
 ) -> anyhow::Result<()> {
     let mut is_new = true;
     let mut drawn = Instant::now();
-    loop {
+    while !is_told_to_end.load(Relaxed) {
         while let Ok(heard) = heard.try_recv() {
             view.hear(heard);
             is_new = true;
@@ -118,6 +139,7 @@ fn show(
             None => {}
         }
     }
+    Ok(())
 }
 
 /// What somebody wants who presses a key or pulls at the window.

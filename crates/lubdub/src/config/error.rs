@@ -112,11 +112,19 @@ impl fmt::Display for Mistakes {
 
 // === impl Mistake ===
 
+impl Mistake {
+    /// So much of a value is shown, in characters.
+    const SHOWN: usize = 200;
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         if let Some(value) = &self.value {
-            write!(f, " = {value}")?;
+            match value.char_indices().nth(Self::SHOWN) {
+                None => write!(f, " = {value}")?,
+                Some((at, _)) => write!(f, " = {}... ({} bytes)", &value[..at], value.len())?,
+            }
         }
         if let Some(origin) = &self.origin {
             write!(f, " ({origin})")?;

@@ -27,6 +27,8 @@ use super::tree::{Table, Tree};
 /// What variables begin with, and what separates the levels of a key in them.
 const PREFIX: &str = "LUBDUB__";
 const SEPARATOR: &str = "__";
+/// What a date is to figment: a table with this key.
+const DATE: &str = "$__toml_private_datetime";
 
 /// All that configuration is made from, as plain data: nothing else is looked at.
 #[derive(Debug, Default, Clone)]
@@ -192,6 +194,8 @@ fn variables(variables: &[(OsString, OsString)], layers: &mut Layers, mistakes: 
         .iter()
         .map(|(name, value)| (name, value))
         .collect();
+    // A case of its own makes no key of its own, nor does `-` in the place of `_`.
+    let mut keys = BTreeMap::new();
     for (name, text) in sorted {
         let Some(name) = name.to_str() else {
             let name = name.to_string_lossy();
@@ -212,6 +216,10 @@ fn variables(variables: &[(OsString, OsString)], layers: &mut Layers, mistakes: 
             continue;
         };
         let key = key.to_lowercase().replace(SEPARATOR, ".");
+        if let Some(other) = keys.insert(key.replace('-', "_"), name) {
+            mistakes.about(name, format!("sets the same key as {other}"));
+            continue;
+        }
         let origin = Origin::Variable(name.to_owned());
         layers.set.push(layer(&origin, &key, parse_text(text)));
     }
@@ -283,8 +291,9 @@ fn table(key: &str, dict: Dict, origin: &Origin) -> Table {
         } else {
             format!("{key}.{name}")
         };
-        let tree = if let Value::Dict(_, dict) = value {
-            Tree::Table(self::table(&key, dict, origin))
+        let is_date = value.as_dict().is_some_and(|dict| dict.contains_key(DATE));
+        let tree = if let (Value::Dict(_, dict), false) = (&value, is_date) {
+            Tree::Table(self::table(&key, dict.clone(), origin))
         } else {
             Tree::Leaf(Leaf {
                 key,
@@ -307,6 +316,10 @@ fn scalar(value: Value) -> Scalar {
             None => Scalar::Float(number.to_f64().unwrap_or(f64::NAN)),
         },
         Value::Array(_, values) => Scalar::List(values.into_iter().map(scalar).collect()),
-        Value::Dict(..) | Value::Empty(..) => Scalar::Text(TABLE.to_owned()),
+        Value::Dict(_, mut dict) => match dict.remove(DATE).map(scalar) {
+            Some(Scalar::Text(date)) => Scalar::Text(date),
+            Some(_) | None => Scalar::Text(TABLE.to_owned()),
+        },
+        Value::Empty(..) => Scalar::Text(TABLE.to_owned()),
     }
 }

@@ -1,6 +1,6 @@
 //! One configured value, before anybody asked what it means.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,8 @@ impl fmt::Display for Scalar {
             Self::Bool(value) => value.fmt(f),
             Self::Integer(value) => value.fmt(f),
             Self::Float(value) => toml::Value::Float(*value).fmt(f),
+            // In one line, for messages.
+            Self::Text(value) if value.contains('\n') => write_escaped(value, f),
             Self::Text(value) => toml::Value::String(value.clone()).fmt(f),
             Self::List(values) => {
                 f.write_str("[")?;
@@ -87,9 +89,36 @@ impl fmt::Display for Scalar {
     }
 }
 
+/// A basic string of TOML, which has no line of its own for a line break.
+fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_char('"')?;
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => write!(f, "\\{c}")?,
+            '\n' => f.write_str("\\n")?,
+            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+            c => f.write_char(c)?,
+        }
+    }
+    f.write_char('"')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_shown_in_one_line_and_as_toml_has_it() {
+        for (text, shown) in [
+            ("5s", r#""5s""#),
+            ("5s\n", r#""5s\n""#),
+            ("a\t\"b\"\n\\", r#""a\u0009\"b\"\n\\""#),
+        ] {
+            assert_eq!(Scalar::Text(text.to_owned()).to_string(), shown);
+            let read: toml::Table = format!("text = {shown}").parse().unwrap();
+            assert_eq!(read["text"].as_str(), Some(text));
+        }
+    }
 
     #[test]
     fn text_becomes_a_number_only_if_it_is_nothing_else() {

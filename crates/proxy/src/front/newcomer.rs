@@ -340,6 +340,8 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
                 debug!(client = %connection.nearest(), "connection reset");
                 return;
             }
+            // What is under way ends with lubdub.
+            () = shared.cutting.cancelled() => return,
             // Not an end at once: what was answered may still be on its way.
             () = drained.as_mut(), if !told => {
                 told = true;

@@ -25,7 +25,7 @@ use crate::address::Address;
 use crate::drain::Selection;
 use crate::front::gates::Gate;
 use crate::proxy::Proxy;
-use crate::registry::EndsFeed;
+use crate::registry::{EndsFeed, Farewell, PairId};
 use crate::unix::FileId;
 
 /// What a successor is offered besides pairs.
@@ -328,6 +328,9 @@ impl Departed {
                 .ends
                 .take_all()
                 .map_or_else(Vec::new, |news| ends::frozen(&news.ends)),
+            numbers: (shared.registry.walk().flatten())
+                .map(|pair| pair.id.0)
+                .collect(),
         };
         let message = FromPredecessor::Lingering(lingering);
         let said = self.predecessor.say(Stage::End, &message, &[]).await;
@@ -358,6 +361,12 @@ impl Departed {
             }
             // There may be none, if it came late.
             Ask::CallOffDrain => drop(shared.drains.call_off()),
+            // It may have ended meanwhile.
+            Ask::Close { pair, code, reason } => {
+                if let Ok(farewell) = Farewell::try_new(Some(code), reason.as_deref()) {
+                    let _ = shared.registry.close(PairId(pair), farewell);
+                }
+            }
             Ask::End => self.is_told_to_end = true,
         }
     }

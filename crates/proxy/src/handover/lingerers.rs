@@ -17,6 +17,7 @@ use super::message::{Ask, FromSuccessor, Heir};
 use super::pairs::{Coming, Newcomers};
 use super::successor::{Said, Successor};
 use super::{counters, ends};
+use crate::registry::{Farewell, PairId};
 
 /// The earlier processes that linger.
 #[derive(Debug, Default)]
@@ -38,6 +39,8 @@ struct Lingerer {
 pub(crate) struct Known {
     pid: u32,
     pairs: AtomicU64,
+    /// Their numbers, in order, once it has told them.
+    numbers: Mutex<Vec<u64>>,
     /// It has done what it does before it lingers.
     lingers: AtomicBool,
 }
@@ -119,6 +122,27 @@ impl Lingerers {
         }
     }
 
+    /// The process that a pair lingers in, as of a second ago.
+    pub(crate) fn process_of(&self, pair: PairId) -> Option<u32> {
+        let all = self.lock();
+        let its = all.iter().find(|it| it.has(pair));
+        its.map(|it| it.known.pid)
+    }
+
+    /// Asks the one that has this pair to end it. Says whether there is one.
+    pub(crate) fn close(&self, pair: PairId, farewell: &Farewell) -> bool {
+        let all = self.lock();
+        let Some(its) = all.iter().find(|it| it.has(pair)) else {
+            return false;
+        };
+        let ask = Ask::Close {
+            pair: pair.0,
+            code: farewell.code().get(),
+            reason: farewell.reason().map(str::to_owned),
+        };
+        its.orders.try_send(Order::Ask(ask)).is_ok()
+    }
+
     /// Waits until each of them lingers, or has gone.
     pub(crate) async fn settled(&self) {
         self.until(|all| all.iter().all(|it| it.known.lingers.load(Relaxed)))
@@ -162,14 +186,25 @@ impl Lingerers {
     }
 }
 
+impl Lingerer {
+    fn has(&self, pair: PairId) -> bool {
+        self.known.numbers().binary_search(&pair.0).is_ok()
+    }
+}
+
 // === impl Known ===
 
 impl Known {
+    fn numbers(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The process that this one takes over from: it says next that it lingers.
     pub(crate) fn predecessor(pid: u32) -> Self {
         Self {
             pid,
             pairs: AtomicU64::new(0),
+            numbers: Mutex::default(),
             lingers: AtomicBool::new(false),
         }
     }
@@ -181,6 +216,7 @@ impl From<&Heir> for Known {
         Self {
             pid: heir.pid,
             pairs: AtomicU64::new(heir.pairs),
+            numbers: Mutex::new(heir.numbers.clone()),
             lingers: AtomicBool::new(true),
         }
     }
@@ -199,6 +235,7 @@ impl Resting<'_> {
         self.all.iter().map(|rest| Heir {
             pid: rest.known.pid,
             pairs: rest.known.pairs.load(Relaxed),
+            numbers: rest.known.numbers().clone(),
         })
     }
 
@@ -252,6 +289,7 @@ impl Hearing {
                 Ok(Said::OfPairs | Said::End(_)) => {}
                 Ok(Said::Lingering(lingering)) => {
                     self.known.pairs.store(lingering.pairs, Relaxed);
+                    *self.known.numbers() = lingering.numbers;
                     counters::add(&self.metrics, lingering.counters);
                     counters::add_successes(&self.metrics, &lingering.successes);
                     let ends = self.newcomers.ends();

@@ -110,6 +110,9 @@ pub(crate) struct Listening {
 pub(crate) struct Heir {
     pub(crate) pid: u32,
     pub(crate) pairs: u64,
+    /// The numbers of its pairs, in order.
+    #[serde(default)]
+    pub(crate) numbers: Vec<u64>,
 }
 
 /// A pair of a batch that the successor does not take.
@@ -143,6 +146,9 @@ pub(crate) struct Lingering {
     /// Pairs that have ended since the last time, oldest first.
     #[serde(default)]
     pub(crate) ends: Vec<PastEnd>,
+    /// The numbers of its pairs, in order.
+    #[serde(default)]
+    pub(crate) numbers: Vec<u64>,
 }
 
 /// A counter and what is to be added to it.
@@ -174,6 +180,12 @@ pub(crate) enum Ask {
     },
     /// Call that off.
     CallOffDrain,
+    /// End one pair by a Close to both sides.
+    Close {
+        pair: u64,
+        code: u16,
+        reason: Option<String>,
+    },
     /// End, as by SIGTERM.
     End,
 }

@@ -13,6 +13,9 @@ use super::refusal::refusal;
 use crate::client::Connection;
 use crate::route::RouteState;
 
+/// Why whoever has not gone is not served to the end.
+pub(super) const CUT: &str = "lubdub ends";
+
 /// A plain request under way.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -82,6 +85,7 @@ impl Drop for Account {
                     Outcome::AnswerTimeout,
                     "nothing moved for timeouts.http_idle",
                 ),
+                _ if self.connection.shared.cutting.is_cancelled() => (Outcome::Draining, CUT),
                 Some(_) => (Outcome::ClientGone, "it went in the middle of its answer"),
                 None => (Outcome::ClientGone, "it went before its answer"),
             };

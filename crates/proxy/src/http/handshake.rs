@@ -20,6 +20,7 @@ use lubdub_metrics::Outcome;
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::account::CUT;
 use super::answer::{Answer, Relayed};
 use super::asker::Asker;
 use super::headers::{
@@ -32,6 +33,7 @@ use super::upgrade::{self, BadSwitch};
 use crate::access::Denied;
 use crate::address::Address;
 use crate::admission::PairPermit;
+use crate::admission::Refusal;
 use crate::budget::Permit;
 use crate::client::clock::Exchange;
 use crate::client::{Connection, Watched};
@@ -75,6 +77,12 @@ enum Failed {
     /// The upstream was not asked.
     #[error(transparent)]
     Denied(Denied),
+    #[error(transparent)]
+    NoPlace(#[from] Refusal),
+    #[error("all of lubdub is drained")]
+    Draining,
+    #[error("{CUT}")]
+    Cut,
 }
 
 /// The upstream's answer.
@@ -118,21 +126,21 @@ pub(super) async fn upgrade(
     let client_ip = handshake.asker.caller().client_ip();
     // What costs nothing and keeps nothing goes first.
     if let Err(denied) = route.access.admit(client_ip) {
-        return Err(Ok(handshake.deny(denied)));
+        return Err(Ok(handshake.fail(Failed::Denied(denied))));
     }
     if shared.is_draining() {
-        return Err(Ok(handshake.refuse(Outcome::Draining)));
+        return Err(Ok(handshake.fail(Failed::Draining)));
     }
     if let Err(refused) = shared.admission.ask(client_ip) {
-        return Err(Ok(handshake.refuse(refused.outcome())));
+        return Err(Ok(handshake.fail(refused.into())));
     }
     if let Err(denied) = route.access.admit_page(request.headers()) {
-        return Err(Ok(handshake.deny(denied)));
+        return Err(Ok(handshake.fail(Failed::Denied(denied))));
     }
     let admitted = shared.admission.upgrade(route, client_ip);
     let admitted = match admitted {
         Ok(permit) => permit,
-        Err(refused) => return Err(Ok(handshake.refuse(refused.outcome()))),
+        Err(refused) => return Err(Ok(handshake.fail(refused.into()))),
     };
     let key = upgrade::key(request.headers());
     match ask(connection, route, &handshake.asker, request, &key).await {
@@ -141,7 +149,7 @@ pub(super) async fn upgrade(
             let pair = match pair {
                 Ok(pair) => pair,
                 // The last place went to another one meanwhile.
-                Err(refused) => return Err(Ok(handshake.refuse(refused.outcome()))),
+                Err(refused) => return Err(Ok(handshake.fail(refused.into()))),
             };
             Ok(Engaged {
                 leg: hyper::upgrade::on(&mut answered.response),
@@ -172,11 +180,7 @@ pub(super) async fn upgrade(
             ))))
         }
         Err(Failed::ClientGone(error)) => Err(Err(error)),
-        Err(failed) => {
-            let outcome = failed.outcome();
-            handshake.reason = Some(failed);
-            Err(Ok(handshake.refuse(outcome)))
-        }
+        Err(failed) => Err(Ok(handshake.fail(failed))),
     }
 }
 
@@ -377,14 +381,11 @@ where
 }
 
 impl Handshake {
-    fn deny(mut self, denied: Denied) -> Response<Answer> {
-        let outcome = denied.outcome();
-        self.reason = Some(Failed::Denied(denied));
-        self.refuse(outcome)
-    }
-
-    fn refuse(mut self, outcome: Outcome) -> Response<Answer> {
+    /// lubdub's own answer, and why.
+    fn fail(mut self, failed: Failed) -> Response<Answer> {
+        let outcome = failed.outcome();
         let answer = refusal(outcome);
+        self.reason = Some(failed);
         self.outcome = Some(outcome);
         self.status = Some(answer.status());
         and_close(answer)
@@ -394,7 +395,14 @@ impl Handshake {
 impl Drop for Handshake {
     fn drop(&mut self) {
         // hyper drops the exchange of a client that has gone.
-        let outcome = self.outcome.unwrap_or(Outcome::ClientGone);
+        let outcome = self.outcome.unwrap_or_else(|| {
+            if self.connection.shared.cutting.is_cancelled() {
+                self.reason = Some(Failed::Cut);
+                Outcome::Draining
+            } else {
+                Outcome::ClientGone
+            }
+        });
         let metrics = self.route.metrics(&self.connection.entrance.listener.name);
         metrics.handshake(outcome).increment(1);
         if outcome != Outcome::Upgraded {
@@ -415,6 +423,8 @@ impl Failed {
             Self::AnswerTimeout => Outcome::AnswerTimeout,
             Self::Nonsense(_) | Self::BadSwitch(_) | Self::BadFraming(_) => Outcome::BadAnswer,
             Self::Denied(denied) => denied.outcome(),
+            Self::NoPlace(refusal) => refusal.outcome(),
+            Self::Draining | Self::Cut => Outcome::Draining,
         }
     }
 }

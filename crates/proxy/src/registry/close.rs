@@ -34,6 +34,15 @@ pub enum InvalidFarewell {
 #[error("there is no pair {id}", id = .0.0)]
 pub struct NoSuchPair(pub PairId);
 
+/// What became of an order to close a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    /// Both sides are told.
+    Told,
+    /// It was coming to its end already, and goes on with that: nobody is told anything more.
+    Already,
+}
+
 /// Farewells that were ordered, of pairs that have not ended yet.
 #[derive(Debug, Default)]
 pub(super) struct Farewells(Mutex<BTreeMap<PairId, Arc<Farewell>>>);
@@ -79,8 +88,11 @@ impl Farewell {
 impl Registry {
     /// Tells a pair to end with this farewell to both sides. One that is coming to its end already goes on with
     /// that; of several farewells the first counts.
-    pub(crate) fn close(&self, id: PairId, farewell: Farewell) -> Result<(), NoSuchPair> {
+    pub(crate) fn close(&self, id: PairId, farewell: Farewell) -> Result<Closing, NoSuchPair> {
         let pair = self.pair(id).ok_or(NoSuchPair(id))?;
+        if pair.is_closing() {
+            return Ok(Closing::Already);
+        }
         let mut farewells = self.farewells.lock();
         farewells.entry(id).or_insert_with(|| Arc::new(farewell));
         drop(farewells);
@@ -89,7 +101,7 @@ impl Registry {
         if self.pair(id).is_none() {
             self.farewells.forget(id);
         }
-        Ok(())
+        Ok(Closing::Told)
     }
 
     /// What a pair that was told to close is to say.

@@ -40,6 +40,8 @@ pub struct PairEntry {
     has_renewal: AtomicBool,
     /// It was asked to stand still, and has not answered.
     is_to_freeze: AtomicBool,
+    /// Its closing handshake has begun, or it was told to.
+    is_closing: AtomicBool,
     /// One bit for each side that is not read because it has used up its rate.
     held: AtomicU8,
     waker: Mutex<Option<Waker>>,
@@ -176,6 +178,7 @@ impl PairEntry {
             order: AtomicU8::new(Order::None as u8),
             has_renewal: AtomicBool::new(false),
             is_to_freeze: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
             held: AtomicU8::new(0),
             waker: Mutex::new(None),
         }
@@ -337,6 +340,16 @@ impl PairEntry {
         } else {
             self.held.fetch_and(!held_bit(side), Relaxed);
         }
+    }
+
+    /// A Close has been passed on, or is owed.
+    pub(crate) fn publish_closing(&self) {
+        self.is_closing.store(true, Relaxed);
+    }
+
+    /// Whether it is coming to its end: it says what it says to its ends already.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Relaxed) || self.ordered() != Order::None
     }
 
     /// Tells the pair; a stronger order replaces a weaker one.

@@ -120,6 +120,7 @@ impl Splice {
     /// lubdub ends the pair; `dead` is the side that it has given up.
     pub(super) fn end(&mut self, cause: Cause, dead: Option<Side>, now: Instant) {
         self.fate.by_lubdub(cause);
+        self.registration.entry().publish_closing();
         self.heart.handle_closing();
         self.drop_pings();
         self.seldom.deadlines.closing = None;

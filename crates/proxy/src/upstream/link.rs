@@ -145,7 +145,7 @@ impl Link {
                 self.hearing = Hearing::NoMore;
                 Poll::Ready(Ok(all))
             }
-            written => written,
+            written @ (Poll::Ready(_) | Poll::Pending) => written,
         }
     }
 }

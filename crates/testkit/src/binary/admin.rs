@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use lubdub_proxy::Address;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -104,6 +105,35 @@ impl Binary {
     /// # Panics
     /// If it does not run.
     pub async fn command(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let output = timeout(PATIENCE, self.asking(args).output()).await;
+        let output = output
+            .expect("the command ends in time")
+            .expect("the command runs");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let code = output.status.code();
+        (code, text(output.stdout), text(output.stderr))
+    }
+
+    /// Runs such a command for a reader who has seen enough with the first line, as `head -1` has: that line, and the
+    /// exit code.
+    ///
+    /// # Panics
+    /// If it does not run, or goes on.
+    pub async fn first_line_of(&self, args: &[&str]) -> (String, Option<i32>) {
+        let mut command = self.asking(args);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut running = command.spawn().expect("the command runs");
+        let mut output = BufReader::new(running.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        let read = timeout(PATIENCE, output.read_line(&mut line)).await;
+        read.expect("there is a line in time").expect("it is text");
+        drop(output);
+        let ended = timeout(PATIENCE, running.wait()).await;
+        let ended = ended.expect("the command ends in time").expect("it ran");
+        (line, ended.code())
+    }
+
+    fn asking(&self, args: &[&str]) -> Command {
         let mut command = Command::new(path());
         command
             .args(args)
@@ -111,13 +141,7 @@ impl Binary {
             .env_clear()
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        let output = timeout(PATIENCE, command.output()).await;
-        let output = output
-            .expect("the command ends in time")
-            .expect("the command runs");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let code = output.status.code();
-        (code, text(output.stdout), text(output.stderr))
+        command
     }
 
     /// Its metrics now.

@@ -107,7 +107,9 @@ impl Running {
             tokio::select! {
                 arrived = taking.as_mut() => break arrived,
                 () = ending.wait() => {
-                    anyhow::ensure!(!told, "ended at once by a second signal");
+                    if told {
+                        return Err(cut(&proxy));
+                    }
                     told = true;
                 }
             }
@@ -141,10 +143,20 @@ impl Running {
         self.is_draining.load(Relaxed)
     }
 
-    /// Ends the proxy.
-    pub(crate) async fn drain(&self) -> Drained {
+    /// It has been told to end, and does so when it has done what it is doing.
+    pub(super) fn is_to_end(&self) {
         self.is_draining.store(true, Relaxed);
         self.ready.set(false);
+    }
+
+    /// A second signal ends it at once. What is left is to know why it ends.
+    pub(super) fn cut(&self) -> anyhow::Error {
+        cut(&self.proxy)
+    }
+
+    /// Ends the proxy.
+    pub(crate) async fn drain(&self) -> Drained {
+        self.is_to_end();
         self.proxy.drain().await
     }
 
@@ -175,7 +187,9 @@ impl Running {
                     return Ok(());
                 }
                 () = ending.wait() => {
-                    anyhow::ensure!(signals == 0, "ended at once by a second signal");
+                    if signals > 0 {
+                        return Err(self.cut());
+                    }
                     signals += 1;
                 }
                 wanted = upgrades.wanted() => wanted.refuse_while_draining(),
@@ -259,6 +273,11 @@ impl Running {
             let _ = timeout(LAST_ANSWERS, serving.served).await;
         }
     }
+}
+
+fn cut(proxy: &Proxy) -> anyhow::Error {
+    proxy.cut();
+    anyhow::anyhow!("ended at once by a second signal")
 }
 
 // === impl Built ===

@@ -134,7 +134,8 @@ pub(super) static LIMITS: Section = Section {
         )
         .more(
             "For IPv6, from one /64. Behind a load balancer all clients come from one source. Where a \
-             reload switches it on, pairs that are open already do not count.",
+             reload switches it on, pairs that came while it was off \
+             do not count.",
         ),
         Key::new(
             "handshake_rate",

@@ -52,7 +52,7 @@ fn within(
     let files = machine.files;
     let Some(carried) = carried else {
         return Err(Wrong(format!(
-            "the file limit of {files} carries no pair beside {household}; raise it"
+            "the file limit of {files} carries no pair beside {household}; raise it, or set a smaller runtime.workers"
         )));
     };
     match read::count_or_auto(value)? {

@@ -193,6 +193,18 @@ fn the_boundary_wait_of_a_route_is_that_of_its_sides_unless_they_say_so_themselv
 }
 
 #[test]
+fn a_value_is_told_of_in_one_line_that_is_no_book() {
+    let line = |value: &str| mistakes(&[("keepalive.client.interval", value)]).remove(0);
+    let told = line("5s\n");
+    assert!(told.contains(r#" = "5s\n" ("#), "{told}");
+    let told = line(&"x".repeat(100_000));
+    assert!(
+        told.len() < 400 && told.contains("x... (100002 bytes)"),
+        "{told}"
+    );
+}
+
+#[test]
 fn every_mistake_is_found_at_once() {
     let mistakes = mistakes(&[
         ("keepalive.client.interval", "5"),

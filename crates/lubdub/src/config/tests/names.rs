@@ -107,3 +107,44 @@ fn a_variable_with_a_name_that_is_no_text_is_not_left_out_in_silence() {
     let mistakes = load(&sources, &MACHINE).unwrap_err().to_string();
     assert!(mistakes.contains("its name must be UTF-8"), "{mistakes}");
 }
+
+/// The last in the order of bytes won, whatever the other one said.
+#[test]
+fn two_variables_of_one_key_are_a_mistake() {
+    for (one, other) in [
+        ("LUBDUB__LOG__LEVEL", "LUBDUB__Log__LEVEL"),
+        (
+            "LUBDUB__ROUTE__R-X__UPSTREAM",
+            "LUBDUB__ROUTE__R_X__UPSTREAM",
+        ),
+    ] {
+        let sources = Sources {
+            variables: [other, one].map(|name| (name.into(), "b".into())).into(),
+            ..flags(&[
+                ("listen.a.address", "127.0.0.1:0"),
+                ("upstream.b.url", "ws://b"),
+            ])
+        };
+        let mistakes = load(&sources, &MACHINE).unwrap_err().to_string();
+        let expected = format!("{other}: sets the same key as {one}");
+        assert!(mistakes.contains(&expected), "{mistakes}");
+    }
+}
+
+/// It was called a table, and not shown.
+#[test]
+fn a_date_is_a_value_that_no_key_takes() {
+    let file = File::new(
+        "date",
+        "[listen.a]\naddress = \"127.0.0.1:0\"\n\
+         [upstream.b]\nurl = \"ws://b\"\n\
+         [keepalive.client]\ninterval = 1979-05-27T07:32:00Z\n",
+    );
+    let sources = Sources {
+        file: file.source(),
+        ..Sources::default()
+    };
+    let mistakes = load(&sources, &MACHINE).unwrap_err().to_string();
+    let told = "keepalive.client.interval = \"1979-05-27T07:32:00Z\" (";
+    assert!(mistakes.contains(told), "{mistakes}");
+}
