@@ -6,7 +6,8 @@ use std::time::Duration;
 use lubdub_testkit::http::Request;
 use lubdub_testkit::peer::{Peer, Upstream};
 use lubdub_testkit::proxy::{ProxyBox, RunningProxy};
-use lubdub_testkit::{ms, way};
+use lubdub_testkit::{certs, ms, way};
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 /// How an upstream leaves.
@@ -149,6 +150,86 @@ async fn a_client_that_has_ended_and_gets_no_answer_hears_the_end() {
             .expect_metric(metric, &[("route", "main"), label], 1.0)
             .await;
         assert_eq!(proxy.metric(metric, &[]), 1.0);
+    }
+}
+
+/// What was said, and cannot be read, is the upstream's fault, whatever the client has ended.
+#[tokio::test]
+async fn a_client_that_has_ended_is_told_of_a_bad_answer() {
+    for request in [Request::get("/"), Request::upgrade("/")] {
+        let upstreams = Upstream::listen();
+        let proxy = ProxyBox::new().start(&upstreams);
+        let (mut client, mut upstream, _) = proxy.dial().ask(&request, &upstreams).await;
+        client.finish().await;
+        upstream.expect_end().await;
+        upstream.send("220 ready\r\n").await;
+        drop(upstream);
+        client.expect_answer(502).await;
+    }
+}
+
+/// A small server refuses an upload, and closes with the rest of it unread: its kernel resets the connection (RFC
+/// 9112 9.6). The answer is there all the same.
+#[tokio::test]
+async fn an_answer_before_the_end_of_an_upload_is_not_lost() {
+    const REFUSAL: &str =
+        "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 6\r\n\r\nlarge\n";
+    let theirs = certs::Certs::generate();
+    let piece = vec![b'x'; 10_000];
+    for with_tls in [false, true] {
+        let upstreams = match with_tls {
+            true => Upstream::listen().tls(theirs.accepting()),
+            false => Upstream::listen(),
+        };
+        let verifying = with_tls.then(|| theirs.verifying());
+        let proxy = ProxyBox::new()
+            .with(|proxy| proxy.upstream_tls = verifying)
+            .start(&upstreams);
+        let post = Request::new("POST", "/").field("Content-Length", "10000000");
+        for _ in 0..20 {
+            let (mut client, mut upstream, _) = proxy.dial().ask(&post, &upstreams).await;
+            let uploading = async {
+                // Until the connection ends, or the answer is there.
+                while client.try_send(&piece).await {
+                    yield_now().await;
+                }
+            };
+            let refusing = async {
+                upstream.expect_bytes(&piece).await;
+                upstream.send(REFUSAL).await;
+                drop(upstream);
+                sleep(ms(10)).await;
+            };
+            tokio::select! {
+                () = uploading => {}
+                () = refusing => {}
+            }
+            assert_eq!(client.expect_answer(413).await.1, "large\n");
+        }
+    }
+}
+
+/// That it is over when the connection ends does not make a cut an end.
+#[tokio::test]
+async fn an_answer_without_a_length_that_a_reset_cuts_under_an_upload_is_not_whole() {
+    let upstreams = Upstream::listen();
+    let proxy = ProxyBox::new().start(&upstreams);
+    let post = Request::new("POST", "/").field("Content-Length", "10000000");
+    let piece = vec![b'x'; 10_000];
+    for _ in 0..10 {
+        let (mut client, mut upstream, _) = proxy.dial().ask(&post, &upstreams).await;
+        upstream.send("HTTP/1.1 200 OK\r\n\r\nhello").await;
+        client.expect_answer(200).await;
+        client.expect_bytes("5\r\nhello\r\n").await;
+        client.send(&piece).await;
+        upstream.reset();
+        for _ in 0..3 {
+            let _ = client.try_send(&piece).await;
+        }
+        // A Unix socket has no reset.
+        if !way::is_unix() {
+            client.expect_end().await;
+        }
     }
 }
 

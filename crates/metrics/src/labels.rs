@@ -120,7 +120,7 @@ closed_enum! {
         /// The whole process has as many pairs as `limits.pairs` allows, and lubdub refused one
         /// more.
         AtCapacity = "at_capacity",
-        /// lubdub was draining and took no new pairs.
+        /// lubdub was draining and took no new pairs, or cut it at the end of that.
         Draining = "draining",
         /// The upstream could not be connected to: its name did not resolve, it refused the
         /// connection, or TLS with it failed.

@@ -40,6 +40,9 @@ pub enum CloseError {
     /// Another process takes over.
     #[error("lubdub is being handed over to a new process; ask that one")]
     HandingOver,
+    /// It lingers in an earlier process, which does not listen.
+    #[error("the pair goes on in an earlier process, which takes no orders just now; ask again")]
+    Deaf,
 }
 
 impl Control {
@@ -135,8 +138,12 @@ impl Control {
             return Err(CloseError::HandingOver);
         }
         match shared.registry.close(pair, farewell.clone()) {
-            Err(NoSuchPair(_)) if shared.lingerers.close(pair, &farewell) => Ok(Closing::Told),
-            closed => Ok(closed?),
+            Ok(closing) => Ok(closing),
+            Err(none) => match shared.lingerers.close(pair, &farewell) {
+                Some(true) => Ok(Closing::Told),
+                Some(false) => Err(CloseError::Deaf),
+                None => Err(none.into()),
+            },
         }
     }
 

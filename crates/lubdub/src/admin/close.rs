@@ -74,7 +74,7 @@ pub(super) async fn order(
                     },
                 }),
                 Err(CloseError::NoSuchPair(_)) => pairs::none_such(&id),
-                Err(error @ CloseError::HandingOver) => {
+                Err(error @ (CloseError::HandingOver | CloseError::Deaf)) => {
                     answer::problem(StatusCode::CONFLICT, error.to_string())
                 }
             }

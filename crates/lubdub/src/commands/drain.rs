@@ -14,7 +14,7 @@ use super::coherent::Cohere;
 use super::human;
 use crate::api::{self, DrainState, Drains};
 use crate::config::{self, Sources, parse_duration};
-use crate::output;
+use crate::output::{self, Reader};
 
 /// Whom to drain, and how.
 #[derive(Debug, Clone, Args)]
@@ -113,8 +113,8 @@ pub(crate) fn drain(drain: &Drain, sources: &Sources) -> anyhow::Result<ExitCode
             output::print("there was no drain yet\n")?;
             return Ok(ExitCode::SUCCESS);
         };
-        output::print(&told(&latest))?;
-        while drain.watch && latest.state.is_under_way() {
+        let mut reader = output::print_on(&told(&latest))?;
+        while reader == Reader::Reads && drain.watch && latest.state.is_under_way() {
             tokio::time::sleep(LOOK).await;
             let now = admin.get::<Drains>(PATH).await?.drain;
             let Some(now) = now.filter(|now| now.id == latest.id) else {
@@ -122,7 +122,7 @@ pub(crate) fn drain(drain: &Drain, sources: &Sources) -> anyhow::Result<ExitCode
             };
             if now != latest {
                 latest = now;
-                output::print(&told(&latest))?;
+                reader = output::print_on(&told(&latest))?;
             }
         }
         let is_lost = drain.watch && !drain.cancel && latest.state == DrainState::Cancelled;

@@ -77,9 +77,11 @@ pub(crate) fn top(top: &Top, sources: &Sources) -> anyhow::Result<()> {
 async fn told_to_end(is_told: &AtomicBool) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
+        _ = interrupt.recv() => {}
     }
     is_told.store(true, Relaxed);
     Ok(())

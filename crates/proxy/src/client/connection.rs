@@ -230,11 +230,29 @@ impl Connection {
 
     /// Whether the upstream waits for more of the request's body, and would take it.
     pub(crate) fn owes_body(&self) -> bool {
+        self.is_link(LinkState::wants_body)
+    }
+
+    /// Whether all of the request's body has gone to the upstream.
+    pub(crate) fn has_uploaded(&self) -> bool {
+        self.is_link(LinkState::is_uploaded)
+    }
+
+    /// Whether the upstream has said anything in answer.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_link(LinkState::is_answered)
+    }
+
+    /// Whether the exchange under way goes over a connection to the upstream that is so.
+    fn is_link(&self, is_so: impl FnOnce(&LinkState) -> bool) -> bool {
         let state = self.state();
-        state
-            .link
-            .as_ref()
-            .is_some_and(|(link, _)| link.wants_body())
+        let link = state.link.as_ref();
+        link.is_some_and(|(link, turn)| turn.is_current() && is_so(link))
+    }
+
+    /// The exchange that begins goes over no connection to the upstream yet.
+    pub(crate) fn goes_nowhere(&self) {
+        self.state().link = None;
     }
 
     /// The connection to `upstream` over which this client has logged in, if it has.

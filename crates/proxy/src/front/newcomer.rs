@@ -295,6 +295,7 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
         }
         clock.at_rest().await;
     });
+    let mut cut = pin!(shared.cutting.cancelled());
     let mut gone = pin!(async {
         if presence.goodbye().await == Goodbye::Fin {
             connection.on_end();
@@ -341,7 +342,7 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
                 return;
             }
             // What is under way ends with lubdub.
-            () = shared.cutting.cancelled() => return,
+            () = cut.as_mut() => return,
             // Not an end at once: what was answered may still be on its way.
             () = drained.as_mut(), if !told => {
                 told = true;

@@ -68,6 +68,8 @@ pub struct Departed {
     pairs: Pairs,
     counted: Counted,
     ends: EndsFeed,
+    /// So many pairs there were when the successor was told their numbers.
+    told: Option<u64>,
     /// The successor ends.
     is_told_to_end: bool,
     /// The process that goes on.
@@ -154,6 +156,7 @@ impl Proxy {
             pairs,
             counted,
             ends,
+            told: None,
             is_told_to_end: false,
             successor: hello.pid,
             moved,
@@ -320,17 +323,21 @@ impl Departed {
     /// Tells the successor how it is here. Says whether there is still one.
     async fn tell(&mut self, proxy: &Proxy) -> bool {
         let shared = proxy.shared();
+        let ends = self.ends.take_all();
+        let ends = ends.map_or_else(Vec::new, |news| ends::frozen(&news.ends));
+        let pairs = shared.registry.len() as u64;
+        // Where nobody has come or gone it knows them.
+        let has_changed = self.told != Some(pairs) || !ends.is_empty();
+        self.told = Some(pairs);
         let lingering = Lingering {
-            pairs: shared.registry.len() as u64,
+            pairs,
             counters: self.counted.added(&shared.metrics),
             successes: counters::successes(&shared.metrics),
-            ends: self
-                .ends
-                .take_all()
-                .map_or_else(Vec::new, |news| ends::frozen(&news.ends)),
-            numbers: (shared.registry.walk().flatten())
-                .map(|pair| pair.id.0)
-                .collect(),
+            ends,
+            numbers: has_changed.then(|| {
+                let all = shared.registry.walk().flatten();
+                all.map(|pair| pair.id.0).collect()
+            }),
         };
         let message = FromPredecessor::Lingering(lingering);
         let said = self.predecessor.say(Stage::End, &message, &[]).await;

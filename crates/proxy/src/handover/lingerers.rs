@@ -129,18 +129,16 @@ impl Lingerers {
         its.map(|it| it.known.pid)
     }
 
-    /// Asks the one that has this pair to end it. Says whether there is one.
-    pub(crate) fn close(&self, pair: PairId, farewell: &Farewell) -> bool {
+    /// Asks the one that has this pair to end it, and says whether it hears that; `None` if there is none.
+    pub(crate) fn close(&self, pair: PairId, farewell: &Farewell) -> Option<bool> {
         let all = self.lock();
-        let Some(its) = all.iter().find(|it| it.has(pair)) else {
-            return false;
-        };
+        let its = all.iter().find(|it| it.has(pair))?;
         let ask = Ask::Close {
             pair: pair.0,
             code: farewell.code().get(),
             reason: farewell.reason().map(str::to_owned),
         };
-        its.orders.try_send(Order::Ask(ask)).is_ok()
+        Some(its.orders.try_send(Order::Ask(ask)).is_ok())
     }
 
     /// Waits until each of them lingers, or has gone.
@@ -289,7 +287,9 @@ impl Hearing {
                 Ok(Said::OfPairs | Said::End(_)) => {}
                 Ok(Said::Lingering(lingering)) => {
                     self.known.pairs.store(lingering.pairs, Relaxed);
-                    *self.known.numbers() = lingering.numbers;
+                    if let Some(numbers) = lingering.numbers {
+                        *self.known.numbers() = numbers;
+                    }
                     counters::add(&self.metrics, lingering.counters);
                     counters::add_successes(&self.metrics, &lingering.successes);
                     let ends = self.newcomers.ends();

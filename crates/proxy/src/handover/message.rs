@@ -146,9 +146,9 @@ pub(crate) struct Lingering {
     /// Pairs that have ended since the last time, oldest first.
     #[serde(default)]
     pub(crate) ends: Vec<PastEnd>,
-    /// The numbers of its pairs, in order.
+    /// The numbers of its pairs, in order, where they are others than the last time.
     #[serde(default)]
-    pub(crate) numbers: Vec<u64>,
+    pub(crate) numbers: Option<Vec<u64>>,
 }
 
 /// A counter and what is to be added to it.

@@ -67,7 +67,7 @@ enum Failed {
     AnswerTimeout,
     /// The upstream was told so, and ended as well.
     #[error("the client has gone")]
-    ClientGone(#[source] hyper::Error),
+    ClientGone(#[source] Option<hyper::Error>),
     #[error("no valid answer: {0}")]
     Nonsense(#[source] hyper::Error),
     #[error(transparent)]
@@ -179,7 +179,11 @@ pub(super) async fn upgrade(
                 Answer::Relayed(Box::new(relayed)),
             ))))
         }
-        Err(Failed::ClientGone(error)) => Err(Err(error)),
+        Err(Failed::ClientGone(Some(error))) => {
+            handshake.outcome = Some(Outcome::ClientGone);
+            handshake.reason = Some(Failed::ClientGone(None));
+            Err(Err(error))
+        }
         Err(failed) => Err(Ok(handshake.fail(failed))),
     }
 }
@@ -234,17 +238,19 @@ async fn ask(
     let mut response = within(route.terms.answer, answer)
         .await
         .map_err(|_| Failed::AnswerTimeout)?
-        .map_err(|error| match connection.has_ended() {
-            true => Failed::ClientGone(error),
-            false => match route.upstream.judged(&upstream, &error) {
-                Some(judgement) => Failed::Connect(judgement),
-                None => Failed::Nonsense(error),
-            },
+        .map_err(|error| match route.upstream.judged(&upstream, &error) {
+            Some(judgement) => Failed::Connect(judgement),
+            None if connection.has_ended() && !connection.is_answered() => {
+                Failed::ClientGone(Some(error))
+            }
+            None => Failed::Nonsense(error),
         })?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgrade::check(&response, key)?;
     } else {
-        settle_framing(response.headers_mut())?;
+        let (mut parts, body) = response.into_parts();
+        settle_framing(&mut parts)?;
+        response = Response::from_parts(parts, body);
     }
     route.upstream.answered(response.status());
     Ok(Answered {

@@ -97,10 +97,15 @@ pub(super) enum BadFraming {
 /// 9110 8.6: "a sender MUST NOT forward a message with a Content-Length header field value that is known to be
 /// incorrect", and a recipient of a list "MUST either reject the message as invalid or replace the duplicated field
 /// values with a single valid Content-Length".
-pub(super) fn settle_framing(headers: &mut HeaderMap) -> Result<(), BadFraming> {
+pub(super) fn settle_framing(answer: &mut Parts) -> Result<(), BadFraming> {
+    let headers = &mut answer.headers;
     // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once to a message body."
     if token_count(headers, &TRANSFER_ENCODING, "chunked") > 1 {
         return Err(BadFraming::ChunkedTwice);
+    }
+    // The length counts for nothing there, and goes no further.
+    if headers.contains_key(TRANSFER_ENCODING) || answer.status == StatusCode::NO_CONTENT {
+        return Ok(());
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let (first, more) = match (lengths.next(), lengths.next()) {
@@ -208,10 +213,13 @@ mod tests {
 
     #[test]
     fn an_answer_has_one_length() {
-        let settled = |lines: &[(&'static str, &'static str)]| {
-            let mut map = headers(lines);
-            settle_framing(&mut map).map(|()| map)
+        let answered = |status: u16, lines: &[(&'static str, &'static str)]| {
+            let answer = http::Response::builder().status(status).body(()).unwrap();
+            let mut answer = answer.into_parts().0;
+            answer.headers = headers(lines);
+            settle_framing(&mut answer).map(|()| answer.headers)
         };
+        let settled = |lines: &[(&'static str, &'static str)]| answered(200, lines);
         for once in [
             vec![("content-length", "3")],
             vec![("content-length", "3, 3")],
@@ -234,6 +242,10 @@ mod tests {
         let chunked = [("transfer-encoding", "chunked"); 2];
         assert_eq!(settled(&chunked), Err(BadFraming::ChunkedTwice));
         assert_eq!(settled(&chunked[1..]), Ok(headers(&chunked[1..])));
+        // These go no further.
+        let both = [("transfer-encoding", "chunked"), ("content-length", "3, 4")];
+        assert_eq!(settled(&both), Ok(headers(&both)));
+        assert_eq!(answered(204, &two), Ok(headers(&two)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Requests that are no upgrade: streamed both ways, over connections that are kept for the next one.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,12 +65,19 @@ pub(super) async fn relay(
     exchange: Exchange,
 ) -> Result<Response<Answer>, hyper::Error> {
     let caller = *asker.caller();
-    // Where nothing of its body is read, the connection has no next request, and the client must know.
+    connection.goes_nowhere();
+    // Where its body is not read to the end, the connection has no next request, and the client must know.
     let has_body = !request.body().is_end_stream();
-    let unread = |answer| if has_body { and_close(answer) } else { answer };
+    let refuse = |account: Account, outcome, reason: &dyn Display| {
+        let answer = account.refuse(outcome, reason);
+        match has_body && !connection.has_uploaded() {
+            true => and_close(answer),
+            false => answer,
+        }
+    };
     if let Err(denied) = route.access.admit(caller.client_ip()) {
         let account = Account::open(connection, route, asker);
-        return Ok(unread(account.refuse(denied.outcome(), &denied)));
+        return Ok(refuse(account, denied.outcome(), &denied));
     }
     let withheld = prepare(connection, route, &asker, &mut request);
     let mut account = Account::open(connection, route, asker);
@@ -79,7 +87,7 @@ pub(super) async fn relay(
     let exchange = Arc::new(exchange);
     let Some(place) = upstream.requests.try_take() else {
         let reason = "as many requests as it may have are unanswered";
-        return Ok(unread(account.refuse(Outcome::UpstreamBusy, &reason)));
+        return Ok(refuse(account, Outcome::UpstreamBusy, &reason));
     };
     let asked = tokio::select! {
         biased;
@@ -87,9 +95,9 @@ pub(super) async fn relay(
         () = connection.clock.silence(http_idle) => {
             return Ok(if connection.owes_body() {
                 let reason = "nothing more came of its body";
-                and_close(account.refuse(Outcome::RequestTimeout, &reason))
+                refuse(account, Outcome::RequestTimeout, &reason)
             } else {
-                account.refuse(Outcome::AnswerTimeout, &"no answer in time")
+                refuse(account, Outcome::AnswerTimeout, &"no answer in time")
             });
         }
     };
@@ -97,7 +105,11 @@ pub(super) async fn relay(
     match asked {
         Ok(Asked { response, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             // Nobody asked for another protocol.
-            Ok(account.refuse(Outcome::BadAnswer, &"a 101 that nobody asked for"))
+            Ok(refuse(
+                account,
+                Outcome::BadAnswer,
+                &"a 101 that nobody asked for",
+            ))
         }
         Ok(Asked {
             response,
@@ -105,8 +117,8 @@ pub(super) async fn relay(
             unwanted,
         }) => {
             let (mut parts, body) = response.into_parts();
-            if let Err(bad) = settle_framing(&mut parts.headers) {
-                return Ok(account.refuse(Outcome::BadAnswer, &bad));
+            if let Err(bad) = settle_framing(&mut parts) {
+                return Ok(refuse(account, Outcome::BadAnswer, &bad));
             }
             let withheld = strip_answer(&mut parts);
             parts.version = Version::HTTP_11;
@@ -136,11 +148,10 @@ pub(super) async fn relay(
             Err(error)
         }
         // The upstream was told that the client has ended, and ended as well.
-        Err(Failed::NoAnswer(error)) if connection.has_ended() => Err(error),
-        Err(failed @ (Failed::Busy | Failed::Connect(_))) => {
-            Ok(unread(account.refuse(failed.outcome(), &failed)))
+        Err(Failed::NoAnswer(error)) if connection.has_ended() && !connection.is_answered() => {
+            Err(error)
         }
-        Err(failed) => Ok(account.refuse(failed.outcome(), &failed)),
+        Err(failed) => Ok(refuse(account, failed.outcome(), &failed)),
     }
 }
 

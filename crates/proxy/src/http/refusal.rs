@@ -128,6 +128,7 @@ mod tests {
             (Outcome::Origin, 403, "http_request_denied", None),
             (Outcome::Loop, 508, "proxy_loop_detected", None),
             (Outcome::BadRequest, 400, "http_request_error", None),
+            (Outcome::RequestTimeout, 408, "http_request_error", None),
         ] {
             let answer = refusal(outcome);
             let field = |name| answer.headers().get(name).map(|it| it.to_str().unwrap());

@@ -63,6 +63,7 @@ impl Splice {
         self.heart.handle_closing();
         self.drop_pings();
         self.fate.by_endpoint(fate::eof(from));
+        self.registration.entry().publish_closing();
         let by_lubdub = self.fate.is_by_lubdub();
         if !by_lubdub && input != Input::Blind {
             let held = self.ends[from].scanner.take_held();
@@ -93,6 +94,7 @@ impl Splice {
         self.heart.handle_closing();
         self.drop_pings();
         self.fate.by_endpoint(fate::reset(from));
+        self.registration.entry().publish_closing();
         self.cut(from, Ending::Close);
         if self.fate.is_by_lubdub() {
             if self.ends[to].outlet.accepts() {

@@ -71,17 +71,17 @@ impl Carrier {
 
     /// Whether it can carry a request now.
     pub(crate) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+        self.sender.is_ready() && !self.link.is_closed()
     }
 
     /// Whether it will carry none any more.
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.is_closed() || self.link.is_closed()
     }
 
     /// Until it can carry the next request; whether it ever can.
     pub(crate) async fn ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+        self.sender.ready().await.is_ok() && !self.link.is_closed()
     }
 
     /// Sends a request, whose target is in origin form, and brings the head of its answer. The turn is to

@@ -61,7 +61,7 @@ pub(super) static TIMEOUTS: Section = Section {
             "http_idle",
             Kind::DurationOrOff,
             Preset::text("120s"),
-            "no byte either way on a plain exchange or an idle connection",
+            "no byte of either side on a plain exchange or an idle connection",
         )
         .applies(Applies::NewConnections)
         .per_route(),
