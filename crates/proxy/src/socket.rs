@@ -429,3 +429,21 @@ pub(crate) mod writes {
         WRITES.take()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Connections for unit tests.
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::Socket;
+
+    /// A connection over loopback: lubdub's end of it, and the other one.
+    pub(crate) async fn connection() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let near = TcpStream::connect(listener.local_addr().expect("it is bound"));
+        let (near, far) = tokio::join!(near, listener.accept());
+        let near = Socket::new(near.expect("it listens")).expect("a socket");
+        (near, far.expect("somebody connects").0)
+    }
+}

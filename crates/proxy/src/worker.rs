@@ -231,7 +231,8 @@ impl Worker {
 
     /// Counts a connection or a pair as this worker's until it is dropped.
     pub(crate) fn load(&self) -> Load {
-        self.work.change(|load| load.fetch_add(1, Relaxed));
+        self.work.load.fetch_add(1, Relaxed);
+        self.work.changed.notify_one();
         Load(Arc::clone(&self.work))
     }
 
@@ -243,7 +244,8 @@ impl Worker {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.change(|load| load.fetch_sub(1, Relaxed));
+        self.0.load.fetch_sub(1, Relaxed);
+        self.0.changed.notify_one();
     }
 }
 
@@ -259,11 +261,6 @@ impl Drop for AtWork<'_> {
 impl Work {
     /// So long after a change the worker tidies up, and it does so no more often.
     const TIDYING: Duration = Duration::from_secs(1);
-
-    fn change(&self, change: impl FnOnce(&AtomicUsize) -> usize) {
-        change(&self.load);
-        self.changed.notify_one();
-    }
 
     /// Where nothing changes nobody is woken.
     async fn tidy_up(&self, tidy: fn()) -> Infallible {

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::answer;
 use super::target::Target;
-use crate::config::{self, Security, Sources, Token, Wrong, parse_duration};
+use crate::config::{self, Security, Sources, Token, Wrong, but_zero, parse_duration};
 
 /// Which lubdub is asked, and how.
 #[derive(Debug, Clone, Args)]
@@ -42,12 +42,8 @@ pub(crate) struct Asking {
 }
 
 /// How long somebody waits: for a moment at least.
-pub(crate) fn patience(text: &str) -> Result<Duration, String> {
-    match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("must be more than 0".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(error.to_string()),
-    }
+pub(crate) fn patience(text: &str) -> Result<Duration, Wrong> {
+    parse_duration(text).and_then(but_zero)
 }
 
 impl Asking {

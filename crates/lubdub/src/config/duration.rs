@@ -20,6 +20,14 @@ const UNITS: [(&str, u64); 5] = [
 /// The longest duration that is accepted: far beyond use, well within the clock's range.
 const MAX: Duration = Policy::MAX;
 
+/// Any but zero.
+pub(crate) fn but_zero(duration: Duration) -> Result<Duration, Wrong> {
+    match duration {
+        Duration::ZERO => Err(Wrong::new("must be longer than zero")),
+        duration => Ok(duration),
+    }
+}
+
 /// Reads a duration, which may be zero.
 ///
 /// # Errors

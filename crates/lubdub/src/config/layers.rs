@@ -291,9 +291,10 @@ fn table(key: &str, dict: Dict, origin: &Origin) -> Table {
         } else {
             format!("{key}.{name}")
         };
-        let is_date = value.as_dict().is_some_and(|dict| dict.contains_key(DATE));
-        let tree = if let (Value::Dict(_, dict), false) = (&value, is_date) {
-            Tree::Table(self::table(&key, dict.clone(), origin))
+        let is_table = (value.as_dict()).is_some_and(|dict| !dict.contains_key(DATE));
+        let tree = if is_table {
+            let dict = value.into_dict().unwrap_or_default();
+            Tree::Table(self::table(&key, dict, origin))
         } else {
             Tree::Leaf(Leaf {
                 key,

@@ -1,6 +1,6 @@
 //! One configured value, before anybody asked what it means.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +75,10 @@ impl fmt::Display for Scalar {
             Self::Bool(value) => value.fmt(f),
             Self::Integer(value) => value.fmt(f),
             Self::Float(value) => toml::Value::Float(*value).fmt(f),
-            // In one line, for messages.
-            Self::Text(value) if value.contains('\n') => write_escaped(value, f),
+            // In one line, for messages: a string of JSON is one of TOML.
+            Self::Text(value) if value.contains('\n') => {
+                serde_json::Value::from(value.as_str()).fmt(f)
+            }
             Self::Text(value) => toml::Value::String(value.clone()).fmt(f),
             Self::List(values) => {
                 f.write_str("[")?;
@@ -89,20 +91,6 @@ impl fmt::Display for Scalar {
     }
 }
 
-/// A basic string of TOML, which has no line of its own for a line break.
-fn write_escaped(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_char('"')?;
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => write!(f, "\\{c}")?,
-            '\n' => f.write_str("\\n")?,
-            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
-            c => f.write_char(c)?,
-        }
-    }
-    f.write_char('"')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,7 +100,7 @@ mod tests {
         for (text, shown) in [
             ("5s", r#""5s""#),
             ("5s\n", r#""5s\n""#),
-            ("a\t\"b\"\n\\", r#""a\u0009\"b\"\n\\""#),
+            ("a\t\"b\"\n\\", r#""a\t\"b\"\n\\""#),
         ] {
             assert_eq!(Scalar::Text(text.to_owned()).to_string(), shown);
             let read: toml::Table = format!("text = {shown}").parse().unwrap();

@@ -56,7 +56,7 @@ pub(crate) use certificate::CertificateFiles;
 pub(crate) use certificate::{CertificateSettings, Digest, Part};
 pub(crate) use change::Change;
 pub(crate) use clients::ClientSettings;
-pub(crate) use duration::{parse as parse_duration, written};
+pub(crate) use duration::{but_zero, parse as parse_duration, written};
 pub(crate) use error::{Mistakes, Wrong};
 pub(crate) use explanation::{explanation, warnings};
 pub(crate) use json_schema::json_schema;

@@ -227,11 +227,7 @@ impl Clock {
         }
     }
 
-    pub(super) fn on_write(&self) {
-        self.active.store(self.now(), Relaxed);
-    }
-
-    /// The upstream has said something.
+    /// Something was written, or the upstream has said something.
     pub(crate) fn on_progress(&self) {
         self.active.store(self.now(), Relaxed);
     }
@@ -269,7 +265,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.0.on_write();
+        self.0.on_progress();
         self.0.exchanges.fetch_sub(1, Relaxed);
         self.0.changed.notify_waiters();
     }

@@ -146,7 +146,7 @@ impl AsyncWrite for Watched {
         let written = Pin::new(&mut self.leg).poll_write(cx, buf);
         self.pressure.on_write(written.is_pending());
         let written = ready!(written)?;
-        self.clock.on_write();
+        self.clock.on_progress();
         Poll::Ready(Ok(written))
     }
 
@@ -158,7 +158,7 @@ impl AsyncWrite for Watched {
         let written = Pin::new(&mut self.leg).poll_write_vectored(cx, bufs);
         self.pressure.on_write(written.is_pending());
         let written = ready!(written)?;
-        self.clock.on_write();
+        self.clock.on_progress();
         Poll::Ready(Ok(written))
     }
 
@@ -183,18 +183,14 @@ impl AsyncWrite for Watched {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::socket::Socket;
+    use crate::socket::testing::connection;
 
     /// What HTTP reads of `pieces`, each of which arrives by itself.
     async fn read(pieces: &[&str]) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let far = TcpStream::connect(listener.local_addr().unwrap());
-        let (far, near) = tokio::join!(far, listener.accept());
-        let (mut far, near) = (far.unwrap(), near.unwrap().0);
-        let leg = Leg::Plain(Socket::new(near).unwrap());
+        let (near, mut far) = connection().await;
+        let leg = Leg::Plain(near);
         let mut watched = Watched::new(leg, Arc::new(Clock::new()), Arc::default());
         let mut all = Vec::new();
         for piece in pieces {

@@ -97,17 +97,10 @@ mod tests {
 
     use lubdub_wire::{ProxyVersion, Relayed};
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
 
     use super::*;
-
-    /// The far end of a connection, and what lubdub has of it.
-    async fn connection() -> (TcpStream, Socket) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let far = TcpStream::connect(listener.local_addr().unwrap());
-        let (far, near) = tokio::join!(far, listener.accept());
-        (far.unwrap(), Socket::new(near.unwrap().0).unwrap())
-    }
+    use crate::socket::testing::connection;
 
     fn relayed() -> Relayed {
         Relayed::Ip {
@@ -152,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_behind_a_header_stays_where_it_is() {
         for (header, proxied) in headers() {
-            let (mut far, mut socket) = connection().await;
+            let (mut socket, mut far) = connection().await;
             let all = [&header[..], BEHIND].concat();
             let writing = async {
                 far.write_all(&all).await.unwrap();
@@ -166,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn a_header_may_come_byte_by_byte() {
         for (header, proxied) in headers() {
-            let (mut far, mut socket) = connection().await;
+            let (mut socket, mut far) = connection().await;
             far.set_nodelay(true).unwrap();
             let writing = async {
                 for byte in header.iter().take(300) {
@@ -194,7 +187,7 @@ mod tests {
             b"\x16\x03\x01",
             b"",
         ] {
-            let (mut far, mut socket) = connection().await;
+            let (mut socket, mut far) = connection().await;
             far.write_all(other).await.unwrap();
             // It may still become a header.
             if Beginning::of(other) == Beginning::Undecided {
@@ -215,7 +208,7 @@ mod tests {
     async fn a_header_that_ends_in_the_middle_is_none() {
         for (header, _) in headers() {
             for cut in [13, 16, 27, header.len() - 1] {
-                let (mut far, mut socket) = connection().await;
+                let (mut socket, mut far) = connection().await;
                 let writing = async {
                     far.write_all(&header[..cut]).await.unwrap();
                     far.shutdown().await.unwrap();
@@ -228,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_header_without_an_end_is_refused_as_soon_as_it_is_too_long() {
-        let (mut far, mut socket) = connection().await;
+        let (mut socket, mut far) = connection().await;
         far.write_all(format!("PROXY UNKNOWN {}", "x".repeat(200)).as_bytes())
             .await
             .unwrap();
@@ -242,7 +235,7 @@ mod tests {
     /// It must wait for more, and not look again and again at what is there.
     #[tokio::test]
     async fn a_beginning_that_goes_on_later_is_waited_for() {
-        let (mut far, socket) = connection().await;
+        let (socket, mut far) = connection().await;
         far.write_all(b"PROX").await.unwrap();
         let mut bytes = [0; ProxyHeader::DECIDED];
         assert_eq!(socket.peek_beyond(0, &mut bytes).await.unwrap(), 4);

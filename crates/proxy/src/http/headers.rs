@@ -94,45 +94,47 @@ pub(super) enum BadFraming {
 }
 
 /// Makes one length of several that say the same, whether they frame a body or only tell of one (HEAD, 304). RFC
-/// 9110 8.6: "a sender MUST NOT forward a message with a Content-Length header field value that is known to be
-/// incorrect", and a recipient of a list "MUST either reject the message as invalid or replace the duplicated field
-/// values with a single valid Content-Length".
+/// 9110 8.6: "a sender MUST NOT forward a message with a Content-Length header field value that does not match the ABNF
+/// above, with one exception: a recipient of a Content-Length header field value consisting of the same decimal value
+/// repeated as a comma-separated list [..] MAY either reject the message as invalid or replace that invalid field value
+/// with a single valid decimal value".
 pub(super) fn settle_framing(answer: &mut Parts) -> Result<(), BadFraming> {
     let headers = &mut answer.headers;
-    // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once to a message body."
-    if token_count(headers, &TRANSFER_ENCODING, "chunked") > 1 {
+    if is_chunked_twice(headers) {
         return Err(BadFraming::ChunkedTwice);
     }
     // The length counts for nothing there, and goes no further.
     if headers.contains_key(TRANSFER_ENCODING) || answer.status == StatusCode::NO_CONTENT {
         return Ok(());
     }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let (first, more) = match (lengths.next(), lengths.next()) {
-        (None, _) => return Ok(()),
-        (Some(first), more) => (first.as_bytes(), more.is_some()),
-    };
-    let is_number =
-        |value: &[u8]| !value.is_empty() && value.iter().all(|byte| byte.is_ascii_digit());
-    if !more && is_number(first) {
-        return Ok(());
-    }
     let lines = headers.get_all(CONTENT_LENGTH).iter();
-    let mut values = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-    let first = values.next().unwrap_or_default().trim_ascii();
-    if !is_number(first) {
+    let mut lengths = lines
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii);
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    let mut is_one = true;
+    for other in lengths {
+        if other != length {
+            return Err(BadFraming::TwoLengths);
+        }
+        is_one = false;
+    }
+    if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
         return Err(BadFraming::NoLength);
     }
-    for other in values.map(<[u8]>::trim_ascii) {
-        match is_number(other) {
-            false => return Err(BadFraming::NoLength),
-            true if other != first => return Err(BadFraming::TwoLengths),
-            true => {}
-        }
+    if !is_one {
+        let length = HeaderValue::from_bytes(length).map_err(|_| BadFraming::NoLength)?;
+        headers.insert(CONTENT_LENGTH, length);
     }
-    let length = HeaderValue::from_bytes(first).map_err(|_| BadFraming::NoLength)?;
-    headers.insert(CONTENT_LENGTH, length);
     Ok(())
+}
+
+/// RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once to a message body." Only one of
+/// the two would be undone here, and the next reader might undo both.
+pub(super) fn is_chunked_twice(headers: &HeaderMap) -> bool {
+    token_count(headers, &TRANSFER_ENCODING, "chunked") > 1
 }
 
 /// The one `websocket` among the protocols that an Upgrade field names, in its own spelling.
@@ -232,7 +234,7 @@ mod tests {
             ("abc", BadFraming::NoLength),
             ("-1", BadFraming::NoLength),
             ("+1", BadFraming::NoLength),
-            ("3,", BadFraming::NoLength),
+            ("3,", BadFraming::TwoLengths),
             ("", BadFraming::NoLength),
         ] {
             assert_eq!(settled(&[("content-length", value)]), Err(error), "{value}");

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use http::header::{HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use super::asker::Asker;
 use super::forwarded::Origin;
-use super::headers::token_count;
+use super::headers::is_chunked_twice;
 use super::refusal::{and_close, refusal};
 use super::spelling::strip_imitations;
 use super::upgrade::{self, Asked};
@@ -134,9 +134,7 @@ fn locate(
             HeaderValue::from_str(authority.as_str()).map_err(|_| Nowhere::BadRequest(BAD_HOST))?;
         request.headers_mut().insert(HOST, host);
     }
-    // RFC 9112 6.1: "A sender MUST NOT apply the chunked transfer coding more than once to a
-    // message body." Only one of the two would be undone here, and the next reader might undo both.
-    if token_count(request.headers(), &TRANSFER_ENCODING, "chunked") > 1 {
+    if is_chunked_twice(request.headers()) {
         return Err(Nowhere::BadRequest("it is chunked twice"));
     }
     let pseudonym = &connection.shared.pseudonym;

@@ -124,18 +124,15 @@ impl PingMark {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::socket::testing::connection;
 
     /// The mark of a ping to an idle side knew of no packets: the first look at one that was lost
     /// said that nothing moved, whatever arrived behind it.
     #[tokio::test]
     async fn a_lost_ping_behind_which_packets_arrive_is_on_its_way() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap());
-        let (near, _far) = tokio::join!(near, listener.accept());
-        let mut socket = Socket::new(near.unwrap()).unwrap();
+        let (mut socket, _far) = connection().await;
         socket.write_all(b"ping").await.unwrap();
         let mut mark = PingMark::of(&socket, None);
         let lost = |packets| Arrival {
@@ -186,10 +183,7 @@ mod tests {
     /// A ping that arrived just before an extended deadline left its peer no time to answer.
     #[tokio::test]
     async fn a_ping_that_was_slow_to_arrive_leaves_time_for_its_pong() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap());
-        let (near, far) = tokio::join!(near, listener.accept());
-        let (mut socket, mut far) = (Socket::new(near.unwrap()).unwrap(), far.unwrap().0);
+        let (mut socket, mut far) = connection().await;
         socket.write_all(b"ping").await.unwrap();
         far.read_exact(&mut [0; 4]).await.unwrap();
         while socket.arrival().unwrap().acknowledged < 4 {

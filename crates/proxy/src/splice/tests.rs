@@ -21,7 +21,7 @@ use std::task::Wake;
 
 use lubdub_keepalive::{Evidence, Jitter, Policy};
 use lubdub_metrics::{BuildInfo, Metrics, Names};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::admission::Admission;
@@ -29,7 +29,7 @@ use crate::caller::Caller;
 use crate::registry::{Identity, PairEntry, PairNames, Registry};
 use crate::route;
 use crate::settings::{self, Limits};
-use crate::socket::{Socket, together};
+use crate::socket::{self, together};
 use crate::splice::outlet::Fin;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,12 +64,10 @@ impl Wake for Again {
 }
 
 async fn connection() -> (Leg, StdStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap());
-    let (near, far) = tokio::join!(near, listener.accept());
-    let far = far.unwrap().0.into_std().unwrap();
+    let (near, far) = socket::testing::connection().await;
+    let far = far.into_std().unwrap();
     far.set_nonblocking(false).unwrap();
-    (Leg::Plain(Socket::new(near.unwrap()).unwrap()), far)
+    (Leg::Plain(near), far)
 }
 
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);

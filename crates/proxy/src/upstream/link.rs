@@ -356,28 +356,18 @@ impl AsyncWrite for Link {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::budget::{Budget, Subject};
-    use crate::socket::Socket;
+    use crate::budget::testing::budget;
+    use crate::socket::testing::connection;
 
     /// A small server that refuses an upload answers, closes, and leaves the rest unread, so that its kernel resets the
     /// connection (RFC 9112 9.6).
     #[tokio::test]
     async fn an_answer_is_read_though_its_upstream_has_closed_under_an_upload() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap());
-        let (near, far) = tokio::join!(near, listener.accept());
-        let mut far = far.unwrap().0;
-        let leg = Leg::Plain(Socket::new(near.unwrap()).unwrap());
-        let subject = Subject {
-            key: "limits.pairs",
-            name: None,
-            effect: "it waits",
-        };
-        let permit = Budget::new(1, subject).try_take().unwrap();
-        let mut link = Link::new(leg, permit);
+        let (near, mut far) = connection().await;
+        let permit = budget(1).try_take().unwrap();
+        let mut link = Link::new(Leg::Plain(near), permit);
 
         link.write_all(b"POST / HTTP/1.1\r\n").await.unwrap();
         far.readable().await.unwrap();

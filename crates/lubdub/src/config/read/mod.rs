@@ -40,10 +40,7 @@ pub(super) const FIELDS_OF_WEBSOCKET: &str = "sec-websocket-";
 
 /// A duration above zero.
 pub(crate) fn duration(value: &Scalar) -> Read<Duration> {
-    match zero_or_longer(value)? {
-        Duration::ZERO => Err(Wrong::new("must be longer than zero")),
-        duration => Ok(duration),
-    }
+    duration::but_zero(zero_or_longer(value)?)
 }
 
 /// A duration that may be zero.

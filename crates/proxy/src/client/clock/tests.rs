@@ -113,7 +113,7 @@ async fn an_answer_that_came_during_a_stall_is_no_silence() {
     let story = async {
         advance(IDLE + SECOND).await;
         sleep(SECOND / 10).await;
-        clock.on_write();
+        clock.on_progress();
         sleep(SECOND).await;
     };
     tokio::select! {

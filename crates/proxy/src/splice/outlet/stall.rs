@@ -148,20 +148,17 @@ impl StallWatch {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
 
     use super::*;
+    use crate::socket::testing::connection;
 
     const STALL: Duration = Duration::from_secs(1);
 
     /// A socket and its other end, and the watch over bytes that wait for it since `now`.
     async fn backed_up(now: Instant) -> (Socket, TcpStream, StallWatch) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (far, _) = listener.accept().await.unwrap();
-        (Socket::new(near).unwrap(), far, StallWatch::new(0, now))
+        let (socket, far) = connection().await;
+        (socket, far, StallWatch::new(0, now))
     }
 
     /// Looks whenever it is time to, before `until`; the moments of all looks, after `began`, and
