@@ -263,6 +263,14 @@ async fn patiently<F: Future>(
     }
 }
 
+/// How the drain of a connection goes.
+enum Drained {
+    /// Nothing is under way.
+    AtRest,
+    /// The drain is over, and something is.
+    Cut,
+}
+
 async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, presence: Presence) {
     let shared = &connection.shared;
     let clock = &connection.clock;
@@ -293,9 +301,11 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
             () = shared.draining.cancelled() => {}
             () = shared.leaving.cancelled() => {}
         }
-        clock.at_rest().await;
+        tokio::select! {
+            () = clock.at_rest() => Drained::AtRest,
+            () = shared.cutting.cancelled() => Drained::Cut,
+        }
     });
-    let mut cut = pin!(shared.cutting.cancelled());
     let mut gone = pin!(async {
         if presence.goodbye().await == Goodbye::Fin {
             connection.on_end();
@@ -341,13 +351,15 @@ async fn serve_http(connection: Arc<Connection>, general: &General, leg: Leg, pr
                 debug!(client = %connection.nearest(), "connection reset");
                 return;
             }
-            // What is under way ends with lubdub.
-            () = cut.as_mut() => return,
             // Not an end at once: what was answered may still be on its way.
-            () = drained.as_mut(), if !told => {
-                told = true;
-                served.as_mut().graceful_shutdown();
-            }
+            drained = drained.as_mut(), if !told => match drained {
+                Drained::AtRest => {
+                    told = true;
+                    served.as_mut().graceful_shutdown();
+                }
+                // What is under way ends with lubdub.
+                Drained::Cut => return,
+            },
             () = told_to_go.as_mut() => {
                 debug!(client = %connection.nearest(), "idle connection closed to make room");
                 return;
